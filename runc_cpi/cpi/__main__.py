@@ -1,0 +1,74 @@
+"""C{runc-cpi CONFIG}: one request on stdin, one response on stdout, exit status 0."""
+
+from __future__ import annotations
+
+import sys
+
+from runc_cpi.cpi import methods, request
+from runc_cpi.errors import CPIError, InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List
+
+
+def carry_out(argv: List[str], raw: bytes) -> Any:
+    """
+    Do what the request says.
+
+    @param argv: the arguments of the command line.
+    @param raw: the request.
+    @return: the result.
+    @raise CPIError: why there is none.
+    """
+    asked = request.parse(raw)
+    if asked.method == "info":
+        return methods.info()
+    if len(argv) != 1:
+        raise InvalidArgument("usage: runc-cpi CONFIG, the path of a configuration file")
+    # What follows is what makes a call slower than info.
+    from runc_cpi.cpi import client, config
+
+    settings = config.load(argv[0])
+    connection = client.Client(settings, asked.request_id)
+    try:
+        return methods.call(asked, settings, connection)
+    finally:
+        connection.close()
+
+
+def respond(argv: List[str], raw: bytes) -> str:
+    """Return the response to a request, whatever happens."""
+    try:
+        return request.response(carry_out(argv, raw), None)
+    except CPIError as error:
+        return request.response(None, error)
+    except KeyboardInterrupt:
+        return request.response(None, CPIError("interrupted"))
+    except Exception as error:
+        # A bug; a traceback on stdout would be worse than a lost one.
+        told = CPIError(f"internal error: {type(error).__name__}: {error}")
+        return request.response(None, told)
+
+
+def read_request() -> bytes:
+    """Read stdin, which may be closed."""
+    if sys.stdin is None:
+        return b""
+    try:
+        return sys.stdin.buffer.read(request.REQUEST_LIMIT + 1)
+    except OSError:
+        return b""
+
+
+def main() -> None:
+    """Run the executable."""
+    # The exit status is 0 with every response: the bosh CLI ignores stdout otherwise.
+    response = respond(sys.argv[1:], read_request())
+    sys.stdout.write(response)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""A blocking AMP client: one connection, one call after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from runc_cpi import wire
+from runc_cpi.cpi.config import CPIConfig, split_address
+from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, Dict, List, Tuple
+
+CONNECT_TIMEOUT = 5.0
+# A stemcell can take minutes; only a daemon that is lost takes longer.
+ANSWER_TIMEOUT = 3600.0
+KEEPALIVE_IDLE = 30
+WINDOW = 8
+
+
+class Client:
+    """
+    A connection to the daemon, made when the first call needs it.
+
+    @param config: where the daemon is.
+    @param request_id: sent with each call, for the daemon's log.
+    """
+
+    def __init__(self, config: CPIConfig, request_id: str) -> None:
+        self._config, self._request_id = config, request_id
+        self._asks = 0
+        self._descriptors = 0
+        self._socket: Any = None
+        self._answers: Any = None
+
+    def call(self, command: str, **arguments: Any) -> Dict[bytes, bytes]:
+        """
+        Call, and wait for the answer.
+
+        @param arguments: texts, numbers and bytes as AMP has them; lists, objects and
+            L{None} travel as JSON.
+        @return: the box that came back.
+        @raise CPIError: what the daemon says, or that it cannot be reached.
+        """
+        self._send(command, arguments)
+        return self._receive()
+
+    def call_with_file(
+        self, command: str, name: str, fd: int, **arguments: Any
+    ) -> Dict[bytes, bytes]:
+        """
+        Call, passing an open file as the argument C{name} (unix(7), SCM_RIGHTS).
+
+        @raise CPIError: as L{call}.
+        """
+        self._connect()
+        try:
+            # AMP tells descriptors apart by their order; one rides on one byte at least.
+            box = self._box(command, {**arguments, name: self._descriptors})
+            socket.send_fds(self._socket, [box[:1]], [fd])
+            self._descriptors += 1
+            self._socket.sendall(box[1:])
+        except OSError as error:
+            raise self._hung_up(error) from None
+        return self._receive()
+
+    def send_stream(self, command: str, source: BinaryIO, **arguments: Any) -> None:
+        """
+        Call once for each piece of C{source}, as the argument C{data}.
+
+        Some calls are under way at any time, but no more than L{WINDOW}: the daemon
+        answers at the pace at which it can take more.
+
+        @raise CPIError: as L{call}.
+        """
+        unanswered = 0
+        while True:
+            data = source.read(wire.MAX_VALUE)
+            if not data:
+                break
+            if unanswered == WINDOW:
+                self._receive()
+                unanswered -= 1
+            self._send(command, {**arguments, "data": data})
+            unanswered += 1
+        for _ in range(unanswered):
+            self._receive()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._answers.close()
+            self._socket.close()
+
+    def _connect(self) -> None:
+        if self._socket is not None:
+            return
+        config = self._config
+        try:
+            if config.network_type == "unix":
+                connection = socket.socket(socket.AF_UNIX)
+                connection.settimeout(CONNECT_TIMEOUT)
+                connection.connect(config.address)
+            else:
+                connection = socket.create_connection(
+                    split_address(config.address), CONNECT_TIMEOUT
+                )
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if hasattr(socket, "TCP_KEEPIDLE"):
+                    connection.setsockopt(
+                        socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE
+                    )
+        except OSError as error:
+            raise DaemonUnreachable(
+                f"cannot reach runc-cpid at {config.address} ({config.network_type}): "
+                f"{_reason(error)}"
+            ) from None
+        connection.settimeout(ANSWER_TIMEOUT)
+        self._socket, self._answers = connection, connection.makefile("rb")
+
+    def _send(self, command: str, arguments: Dict[str, Any]) -> None:
+        self._connect()
+        try:
+            self._socket.sendall(self._box(command, arguments))
+        except OSError as error:
+            raise self._hung_up(error) from None
+
+    def _box(self, command: str, arguments: Dict[str, Any]) -> bytes:
+        self._asks += 1
+        pairs: List[Tuple[bytes, bytes]] = [
+            (b"_ask", b"%x" % self._asks),
+            (b"_command", command.encode("ascii")),
+        ]
+        if self._request_id:
+            pairs.append((b"request_id", self._request_id.encode("utf-8")))
+        for name, value in arguments.items():
+            pairs += wire.split(name.encode("ascii"), _encode(value))
+        return wire.encode_box(pairs)
+
+    def _receive(self) -> Dict[bytes, bytes]:
+        try:
+            box = wire.read_box(self._answers)
+        except (OSError, EOFError, wire.WireError) as error:
+            raise self._hung_up(error) from None
+        if b"_error" in box:
+            code = box.get(b"_error_code", b"").decode("ascii", "replace")
+            text = box.get(b"_error_description", b"").decode("utf-8", "replace")
+            if code in BY_CODE:
+                raise BY_CODE[code](text)
+            raise CloudError(f"runc-cpid answered {code}: {text}")
+        return box
+
+    def _hung_up(self, error: Exception) -> DaemonUnreachable:
+        return DaemonUnreachable(
+            f"lost runc-cpid at {self._config.address} before it answered: {_reason(error)}"
+        )
+
+
+def _encode(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return b"%d" % value
+    return json.dumps(value).encode("utf-8")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "it closed the connection"
+    if isinstance(error, socket.timeout):
+        return "timed out"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error)

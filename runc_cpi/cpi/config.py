@@ -1,0 +1,144 @@
+"""The executable's configuration: where the daemon is, and what its agents are told."""
+
+from __future__ import annotations
+
+import json
+
+from runc_cpi.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Mapping
+
+KEYS = ("network_type", "address", "agent")
+AGENT_KEYS = ("mbus", "ntp", "blobstore")
+BLOBSTORE_KEYS = ("provider", "options")
+DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
+
+
+class CPIConfig:
+    """
+    What the executable is told.
+
+    @ivar network_type: C{unix} or C{tcp}.
+    @ivar address: of the daemon: a socket's path, or C{HOST:PORT}.
+    @ivar agent: C{mbus}, C{ntp} and C{blobstore} for the agents' settings.
+    """
+
+    def __init__(self, network_type: str, address: str, agent: Dict[str, Any]) -> None:
+        self.network_type, self.address, self.agent = network_type, address, agent
+
+
+def load(path: str) -> CPIConfig:
+    """
+    Read the configuration at C{path}, JSON or YAML.
+
+    @raise InvalidArgument: naming what is wrong with it.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise InvalidArgument(f"configuration {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidArgument(f"configuration {path}: not UTF-8 text") from None
+    try:
+        return parse(_deserialize(text))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"configuration {path}: {error}") from None
+
+
+def _deserialize(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # JSON needs no further import, which is felt at each of the many calls.
+        pass
+    try:
+        import yaml
+    except ImportError:
+        raise InvalidArgument("not JSON, and PyYAML is not installed") from None
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise InvalidArgument(f"neither JSON nor YAML: {problem}") from None
+
+
+def parse(raw: Any) -> CPIConfig:
+    """
+    Check a configuration.
+
+    @raise InvalidArgument: naming the key, the value and what is accepted.
+    """
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise InvalidArgument("must hold keys and values")
+    _check_keys("", raw, KEYS)
+    network_type = raw.get("network_type", "unix")
+    if network_type not in DEFAULT_ADDRESSES:
+        raise InvalidArgument(f"network_type: {network_type!r} must be tcp or unix")
+    address = raw.get("address", DEFAULT_ADDRESSES[network_type])
+    if not isinstance(address, str) or not address:
+        raise InvalidArgument(f"address: {address!r} must be a string")
+    if network_type == "unix" and not address.startswith("/"):
+        raise InvalidArgument(
+            f"address: {address!r} must be the absolute path of a socket, as "
+            "network_type is unix"
+        )
+    if network_type == "tcp":
+        split_address(address)
+    return CPIConfig(network_type, address, _agent(raw.get("agent")))
+
+
+def split_address(address: str) -> Any:
+    """
+    Split C{HOST:PORT}.
+
+    @return: the host, without brackets, and the port.
+    @raise InvalidArgument: if it is something else.
+    """
+    host, _, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    name = host[1:-1] if bracketed else host
+    numeric = port.isascii() and port.isdigit() and len(port) < 6
+    if not name or not numeric or not 0 < int(port) < 65536 or (":" in name) != bracketed:
+        raise InvalidArgument(
+            f"address: {address!r} must be HOST:PORT or [IPv6]:PORT, as network_type is tcp"
+        )
+    return name, int(port)
+
+
+def _agent(raw: Any) -> Dict[str, Any]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise InvalidArgument("agent: must hold keys and values")
+    _check_keys("agent.", raw, AGENT_KEYS)
+    mbus = raw.get("mbus")
+    if mbus is not None and not isinstance(mbus, str):
+        raise InvalidArgument("agent.mbus: must be a URL")
+    ntp = raw.get("ntp")
+    if ntp is not None and not (
+        isinstance(ntp, list) and all(isinstance(server, str) for server in ntp)
+    ):
+        raise InvalidArgument("agent.ntp: must be a list of servers")
+    blobstore = raw.get("blobstore")
+    if blobstore is not None:
+        if not isinstance(blobstore, dict):
+            raise InvalidArgument("agent.blobstore: must hold provider and options")
+        _check_keys("agent.blobstore.", blobstore, BLOBSTORE_KEYS)
+        if not isinstance(blobstore.get("provider", ""), (str, type(None))):
+            raise InvalidArgument("agent.blobstore.provider: must be a string")
+        if not isinstance(blobstore.get("options", {}), (dict, type(None))):
+            raise InvalidArgument("agent.blobstore.options: must hold keys and values")
+    return {"mbus": mbus, "ntp": ntp, "blobstore": blobstore}
+
+
+def _check_keys(prefix: str, raw: Mapping[Any, Any], known: Any) -> None:
+    for key in raw:
+        if key not in known:
+            raise InvalidArgument(
+                f"{prefix}{key}: unknown key; the known ones are {', '.join(known)}"
+            )

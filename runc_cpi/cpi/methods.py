@@ -1,0 +1,162 @@
+"""The contract's methods: arguments checked, the daemon called, the result shaped."""
+
+from __future__ import annotations
+
+import json
+
+from runc_cpi import wire
+from runc_cpi.cpi.arguments import (
+    amount,
+    mapping,
+    mapping_or_none,
+    take,
+    text,
+    texts_or_none,
+)
+from runc_cpi.errors import InvalidArgument, MethodNotImplemented, NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runc_cpi.cpi.client import Client
+    from runc_cpi.cpi.config import CPIConfig
+    from runc_cpi.cpi.request import Request
+
+API_VERSION = 3
+STEMCELL_FORMATS = ("warden-tar", "general-tar")
+
+
+def info() -> Any:
+    """Answer C{info}, for which nobody is asked: it precedes each and every call."""
+    return {"api_version": API_VERSION, "stemcell_formats": list(STEMCELL_FORMATS)}
+
+
+class Methods:
+    """
+    Every method with its contract name.
+
+    @param request: the call.
+    @param config: whom to call, and what agents are told.
+    @param client: calls the daemon.
+    """
+
+    def __init__(self, request: Request, config: CPIConfig, client: Client) -> None:
+        self._request, self._config, self._client = request, config, client
+
+    def ping(self) -> str:
+        """See whether the daemon is there."""
+        self._take()
+        self._client.call("Ping")
+        return "pong"
+
+    def create_stemcell(self) -> str:
+        """Send the image, and return the stemcell's cid."""
+        # Version 3 of the contract adds env, which only holds tags.
+        path, cloud_properties, _ = self._take(
+            ("image_path", text),
+            ("cloud_properties", mapping_or_none),
+            ("env", mapping_or_none),
+            optional=1,
+        )
+        try:
+            with open(path, "rb") as image:
+                answer = self._send_image(image, cloud_properties)
+        except OSError as error:
+            raise InvalidArgument(f"image_path: {path}: {error.strerror}") from None
+        return _text(answer, b"stemcell_cid")
+
+    def _send_image(self, image: Any, cloud_properties: Any) -> Any:
+        if self._config.network_type == "unix":
+            return self._client.call_with_file(
+                "ImportStemcell",
+                "image",
+                image.fileno(),
+                cloud_properties=cloud_properties,
+            )
+        opened = self._client.call("OpenStemcell", cloud_properties=cloud_properties)
+        upload = int(opened[b"upload"])
+        self._client.send_stream("WriteStemcell", image, upload=upload)
+        return self._client.call("CloseStemcell", upload=upload)
+
+    def delete_stemcell(self) -> None:
+        """Delete a stemcell."""
+        (stemcell_cid,) = self._take(("stemcell_cid", text))
+        self._client.call("DeleteStemcell", stemcell_cid=stemcell_cid)
+
+    def create_vm(self) -> Any:
+        """Make a VM; return its cid and, since version 2, its networks."""
+        names = ("agent_id", "stemcell_cid", "cloud_properties", "networks")
+        values = self._take(
+            ("agent_id", text),
+            ("stemcell_cid", text),
+            ("cloud_properties", mapping_or_none),
+            ("networks", mapping),
+            ("disk_cids", texts_or_none),
+            ("env", mapping_or_none),
+            optional=2,
+        )
+        arguments = dict(zip((*names, "disk_cids", "env"), values))
+        answer = self._client.call("CreateVM", agent=self._config.agent, **arguments)
+        vm_cid = _text(answer, b"vm_cid")
+        if self._request.api_version == 1:
+            return vm_cid
+        return [vm_cid, json.loads(wire.join(b"networks", answer) or b"{}")]
+
+    def delete_vm(self) -> None:
+        """Delete a VM."""
+        self._client.call("DeleteVM", vm_cid=self._vm_cid())
+
+    def has_vm(self) -> bool:
+        """Say whether there is such a VM."""
+        return self._client.call("HasVM", vm_cid=self._vm_cid())[b"exists"] == b"True"
+
+    def reboot_vm(self) -> None:
+        """Reboot a VM."""
+        self._client.call("RebootVM", vm_cid=self._vm_cid())
+
+    def _vm_cid(self) -> str:
+        (vm_cid,) = self._take(("vm_cid", text))
+        return str(vm_cid)
+
+    def set_vm_metadata(self) -> None:
+        """Note something about a VM."""
+        vm_cid, metadata = self._take(("vm_cid", text), ("metadata", mapping))
+        self._client.call("SetVMMetadata", vm_cid=vm_cid, metadata=metadata)
+
+    def set_disk_metadata(self) -> None:
+        """Note something about a disk."""
+        disk_cid, metadata = self._take(("disk_cid", text), ("metadata", mapping))
+        self._client.call("SetDiskMetadata", disk_cid=disk_cid, metadata=metadata)
+
+    def calculate_vm_cloud_properties(self) -> Any:
+        """Turn C{vm_resources} into C{cloud_properties} that create_vm keeps to."""
+        (wanted,) = self._take(("vm_resources", mapping))
+        return {
+            name: amount(f"vm_resources.{name}", wanted.get(name))
+            for name in ("cpu", "ram", "ephemeral_disk_size")
+        }
+
+    def configure_networks(self) -> None:
+        """Refuse: the contract dropped it with version 2."""
+        raise NotSupported("configure_networks: a VM's networks are set when it is made")
+
+    def _take(self, *expected: Any, optional: int = 0) -> Any:
+        request = self._request
+        return take(request.method, request.arguments, *expected, optional=optional)
+
+
+def call(request: Request, config: CPIConfig, client: Client) -> Any:
+    """
+    Carry out a request.
+
+    @return: its result, in the shape of the version asked for.
+    @raise CPIError: why it cannot be carried out.
+    """
+    if request.method.startswith("_") or request.method not in vars(Methods):
+        raise MethodNotImplemented(f"there is no method {request.method!r}")
+    return getattr(Methods(request, config, client), request.method)()
+
+
+def _text(answer: Any, name: bytes) -> str:
+    return str(answer[name], "utf-8")

@@ -1,0 +1,91 @@
+"""The CPI contract's envelope: the request that comes in, the response that goes out."""
+
+from __future__ import annotations
+
+import json
+
+from runc_cpi.errors import CPIError, InvalidArgument, NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+API_VERSIONS = (1, 2, 3)
+REQUEST_LIMIT = 16 << 20
+
+
+class Request:
+    """
+    One call.
+
+    @ivar method: the contract's name of it.
+    @ivar arguments: as they came.
+    @ivar context: what else the caller says, with the properties of a C{cpi-config}.
+    @ivar api_version: the version of the contract to answer in.
+    """
+
+    def __init__(
+        self, method: str, arguments: List[Any], context: Dict[str, Any], version: int
+    ) -> None:
+        self.method, self.arguments = method, arguments
+        self.context, self.api_version = context, version
+
+    @property
+    def request_id(self) -> str:
+        """The Director's id of the call, or nothing; the CLI sends none."""
+        value = self.context.get("request_id")
+        return value if isinstance(value, str) else ""
+
+
+def parse(raw: bytes) -> Request:
+    """
+    Read a request.
+
+    @raise InvalidArgument: saying what is wrong with it.
+    @raise NotSupported: if it is of an unknown version of the contract.
+    """
+    if not raw.strip():
+        raise InvalidArgument("no request: stdin must hold one JSON object")
+    if len(raw) > REQUEST_LIMIT:
+        raise InvalidArgument(f"the request has more than {REQUEST_LIMIT} bytes")
+    try:
+        request = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"the request is not JSON: {error}") from None
+    if not isinstance(request, dict):
+        raise InvalidArgument("the request must be a JSON object")
+    method = request.get("method")
+    if not isinstance(method, str) or not method:
+        raise InvalidArgument("method: must be a string that is not empty")
+    arguments = _field(request, "arguments", list, [])
+    context = _field(request, "context", dict, {})
+    # Before versions there was no such field, and the first call of all has none.
+    version = request.get("api_version", 1)
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise InvalidArgument(f"api_version: {version!r} is no whole number")
+    if version not in API_VERSIONS:
+        known = ", ".join(map(str, API_VERSIONS))
+        raise NotSupported(f"api_version: {version} is none of {known}")
+    return Request(method, arguments, context, version)
+
+
+def _field(request: Dict[str, Any], name: str, kind: Any, missing: Any) -> Any:
+    value = request.get(name)
+    if value is None:
+        return missing
+    if not isinstance(value, kind):
+        noun = "a list" if kind is list else "an object"
+        raise InvalidArgument(f"{name}: must be {noun}")
+    return value
+
+
+def response(result: Any, error: Optional[CPIError], log: str = "") -> str:
+    """Return the response as JSON: always all three keys, C{log} always a string."""
+    told = None
+    if error is not None:
+        told = {
+            "type": error.bosh_type,
+            "message": str(error),
+            "ok_to_retry": error.ok_to_retry,
+        }
+    return json.dumps({"result": result, "error": told, "log": log})

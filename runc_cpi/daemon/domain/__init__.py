@@ -1,0 +1,1 @@
+"""VMs, stemcells and addresses: what BOSH asks for, knowing nothing of AMP."""

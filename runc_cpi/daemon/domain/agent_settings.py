@@ -1,0 +1,47 @@
+"""The settings file that the BOSH agent reads at boot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def agent_settings(
+    *,
+    vm_cid: str,
+    agent_id: str,
+    networks: Mapping[str, Mapping[str, Any]],
+    env: Mapping[str, Any],
+    agent: Mapping[str, Any],
+) -> dict[str, Any]:
+    """
+    Build the agent's settings.
+
+    @param networks: the networks as the VM has them.
+    @param env: C{env} of create_vm, passed on whole: what the agent finds in
+        C{env.bosh} (mbus, blobstores, ntp) it prefers over the top level.
+    @param agent: C{mbus}, C{ntp} and C{blobstore} of the CPI's configuration.
+    @return: what belongs into C{warden-cpi-agent-env.json}.
+    """
+    blobstore = agent.get("blobstore") or {}
+    return {
+        "agent_id": agent_id,
+        "vm": {"name": vm_cid, "id": vm_cid},
+        "mbus": agent.get("mbus") or "",
+        "ntp": list(agent.get("ntp") or []),
+        "blobstore": {
+            "provider": blobstore.get("provider") or "",
+            "options": blobstore.get("options") or {},
+        },
+        "networks": {
+            name: network if network["type"] == "vip" else _preconfigured(network)
+            for name, network in networks.items()
+        },
+        "disks": {"system": "", "ephemeral": "", "persistent": {}},
+        "env": dict(env),
+    }
+
+
+def _preconfigured(network: Mapping[str, Any]) -> dict[str, Any]:
+    # The daemon has set the interface up: the agent must leave it alone.
+    return {**network, "preconfigured": True}

@@ -1,0 +1,198 @@
+"""The OCI runtime specification of a VM's container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CPU_PERIOD = 100_000
+MEBIBYTE = 1 << 20
+
+# What can harm the host, or sets what all of the host shares, and no stemcell needs.
+DROPPED_CAPABILITIES = frozenset(
+    "CAP_" + name
+    for name in (
+        "AUDIT_CONTROL",
+        "BLOCK_SUSPEND",
+        "MAC_ADMIN",
+        "MAC_OVERRIDE",
+        "SYSLOG",
+        "SYS_BOOT",
+        "SYS_MODULE",
+        "SYS_RAWIO",
+        "SYS_TIME",
+        "WAKE_ALARM",
+    )
+)
+
+# Kernel tunables of the host.  /proc/sys/net stays writable: it is the VM's own.
+READONLY_PATHS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys/debug",
+    "/proc/sys/dev",
+    "/proc/sys/fs",
+    "/proc/sys/kernel",
+    "/proc/sys/vm",
+    "/proc/sysrq-trigger",
+)
+MASKED_PATHS = (
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/sys/firmware",
+    "/sys/fs/bpf",
+    "/sys/kernel/debug",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """
+    How an init is started.
+
+    @ivar argv: its command line.
+    @ivar env: its environment.
+    @ivar mounts: what it needs on top of L{MOUNTS}.
+    """
+
+    argv: Sequence[str]
+    env: Sequence[str] = (f"PATH={PATH}", "TERM=xterm")
+    mounts: Sequence[Mapping[str, Any]] = ()
+
+
+def _mount(destination: str, kind: str, *options: str) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "type": kind,
+        "source": kind,
+        "options": list(options),
+    }
+
+
+MOUNTS = (
+    _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
+    _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+    _mount(
+        "/dev/pts",
+        "devpts",
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+    ),
+    _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777"),
+    _mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+    _mount("/sys", "sysfs", "nosuid", "noexec", "nodev"),
+    _mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime"),
+)
+
+BOOTS = {
+    "runit": Boot(argv=["/usr/sbin/runsvdir-start"]),
+    "systemd": Boot(
+        argv=["/sbin/init"],
+        # systemd looks here to learn that it runs in a container (systemd(1)).
+        env=(f"PATH={PATH}", "TERM=xterm", "container=oci"),
+        mounts=(
+            _mount("/run", "tmpfs", "nosuid", "nodev", "mode=755"),
+            _mount("/run/lock", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777"),
+        ),
+    ),
+}
+
+
+def limits(*, cpu: float | None, ram: int | None, swap_accounting: bool) -> dict[str, Any]:
+    """
+    Return the cgroup limits of a VM.
+
+    @param cpu: processors, or L{None} for no limit.
+    @param ram: MiB, or L{None} for no limit.
+    @param swap_accounting: whether the kernel can bound memory and swap together.
+    """
+    resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
+    if cpu is not None:
+        resources["cpu"] = {"quota": round(cpu * CPU_PERIOD), "period": CPU_PERIOD}
+    if ram is not None:
+        resources["memory"] = {"limit": ram * MEBIBYTE}
+        if swap_accounting:
+            resources["memory"]["swap"] = ram * MEBIBYTE
+    return resources
+
+
+def runtime_spec(
+    *,
+    hostname: str,
+    boot: Boot,
+    lower: str,
+    upper: str,
+    work: str,
+    binds: Mapping[str, str],
+    cgroup: str,
+    capabilities: Sequence[str],
+    resources: Mapping[str, Any],
+) -> dict[str, Any]:
+    """
+    Build a C{config.json} (OCI runtime specification 1.0.2).
+
+    The root file system is an overlay that the runtime mounts inside the container's
+    own mount namespace, so there is nothing to unmount when the container ends.
+
+    @param lower: the stemcell's root file system.
+    @param upper: where the VM's changes go.
+    @param work: overlayfs' own directory beside C{upper}.
+    @param binds: host directories by where they appear in the VM.
+    @param cgroup: the container's path below the root of each cgroup hierarchy.
+    @param capabilities: what the VM may do; never more than the daemon itself.
+    @param resources: the cgroup limits.
+    """
+    root = {
+        "destination": "/",
+        "type": "overlay",
+        "source": "overlay",
+        "options": ["suid", f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}"],
+    }
+    shared = [
+        {
+            "destination": destination,
+            "type": "bind",
+            "source": source,
+            "options": ["rbind", "rslave", "rw"],
+        }
+        for destination, source in binds.items()
+    ]
+    granted = list(capabilities)
+    return {
+        "ociVersion": "1.0.2",
+        "hostname": hostname,
+        "root": {"path": "rootfs"},
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "cwd": "/",
+            "args": list(boot.argv),
+            "env": list(boot.env),
+            "capabilities": {
+                "bounding": granted,
+                "effective": granted,
+                "permitted": granted,
+                "inheritable": [],
+            },
+        },
+        "mounts": [root, *MOUNTS, *boot.mounts, *shared],
+        "linux": {
+            "rootfsPropagation": "rslave",
+            "cgroupsPath": cgroup,
+            "namespaces": [
+                {"type": kind}
+                for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
+            ],
+            "resources": dict(resources),
+            "readonlyPaths": list(READONLY_PATHS),
+            "maskedPaths": list(MASKED_PATHS),
+        },
+    }

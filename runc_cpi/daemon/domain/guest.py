@@ -1,0 +1,163 @@
+"""What a stemcell is like inside, and the files that each VM gets of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from runc_cpi.daemon.storage.tree import Tree
+
+RUNIT_INIT = "usr/sbin/runsvdir-start"
+SYSTEMD_INIT = "sbin/init"
+SYSTEMD_AGENTS = (
+    "etc/systemd/system/bosh-agent.service",
+    "lib/systemd/system/bosh-agent.service",
+)
+SYNC_TIME = "var/vcap/bosh/bin/sync-time"
+RESOLVED = "lib/systemd/systemd-resolved"
+SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
+
+_NO_SYNC_TIME = """\
+#!/bin/sh
+# The host keeps the time of its containers.
+exit 0
+"""
+
+# Until systemd-resolved is up, /etc/resolv.conf is a plain file that works; from then
+# on it is resolved's, as the agent and BOSH DNS expect.
+_RESOLVED_UNIT = """\
+[Service]
+ExecStartPost=/bin/ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """
+    What matters about a stemcell's root file system.
+
+    @ivar init: C{runit} or C{systemd}, whichever is to boot it, or L{None}.
+    @ivar sync_time: whether it has the agent's script that sets the clock.
+    @ivar resolved: whether systemd-resolved is in it.
+    """
+
+    init: str | None
+    sync_time: bool
+    resolved: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the stemcell's record keeps it."""
+        return asdict(self)
+
+
+def inspect(rootfs: Path) -> Features | None:
+    """
+    Look into a root file system.
+
+    A stemcell can hold both inits: jammy's has systemd's files and is supervised by
+    runit, noble's the other way round.  Whose the agent's service is decides.
+
+    @return: what it is like, or L{None} if it is no root file system at all.
+    """
+    with Tree.at(rootfs) as tree:
+        runit = _is_program(tree, RUNIT_INIT)
+        systemd = tree.resolve(SYSTEMD_INIT) == "systemd"
+        agent_unit = any(tree.stat(unit) is not None for unit in SYSTEMD_AGENTS)
+        if systemd and (agent_unit or not runit):
+            init = "systemd"
+        elif runit:
+            init = "runit"
+        elif _is_program(tree, "bin/sh"):
+            init = None
+        else:
+            return None
+        return Features(
+            init=init,
+            sync_time=tree.stat(SYNC_TIME) is not None,
+            resolved=init == "systemd" and tree.stat(RESOLVED) is not None,
+        )
+
+
+def _is_program(tree: Tree, name: str) -> bool:
+    found = tree.stat(name)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_mode & 1 == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestFile:
+    """A file of a VM: its name from the VM's root, its mode and what is in it."""
+
+    name: str
+    content: str
+    mode: int = 0o644
+
+
+def guest_files(
+    *,
+    hostname: str,
+    address: IPv4Address,
+    dns: Sequence[str],
+    settings: Mapping[str, Any],
+    features: Features,
+) -> list[GuestFile]:
+    """
+    Return the files a VM needs before it boots.
+
+    All are ordinary files: the agent renames over several of them.
+    """
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {hostname}\n"
+    resolv_conf = "".join(f"nameserver {server}\n" for server in dns)
+    files = [
+        GuestFile(name="etc/hostname", content=hostname + "\n"),
+        GuestFile(name="etc/hosts", content=hosts),
+        GuestFile(name="etc/resolv.conf", content=resolv_conf),
+        GuestFile(name=SETTINGS, content=json.dumps(settings), mode=0o600),
+    ]
+    if features.sync_time:
+        files.append(GuestFile(name=SYNC_TIME, content=_NO_SYNC_TIME, mode=0o755))
+    if features.resolved:
+        # Fallback only: what the agent configures replaces it.
+        servers = f"[Resolve]\nFallbackDNS={' '.join(dns)}\n"
+        drop_in = "etc/systemd/{}.d/05-runc-cpi.conf"
+        files += [
+            GuestFile(name=drop_in.format("resolved.conf"), content=servers),
+            GuestFile(
+                name=drop_in.format("system/systemd-resolved.service"),
+                content=_RESOLVED_UNIT,
+            ),
+        ]
+    return files
+
+
+def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
+    """
+    Write files into the new, still empty upper layer of an overlay.
+
+    A directory made for them shows in the VM in place of the stemcell's, so it gets
+    that one's owner and mode.
+    """
+    with Tree.at(lower) as tree:
+        for file in files:
+            path = upper
+            for part in Path(file.name).parts[:-1]:
+                path /= part
+                _make_like(path, tree.stat(str(path.relative_to(upper))))
+            target = upper / file.name
+            target.touch(mode=0o600, exist_ok=False)
+            target.write_text(file.content, "utf-8")
+            target.chmod(file.mode)
+
+
+def _make_like(path: Path, model: os.stat_result | None) -> None:
+    if path.is_dir():
+        return
+    path.mkdir()
+    path.chmod(0o755 if model is None else stat.S_IMODE(model.st_mode))
+    if model is not None:
+        os.chown(path, model.st_uid, model.st_gid)

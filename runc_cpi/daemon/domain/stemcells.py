@@ -1,0 +1,245 @@
+"""Stemcells: images that were unpacked once, for VMs to share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from runc_cpi.daemon.domain.guest import Features, inspect
+from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
+from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
+from runc_cpi.errors import (
+    InvalidArgument,
+    StemcellInUse,
+    StemcellNotFound,
+    StemcellRejected,
+)
+
+RECORD = "stemcell.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stemcell:
+    """
+    A stemcell that VMs can be made from.
+
+    @ivar path: its directory.
+    @ivar features: what it is like inside.
+    @ivar cloud_properties: as they came with the image.
+    @ivar created_at: when, in ISO 8601.
+    """
+
+    cid: str
+    path: Path
+    features: Features
+    cloud_properties: Mapping[str, Any]
+    created_at: str
+
+    @property
+    def rootfs(self) -> Path:
+        """Its root file system."""
+        return self.path / "rootfs"
+
+    @classmethod
+    def load(cls, path: Path) -> Stemcell:
+        """
+        Read the record of the stemcell at C{path}.
+
+        @raise OSError: if there is none.
+        @raise ValueError: if it is not one of this version.
+        """
+        record = read_record(path / RECORD)
+        if record.get("schema") != SCHEMA:
+            raise ValueError(f"schema {record.get('schema')!r}; {SCHEMA} is known")
+        try:
+            return cls(
+                cid=record["stemcell_cid"],
+                path=path,
+                features=Features(**record["features"]),
+                cloud_properties=record["cloud_properties"],
+                created_at=record["created_at"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a stemcell's record: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its record."""
+        return {
+            "schema": SCHEMA,
+            "stemcell_cid": self.cid,
+            "features": self.features.to_json(),
+            "cloud_properties": dict(self.cloud_properties),
+            "created_at": self.created_at,
+        }
+
+
+class StemcellUpload:
+    """
+    A stemcell in the making, from bytes as they come.
+
+    Nothing of it shows unless L{finish} succeeds; a failure anywhere removes it.
+    """
+
+    def __init__(self, stemcells: Stemcells, cloud_properties: dict[str, Any]) -> None:
+        self._stemcells, self._cloud_properties = stemcells, cloud_properties
+        self._scratch = stemcells.depot.new_scratch()
+        self._upload: IUpload = stemcells.archiver.open(_make_rootfs(self._scratch))
+
+    async def write(self, data: bytes) -> None:
+        """
+        Take the next bytes; return once they are accepted downstream.
+
+        @raise CPIError: what is wrong with the image, as soon as that is known.
+        """
+        await self._upload.write(data)
+
+    async def finish(self) -> Stemcell:
+        """
+        The image is complete: make the stemcell of it.
+
+        @raise CPIError: what is wrong with the image.
+        """
+        await self._upload.finish()
+        return await self._stemcells.adopt(self._scratch, self._cloud_properties)
+
+    async def abort(self) -> None:
+        """Give up, and remove what there is."""
+        await self._upload.abort()
+        await self._stemcells.archiver.remove(self._scratch)
+
+
+class Stemcells:
+    """
+    All stemcells of this host.
+
+    @ivar depot: where they are.
+    @ivar archiver: unpacks and removes them.
+    """
+
+    log = Logger()
+
+    def __init__(self, depot: Depot, archiver: IArchiver) -> None:
+        self.depot, self.archiver = depot, archiver
+        self._stemcells: dict[str, Stemcell] = {}
+        self._users: Counter[str] = Counter()
+
+    def load(self) -> None:
+        """Read the records; one that cannot be read is left alone and reported."""
+        for path in sorted(self.depot.stemcells.iterdir()):
+            try:
+                stemcell = Stemcell.load(path)
+            except (OSError, ValueError) as error:
+                self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
+            else:
+                self._stemcells[stemcell.cid] = stemcell
+
+    def all(self) -> list[Stemcell]:
+        """Return every stemcell."""
+        return list(self._stemcells.values())
+
+    def begin(self, cloud_properties: Any) -> StemcellUpload:
+        """
+        Start to make a stemcell of bytes that will come.
+
+        @raise InvalidArgument: if C{cloud_properties} is no object.
+        """
+        return StemcellUpload(self, _checked(cloud_properties))
+
+    async def create(self, image: int, cloud_properties: Any) -> Stemcell:
+        """
+        Make a stemcell of an image file.
+
+        @param image: a descriptor open on it; the caller closes it.
+        @raise CPIError: what is wrong with the arguments or the image.
+        """
+        properties = _checked(cloud_properties)
+        scratch = self.depot.new_scratch()
+        try:
+            await self.archiver.unpack(image, _make_rootfs(scratch))
+            return await self.adopt(scratch, properties)
+        except BaseException:
+            await self.archiver.remove(scratch)
+            raise
+
+    async def adopt(self, scratch: Path, cloud_properties: Mapping[str, Any]) -> Stemcell:
+        """
+        Make a stemcell of an unpacked image.
+
+        @param scratch: a directory with the C{rootfs} in it.
+        @raise StemcellRejected: if that is no root file system.
+        """
+        features = await deferToThread(inspect, scratch / "rootfs")
+        if features is None:
+            raise StemcellRejected(
+                "the image is no root file system: it has neither "
+                "/usr/sbin/runsvdir-start nor systemd as /sbin/init nor /bin/sh"
+            )
+        cid = f"stemcell-{uuid4()}"
+        stemcell = Stemcell(
+            cid=cid,
+            path=self.depot.stemcells / cid,
+            features=features,
+            cloud_properties=cloud_properties,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        await self.archiver.sync(scratch)
+        await deferToThread(write_record, scratch / RECORD, stemcell.to_json())
+        await deferToThread(self.depot.publish, scratch, stemcell.path)
+        self._stemcells[cid] = stemcell
+        self.log.info(
+            "created {stemcell_cid}, init {init}",
+            stemcell_cid=cid,
+            init=features.init or "unknown",
+        )
+        return stemcell
+
+    async def delete(self, cid: str) -> None:
+        """
+        Delete a stemcell; an unknown one is no error.
+
+        @raise StemcellInUse: if VMs run from it.
+        """
+        if self._users[cid]:
+            raise StemcellInUse(f"{cid} is in use by {self._users[cid]} VMs")
+        stemcell = self._stemcells.pop(cid, None)
+        if stemcell is None:
+            return
+        trash = self.depot.set_aside(stemcell.path)
+        self.log.info("deleted {stemcell_cid}", stemcell_cid=cid)
+        await self.archiver.remove(trash)
+
+    def hold(self, cid: str) -> Stemcell:
+        """
+        Count one more user of a stemcell, which cannot be deleted then.
+
+        @raise StemcellNotFound: if there is no such stemcell.
+        """
+        if cid not in self._stemcells:
+            raise StemcellNotFound(f"there is no stemcell {cid!r}")
+        self._users[cid] += 1
+        return self._stemcells[cid]
+
+    def release(self, cid: str) -> None:
+        """Count one user less."""
+        self._users[cid] -= 1
+
+
+def _checked(cloud_properties: Any) -> dict[str, Any]:
+    if not isinstance(cloud_properties, dict):
+        raise InvalidArgument("cloud_properties: must be an object")
+    return cloud_properties
+
+
+def _make_rootfs(scratch: Path) -> Path:
+    rootfs = scratch / "rootfs"
+    rootfs.mkdir(mode=0o755)
+    return rootfs

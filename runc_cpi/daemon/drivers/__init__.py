@@ -1,0 +1,1 @@
+"""What touches the host: child processes, the OCI runtime, tar, netlink, files."""

@@ -1,0 +1,219 @@
+"""The VM network on the host: one bridge, and a pair of interfaces for each VM."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any, ParamSpec, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.interfaces import INetworker
+from runc_cpi.errors import CloudError
+
+GUEST_INTERFACE = "eth0"
+DEFAULT_MTU = 1500
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def host_interface(vm_cid: str) -> str:
+    """Name the host's end of a VM's pair: at most 15 bytes, the same at each boot."""
+    return "v" + sha256(vm_cid.encode()).hexdigest()[:12]
+
+
+class BridgeUnusable(Exception):
+    """The bridge cannot be made or used as configured."""
+
+
+class Bridge:
+    """
+    The bridge itself, and what is done to it; every method blocks.
+
+    @param name: its interface name.
+    @param gateway: the host's address in the VM network, with the network's size.
+    """
+
+    def __init__(self, name: str, gateway: IPv4Interface) -> None:
+        self.name, self._gateway = name, gateway
+
+    def ensure(self) -> None:
+        """
+        Make the bridge, unless it is there, and see to its address.
+
+        @raise BridgeUnusable: if the name belongs to something else, or the kernel
+            refuses.
+        """
+        try:
+            with IPRoute() as ip:
+                index = self._ensure_link(ip)
+                address = str(self._gateway.ip)
+                if not any(
+                    entry.get_attr("IFA_LOCAL") == address
+                    for entry in ip.get_addr(index=index)
+                ):
+                    prefix = self._gateway.network.prefixlen
+                    ip.addr("add", index=index, address=address, prefixlen=prefix)
+                ip.link("set", index=index, state="up")
+        except (NetlinkError, OSError) as error:
+            raise BridgeUnusable(f"{self.name}: {_why(error)}") from error
+
+    def _ensure_link(self, ip: Any) -> int:
+        found = ip.link_lookup(ifname=self.name)
+        if not found:
+            # Without an address of its own a bridge takes that of a port, and changes
+            # it as ports come and go.
+            digest = sha256(self.name.encode()).hexdigest()
+            hardware = ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
+            ip.link("add", ifname=self.name, kind="bridge", address=hardware)
+            found = ip.link_lookup(ifname=self.name)
+        (link,) = ip.get_links(found[0])
+        info = link.get_attr("IFLA_LINKINFO")
+        kind = info.get_attr("IFLA_INFO_KIND") if info else None
+        if kind != "bridge":
+            raise BridgeUnusable(f"{self.name}: there is such an interface, no bridge")
+        return int(found[0])
+
+    def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> None:
+        """Make a VM's pair, and set up its end in the network namespace of C{pid}."""
+        name = host_interface(vm_cid)
+        with IPRoute() as ip:
+            _remove(ip, name)
+            (bridge,) = ip.link_lookup(ifname=self.name)
+            mtu = _uplink_mtu(ip)
+            ip.link(
+                "add",
+                ifname=name,
+                kind="veth",
+                mtu=mtu,
+                master=bridge,
+                state="up",
+                peer={"ifname": GUEST_INTERFACE, "mtu": mtu, "net_ns_pid": pid},
+            )
+            (index,) = ip.link_lookup(ifname=name)
+            ip.link("set", index=index, ifalias=f"runc-cpid {vm_cid}")
+        with _inside(pid), IPRoute() as ip:
+            (loopback,) = ip.link_lookup(ifname="lo")
+            ip.link("set", index=loopback, state="up")
+            (guest,) = ip.link_lookup(ifname=GUEST_INTERFACE)
+            prefix = self._gateway.network.prefixlen
+            for address in addresses:
+                ip.addr("add", index=guest, address=str(address), prefixlen=prefix)
+            ip.link("set", index=guest, state="up")
+            ip.route("add", dst="default", gateway=str(self._gateway.ip))
+
+    def disconnect(self, vm_cid: str) -> None:
+        """Remove a VM's pair; one that is gone is no error."""
+        with IPRoute() as ip:
+            _remove(ip, host_interface(vm_cid))
+
+
+@implementer(INetworker)
+class BridgeNetworker:
+    """
+    Works on the bridge from one thread of its own.
+
+    Netlink calls block, up to 40 ms for a deletion; that is nothing for the reactor.
+    One thread also serializes them, and is the only one to visit other namespaces.
+    """
+
+    def __init__(self, reactor: Any, bridge: Bridge) -> None:
+        self._reactor, self._bridge = reactor, bridge
+        self._thread = ThreadPool(1, 1, "netlink")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once it has done what it was given."""
+        self._thread.stop()
+
+    async def connect(
+        self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]
+    ) -> None:
+        """
+        Give the network namespace of C{pid} an interface with these addresses.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._do(self._bridge.connect, vm_cid, pid, addresses)
+
+    async def disconnect(self, vm_cid: str) -> None:
+        """
+        Remove the VM's interface; one that is gone is no error.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._do(self._bridge.disconnect, vm_cid)
+
+    async def _do(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await deferToThreadPool(self._reactor, self._thread, work, *args, **kwargs)
+        except (NetlinkError, OSError, ValueError) as error:
+            raise CloudError(f"network: {work.__name__}: {_why(error)}") from error
+
+
+def _remove(ip: Any, name: str) -> None:
+    for index in ip.link_lookup(ifname=name):
+        try:
+            ip.link("del", index=index)
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
+
+
+def _uplink_mtu(ip: Any) -> int:
+    """Return the MTU of the host's default route, which what VMs send must fit."""
+    for route in ip.get_default_routes():
+        index = route.get_attr("RTA_OIF")
+        if index is not None:
+            (link,) = ip.get_links(index)
+            return int(link.get_attr("IFLA_MTU"))
+    return DEFAULT_MTU
+
+
+@contextmanager
+def _inside(pid: int) -> Iterator[None]:
+    """Visit the network namespace of C{pid} with this thread."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            try:
+                _setns(home)
+            except OSError:
+                # A thread lost in a VM's namespace would set up later VMs there.
+                os.abort()
+    finally:
+        os.close(home)
+
+
+def _setns(namespace: int) -> None:
+    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "setns")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, NetlinkError):
+        return os.strerror(error.code)
+    return str(error)

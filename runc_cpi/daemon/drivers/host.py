@@ -1,0 +1,158 @@
+"""What this host is able to do, found out before the daemon serves."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+REQUIRED = ("tar", "rm", "sync")
+# In the order of their numbers (linux/capability.h).
+_NAMES = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
+    LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER
+    SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE
+    SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP
+    MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF
+    CHECKPOINT_RESTORE
+"""
+CAPABILITIES = tuple(f"CAP_{name}" for name in _NAMES.split())
+RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+TRIAL_TIMEOUT = 30.0
+
+
+class HostUnfit(Exception):
+    """This host lacks something; the message says what."""
+
+
+def own_capabilities(status: str) -> set[str]:
+    """
+    Return the capabilities that may be passed on.
+
+    @param status: the content of C{/proc/self/status} (proc(5)).
+    """
+    masks = [
+        int(found, 16) for found in re.findall(r"^Cap(?:Prm|Bnd):\s*(\w+)$", status, re.M)
+    ]
+    both = masks[0] & masks[1]
+    return {name for bit, name in enumerate(CAPABILITIES) if both >> bit & 1}
+
+
+def grantable(dropped: frozenset[str]) -> list[str]:
+    """
+    Return what VMs may be granted: all that the daemon has, less C{dropped}.
+
+    A runtime refuses a container that is to have more than its creator.
+    """
+    own = own_capabilities(Path("/proc/self/status").read_text("ascii"))
+    return [name for name in CAPABILITIES if name in own and name not in dropped]
+
+
+def swap_accounting() -> bool:
+    """Say whether the kernel can bound memory and swap together."""
+    v1 = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
+    # On v2 the root has no such file, but every cgroup below it does, or none.
+    v2 = Path("/sys/fs/cgroup").glob("*/memory.swap.max")
+    return v1.exists() or any(v2)
+
+
+def name_servers(paths: Sequence[str] = RESOLV_CONFS) -> list[str]:
+    """
+    Return the host's name servers that a VM could reach.
+
+    One on loopback serves the host alone; systemd-resolved lists what is behind it in
+    a file of its own.
+    """
+    for path in paths:
+        try:
+            lines = Path(path).read_text("utf-8").splitlines()
+        except OSError:
+            continue
+        servers = [
+            fields[1]
+            for fields in map(str.split, lines)
+            if len(fields) > 1 and fields[0] == "nameserver" and _reachable(fields[1])
+        ]
+        if servers:
+            return servers
+    return []
+
+
+def _reachable(server: str) -> bool:
+    try:
+        return not ip_address(server.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def check_root() -> None:
+    """
+    @raise HostUnfit: if this is not root.
+    """
+    if os.geteuid() != 0:
+        raise HostUnfit("must run as root: containers, mounts and interfaces need it")
+
+
+def check_programs() -> None:
+    """
+    @raise HostUnfit: if a program is missing.
+    """
+    for program in REQUIRED:
+        if shutil.which(program) is None:
+            raise HostUnfit(f"{program} is not on the PATH; install it")
+
+
+def find_runtime(name: str) -> str:
+    """
+    Return the path of the OCI runtime C{name}.
+
+    @raise HostUnfit: if there is no such program.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise HostUnfit(
+            f"runtime: {name} is not on the PATH; name an OCI runtime such as runc, or "
+            "its path"
+        )
+    return path
+
+
+def try_runtime(program: str, root: Path, bundle: Path, container_id: str) -> None:
+    """
+    Make a container of C{bundle}, and remove it without running anything in it.
+
+    @raise HostUnfit: if the runtime cannot do that on this host.
+    """
+    base = [program, "--root", str(root)]
+    # Not a pipe: should the container stay, it would keep that open.
+    with (bundle / "trial.log").open("w+b") as log:
+        try:
+            made = subprocess.run(
+                [*base, "create", "--bundle", str(bundle), container_id],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=TRIAL_TIMEOUT,
+                check=False,
+            )
+            failed = made.returncode != 0
+        except subprocess.TimeoutExpired:
+            failed = True
+            log.write(f"no answer within {TRIAL_TIMEOUT:.0f} s".encode())
+        subprocess.run(
+            [*base, "delete", "--force", container_id],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TRIAL_TIMEOUT,
+            check=False,
+        )
+        if failed:
+            log.seek(0)
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else "no reason given"
+            raise HostUnfit(f"runtime: {program} cannot make containers here: {reason}")

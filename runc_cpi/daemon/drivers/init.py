@@ -1,0 +1,109 @@
+"""The first process of a container, held by a pidfd so that its pid cannot be mixed up."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.interfaces import IInit
+
+
+@implementer(IReadDescriptor, IInit)
+class Init:
+    """
+    A live first process of a container.
+
+    A pidfd stays bound to the process it was opened for (pidfd_open(2)), and becomes
+    readable when that process ends, whoever its parent is.
+    """
+
+    def __init__(self, reactor: Any, pid: int, pidfd: int) -> None:
+        self._reactor, self._pidfd = reactor, pidfd
+        self._waiting: Deferred[bool] | None = None
+        self.pid = pid
+
+    @classmethod
+    def find(cls, reactor: Any, pid: int, cgroup: str) -> Init | None:
+        """
+        Take hold of C{pid} if it is alive and belongs to C{cgroup}.
+
+        @param cgroup: the container's path in its cgroup hierarchies.  A process is in
+            it exactly while it is one of that container's, so a pid that was used
+            again is never taken for it.
+        """
+        try:
+            pidfd = os.pidfd_open(pid)
+        except (ProcessLookupError, ValueError):
+            return None
+        if _ended(pidfd) or not _belongs(pid, cgroup):
+            os.close(pidfd)
+            return None
+        return cls(reactor, pid, pidfd)
+
+    def send(self, number: int) -> None:
+        """Send a signal; a process that has ended does not mind."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            return
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for the end, at most so long, and say whether it came."""
+        if _ended(self._pidfd):
+            return True
+        self._waiting = Deferred()
+        alarm = self._reactor.callLater(seconds, self._resume, False)
+        self._reactor.addReader(self)
+        try:
+            return await self._waiting
+        finally:
+            if alarm.active():
+                alarm.cancel()
+
+    def close(self) -> None:
+        """Let go of the process."""
+        os.close(self._pidfd)
+
+    def _resume(self, ended: bool) -> None:
+        self._reactor.removeReader(self)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(ended)
+
+    def fileno(self) -> int:
+        """What the reactor watches."""
+        return self._pidfd
+
+    def doRead(self) -> None:
+        """The process ended."""
+        self._resume(True)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor stops; nobody is left to be told."""
+
+    def logPrefix(self) -> str:
+        """Name this reader in the log."""
+        return f"init {self.pid}"
+
+
+def _ended(pidfd: int) -> bool:
+    watch = select.poll()
+    watch.register(pidfd, select.POLLIN)
+    return bool(watch.poll(0))
+
+
+def _belongs(pid: int, cgroup: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            paths = [line.rstrip("\n").split(":", 2)[2] for line in file]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # systemd as init moves itself into a group below the container's.
+    return any(path == cgroup or path.startswith(cgroup + "/") for path in paths)

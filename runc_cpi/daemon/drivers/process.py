@@ -1,0 +1,189 @@
+"""Child processes: argument lists in, an L{Outcome} out; bounded, timed, reaped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from runc_cpi.errors import CloudError
+
+STDERR_TAIL = 4096
+STDOUT_LIMIT = 1 << 20
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# No NOTIFY_SOCKET: runc behaves differently when it sees one.
+ENVIRONMENT = {"PATH": os.environ.get("PATH", SEARCH_PATH), "LC_ALL": "C.UTF-8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """
+    What a child process came to.
+
+    @ivar argv: what was run.
+    @ivar status: its exit status, or L{None} if a signal ended it.
+    @ivar signal: the number of the signal that ended it, or L{None}.
+    @ivar timed_out: whether it was ended because it took too long.
+    @ivar stdout: what it wrote, at most L{STDOUT_LIMIT} bytes.
+    @ivar stderr: the end of what it complained, at most L{STDERR_TAIL} bytes.
+    """
+
+    argv: tuple[str, ...]
+    status: int | None
+    signal: int | None
+    timed_out: bool
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the child did what it was asked."""
+        return self.status == 0
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        if self.timed_out:
+            return "took too long and was killed"
+        if self.signal is not None:
+            return f"was ended by {signal.Signals(self.signal).name}"
+        return f"exit status {self.status}"
+
+    def complaint(self) -> str:
+        """Name the program, how it ended and the last lines it wrote to stderr."""
+        program = os.path.basename(self.argv[0])
+        lines = self.stderr.decode("utf-8", "replace").strip().splitlines()
+        return ": ".join([program, self.ending, *lines[-3:]])
+
+
+class Child(ProcessProtocol):
+    """
+    A running child process.
+
+    @ivar ended: fires with an L{Outcome} once the child is reaped and its pipes are
+        closed; it never fails.
+    """
+
+    transport: Any
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = tuple(argv)
+        self._stdout: list[bytes] = []
+        self._stdout_room = STDOUT_LIMIT
+        self._stderr = b""
+        self._timed_out = False
+        self.outcome: Outcome | None = None
+        self.ended: Deferred[Outcome] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        """Keep what fits."""
+        kept = data[: self._stdout_room]
+        self._stdout_room -= len(kept)
+        self._stdout.append(kept)
+
+    def errReceived(self, data: bytes) -> None:
+        """Keep the tail."""
+        self._stderr = (self._stderr + data)[-STDERR_TAIL:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell whoever waits what the child came to."""
+        end: Any = reason.value
+        terminated = isinstance(end, ProcessTerminated)
+        self.outcome = Outcome(
+            argv=self._argv,
+            status=end.exitCode if terminated else 0,
+            signal=end.signal if terminated else None,
+            timed_out=self._timed_out,
+            stdout=b"".join(self._stdout),
+            stderr=self._stderr,
+        )
+        self.ended.callback(self.outcome)
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        try:
+            self.transport.signalProcess("KILL")
+        except ProcessExitedAlready:
+            return
+
+    def expire(self) -> None:
+        """End it because its time is up."""
+        self._timed_out = True
+        self.kill()
+
+
+class Processes:
+    """
+    Starts child processes.
+
+    @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
+    @param limit: how many L{run} may have at work at once.
+    """
+
+    def __init__(self, reactor: Any, limit: int) -> None:
+        self._reactor = reactor
+        self._slots = DeferredSemaphore(limit)
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        child_fds: Mapping[int, int | str] | None = None,
+    ) -> Child:
+        """
+        Start a child at once.
+
+        @param timeout: after so many seconds it is killed.
+        @param child_fds: what Twisted calls C{childFDs}; without it stdin is empty and
+            the output is collected.
+        @raise CloudError: if there is no such program.
+        """
+        child = Child(argv)
+        fds = {0: self._null, 1: "r", 2: "r"} if child_fds is None else dict(child_fds)
+        try:
+            self._reactor.spawnProcess(
+                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=fds
+            )
+        except OSError as error:
+            raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
+        alarm = self._reactor.callLater(timeout, child.expire)
+
+        def disarm(outcome: Outcome) -> Outcome:
+            if alarm.active():
+                alarm.cancel()
+            return outcome
+
+        child.ended.addCallback(disarm)
+        return child
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        output: int | None = None,
+    ) -> Outcome:
+        """
+        Run a child to its end, when there is room for one more.
+
+        @param timeout: after so many seconds it is killed, and still waited for.
+        @param output: a descriptor for stdout and stderr.  Needed for a child that
+            leaves descendants: they would hold a pipe open.
+        @raise CloudError: if there is no such program.
+        """
+        fds = None if output is None else {0: self._null, 1: output, 2: output}
+        await self._slots.acquire()
+        try:
+            return await self.spawn(argv, timeout=timeout, child_fds=fds).ended
+        finally:
+            self._slots.release()

@@ -1,0 +1,138 @@
+"""The OCI runtime: one method an operation of its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.interfaces import IRuntime
+from runc_cpi.daemon.drivers.init import Init
+from runc_cpi.daemon.drivers.process import Outcome, Processes
+from runc_cpi.errors import CloudError
+
+CREATE_TIMEOUT = 60.0
+CALL_TIMEOUT = 30.0
+LOG_TAIL = 8192
+PID_FILE = "pid"
+
+
+@implementer(IRuntime)
+class Runtime:
+    """
+    Drives runc or another runtime with runc's command line.
+
+    Every call has the runtime log to a file of its own, in JSON: the last error there
+    is what a failed call is reported with.  A container's own output goes to a file as
+    well; a pipe would stay open as long as the container lives, and could fill.
+
+    @param program: the runtime's name or path.
+    @param root: where the runtime keeps its state.
+    @param cgroup_parent: below which path the cgroups of its containers are.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        processes: Processes,
+        program: str,
+        root: Path,
+        cgroup_parent: str,
+    ) -> None:
+        self._reactor, self._processes = reactor, processes
+        self._program, self._root = program, root
+        self._cgroup_parent = cgroup_parent
+
+    async def create(self, container_id: str, bundle: Path) -> int:
+        """
+        Make the container and its namespaces; its process does not run yet.
+
+        @param bundle: the directory of its C{config.json}; C{console.log} there gets
+            the container's output.
+        @return: the pid of what will be its first process.
+        """
+        pid_file = bundle / PID_FILE
+        arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
+        console = _open_for_append(bundle / "console.log")
+        try:
+            await self._call(
+                "create",
+                [*arguments, container_id],
+                bundle,
+                timeout=CREATE_TIMEOUT,
+                output=console,
+            )
+        finally:
+            os.close(console)
+        return int(pid_file.read_text("ascii"))
+
+    async def start(self, container_id: str, bundle: Path) -> None:
+        """Let the first process of a created container run."""
+        await self._call("start", [container_id], bundle)
+
+    async def delete(self, container_id: str, bundle: Path) -> None:
+        """Remove a container, killing it if need be.  An unknown one is no error."""
+        await self._call("delete", ["--force", container_id], bundle)
+
+    def find_init(self, container_id: str, bundle: Path) -> Init | None:
+        """Take hold of the container's first process, or return L{None} if it ended."""
+        try:
+            pid = int((bundle / PID_FILE).read_text("ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return Init.find(self._reactor, pid, f"{self._cgroup_parent}/{container_id}")
+
+    async def execute(
+        self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float
+    ) -> Outcome:
+        """Run a command inside a running container, to its end."""
+        return await self._processes.run(
+            [self._program, "--root", str(self._root), "exec", container_id, *argv],
+            timeout=timeout,
+        )
+
+    async def _call(
+        self,
+        operation: str,
+        arguments: Sequence[str],
+        bundle: Path,
+        *,
+        timeout: float = CALL_TIMEOUT,
+        output: int | None = None,
+    ) -> None:
+        log = bundle / f"runtime-{operation}.log"
+        log.unlink(missing_ok=True)
+        argv = [self._program, "--root", str(self._root)]
+        argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
+        outcome = await self._processes.run(argv, timeout=timeout, output=output)
+        if not outcome.ok:
+            program = os.path.basename(self._program)
+            detail = last_error(log) or outcome.complaint()
+            raise CloudError(f"{program} {operation}: {outcome.ending}: {detail}")
+
+
+def last_error(log: Path) -> str | None:
+    """Return the last error of a runtime's JSON log, or L{None}."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
+            return str(entry.get("msg", ""))
+    return None
+
+
+def _open_for_append(path: Path) -> int:
+    # Appending makes it safe to cut the file short while it is written to.
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

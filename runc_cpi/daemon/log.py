@@ -1,0 +1,92 @@
+"""The daemon's log: text or JSON lines, each with the request that caused it."""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    eventAsText,
+)
+from zope.interface import implementer
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The Director's id of the request that is being worked for."""
+
+# These tell of every connection, which the CPI makes for every call.
+TALKATIVE = ("twisted.protocols.amp", "twisted.internet")
+
+
+def observer(stream: TextIO, log_format: str) -> ILogObserver:
+    """
+    Make what writes the log.
+
+    @param stream: where to.
+    @param log_format: C{text} or C{json}.
+    """
+    enough = LogLevelFilterPredicate(LogLevel.info)
+    for namespace in TALKATIVE:
+        enough.setLogLevelForNamespace(namespace, LogLevel.warn)
+    lines = Lines(stream, as_json if log_format == "json" else as_text)
+    return FilteringLogObserver(lines, [enough])
+
+
+@implementer(ILogObserver)
+class Lines:
+    """Writes one line, or one text of several, for each event."""
+
+    def __init__(self, stream: TextIO, formatter: Any) -> None:
+        self._stream, self._formatter = stream, formatter
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write an event."""
+        self._stream.write(self._formatter(event) + "\n")
+        self._stream.flush()
+
+
+def as_text(event: LogEvent) -> str:
+    """Format for people: time, level, request, message."""
+    request = request_id.get()
+    mark = f" [{request}]" if request else ""
+    # What follows the first line is set in, so that no input can forge a log line.
+    message = _message(event).rstrip("\n").replace("\n", "\n    ")
+    return f"{_time(event)} {_level(event)}{mark} {message}"
+
+
+def as_json(event: LogEvent) -> str:
+    """Format for machines: an object with the message and its parts."""
+    parts = {
+        name: value
+        for name, value in event.items()
+        if isinstance(value, (str, int, float)) and not name.startswith("log_")
+    }
+    entry = {
+        **parts,
+        "time": _time(event),
+        "level": _level(event),
+        "logger": event.get("log_namespace", ""),
+        "request_id": request_id.get(),
+        "message": _message(event),
+    }
+    return json.dumps(entry)
+
+
+def _time(event: LogEvent) -> str:
+    moment = datetime.fromtimestamp(event["log_time"], UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return level.name if level is not None else "info"
+
+
+def _message(event: LogEvent) -> str:
+    return eventAsText(event, includeTimestamp=False, includeSystem=False)

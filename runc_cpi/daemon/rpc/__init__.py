@@ -1,0 +1,1 @@
+"""The AMP side of the daemon: it translates and delegates, nothing else."""

@@ -1,0 +1,194 @@
+"""The vocabulary between the CPI and the daemon: AMP commands, nothing that acts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from twisted.protocols import amp
+
+from runc_cpi import errors, wire
+
+# AMP takes the first class that matches, so subclasses go before their bases.
+WIRE_ERRORS: dict[type[Exception], bytes] = {
+    error: error.__name__.encode("ascii")
+    for error in sorted(errors.ALL, key=lambda error: -len(error.__mro__))
+}
+
+
+class JSON(amp.Argument):
+    """A JSON value of any size: what AMP cannot hold in one value is cut into parts."""
+
+    def retrieve(self, d: amp.AmpBox, name: bytes, proto: Any) -> bytes | None:
+        """
+        @raise InvalidArgument: if a value that is not optional is missing.
+        """
+        value = wire.join(name, d)
+        if value is None and not self.optional:
+            raise errors.InvalidArgument(f"{name.decode()}: missing")
+        return value
+
+    def fromString(self, inString: bytes) -> Any:
+        """
+        @raise InvalidArgument: if the bytes are not JSON.
+        """
+        try:
+            return json.loads(inString)
+        except (ValueError, RecursionError) as error:
+            raise errors.InvalidArgument(f"not JSON: {error}") from None
+
+    def toBox(
+        self, name: bytes, strings: amp.AmpBox, objects: dict[str, Any], proto: Any
+    ) -> None:
+        """Add C{objects[name]} to C{strings}, cut into parts as needed."""
+        value = objects.get(name.decode("ascii"))
+        if value is None and self.optional:
+            return
+        strings.update(wire.split(name, json.dumps(value).encode("utf-8")))
+
+
+class _Command(amp.Command):
+    """
+    What all commands share.
+
+    Each carries the Director's C{request_id}; the protocol reads it from the box and
+    puts it on every log line, so responders are not bothered with it.
+    """
+
+    arguments: ClassVar[list[tuple[bytes, amp.Argument]]] = []
+    response: ClassVar[list[tuple[bytes, amp.Argument]]] = []
+    errors = WIRE_ERRORS
+
+    def __init_subclass__(cls) -> None:
+        cls.arguments = [*cls.arguments, REQUEST_ID]
+
+    @classmethod
+    def parseArguments(cls, box: amp.AmpBox, protocol: Any) -> dict[str, Any]:
+        """
+        Decode the arguments, less the C{request_id}.
+
+        @raise InvalidArgument: if they do not fit the command.
+        """
+        try:
+            arguments: dict[str, Any] = super().parseArguments(box, protocol)
+        except KeyError as error:
+            raise errors.InvalidArgument(f"missing argument: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise errors.InvalidArgument(f"malformed argument: {error}") from None
+        arguments.pop("request_id", None)
+        return arguments
+
+
+REQUEST_ID = (b"request_id", amp.Unicode(optional=True))
+VM_CID = (b"vm_cid", amp.Unicode())
+STEMCELL_CID = (b"stemcell_cid", amp.Unicode())
+DISK_CID = (b"disk_cid", amp.Unicode())
+CLOUD_PROPERTIES = (b"cloud_properties", JSON())
+METADATA = (b"metadata", JSON())
+UPLOAD = (b"upload", amp.Integer())
+
+
+class Ping(_Command):
+    """Say that the daemon is there, and which version it is."""
+
+    response = [(b"version", amp.Unicode())]
+
+
+class ImportStemcell(_Command):
+    """Make a stemcell of an open image file, passed over a unix socket."""
+
+    arguments = [(b"image", amp.Descriptor()), CLOUD_PROPERTIES]
+    response = [STEMCELL_CID]
+
+
+class OpenStemcell(_Command):
+    """Begin to upload an image; the number is good on this connection alone."""
+
+    arguments = [CLOUD_PROPERTIES]
+    response = [UPLOAD]
+
+
+class WriteStemcell(_Command):
+    """
+    Pass on the next bytes of an image.
+
+    The answer comes once they are accepted downstream, so a sender that bounds its
+    unanswered chunks is slowed to the pace of the disk.
+    """
+
+    arguments = [UPLOAD, (b"data", amp.String())]
+
+
+class CloseStemcell(_Command):
+    """End an upload, and make the stemcell of it."""
+
+    arguments = [UPLOAD]
+    response = [STEMCELL_CID]
+
+
+class DeleteStemcell(_Command):
+    """Delete a stemcell that no VM uses.  Deleting an unknown one succeeds."""
+
+    arguments = [STEMCELL_CID]
+
+
+class ListStemcells(_Command):
+    """Say which stemcells there are."""
+
+    response = [(b"stemcells", JSON())]
+
+
+class CreateVM(_Command):
+    """
+    Make and boot a VM.
+
+    C{networks} comes back with the addresses that the VM has.
+    """
+
+    arguments = [
+        (b"agent_id", amp.Unicode()),
+        STEMCELL_CID,
+        CLOUD_PROPERTIES,
+        (b"networks", JSON()),
+        (b"disk_cids", JSON()),
+        (b"env", JSON()),
+        (b"agent", JSON()),
+    ]
+    response = [VM_CID, (b"networks", JSON())]
+
+
+class DeleteVM(_Command):
+    """Stop a VM and forget it.  Deleting an unknown one succeeds."""
+
+    arguments = [VM_CID]
+
+
+class HasVM(_Command):
+    """Say whether there is such a VM, running or not."""
+
+    arguments = [VM_CID]
+    response = [(b"exists", amp.Boolean())]
+
+
+class RebootVM(_Command):
+    """Stop a VM if it runs, and boot it again on the same file system."""
+
+    arguments = [VM_CID]
+
+
+class SetVMMetadata(_Command):
+    """Replace what is noted about a VM."""
+
+    arguments = [VM_CID, METADATA]
+
+
+class SetDiskMetadata(_Command):
+    """Replace what is noted about a disk."""
+
+    arguments = [DISK_CID, METADATA]
+
+
+class ListVMs(_Command):
+    """Say which VMs there are, and how they are."""
+
+    response = [(b"vms", JSON())]

@@ -1,0 +1,241 @@
+"""The responders: they translate between AMP and the domain, and do nothing else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Awaitable
+from contextvars import copy_context
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols import amp
+from twisted.python.failure import Failure
+
+from runc_cpi import __version__
+from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
+from runc_cpi.daemon.domain.vm import NewVM
+from runc_cpi.daemon.domain.vms import VMs
+from runc_cpi.daemon.log import request_id
+from runc_cpi.daemon.rpc import commands
+from runc_cpi.errors import (
+    CloudError,
+    CPIError,
+    DiskNotFound,
+    InvalidArgument,
+    NoDiskSpace,
+)
+
+Answer = dict[str, Any]
+T = TypeVar("T")
+
+MESSAGE_LIMIT = 4096
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """All that calls can be about."""
+
+    stemcells: Stemcells
+    vms: VMs
+
+
+class CPIProtocol(amp.AMP):
+    """
+    One connection.
+
+    Work that a call has begun is brought to its end when the caller goes away.  What
+    was made for a caller who never learned its name is removed again.
+    """
+
+    log = Logger()
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__()
+        self._stemcells, self._vms = domain.stemcells, domain.vms
+        self._uploads: dict[int, StemcellUpload] = {}
+        self._numbers = count(1)
+
+    @commands.Ping.responder
+    def ping(self) -> Answer:
+        return {"version": __version__}
+
+    @commands.ImportStemcell.responder
+    async def import_stemcell(self, image: int, cloud_properties: Any) -> Answer:
+        try:
+            stemcell = await self._stemcells.create(image, cloud_properties)
+        finally:
+            os.close(image)
+        return await self._told_stemcell(stemcell.cid)
+
+    @commands.OpenStemcell.responder
+    def open_stemcell(self, cloud_properties: Any) -> Answer:
+        number = next(self._numbers)
+        self._uploads[number] = self._stemcells.begin(cloud_properties)
+        return {"upload": number}
+
+    @commands.WriteStemcell.responder
+    async def write_stemcell(self, upload: int, data: bytes) -> Answer:
+        await self._uploading(upload, self._upload(upload).write(data))
+        return {}
+
+    @commands.CloseStemcell.responder
+    async def close_stemcell(self, upload: int) -> Answer:
+        stemcell = await self._uploading(upload, self._upload(upload).finish())
+        self._uploads.pop(upload, None)
+        return await self._told_stemcell(stemcell.cid)
+
+    @commands.DeleteStemcell.responder
+    async def delete_stemcell(self, stemcell_cid: str) -> Answer:
+        await self._stemcells.delete(stemcell_cid)
+        return {}
+
+    @commands.ListStemcells.responder
+    def list_stemcells(self) -> Answer:
+        return {"stemcells": [stemcell.to_json() for stemcell in self._stemcells.all()]}
+
+    @commands.CreateVM.responder
+    async def create_vm(self, **arguments: Any) -> Answer:
+        vm = await self._vms.create(NewVM(**arguments))
+        if self.transport is None:
+            self.log.info("nobody was told of {vm_cid}", vm_cid=vm.vm_cid)
+            await self._vms.delete(vm.vm_cid)
+        return {"vm_cid": vm.vm_cid, "networks": dict(vm.networks)}
+
+    @commands.DeleteVM.responder
+    async def delete_vm(self, vm_cid: str) -> Answer:
+        await self._vms.delete(vm_cid)
+        return {}
+
+    @commands.HasVM.responder
+    def has_vm(self, vm_cid: str) -> Answer:
+        return {"exists": self._vms.exists(vm_cid)}
+
+    @commands.RebootVM.responder
+    async def reboot_vm(self, vm_cid: str) -> Answer:
+        await self._vms.reboot(vm_cid)
+        return {}
+
+    @commands.SetVMMetadata.responder
+    async def set_vm_metadata(self, vm_cid: str, metadata: Any) -> Answer:
+        await self._vms.set_metadata(vm_cid, metadata)
+        return {}
+
+    @commands.SetDiskMetadata.responder
+    def set_disk_metadata(self, disk_cid: str, metadata: Any) -> Answer:
+        raise DiskNotFound(f"there is no disk {disk_cid!r}")
+
+    @commands.ListVMs.responder
+    def list_vms(self) -> Answer:
+        return {
+            "vms": [
+                {
+                    "vm_cid": vm.vm_cid,
+                    "agent_id": vm.agent_id,
+                    "stemcell_cid": vm.stemcell_cid,
+                    "addresses": [str(address) for address in vm.addresses],
+                    "running": self._vms.is_running(vm.vm_cid),
+                    "created_at": vm.created_at,
+                    "metadata": dict(vm.metadata),
+                }
+                for vm in self._vms.all()
+            ]
+        }
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """Clear away what was being uploaded."""
+        super().connectionLost(reason)
+        for number in list(self._uploads):
+            abort = Deferred.fromCoroutine(self._abort(number))
+            abort.addErrback(
+                lambda failure: self.log.failure("could not clear an upload", failure)
+            )
+
+    def locateResponder(self, name: bytes) -> Any:
+        """Find what answers a command.  TLS begins with the first byte, or not at all."""
+        return None if name == amp.StartTLS.commandName else super().locateResponder(name)
+
+    def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
+        """
+        Answer a command, marking the log with the request it belongs to.
+
+        An error that is not declared is answered as well; AMP itself would hang up on
+        every other call of the connection.
+        """
+        context = copy_context()
+        context.run(request_id.set, _request_id_of(box))
+        answer: Deferred[amp.AmpBox] = context.run(super().dispatchCommand, box)
+        command = box[amp.COMMAND].decode("ascii", "replace")
+        return answer.addErrback(
+            lambda failure: context.run(self._refusal, failure, command)
+        )
+
+    def _refusal(self, failure: Failure, command: str) -> Failure:
+        error = failure.value
+        if isinstance(error, amp.RemoteAmpError):
+            code, text = error.errorCode, str(error.description)
+            self.log.info("{command} refused: {text}", command=command, text=text)
+        elif isinstance(error, CPIError):
+            code, text = commands.WIRE_ERRORS[type(error)], str(error)
+            self.log.info("{command} refused: {text}", command=command, text=text)
+        elif isinstance(error, OSError):
+            kind = NoDiskSpace if error.errno == errno.ENOSPC else CloudError
+            code, text = commands.WIRE_ERRORS[kind], f"{command}: {error}"
+            self.log.error("{text}", text=text)
+        else:
+            self.log.failure("bug answering {command}", failure, command=command)
+            code = commands.WIRE_ERRORS[CloudError]
+            text = f"internal error in {command}; the daemon's log tells more"
+        return Failure(amp.RemoteAmpError(code, text[:MESSAGE_LIMIT], fatal=False))
+
+    async def _told_stemcell(self, stemcell_cid: str) -> Answer:
+        if self.transport is None:
+            self.log.info("nobody was told of {cid}", cid=stemcell_cid)
+            await self._stemcells.delete(stemcell_cid)
+        return {"stemcell_cid": stemcell_cid}
+
+    def _upload(self, number: int) -> StemcellUpload:
+        try:
+            return self._uploads[number]
+        except KeyError:
+            message = f"upload: there is no upload {number} on this connection"
+            raise InvalidArgument(message) from None
+
+    async def _uploading(self, number: int, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except BaseException:
+            await self._abort(number)
+            raise
+
+    async def _abort(self, number: int) -> None:
+        upload = self._uploads.pop(number, None)
+        if upload is not None:
+            await upload.abort()
+
+
+def _request_id_of(box: amp.AmpBox) -> str:
+    given: bytes = box.get(b"request_id", b"")
+    return given.decode("ascii") if REQUEST_ID.fullmatch(given) else ""
+
+
+class CPIFactory(Factory):
+    """Makes a protocol for each connection."""
+
+    noisy = False
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+
+    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol:
+        """Make a protocol."""
+        protocol = CPIProtocol(self._domain)
+        protocol.factory = self
+        return protocol

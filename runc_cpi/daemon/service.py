@@ -1,0 +1,256 @@
+"""The C{twistd} service: it puts all parts together, and is alone in knowing them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    UNIXServerEndpoint,
+)
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import ILogObserver, Logger
+from twisted.python import usage
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+
+from runc_cpi.daemon import log
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.domain.addresses import AddressPool
+from runc_cpi.daemon.domain.bundle import DROPPED_CAPABILITIES
+from runc_cpi.daemon.domain.networks import NetworkPlan
+from runc_cpi.daemon.domain.stemcells import Stemcells
+from runc_cpi.daemon.domain.vms import Host, VMs
+from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.drivers.archive import Archiver
+from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
+from runc_cpi.daemon.drivers.console import ConsoleKeeper
+from runc_cpi.daemon.drivers.process import Processes
+from runc_cpi.daemon.drivers.runtime import Runtime
+from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.trial import try_runtime
+
+SOCKET_MODE = 0o600
+
+
+class Options(usage.Options):
+    """The plugin's own options; all else is in the configuration file."""
+
+    synopsis = "--config FILE"
+    longdesc = "Run BOSH VMs as runc containers on this host."
+    optParameters = [["config", "c", None, "the YAML configuration file"]]
+    config: DaemonConfig
+
+    def postOptions(self) -> None:
+        """Read the configuration; what is wrong with it ends the program."""
+        if self["config"] is None:
+            _refuse("--config: missing; give the path of a YAML file")
+        path = Path(self["config"])
+        try:
+            self.config = DaemonConfig.parse(yaml.safe_load(path.read_text("utf-8")))
+        except OSError as error:
+            _refuse(f"--config: {path}: {error.strerror}")
+        except UnicodeDecodeError:
+            _refuse(f"{path}: not UTF-8 text")
+        except yaml.YAMLError as error:
+            _refuse(f"{path}: not YAML: {' '.join(str(error).split())}")
+        except ConfigError as error:
+            _refuse(f"{path}: {error}")
+
+
+def _refuse(reason: str) -> Any:
+    """End the program with one line on stderr and status 1."""
+    sys.exit(f"runc-cpid: {reason}")
+
+
+class Daemon(MultiService):
+    """
+    The daemon.
+
+    What can be wrong with the host or the configuration is found before the reactor
+    runs, and ends the program with one line that says what to change.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, config: DaemonConfig, twistd: Any) -> None:
+        super().__init__()
+        self._reactor, self._config, self._twistd = reactor, config, twistd
+        self._depot = Depot(config.work_dir)
+        self._port: Any = None
+        self._networker: BridgeNetworker | None = None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Have C{twistd} log as configured, unless its own options say otherwise."""
+        super().setServiceParent(parent)
+        if isinstance(parent, Componentized) and not self._twistd.get("syslog"):
+            name = self._twistd.get("logfile")
+            stream = LogFile.fromFullPath(name) if name and name != "-" else sys.stdout
+            observer = log.observer(stream, self._config.log_format)
+            parent.setComponent(ILogObserver, observer)
+
+    def privilegedStartService(self) -> None:
+        """Check the host, and take hold of all that only one daemon can have."""
+        config = self._config
+        try:
+            host.check_root()
+            host.check_programs()
+            runtime = host.find_runtime(config.runtime)
+            self._prepare_work_dir()
+            cgroup_parent = _cgroup_parent(config.work_dir)
+            capabilities = host.grantable(DROPPED_CAPABILITIES)
+            try_runtime(runtime, self._depot, cgroup_parent, capabilities)
+            bridge = Bridge(config.bridge, config.interface)
+            bridge.ensure()
+            self._assemble(runtime, cgroup_parent, capabilities, bridge)
+        except host.HostUnfit as error:
+            _refuse(str(error))
+        except BridgeUnusable as error:
+            _refuse(f"bridge: {error}")
+        super().privilegedStartService()
+
+    def _prepare_work_dir(self) -> None:
+        work_dir = self._config.work_dir
+        try:
+            self._depot.prepare()
+        except BlockingIOError:
+            _refuse(f"work_dir: {work_dir}: another runc-cpid uses it")
+        except OSError as error:
+            _refuse(f"work_dir: {work_dir}: {error.strerror}; it must be writable")
+
+    def _assemble(
+        self,
+        runtime: str,
+        cgroup_parent: str,
+        capabilities: list[str],
+        bridge: Bridge,
+    ) -> None:
+        config, reactor = self._config, self._reactor
+        processes = Processes(reactor, limit=max(2, os.cpu_count() or 1))
+        archiver = Archiver(processes)
+        stemcells = Stemcells(self._depot, archiver)
+        self._networker = BridgeNetworker(reactor, bridge)
+        plan = NetworkPlan(
+            network=config.network, gateway=config.gateway, dns=host.name_servers()
+        )
+        vms = VMs(
+            host=Host(
+                capabilities=capabilities,
+                cgroup_parent=cgroup_parent,
+                swap_accounting=host.swap_accounting(),
+                plan=plan,
+            ),
+            depot=self._depot,
+            stemcells=stemcells,
+            runtime=Runtime(
+                reactor, processes, runtime, self._depot.runtime, cgroup_parent
+            ),
+            networker=self._networker,
+            pool=AddressPool(config.network, config.gateway),
+            archiver=archiver,
+        )
+        ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
+        self._archiver = archiver
+        self._domain = Domain(stemcells=stemcells, vms=vms)
+        self._listen(CPIFactory(self._domain))
+
+    def _listen(self, factory: CPIFactory) -> None:
+        address = self._config.address
+        try:
+            listening = _endpoint(self._reactor, address).listen(factory)
+        except OSError as error:
+            _refuse(f"address: {address}: {error.strerror}")
+        listening.addErrback(_cannot_listen, address)
+        self._port = listening.result
+        # Who connects now waits in the kernel's queue until all is ready.
+        self._port.stopReading()
+
+    def startService(self) -> None:
+        """Bring order into what is there, and then take calls."""
+        super().startService()
+        assert self._networker is not None
+        self._networker.start()
+        starting = Deferred.fromCoroutine(self._start())
+        starting.addErrback(self._failed)
+
+    async def _start(self) -> None:
+        stemcells, vms = self._domain.stemcells, self._domain.vms
+        for leftover in self._depot.scratch.iterdir():
+            await self._archiver.remove(leftover)
+        stemcells.load()
+        await vms.load()
+        self._port.startReading()
+        self.log.info(
+            "serving at {address} with {stemcells} stemcells and {vms} VMs",
+            address=str(self._config.address),
+            stemcells=len(stemcells.all()),
+            vms=len(vms.all()),
+        )
+
+    def _failed(self, failure: Any) -> None:
+        self.log.failure("cannot start", failure)
+        self._reactor.stop()
+
+    async def _stop(self) -> None:
+        if self._port is not None:
+            await self._port.stopListening()
+        await super().stopService()
+        if self._networker is not None:
+            self._networker.stop()
+        self._depot.release()
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more calls, and let go of everything.  VMs keep running."""
+        return Deferred.fromCoroutine(self._stop())
+
+
+def _cannot_listen(failure: Any, address: object) -> None:
+    failure.trap(CannotListenError)
+    _refuse(f"address: {address}: {failure.value.socketError.strerror}")
+
+
+def _endpoint(reactor: Any, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
+    if isinstance(address, UnixAddress):
+        _clear_socket(address.path)
+        return UNIXServerEndpoint(reactor, address.path, mode=SOCKET_MODE, wantPID=False)
+    kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
+    return kind(reactor, address.port, interface=address.host)
+
+
+def _clear_socket(path: str) -> None:
+    """Remove a socket that nobody listens at, and make its directory."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _refuse(f"address: {path}: {error.strerror}; it must be the path of a socket")
+    _refuse(f"address: {path}: another program listens there")
+
+
+def _cgroup_parent(work_dir: Path) -> str:
+    """Name where the cgroups of this daemon are; two daemons on one host differ."""
+    return f"/runc-cpid-{sha256(str(work_dir).encode()).hexdigest()[:8]}"
+
+
+def makeService(options: Options, reactor: Any = None) -> Daemon:
+    """Make the service that C{twistd} runs."""
+    if reactor is None:
+        from twisted.internet import reactor
+    return Daemon(reactor, options.config, options.parent or {})

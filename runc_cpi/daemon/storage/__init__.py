@@ -1,0 +1,1 @@
+"""Files: the daemon's own tree, and safe steps through trees of others."""

@@ -1,0 +1,125 @@
+"""The daemon's tree on disk: where everything is, and how it is written safely."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class Depot:
+    """
+    All under one C{work_dir}::
+
+        lock                      held by the one daemon that uses the tree
+        stemcells/CID/            stemcell.json, rootfs/
+        vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
+        scratch/                  what is being made, and what is being removed
+        runtime/                  the OCI runtime's own state, good for one boot
+
+    A stemcell's directory appears whole, by a rename.  A VM's directory counts only
+    while C{vm.json} is in it: that file comes last and goes first.
+    """
+
+    def __init__(self, work_dir: Path) -> None:
+        self.work_dir = work_dir
+        self.stemcells = work_dir / "stemcells"
+        self.vms = work_dir / "vms"
+        self.scratch = work_dir / "scratch"
+        self.runtime = work_dir / "runtime"
+        self._lock: int | None = None
+
+    def prepare(self) -> None:
+        """
+        Make what is missing, and take the lock.
+
+        @raise OSError: if that is not possible; C{BlockingIOError} if another daemon
+            has the lock.
+        """
+        for directory in (
+            self.work_dir,
+            self.stemcells,
+            self.vms,
+            self.scratch,
+            self.runtime,
+        ):
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            directory.chmod(DIRECTORY_MODE)
+        lock = os.open(
+            self.work_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE
+        )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def new_scratch(self) -> Path:
+        """Make a directory for something that is not whole yet."""
+        path = self.scratch / f"new-{uuid4()}"
+        path.mkdir(mode=DIRECTORY_MODE)
+        return path
+
+    def set_aside(self, path: Path) -> Path:
+        """Take a tree out of sight in one step; return where it waits for removal."""
+        trash = self.scratch / f"old-{uuid4()}"
+        path.rename(trash)
+        return trash
+
+    def publish(self, scratch: Path, path: Path) -> None:
+        """Make something whole appear at C{path}, so that it outlives a power cut."""
+        sync_directory(scratch)
+        scratch.rename(path)
+        sync_directory(path.parent)
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """
+    Write a JSON file whole or not at all.
+
+    A reader, and a crash at any moment, sees the old content or the new.
+    """
+    draft = path.with_name(path.name + ".new")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with open(fd, "w", encoding="utf-8") as file:
+        json.dump(record, file)
+        file.flush()
+        os.fsync(fd)
+    draft.rename(path)
+    sync_directory(path.parent)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """
+    Read what L{write_record} wrote.
+
+    @raise OSError: if it cannot be read.
+    @raise ValueError: if it is no JSON object.
+    """
+    record = json.loads(path.read_text("utf-8"))
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    return record
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a directory's entries to the disk (fsync(2), NOTES)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,46 @@
+"""Whether this host can run VMs: a container just like a VM's, made and removed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from uuid import uuid4
+
+from runc_cpi.daemon.domain.bundle import Boot, limits, runtime_spec
+from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.storage.depot import Depot
+
+PROGRAM = "init"
+
+
+def try_runtime(
+    runtime: str, depot: Depot, cgroup_parent: str, capabilities: Sequence[str]
+) -> None:
+    """
+    Make and remove a container as VMs have them: overlay, cgroups, namespaces and all.
+
+    @raise HostUnfit: if this host, or the runtime on it, cannot do that.
+    """
+    bundle = depot.new_scratch()
+    container_id = f"trial-{uuid4()}"
+    try:
+        for name in ("lower", "upper", "work", "rootfs"):
+            (bundle / name).mkdir(mode=0o755)
+        # The container is never started; its program must only be there.
+        (bundle / "lower" / PROGRAM).touch(mode=0o755)
+        spec = runtime_spec(
+            hostname="trial",
+            boot=Boot(argv=[f"/{PROGRAM}"]),
+            lower=str(bundle / "lower"),
+            upper=str(bundle / "upper"),
+            work=str(bundle / "work"),
+            binds={},
+            cgroup=f"{cgroup_parent}/{container_id}",
+            capabilities=capabilities,
+            resources=limits(cpu=None, ram=None, swap_accounting=False),
+        )
+        (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
+        host.try_runtime(runtime, depot.runtime, bundle, container_id)
+    finally:
+        shutil.rmtree(bundle)

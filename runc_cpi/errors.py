@@ -1,0 +1,117 @@
+"""
+The errors a Director or CLI may be told, shared by the executable and the daemon.
+
+An error crosses the wire as its class name and its one message; C{bosh_type} and
+C{ok_to_retry} are looked up in the class on the other side.  The types are those the
+Director knows (C{KNOWN_RPC_ERRORS} in its C{external_cpi.rb}); any other would reach
+the user as "Unknown CPI error".
+"""
+
+from __future__ import annotations
+
+
+class CPIError(Exception):
+    """
+    The request cannot be carried out as it stands.
+
+    @cvar bosh_type: the type the Director is told.
+    @cvar ok_to_retry: whether the very same call may succeed later.
+    """
+
+    bosh_type = "Bosh::Clouds::CpiError"
+    ok_to_retry = False
+
+
+class InvalidArgument(CPIError):
+    """An argument or a configuration value is not what the contract allows."""
+
+
+class NotSupported(CPIError):
+    """The method is known, and this CPI will never do it."""
+
+    bosh_type = "Bosh::Clouds::NotSupported"
+
+
+class MethodNotImplemented(CPIError):
+    """There is no such method."""
+
+    bosh_type = "Bosh::Clouds::NotImplemented"
+
+
+class CloudError(CPIError):
+    """The host failed to do what was asked."""
+
+    bosh_type = "Bosh::Clouds::CloudError"
+
+
+class DaemonUnreachable(CloudError):
+    """The daemon cannot be reached or hung up before it answered."""
+
+    ok_to_retry = True
+
+
+class StemcellNotFound(CloudError):
+    """There is no such stemcell.  The Director has no type of its own for this."""
+
+
+class StemcellInUse(CloudError):
+    """VMs still run from the stemcell."""
+
+
+class StemcellRejected(CloudError):
+    """The image is not an archive of a root file system that can be booted."""
+
+
+class AddressUnavailable(CloudError):
+    """The address asked for cannot be given out, or none is left."""
+
+
+class StillRunning(CloudError):
+    """A container could not be stopped in time."""
+
+    ok_to_retry = True
+
+
+class VMNotFound(CloudError):
+    """There is no VM with this C{vm_cid}."""
+
+    bosh_type = "Bosh::Clouds::VMNotFound"
+
+
+class DiskNotFound(CloudError):
+    """There is no disk with this C{disk_cid}."""
+
+    bosh_type = "Bosh::Clouds::DiskNotFound"
+
+
+class NoDiskSpace(CloudError):
+    """The host's file system is full."""
+
+    bosh_type = "Bosh::Clouds::NoDiskSpace"
+
+
+class VMCreationFailed(CloudError):
+    """The VM could not be made; nothing of it is left."""
+
+    bosh_type = "Bosh::Clouds::VMCreationFailed"
+
+
+ALL = (
+    CPIError,
+    InvalidArgument,
+    NotSupported,
+    MethodNotImplemented,
+    CloudError,
+    DaemonUnreachable,
+    StemcellNotFound,
+    StemcellInUse,
+    StemcellRejected,
+    AddressUnavailable,
+    StillRunning,
+    VMNotFound,
+    DiskNotFound,
+    NoDiskSpace,
+    VMCreationFailed,
+)
+
+BY_CODE = {error.__name__: error for error in ALL}
