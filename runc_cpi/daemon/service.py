@@ -208,6 +208,7 @@ class Daemon(MultiService):
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
+        host.remove_cgroup_parent(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
     def stopService(self) -> Deferred[None]:

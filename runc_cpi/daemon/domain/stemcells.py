@@ -17,6 +17,7 @@ from runc_cpi.daemon.domain.guest import Features, inspect
 from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
+    CPIError,
     InvalidArgument,
     StemcellInUse,
     StemcellNotFound,
@@ -114,7 +115,7 @@ class StemcellUpload:
     async def abort(self) -> None:
         """Give up, and remove what there is."""
         await self._upload.abort()
-        await self._stemcells.archiver.remove(self._scratch)
+        await self._stemcells.discard(self._scratch)
 
 
 class Stemcells:
@@ -167,8 +168,17 @@ class Stemcells:
             await self.archiver.unpack(image, _make_rootfs(scratch))
             return await self.adopt(scratch, properties)
         except BaseException:
-            await self.archiver.remove(scratch)
+            await self.discard(scratch)
             raise
+
+    async def discard(self, scratch: Path) -> None:
+        """Remove what did not become a stemcell; that this fails is only logged."""
+        try:
+            await self.archiver.remove(scratch)
+        except CPIError as error:
+            self.log.error(
+                "cannot remove {path}: {error}", path=str(scratch), error=str(error)
+            )
 
     async def adopt(self, scratch: Path, cloud_properties: Mapping[str, Any]) -> Stemcell:
         """

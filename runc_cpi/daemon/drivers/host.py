@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -87,6 +88,21 @@ def _reachable(server: str) -> bool:
         return not ip_address(server.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def remove_cgroup_parent(parent: str, mounts: Path = Path("/sys/fs/cgroup")) -> None:
+    """
+    Remove the directories that containers' cgroups were below, where nothing is left.
+
+    The runtime removes a container's own cgroups, and leaves what is above them.
+
+    @param parent: their path in each hierarchy.
+    """
+    name = parent.lstrip("/")
+    # One hierarchy on v2, several beside each other on v1.
+    for directory in [mounts / name, *mounts.glob(f"*/{name}")]:
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def check_root() -> None:

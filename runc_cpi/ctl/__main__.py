@@ -1,0 +1,194 @@
+"""C{runc-cpictl}: what runs on this host, and a way into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    UNIXClientEndpoint,
+    connectProtocol,
+)
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.task import react
+from twisted.protocols import amp
+from twisted.python import usage
+
+from runc_cpi import __version__
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, UnixAddress
+from runc_cpi.daemon.rpc import commands
+from runc_cpi.errors import CPIError
+
+DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
+VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
+CONSOLE = "console.log"
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class _VMOptions(usage.Options):
+    def parseArgs(self, vm_cid: str, *argv: str) -> None:  # type: ignore[override]
+        """Take the VM and what follows it."""
+        if not VM_CID.fullmatch(vm_cid):
+            raise usage.UsageError(f"{vm_cid!r} is not the id of a VM")
+        self["vm_cid"], self["argv"] = vm_cid, argv
+
+
+class _ExecOptions(_VMOptions):
+    synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
+
+
+class Options(usage.Options):
+    """The command line."""
+
+    synopsis = "[--config FILE] [--json] COMMAND"
+    optParameters = [["config", "c", DEFAULT_CONFIG, "the daemon's configuration file"]]
+    optFlags = [["json", "j", "print JSON"]]
+    subCommands = [
+        ["ping", None, usage.Options, "say whether the daemon is there"],
+        ["vms", None, usage.Options, "list the VMs"],
+        ["stemcells", None, usage.Options, "list the stemcells"],
+        ["console", None, _VMOptions, "print what a VM wrote to its console"],
+        ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
+    ]
+
+    def opt_version(self) -> None:
+        """Print the version."""
+        print(f"runc-cpictl {__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Read the daemon's configuration; without a file it is all defaults."""
+        if self.subCommand is None:
+            raise usage.UsageError("a command is missing")
+        path = Path(self["config"])
+        try:
+            if path.exists() or self["config"] != DEFAULT_CONFIG:
+                raw = yaml.safe_load(path.read_text("utf-8"))
+            else:
+                raw = None
+            self.daemon = DaemonConfig.parse(raw)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError) as error:
+            raise usage.UsageError(f"{path}: {error}") from None
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows in columns that are as wide as they need to be."""
+    lines = [list(headings), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    template = "  ".join(f"{{:{width}}}" for width in widths)
+    return "\n".join(template.format(*line).rstrip() for line in lines)
+
+
+def vm_rows(vms: Sequence[dict[str, Any]]) -> str:
+    """Format the VMs."""
+    rows = [
+        (
+            vm["vm_cid"],
+            "running" if vm["running"] else "stopped",
+            ",".join(vm["addresses"]),
+            str(vm["metadata"].get("name") or vm["agent_id"]),
+        )
+        for vm in vms
+    ]
+    return table(("VM", "STATE", "ADDRESS", "NAME"), rows)
+
+
+def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
+    """Format the stemcells."""
+    rows = [
+        (
+            stemcell["stemcell_cid"],
+            stemcell["features"]["init"] or "unknown",
+            str(stemcell["cloud_properties"].get("name", "")),
+            str(stemcell["cloud_properties"].get("version", "")),
+        )
+        for stemcell in stemcells
+    ]
+    return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
+
+
+def _endpoint(reactor: Any, config: DaemonConfig) -> IStreamClientEndpoint:
+    address = config.address
+    if isinstance(address, UnixAddress):
+        return UNIXClientEndpoint(reactor, address.path)
+    return HostnameEndpoint(
+        reactor, ANY_ADDRESS.get(address.host, address.host), address.port
+    )
+
+
+async def ask(reactor: Any, options: Options) -> None:
+    """Ask the daemon, and print what it says."""
+    try:
+        peer = await connectProtocol(_endpoint(reactor, options.daemon), amp.AMP())
+        text = await _answer(peer, options.subCommand or "", options["json"])
+    except ConnectError as error:
+        sys.exit(
+            f"runc-cpictl: cannot reach runc-cpid at {options.daemon.address}: {error}"
+        )
+    except CPIError as error:
+        sys.exit(f"runc-cpictl: {error}")
+    print(text)
+
+
+async def _answer(peer: amp.AMP, command: str, as_json: bool) -> str:
+    answer: dict[str, Any]
+    if command == "ping":
+        answer = await peer.callRemote(commands.Ping)
+        text = f"runc-cpid {answer['version']}"
+    elif command == "vms":
+        answer = await peer.callRemote(commands.ListVMs)
+        text = vm_rows(answer["vms"])
+    else:
+        answer = await peer.callRemote(commands.ListStemcells)
+        text = stemcell_rows(answer["stemcells"])
+    return json.dumps(answer) if as_json else text
+
+
+def show_console(config: DaemonConfig, vm_cid: str) -> None:
+    """Copy a VM's console to stdout."""
+    path = config.work_dir / "vms" / vm_cid / CONSOLE
+    try:
+        sys.stdout.buffer.write(path.read_bytes())
+    except OSError as error:
+        sys.exit(f"runc-cpictl: {path}: {error.strerror}")
+
+
+def execute(config: DaemonConfig, vm_cid: str, argv: Sequence[str]) -> None:
+    """Become the runtime's C{exec}."""
+    command = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        command.append("--tty")
+    command += [vm_cid, *(argv or ("/bin/sh",))]
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"runc-cpictl: {command[0]}: {error.strerror}")
+
+
+def main() -> None:
+    """Run the tool."""
+    options = Options()
+    try:
+        options.parseOptions()
+    except usage.UsageError as error:
+        sys.exit(f"runc-cpictl: {error}\nTry runc-cpictl --help.")
+    if options.subCommand in ("console", "exec"):
+        vm_cid, argv = options.subOptions["vm_cid"], options.subOptions["argv"]
+        if options.subCommand == "console":
+            show_console(options.daemon, vm_cid)
+        else:
+            execute(options.daemon, vm_cid, argv)
+    else:
+        react(ask, [options])
+
+
+if __name__ == "__main__":
+    main()
