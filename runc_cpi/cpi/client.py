@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 
 from runc_cpi import wire
 from runc_cpi.cpi.config import CPIConfig, split_address
@@ -19,6 +20,7 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 3600.0
 KEEPALIVE_IDLE = 30
 WINDOW = 8
+REQUEST_ID_LIMIT = 64
 
 
 class Client:
@@ -102,11 +104,15 @@ class Client:
         try:
             if config.network_type == "unix":
                 connection = socket.socket(socket.AF_UNIX)
-                connection.settimeout(CONNECT_TIMEOUT)
+                # With a timeout of Python's it would not wait for a full queue.
+                seconds = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
                 connection.connect(config.address)
             else:
+                host, port = split_address(config.address)
+                # As bytes it is not encoded by the codec for the names of hosts.
                 connection = socket.create_connection(
-                    split_address(config.address), CONNECT_TIMEOUT
+                    (host.encode("ascii"), port), CONNECT_TIMEOUT
                 )
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -114,7 +120,8 @@ class Client:
                     connection.setsockopt(
                         socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE
                     )
-        except OSError as error:
+        # A name that cannot be looked up or encoded is a ValueError.
+        except (OSError, ValueError) as error:
             raise DaemonUnreachable(
                 f"cannot reach runc-cpid at {config.address} ({config.network_type}): "
                 f"{_reason(error)}"
@@ -136,7 +143,8 @@ class Client:
             (b"_command", command.encode("ascii")),
         ]
         if self._request_id:
-            pairs.append((b"request_id", self._request_id.encode("utf-8")))
+            request_id = self._request_id.encode("utf-8", "replace")[:REQUEST_ID_LIMIT]
+            pairs.append((b"request_id", request_id))
         for name, value in arguments.items():
             pairs += wire.split(name.encode("ascii"), _encode(value))
         return wire.encode_box(pairs)

@@ -89,7 +89,7 @@ class DaemonConfig:
         unknown = sorted(str(key) for key in raw.keys() - set(KEYS))
         if unknown:
             raise ConfigError(
-                f"{unknown[0]}: unknown key; the known ones are {', '.join(KEYS)}"
+                f"{_shown(unknown[0])}: unknown key; the known ones are {', '.join(KEYS)}"
             )
         for key in KEYS:
             # Of all values given only a text can be right.
@@ -119,6 +119,10 @@ KEYS: Mapping[str, str] = {
 }
 
 
+def _shown(key: str) -> str:
+    return key if key.isprintable() else repr(key)
+
+
 def _choice(key: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ConfigError(f"{key}: {value!r} must be {' or '.join(choices)}")
@@ -126,7 +130,7 @@ def _choice(key: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def _directory(key: str, value: str) -> Path:
-    if not PLAIN_PATH.fullmatch(value) or ".." in value.split("/"):
+    if not PLAIN_PATH.fullmatch(value) or ".." in value.split("/") or not value.strip("/"):
         raise ConfigError(
             f"{key}: {value!r} must be an absolute path of letters, digits and ._-/"
         )
@@ -174,6 +178,8 @@ def _network(value: str) -> IPv4Network:
         raise ConfigError(
             f"cidr: {value!r} must be an IPv4 network such as {DEFAULT_CIDR}: {error}"
         ) from None
+    if network.is_loopback or network.is_multicast or network.prefixlen == 0:
+        raise ConfigError(f"cidr: {value!r} is no network that VMs can have")
     if network.prefixlen > 30:
         raise ConfigError(f"cidr: {value!r} has no room for VMs; /30 is the smallest")
     return network

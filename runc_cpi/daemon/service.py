@@ -63,7 +63,14 @@ class Options(usage.Options):
             _refuse(f"--config: {path}: {error.strerror}")
         except UnicodeDecodeError:
             _refuse(f"{path}: not UTF-8 text")
-        except yaml.YAMLError as error:
+        # Its constructors also raise what int(), date() and the like do.
+        except (
+            yaml.YAMLError,
+            RecursionError,
+            ValueError,
+            LookupError,
+            AttributeError,
+        ) as error:
             _refuse(f"{path}: not YAML: {' '.join(str(error).split())}")
         except ConfigError as error:
             _refuse(f"{path}: {error}")

@@ -15,6 +15,7 @@ SCHEMA = 1
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
+MAXIMUM_DISK = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +46,12 @@ class VMProperties:
             raise InvalidArgument("cloud_properties: must be an object")
         known = ("cpu", "ram", "init", "ephemeral_disk_size")
         init = raw.get("init")
-        if init is not None and init not in BOOTS:
+        if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
+        _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_DISK)
         return cls(
             cpu=cpu,
             ram=None if ram is None else int(ram),
@@ -77,6 +79,7 @@ def _number(
 
 
 _KIND = {"cpu": "number of processors", "ram": "whole number of MiB"}
+_KIND["ephemeral_disk_size"] = _KIND["ram"]
 
 
 @dataclass(frozen=True, kw_only=True)

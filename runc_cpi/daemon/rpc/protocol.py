@@ -62,6 +62,7 @@ class CPIProtocol(amp.AMP):
         self._stemcells, self._vms = domain.stemcells, domain.vms
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
+        self._broken: dict[int, CPIError] = {}
 
     @commands.Ping.responder
     def ping(self) -> Answer:
@@ -152,6 +153,9 @@ class CPIProtocol(amp.AMP):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
+        # Files that came along, and that no call has claimed.
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
         for number in list(self._uploads):
             abort = Deferred.fromCoroutine(self._abort(number))
             abort.addErrback(
@@ -205,12 +209,18 @@ class CPIProtocol(amp.AMP):
         try:
             return self._uploads[number]
         except KeyError:
+            if number in self._broken:
+                raise self._broken[number] from None
             message = f"upload: there is no upload {number} on this connection"
             raise InvalidArgument(message) from None
 
     async def _uploading(self, number: int, work: Awaitable[T]) -> T:
         try:
             return await work
+        except CPIError as error:
+            self._broken.setdefault(number, error)
+            await self._abort(number)
+            raise
         except BaseException:
             await self._abort(number)
             raise
