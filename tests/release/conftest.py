@@ -13,6 +13,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.release import jobs, packages
 
+
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Runs build-release for this machine, which needs no network for it here."""

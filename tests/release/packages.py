@@ -25,9 +25,7 @@ PYTHON = subprocess.run(
 ).stdout.strip()
 
 
-def build(
-    *arguments: str | Path, prefix: Sequence[str] = (), **environment: str
-) -> str:
+def build(*arguments: str | Path, prefix: Sequence[str] = (), **environment: str) -> str:
     """
     Run build-release for the Python and the kind of machine that this is.
 

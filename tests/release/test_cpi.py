@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.release import jobs, packages
@@ -146,15 +147,18 @@ def test_directories_with_spaces(release: Path, compiled: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"], ["busybox", "sh"]])
-def test_shells(install: Install, compiled: Path, shell: list[str], image: Path) -> None:
+def test_shells(
+    install: Install, compiled: Path, shell: list[str], image: Path, tmp_path: Path
+) -> None:
     """It is plain shell, so whatever sh is, it does."""
+    if shell[0] == "busybox":
+        shell = [str(tmp_path / "busybox"), "sh"]
+        Path(shell[0]).write_bytes(images.take_out(image, "./usr/bin/busybox"))
+        Path(shell[0]).chmod(0o755)
     script = install({}) / "runc_cpi" / "bin" / "cpi"
     cli = CLI(script.parents[2], compiled)
     cli._argv = [*shell, str(script)]
-    try:
-        assert cli.info()["error"] is None
-    except FileNotFoundError:
-        pytest.skip(f"there is no {shell[0]}")
+    assert cli.info()["error"] is None
 
 
 def test_no_python(install: Install, compiled: Path, tmp_path: Path) -> None:
@@ -172,8 +176,8 @@ def test_old_python(
 ) -> None:
     """One that came after the installation is told as a response too."""
     monkeypatch.setattr(sys, "version_info", (3, 8, 10))
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))
-    with pytest.raises(SystemExit) as ended:
+    with open(os.devnull) as stdin, pytest.raises(SystemExit) as ended:
+        monkeypatch.setattr(sys, "stdin", stdin)
         runpy.run_path(str(release / "src" / "runc-cpi" / "launcher.py"))
     assert ended.value.code == 0
     answer = json.loads(capsys.readouterr().out)
@@ -187,7 +191,7 @@ def test_old_python(
         ("", "there is no python3 on the PATH; version 3.9 or newer"),
         ("echo 'install me' >&2; exit 1", "does not run; version 3.9 or newer"),
         (
-            'case $* in *print*) echo 3.8.10 ;; *) exit 1 ;; esac',
+            "case $* in *print*) echo 3.8.10 ;; *) exit 1 ;; esac",
             "is version 3.8.10; version 3.9 or newer",
         ),
     ],

@@ -17,7 +17,9 @@ for point in / /var /var/vcap/packages /var/vcap/jobs; do
   mount -o remount,bind,ro "$point"
 done
 shift 2
-! touch /var/vcap/jobs/x /var/vcap/packages/x /var/x /x 2>/dev/null
+for file in /x /var/x /var/vcap/packages/x /var/vcap/jobs/x; do
+  if touch "$file" 2>/dev/null; then echo "$file: can be written" >&2; exit 1; fi
+done
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
   setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs "$@"
 """

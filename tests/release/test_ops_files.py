@@ -1,0 +1,276 @@
+"""The ops-files, applied to manifests with the layouts of bosh-deployment."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.release import jobs, ops, packages
+
+OPERATIONS = packages.PROJECT / "operations"
+SKELETONS = Path(__file__).with_name("skeletons")
+LAYOUTS = ("today", "old")
+VALUES = {
+    "director_name": "runc",
+    "external_cpid_ip": "127.0.0.1",
+    "internal_cpid_ip": "10.0.0.1",
+    "internal_cpid_gw": "192.0.2.1",
+    "internal_ip": "10.0.0.4",
+    "internal_gw": "10.0.0.1",
+    "internal_cidr": "10.0.0.0/16",
+    "mbus_bootstrap_password": "secret",
+    "nats_password": "nats-secret",
+    "runc_cpi_release_url": "https://example.com/runc-cpi.tgz",
+    "runc_cpi_release_sha1": "c",
+    # All else is asked for by one file only.
+    "runc_cpi_release": "/tmp/bosh-runc-cpi.tgz",
+    "runc_cpi_tls": {"ca": "CA", "certificate": "C", "private_key": "K"},
+    "internal_dns": "192.0.2.2",
+    "director_disk_size": 16384,
+    "local_stemcell": "/tmp/stemcell.tgz",
+    "second_cpid_ip": "192.0.2.12",
+    "second_cidr": "10.1.0.0/16",
+    "second_gw": "10.1.0.1",
+    "second_dns": "192.0.2.3",
+}
+# On top of runc-cpi.yml: which variables each asks for, and which no more.
+LAYERS = {
+    "dev-release.yml": ({"runc_cpi_release"}, "runc_cpi_release_url runc_cpi_release_sha1"),
+    "tls.yml": ({"runc_cpi_tls"}, ""),
+    "internal-dns.yml": ({"internal_dns"}, "internal_cpid_gw"),
+    "director-disk.yml": ({"director_disk_size"}, ""),
+    "local-stemcell.yml": ({"local_stemcell"}, ""),
+    "use-jammy.yml": (set(), ""),
+    "use-resolute.yml": (set(), ""),
+    "use-xenial.yml": (set(), ""),
+}
+CONFIGS = {"cloud-config.yml", "cloud-config-hosts.yml", "cpi-config.yml"}
+BASE = {
+    "director_name", "external_cpid_ip", "internal_cpid_ip", "internal_cpid_gw",
+    "internal_ip", "internal_gw", "internal_cidr",
+    "runc_cpi_release_url", "runc_cpi_release_sha1",
+}  # fmt: skip
+
+
+def manifest(layout: str, *names: str) -> Any:
+    """Return a manifest after runc-cpi.yml and others."""
+    document = ops.load(SKELETONS / f"{layout}.yml")
+    for name in ("runc-cpi.yml", *names):
+        document = ops.apply(document, ops.load(OPERATIONS / name))
+    return document
+
+
+def wanted(document: Any) -> set[str]:
+    """Name the variables that an operator must give: bosh makes some itself."""
+    made = {variable["name"] for variable in document.get("variables", ())}
+    return ops.variables(document) - made
+
+
+def by_name(items: Any, name: str) -> Any:
+    """Return the item of a list with a name."""
+    (found,) = [item for item in items if item["name"] == name]
+    return found
+
+
+def test_all_files() -> None:
+    """No file is without a test."""
+    names = {path.name for path in OPERATIONS.glob("*.yml")}
+    assert names == {"runc-cpi.yml", *LAYERS, *CONFIGS}
+
+
+@pytest.mark.parametrize("path", sorted(OPERATIONS.glob("*.yml")), ids=lambda p: p.name)
+def test_comments(path: Path) -> None:
+    """Each begins with what it is for, and a command that names it."""
+    comment = re.match(r"(#.*\n)+", path.read_text())
+    assert comment
+    assert "#   bosh " in comment[0]
+    assert f"runc-cpi/operations/{path.name}" in comment[0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_release(layout: str) -> None:
+    """The release, the CPI in both places, and the director told to use it."""
+    document = ops.interpolate(manifest(layout), VALUES)
+    assert by_name(document["releases"], "bosh-runc-cpi") == {
+        "name": "bosh-runc-cpi",
+        "url": "https://example.com/runc-cpi.tgz",
+        "sha1": "c",
+    }
+    job = {"name": "runc_cpi", "release": "bosh-runc-cpi"}
+    (group,) = document["instance_groups"]
+    assert by_name(group["jobs"], "runc_cpi") == job
+    assert document["cloud_provider"]["template"] == job
+    assert group["properties"]["director"]["cpi_job"] == "runc_cpi"
+    assert document["networks"][0]["subnets"][0]["dns"] == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_only_additions(layout: str) -> None:
+    """Besides the name server nothing of bosh-deployment is changed."""
+    before = ops.load(SKELETONS / f"{layout}.yml")
+    before["networks"][0]["subnets"][0]["dns"] = ["((internal_cpid_gw))"]
+    assert_contained(before, manifest(layout), "")
+
+
+def assert_contained(part: Any, whole: Any, where: str) -> None:
+    """All of C{part} is in C{whole}, at the same place."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            assert key in whole, where
+            assert_contained(value, whole[key], f"{where}/{key}")
+    elif isinstance(part, list):
+        for position, value in enumerate(part):
+            assert_contained(value, whole[position], f"{where}/{position}")
+    else:
+        assert part == whole, where
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_variables(layout: str) -> None:
+    """Nothing but what is documented is asked for."""
+    assert wanted(manifest(layout)) == BASE
+    assert not wanted(ops.interpolate(manifest(layout), VALUES)) - {"mbus_bootstrap_ssl"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_variables_of_layers(layout: str, name: str) -> None:
+    """So it is with each file on top, which applies to both layouts."""
+    more, fewer = LAYERS[name]
+    assert wanted(manifest(layout, name)) == (BASE - set(fewer.split())) | more
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_layers(layout: str) -> None:
+    """They go together, but for the stemcells: the last of them counts."""
+    document = manifest(layout, *sorted(LAYERS))
+    rest = ops.variables(ops.interpolate(document, VALUES))
+    assert rest == {"mbus_bootstrap_ssl"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_the_cpi_is_told(layout: str) -> None:
+    """The rendered job is right for the operator and for the director."""
+    document = ops.interpolate(manifest(layout, "tls.yml"), VALUES)
+    template = packages.RELEASE / "jobs" / "runc_cpi" / "templates" / "cpi.json.erb"
+    provider = document["cloud_provider"]["properties"]
+    external = json.loads(jobs.render(template, provider))
+    assert external["address"] == "127.0.0.1:9999"
+    assert external["tls"] == VALUES["runc_cpi_tls"]
+    assert external["agent"]["mbus"] == "https://mbus:secret@0.0.0.0:6868"
+    group = document["instance_groups"][0]["properties"]
+    internal = json.loads(jobs.render(template, group))
+    assert internal["address"] == "10.0.0.1:9999"
+    assert internal["tls"] == VALUES["runc_cpi_tls"]
+    url = {"today": "nats://10.0.0.4:4222", "old": "nats://nats:nats-secret@10.0.0.4:4222"}
+    assert internal["agent"]["mbus"] == url[layout]
+    if layout == "old":
+        assert external["agent"]["ntp"] == internal["agent"]["ntp"] == ["time.example.com"]
+        blobstore = {"provider": "local", "options": {"blobstore_path": "/cache"}}
+        assert external["agent"]["blobstore"] == blobstore
+    else:
+        assert set(external["agent"]) == set(internal["agent"]) == {"mbus"}
+    assert "blobstore" not in internal["agent"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_local_files(layout: str) -> None:
+    """What is on this machine needs no digest; BOSH would compare it."""
+    names = ("dev-release.yml", "local-stemcell.yml")
+    document = ops.interpolate(manifest(layout, *names), VALUES)
+    assert by_name(document["releases"], "bosh-runc-cpi") == {
+        "name": "bosh-runc-cpi",
+        "url": "file:///tmp/bosh-runc-cpi.tgz",
+    }
+    stemcell = document["resource_pools"][0]["stemcell"]
+    assert stemcell == {"url": "file:///tmp/stemcell.tgz"}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (None, "noble"),
+        ("use-jammy.yml", "jammy"),
+        ("use-resolute.yml", "resolute"),
+        ("use-xenial.yml", "xenial"),
+    ],
+)
+def test_stemcells(name: str | None, line: str) -> None:
+    """Each choice is a stemcell for containers, with its digest."""
+    document = manifest("today", *([name] if name else []))
+    stemcell = document["resource_pools"][0]["stemcell"]
+    assert "warden-boshlite" in stemcell["url"]
+    assert f"ubuntu-{line}" in stemcell["url"]
+    assert re.fullmatch("[0-9a-f]{40}", stemcell["sha1"])
+
+
+def test_disk_size() -> None:
+    """A number stays one."""
+    document = ops.interpolate(manifest("today", "director-disk.yml"), VALUES)
+    assert document["disk_pools"][0]["disk_size"] == 16384
+
+
+def cloud_config(*names: str) -> Any:
+    """Return the cloud config after ops-files, with values."""
+    document = ops.load(OPERATIONS / "cloud-config.yml")
+    for name in names:
+        document = ops.apply(document, ops.load(OPERATIONS / name))
+    return document
+
+
+def test_cloud_config() -> None:
+    """It asks for the variables of create-env, and is about the same network."""
+    document = cloud_config()
+    assert wanted(document) <= BASE
+    document = ops.interpolate(document, VALUES)
+    (subnet,) = by_name(document["networks"], "default")["subnets"]
+    assert subnet["range"] == "10.0.0.0/16"
+    assert subnet["reserved"] == ["10.0.0.4"]
+    assert subnet["dns"] == ["192.0.2.1"]
+    assert set(subnet["azs"]) == {az["name"] for az in document["azs"]}
+    by_name(document["vm_types"], document["compilation"]["vm_type"])
+    by_name(document["disk_types"], "default")
+
+
+def test_name_server_of_cloud_config() -> None:
+    """It can be called by its better name there too."""
+    document = cloud_config("internal-dns.yml")
+    assert "internal_cpid_gw" not in wanted(document)
+    subnet = ops.interpolate(document, VALUES)["networks"][0]["subnets"][0]
+    assert subnet["dns"] == ["192.0.2.2"]
+
+
+def test_several_hosts() -> None:
+    """Each AZ has a CPI that there is, and a subnet of its own."""
+    document = ops.interpolate(cloud_config("cloud-config-hosts.yml"), VALUES)
+    config = ops.interpolate(ops.load(OPERATIONS / "cpi-config.yml"), VALUES)
+    names = [cpi["name"] for cpi in config["cpis"]]
+    assert [az["cpi"] for az in document["azs"]] == names
+    subnets = document["networks"][0]["subnets"]
+    assert [subnet["azs"] for subnet in subnets] == [["z1"], ["z2"]]
+    assert not ops.variables([document, config])
+
+
+def test_cpi_config() -> None:
+    """Its properties are those of the job, without the job's name before them."""
+    config = ops.interpolate(ops.load(OPERATIONS / "cpi-config.yml"), VALUES)
+    spec = jobs.read_spec(packages.RELEASE / "jobs" / "runc_cpi")["properties"]
+    known = {key.split(".")[1] for key in spec if key.startswith("runc_cpi.")}
+    for cpi in config["cpis"]:
+        assert cpi["type"] == "runc"
+        assert set(cpi["properties"]) <= known
+        # The director puts them beside these of its own.
+        assert not set(cpi["properties"]) & {"vm", "director_uuid", "request_id"}
+    assert config["cpis"][0]["migrated_from"] == [{"name": ""}]
+
+
+def test_no_anchors() -> None:
+    """What is written is what is there, also for people who read only a part."""
+    for path in OPERATIONS.glob("*.yml"):
+        tokens = yaml.scan(path.read_text())
+        assert not [t for t in tokens if isinstance(t, (yaml.AnchorToken, yaml.AliasToken))]
