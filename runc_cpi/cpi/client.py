@@ -165,7 +165,9 @@ def _encode(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode("utf-8")
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return b"True" if value else b"False"
+    if isinstance(value, int):
         return b"%d" % value
     return json.dumps(value).encode("utf-8")
 

@@ -41,6 +41,16 @@ class _VMOptions(usage.Options):
         self["vm_cid"], self["argv"] = vm_cid, argv
 
 
+class _ResizeOptions(usage.Options):
+    synopsis = "DISK_CID MIB"
+
+    def parseArgs(self, disk_cid: str, size: str) -> None:  # type: ignore[override]
+        """Take the disk and its new size."""
+        if not size.isascii() or not size.isdigit():
+            raise usage.UsageError(f"{size!r} is not a number of MiB")
+        self["disk_cid"], self["size"] = disk_cid, int(size)
+
+
 class _ExecOptions(_VMOptions):
     synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
 
@@ -54,7 +64,9 @@ class Options(usage.Options):
     subCommands = [
         ["ping", None, usage.Options, "say whether the daemon is there"],
         ["vms", None, usage.Options, "list the VMs"],
+        ["disks", None, usage.Options, "list the persistent disks"],
         ["stemcells", None, usage.Options, "list the stemcells"],
+        ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
         ["console", None, _VMOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
     ]
@@ -101,6 +113,21 @@ def vm_rows(vms: Sequence[dict[str, Any]]) -> str:
     return table(("VM", "STATE", "ADDRESS", "NAME"), rows)
 
 
+def disk_rows(disks: Sequence[dict[str, Any]]) -> str:
+    """Format the disks."""
+    rows = [
+        (
+            disk["disk_cid"],
+            f"{disk['size']} MiB",
+            disk["filesystem"] if disk["driver"] == "image" else disk["driver"],
+            disk["attached_to"] or "-",
+            " ".join(f"{name}={value}" for name, value in disk["metadata"].items()),
+        )
+        for disk in disks
+    ]
+    return table(("DISK", "SIZE", "KIND", "ATTACHED TO", "METADATA"), rows)
+
+
 def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     """Format the stemcells."""
     rows = [
@@ -128,7 +155,7 @@ async def ask(reactor: Any, options: Options) -> None:
     """Ask the daemon, and print what it says."""
     try:
         peer = await connectProtocol(_endpoint(reactor, options.daemon), amp.AMP())
-        text = await _answer(peer, options.subCommand or "", options["json"])
+        text = await _answer(peer, options)
     except ConnectError as error:
         sys.exit(
             f"runc-cpictl: cannot reach runc-cpid at {options.daemon.address}: {error}"
@@ -138,18 +165,26 @@ async def ask(reactor: Any, options: Options) -> None:
     print(text)
 
 
-async def _answer(peer: amp.AMP, command: str, as_json: bool) -> str:
+async def _answer(peer: amp.AMP, options: Options) -> str:
     answer: dict[str, Any]
+    command, given = options.subCommand, options.subOptions
     if command == "ping":
         answer = await peer.callRemote(commands.Ping)
         text = f"runc-cpid {answer['version']}"
     elif command == "vms":
         answer = await peer.callRemote(commands.ListVMs)
         text = vm_rows(answer["vms"])
+    elif command == "disks":
+        answer = await peer.callRemote(commands.ListDisks)
+        text = disk_rows(answer["disks"])
+    elif command == "resize-disk":
+        disk_cid, size = given["disk_cid"], given["size"]
+        answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)
+        text = f"{disk_cid} has {size} MiB now"
     else:
         answer = await peer.callRemote(commands.ListStemcells)
         text = stemcell_rows(answer["stemcells"])
-    return json.dumps(answer) if as_json else text
+    return json.dumps(answer) if options["json"] else text
 
 
 def show_console(config: DaemonConfig, vm_cid: str) -> None:

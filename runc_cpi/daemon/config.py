@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 from typing import Any, Self
 
 NETWORK_TYPES = ("unix", "tcp")
+DISK_DRIVERS = ("image", "directory")
+DISK_KEYS = ("driver", "filesystem", "direct_io", "allocation", "overcommit")
+FILESYSTEMS = ("ext4", "xfs")
+ALLOCATIONS = ("sparse", "full")
 LOG_FORMATS = ("text", "json")
 DEFAULT_WORK_DIR = "/var/lib/runc-cpid"
 DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
@@ -49,6 +53,61 @@ class UnixAddress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DisksConfig:
+    """
+    How persistent disks are made.
+
+    @ivar driver: C{image} or C{directory}.
+    @ivar filesystem: C{ext4} or C{xfs}.
+    @ivar direct_io: whether to bypass the page cache of the host's file system.
+    @ivar allocation: C{sparse} or C{full}.
+    @ivar overcommit: how many bytes may be promised for each that is free.
+    """
+
+    driver: str
+    filesystem: str
+    direct_io: bool
+    allocation: str
+    overcommit: float
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """
+        Check what C{disks} holds.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        if raw is None:
+            raw = {}
+        if not isinstance(raw, dict):
+            raise ConfigError(f"disks: {raw!r} must be keys and values")
+        _check_keys("disks.", raw, DISK_KEYS)
+        direct_io = raw.get("direct_io", True)
+        if not isinstance(direct_io, bool):
+            raise ConfigError(f"disks.direct_io: {direct_io!r} must be true or false")
+        overcommit = raw.get("overcommit", 1.0)
+        if (
+            isinstance(overcommit, bool)
+            or not isinstance(overcommit, (int, float))
+            or not 0 < overcommit <= 1000
+        ):
+            raise ConfigError(
+                f"disks.overcommit: {overcommit!r} must be a number above 0, up to 1000"
+            )
+        return cls(
+            driver=_choice("disks.driver", raw.get("driver", "image"), DISK_DRIVERS),
+            filesystem=_choice(
+                "disks.filesystem", raw.get("filesystem", "ext4"), FILESYSTEMS
+            ),
+            direct_io=direct_io,
+            allocation=_choice(
+                "disks.allocation", raw.get("allocation", "sparse"), ALLOCATIONS
+            ),
+            overcommit=float(overcommit),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DaemonConfig:
     """
     What the daemon is told.
@@ -60,6 +119,7 @@ class DaemonConfig:
     @ivar bridge: the name of the host's interface to it.
     @ivar runtime: the OCI runtime, by name or path.
     @ivar log_format: C{text} or C{json}.
+    @ivar disks: how persistent disks are made.
     """
 
     work_dir: Path
@@ -69,6 +129,7 @@ class DaemonConfig:
     bridge: str
     runtime: str
     log_format: str
+    disks: DisksConfig
 
     @property
     def interface(self) -> IPv4Interface:
@@ -86,14 +147,10 @@ class DaemonConfig:
             raw = {}
         if not isinstance(raw, dict):
             raise ConfigError("the file must hold a mapping of keys to values")
-        unknown = sorted(str(key) for key in raw.keys() - set(KEYS))
-        if unknown:
-            raise ConfigError(
-                f"{unknown[0]}: unknown key; the known ones are {', '.join(KEYS)}"
-            )
-        for key in KEYS:
-            # Of all values given only a text can be right.
-            if key in raw and not isinstance(raw[key], str):
+        _check_keys("", raw, KEYS)
+        for key in raw.keys() - {"disks"}:
+            # Of all these values only a text can be right.
+            if not isinstance(raw[key], str):
                 raise ConfigError(f"{key}: {raw[key]!r} must be {KEYS[key]}")
         network = _network(raw.get("cidr", DEFAULT_CIDR))
         return cls(
@@ -104,6 +161,7 @@ class DaemonConfig:
             bridge=_bridge(raw.get("bridge", DEFAULT_BRIDGE)),
             runtime=_runtime(raw.get("runtime", DEFAULT_RUNTIME)),
             log_format=_choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
+            disks=DisksConfig.parse(raw.get("disks")),
         )
 
 
@@ -116,11 +174,20 @@ KEYS: Mapping[str, str] = {
     "bridge": "an interface name",
     "runtime": "the name or path of an OCI runtime",
     "log_format": "text or json",
+    "disks": "keys and values",
 }
 
 
-def _choice(key: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
+def _check_keys(prefix: str, raw: Mapping[Any, Any], known: Collection[str]) -> None:
+    unknown = sorted(str(key) for key in raw.keys() - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{prefix}{unknown[0]}: unknown key; the known ones are {', '.join(known)}"
+        )
+
+
+def _choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in choices:
         raise ConfigError(f"{key}: {value!r} must be {' or '.join(choices)}")
     return value
 

@@ -28,13 +28,21 @@ from runc_cpi.daemon import log
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
 from runc_cpi.daemon.domain.addresses import AddressPool
 from runc_cpi.daemon.domain.bundle import DROPPED_CAPABILITIES
+from runc_cpi.daemon.domain.containers import Containers, Host
+from runc_cpi.daemon.domain.disks import DiskPolicy, Disks
+from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.stemcells import Stemcells
-from runc_cpi.daemon.domain.vms import Host, VMs
+from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.drivers import host
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
+from runc_cpi.daemon.drivers.devices import device_rules
+from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
+from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.image_disks import ImageDisks
+from runc_cpi.daemon.drivers.loop import LoopDevices
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
@@ -106,6 +114,8 @@ class Daemon(MultiService):
         try:
             host.check_root()
             host.check_programs()
+            if config.disks.driver == "image":
+                host.check_loop_devices(config.disks.filesystem)
             runtime = host.find_runtime(config.runtime)
             self._prepare_work_dir()
             cgroup_parent = _cgroup_parent(config.work_dir)
@@ -141,29 +151,57 @@ class Daemon(MultiService):
         archiver = Archiver(processes)
         stemcells = Stemcells(self._depot, archiver)
         self._networker = BridgeNetworker(reactor, bridge)
-        plan = NetworkPlan(
-            network=config.network, gateway=config.gateway, dns=host.name_servers()
+        self._guests = GuestThread(reactor)
+        disks = Disks(
+            depot=self._depot,
+            archiver=archiver,
+            driver=self._disk_driver(processes),
+            policy=DiskPolicy(
+                filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
+            ),
         )
-        vms = VMs(
+        containers = Containers(
             host=Host(
                 capabilities=capabilities,
                 cgroup_parent=cgroup_parent,
                 swap_accounting=host.swap_accounting(),
-                plan=plan,
             ),
             depot=self._depot,
-            stemcells=stemcells,
             runtime=Runtime(
                 reactor, processes, runtime, self._depot.runtime, cgroup_parent
             ),
             networker=self._networker,
+            guests=self._guests,
+            disks=disks,
+        )
+        vms = VMs(
+            depot=self._depot,
+            stemcells=stemcells,
+            containers=containers,
+            disks=disks,
             pool=AddressPool(config.network, config.gateway),
+            plan=NetworkPlan(
+                network=config.network, gateway=config.gateway, dns=host.name_servers()
+            ),
             archiver=archiver,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
         self._archiver = archiver
-        self._domain = Domain(stemcells=stemcells, vms=vms)
+        self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
         self._listen(CPIFactory(self._domain))
+
+    def _disk_driver(self, processes: Processes) -> IDiskDriver:
+        disks = self._config.disks
+        if disks.driver == "directory":
+            return DirectoryDisks(processes, self._guests)
+        return ImageDisks(
+            processes,
+            LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
+            device_rules(),
+            self._guests,
+            full=disks.allocation == "full",
+            filesystem=disks.filesystem,
+        )
 
     def _listen(self, factory: CPIFactory) -> None:
         address = self._config.address
@@ -181,6 +219,7 @@ class Daemon(MultiService):
         super().startService()
         assert self._networker is not None
         self._networker.start()
+        self._guests.start()
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
 
@@ -189,8 +228,11 @@ class Daemon(MultiService):
         for leftover in self._depot.scratch.iterdir():
             await self._archiver.remove(leftover)
         stemcells.load()
+        self._domain.disks.load()
         await vms.load()
         self._port.startReading()
+        returning = Deferred.fromCoroutine(vms.bring_back())
+        returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),
@@ -208,6 +250,7 @@ class Daemon(MultiService):
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
+            self._guests.stop()
         host.remove_cgroup_parent(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runc_cpi.daemon.domain.disk import BootParts
+
+NO_DISKS = BootParts()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CPU_PERIOD = 100_000
 MEBIBYTE = 1 << 20
@@ -136,6 +139,7 @@ def runtime_spec(
     cgroup: str,
     capabilities: Sequence[str],
     resources: Mapping[str, Any],
+    disks: BootParts = NO_DISKS,
 ) -> dict[str, Any]:
     """
     Build a C{config.json} (OCI runtime specification 1.0.2).
@@ -150,6 +154,7 @@ def runtime_spec(
     @param cgroup: the container's path below the root of each cgroup hierarchy.
     @param capabilities: what the VM may do; never more than the daemon itself.
     @param resources: the cgroup limits.
+    @param disks: the mounts, nodes and device rules for the VM's disks.
     """
     root = {
         "destination": "/",
@@ -167,6 +172,8 @@ def runtime_spec(
         for destination, source in binds.items()
     ]
     granted = list(capabilities)
+    mounts = [root, *MOUNTS, *boot.mounts, *shared, *disks.mounts]
+    rules = [*resources["devices"], *disks.rules]
     return {
         "ociVersion": "1.0.2",
         "hostname": hostname,
@@ -183,7 +190,7 @@ def runtime_spec(
                 "inheritable": [],
             },
         },
-        "mounts": [root, *MOUNTS, *boot.mounts, *shared],
+        "mounts": mounts,
         "linux": {
             "rootfsPropagation": "rslave",
             "cgroupsPath": cgroup,
@@ -191,7 +198,8 @@ def runtime_spec(
                 {"type": kind}
                 for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
             ],
-            "resources": dict(resources),
+            "resources": {**resources, "devices": rules},
+            "devices": list(disks.devices),
             "readonlyPaths": list(READONLY_PATHS),
             "maskedPaths": list(MASKED_PATHS),
         },

@@ -22,6 +22,7 @@ _NAMES = """
     CHECKPOINT_RESTORE
 """
 CAPABILITIES = tuple(f"CAP_{name}" for name in _NAMES.split())
+FILESYSTEM_TOOLS = {"ext4": ("e2fsck", "resize2fs"), "xfs": ("xfs_growfs",)}
 RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 TRIAL_TIMEOUT = 30.0
 
@@ -120,6 +121,20 @@ def check_programs() -> None:
     for program in REQUIRED:
         if shutil.which(program) is None:
             raise HostUnfit(f"{program} is not on the PATH; install it")
+
+
+def check_loop_devices(filesystem: str) -> None:
+    """
+    @raise HostUnfit: if disks cannot be made of files here.
+    """
+    way_out = "; disks.driver: directory does without, and without sizes"
+    if not Path("/dev/loop-control").exists():
+        raise HostUnfit(f"disks.driver: image needs loop devices, not to be had{way_out}")
+    for program in ("losetup", f"mkfs.{filesystem}", *FILESYSTEM_TOOLS[filesystem]):
+        if shutil.which(program) is None:
+            raise HostUnfit(
+                f"disks.driver: image needs {program}, which is not on the PATH{way_out}"
+            )
 
 
 def find_runtime(name: str) -> str:

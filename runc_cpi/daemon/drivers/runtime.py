@@ -78,6 +78,14 @@ class Runtime:
         """Remove a container, killing it if need be.  An unknown one is no error."""
         await self._call("delete", ["--force", container_id], bundle)
 
+    def knows(self, container_id: str) -> bool:
+        """
+        Say whether the runtime has a state for the container, running or not.
+
+        After a reboot of the host it has none: the state is good for one boot.
+        """
+        return (self._root / container_id).exists()
+
     def find_init(self, container_id: str, bundle: Path) -> Init | None:
         """Take hold of the container's first process, or return L{None} if it ended."""
         try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -21,10 +23,12 @@ class Depot:
         lock                      held by the one daemon that uses the tree
         stemcells/CID/            stemcell.json, rootfs/
         vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
+        disks/CID/                disk.json, and the disk
+        snapshots/CID/            snapshot.json, and the copy
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
-    A stemcell's directory appears whole, by a rename.  A VM's directory counts only
+    A directory appears whole, by a rename, but for a VM's: that one directory counts only
     while C{vm.json} is in it: that file comes last and goes first.
     """
 
@@ -32,6 +36,8 @@ class Depot:
         self.work_dir = work_dir
         self.stemcells = work_dir / "stemcells"
         self.vms = work_dir / "vms"
+        self.disks = work_dir / "disks"
+        self.snapshots = work_dir / "snapshots"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock: int | None = None
@@ -47,6 +53,8 @@ class Depot:
             self.work_dir,
             self.stemcells,
             self.vms,
+            self.disks,
+            self.snapshots,
             self.scratch,
             self.runtime,
         ):
@@ -61,6 +69,16 @@ class Depot:
             os.close(lock)
             raise
         self._lock = lock
+        self._forget_last_boot()
+
+    def _forget_last_boot(self) -> None:
+        """Drop the runtime's state of containers that a reboot of the host ended."""
+        boot_id = BOOT_ID.read_text("ascii")
+        note = self.runtime / "boot_id"
+        if not note.exists() or note.read_text("ascii") != boot_id:
+            shutil.rmtree(self.runtime)
+            self.runtime.mkdir(mode=DIRECTORY_MODE)
+            note.write_text(boot_id, "ascii")
 
     def release(self) -> None:
         """Give the lock back."""
