@@ -29,10 +29,12 @@ class CPIConfig:
         self.network_type, self.address, self.agent = network_type, address, agent
 
 
-def load(path: str) -> CPIConfig:
+def load(path: str, context: Mapping[str, Any]) -> CPIConfig:
     """
     Read the configuration at C{path}, JSON or YAML.
 
+    @param context: of the request.  The Director puts the properties of a C{cpi-config}
+        entry there, for this call only: so one Director has the CPIs of many hosts.
     @raise InvalidArgument: naming what is wrong with it.
     """
     try:
@@ -43,9 +45,21 @@ def load(path: str) -> CPIConfig:
     except UnicodeDecodeError:
         raise InvalidArgument(f"configuration {path}: not UTF-8 text") from None
     try:
-        return parse(_deserialize(text))
+        return parse(_overridden(_deserialize(text), context))
     except InvalidArgument as error:
         raise InvalidArgument(f"configuration {path}: {error}") from None
+
+
+def _overridden(raw: Any, context: Mapping[str, Any]) -> Any:
+    given = {key: context[key] for key in KEYS if context.get(key) is not None}
+    if not given or not isinstance(raw, (dict, type(None))):
+        return raw
+    configured: Dict[str, Any] = raw or {}
+    merged = {**configured, **given}
+    agents = (configured.get("agent"), given.get("agent"))
+    if isinstance(agents[0], dict) and isinstance(agents[1], dict):
+        merged["agent"] = {**agents[0], **agents[1]}
+    return merged
 
 
 def _deserialize(text: str) -> Any:

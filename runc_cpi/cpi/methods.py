@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runc_cpi.cpi.request import Request
 
 API_VERSION = 3
-STEMCELL_FORMATS = ("warden-tar", "general-tar")
+STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 
 
 def info() -> Any:
@@ -60,6 +60,10 @@ class Methods:
             ("env", mapping_or_none),
             optional=1,
         )
+        if "image_reference" in cloud_properties:
+            # A light stemcell: its image is elsewhere, and the file that came is empty.
+            answer = self._client.call("FetchStemcell", cloud_properties=cloud_properties)
+            return _text(answer, b"stemcell_cid")
         try:
             with open(path, "rb") as image:
                 answer = self._send_image(image, cloud_properties)

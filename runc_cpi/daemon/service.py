@@ -43,6 +43,7 @@ from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
 from runc_cpi.daemon.drivers.loop import LoopDevices
+from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
@@ -149,7 +150,7 @@ class Daemon(MultiService):
         config, reactor = self._config, self._reactor
         processes = Processes(reactor, limit=max(2, os.cpu_count() or 1))
         archiver = Archiver(processes)
-        stemcells = Stemcells(self._depot, archiver)
+        stemcells = Stemcells(self._depot, archiver, OCIImages(processes))
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = GuestThread(reactor)
         disks = Disks(
@@ -228,6 +229,7 @@ class Daemon(MultiService):
         for leftover in self._depot.scratch.iterdir():
             await self._archiver.remove(leftover)
         stemcells.load()
+        await stemcells.sweep()
         self._domain.disks.load()
         await vms.load()
         self._port.startReading()

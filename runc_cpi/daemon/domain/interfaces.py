@@ -117,6 +117,19 @@ class IArchiver(Interface):
         """Remove a tree; one that is gone is no error."""
 
 
+class IImages(Interface):
+    """Brings OCI images to this host."""
+
+    def check(reference: object, digest: object) -> None:
+        """Raise InvalidArgument if these cannot be a reference and a digest."""
+
+    def fetch(reference: str, scratch: Path) -> Awaitable[str]:
+        """Copy an image to C{scratch}, and return the digest of its manifest."""
+
+    def unpack(scratch: Path, target: Path) -> Awaitable[None]:
+        """Unpack to C{target} what was fetched to C{scratch}."""
+
+
 class IDiskDriver(Interface):
     """A kind of disk: how it is made, and how a VM gets to see it."""
 

@@ -103,6 +103,13 @@ class ImportStemcell(_Command):
     response = [STEMCELL_CID]
 
 
+class FetchStemcell(_Command):
+    """Make a stemcell of the OCI image that its C{cloud_properties} name."""
+
+    arguments = [CLOUD_PROPERTIES]
+    response = [STEMCELL_CID]
+
+
 class OpenStemcell(_Command):
     """Begin to upload an image; the number is good on this connection alone."""
 

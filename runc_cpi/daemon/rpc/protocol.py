@@ -77,6 +77,11 @@ class CPIProtocol(amp.AMP):
             os.close(image)
         return await self._told_stemcell(stemcell.cid)
 
+    @commands.FetchStemcell.responder
+    async def fetch_stemcell(self, cloud_properties: Any) -> Answer:
+        stemcell = await self._stemcells.fetch(cloud_properties)
+        return await self._told_stemcell(stemcell.cid)
+
     @commands.OpenStemcell.responder
     def open_stemcell(self, cloud_properties: Any) -> Answer:
         number = next(self._numbers)

@@ -22,6 +22,7 @@ class Depot:
 
         lock                      held by the one daemon that uses the tree
         stemcells/CID/            stemcell.json, rootfs/
+        images/DIGEST/            rootfs/ of an OCI image, for the stemcells made of it
         vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
@@ -35,6 +36,7 @@ class Depot:
     def __init__(self, work_dir: Path) -> None:
         self.work_dir = work_dir
         self.stemcells = work_dir / "stemcells"
+        self.images = work_dir / "images"
         self.vms = work_dir / "vms"
         self.disks = work_dir / "disks"
         self.snapshots = work_dir / "snapshots"
@@ -52,6 +54,7 @@ class Depot:
         for directory in (
             self.work_dir,
             self.stemcells,
+            self.images,
             self.vms,
             self.disks,
             self.snapshots,
