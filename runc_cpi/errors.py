@@ -50,6 +50,10 @@ class DaemonUnreachable(CloudError):
     ok_to_retry = True
 
 
+class TLSRejected(CPIError):
+    """The daemon or the CPI does not accept the other's certificate."""
+
+
 class StemcellNotFound(CloudError):
     """There is no such stemcell.  The Director has no type of its own for this."""
 
@@ -123,6 +127,7 @@ ALL = (
     MethodNotImplemented,
     CloudError,
     DaemonUnreachable,
+    TLSRejected,
     StemcellNotFound,
     StemcellInUse,
     StemcellRejected,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from hashlib import sha256
@@ -16,6 +17,7 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     UNIXServerEndpoint,
+    wrapServerTLS,
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -46,11 +48,11 @@ from runc_cpi.daemon.drivers.loop import LoopDevices
 from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
+from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList, Network
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
-
-SOCKET_MODE = 0o600
 
 
 class Options(usage.Options):
@@ -99,6 +101,7 @@ class Daemon(MultiService):
         self._depot = Depot(config.work_dir)
         self._port: Any = None
         self._networker: BridgeNetworker | None = None
+        self._identity: Identity | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Have C{twistd} log as configured, unless its own options say otherwise."""
@@ -120,7 +123,8 @@ class Daemon(MultiService):
             runtime = host.find_runtime(config.runtime)
             self._prepare_work_dir()
             cgroup_parent = _cgroup_parent(config.work_dir)
-            capabilities = host.grantable(DROPPED_CAPABILITIES)
+            dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
+            capabilities = host.grantable(dropped)
             try_runtime(runtime, self._depot, cgroup_parent, capabilities)
             bridge = Bridge(config.bridge, config.interface)
             bridge.ensure()
@@ -129,6 +133,8 @@ class Daemon(MultiService):
             _refuse(str(error))
         except BridgeUnusable as error:
             _refuse(f"bridge: {error}")
+        except ConfigError as error:
+            _refuse(str(error))
         super().privilegedStartService()
 
     def _prepare_work_dir(self) -> None:
@@ -166,6 +172,7 @@ class Daemon(MultiService):
                 capabilities=capabilities,
                 cgroup_parent=cgroup_parent,
                 swap_accounting=host.swap_accounting(),
+                privileged=config.security.privileged,
             ),
             depot=self._depot,
             runtime=Runtime(
@@ -189,7 +196,8 @@ class Daemon(MultiService):
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
         self._archiver = archiver
         self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
-        self._listen(CPIFactory(self._domain))
+        access = AccessList(_admitted(config), reactor.seconds)
+        self._listen(CPIFactory(self._domain, config.limits, access, reactor))
 
     def _disk_driver(self, processes: Processes) -> IDiskDriver:
         disks = self._config.disks
@@ -207,13 +215,29 @@ class Daemon(MultiService):
     def _listen(self, factory: CPIFactory) -> None:
         address = self._config.address
         try:
-            listening = _endpoint(self._reactor, address).listen(factory)
+            listening = self._endpoint(address).listen(factory)
         except OSError as error:
             _refuse(f"address: {address}: {error.strerror}")
         listening.addErrback(_cannot_listen, address)
         self._port = listening.result
+        if isinstance(address, UnixAddress) and self._config.socket_group is not None:
+            os.chown(address.path, 0, self._config.socket_group)
         # Who connects now waits in the kernel's queue until all is ready.
         self._port.stopReading()
+
+    def _endpoint(self, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
+        config, reactor = self._config, self._reactor
+        if isinstance(address, UnixAddress):
+            _clear_socket(address.path)
+            mode = config.socket_mode
+            return UNIXServerEndpoint(reactor, address.path, mode=mode, wantPID=False)
+        kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
+        endpoint = kind(reactor, address.port, interface=address.host)
+        if config.tls is None:
+            return endpoint
+        self._identity = Identity(config.tls)
+        IdentityKeeper(reactor, self._identity).setServiceParent(self)
+        return wrapServerTLS(self._identity, endpoint)
 
     def startService(self) -> None:
         """Bring order into what is there, and then take calls."""
@@ -221,6 +245,7 @@ class Daemon(MultiService):
         assert self._networker is not None
         self._networker.start()
         self._guests.start()
+        signal.signal(signal.SIGHUP, self._hang_up)
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
 
@@ -241,6 +266,10 @@ class Daemon(MultiService):
             stemcells=len(stemcells.all()),
             vms=len(vms.all()),
         )
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        if self._identity is not None:
+            self._reactor.callFromThread(self._identity.reload)
 
     def _failed(self, failure: Any) -> None:
         self.log.failure("cannot start", failure)
@@ -266,12 +295,16 @@ def _cannot_listen(failure: Any, address: object) -> None:
     _refuse(f"address: {address}: {failure.value.socketError.strerror}")
 
 
-def _endpoint(reactor: Any, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
-    if isinstance(address, UnixAddress):
-        _clear_socket(address.path)
-        return UNIXServerEndpoint(reactor, address.path, mode=SOCKET_MODE, wantPID=False)
-    kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
-    return kind(reactor, address.port, interface=address.host)
+def _admitted(config: DaemonConfig) -> list[Network] | None:
+    """
+    Say from where connections are taken.
+
+    Without TLS it is from the host itself and its own VMs, who are root on it anyhow or
+    as good as that.
+    """
+    if config.tls is not None and config.allow_from is None:
+        return None
+    return [*LOOPBACK, config.network, *(config.allow_from or ())]
 
 
 def _clear_socket(path: str) -> None:

@@ -32,9 +32,6 @@ def try_runtime(
         spec = runtime_spec(
             hostname="trial",
             boot=Boot(argv=[f"/{PROGRAM}"]),
-            lower=str(bundle / "lower"),
-            upper=str(bundle / "upper"),
-            work=str(bundle / "work"),
             binds={},
             cgroup=f"{cgroup_parent}/{container_id}",
             capabilities=capabilities,
@@ -43,4 +40,5 @@ def try_runtime(
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
         host.try_runtime(runtime, depot.runtime, bundle, container_id)
     finally:
+        host.remove_cgroup_parent(cgroup_parent)
         shutil.rmtree(bundle)

@@ -16,6 +16,7 @@ from typing import Any
 from tests.harness.daemon import Daemon, vm_arguments
 
 from runc_cpi.daemon.drivers.archive import HEADER_SIZE, TAR, decompressor_for
+from runc_cpi.daemon.drivers.overlay import inside_overlay
 from tests.benchmarks.measuring import Row, command, in_turns, timed
 
 DISK_SIZE = 10 * 1024
@@ -55,6 +56,7 @@ class RawRunc:
         self._upper = home / "first-upper"
         shutil.copytree(vm.directory / "upper", self._upper, symlinks=True)
         daemon.cpi.ok("delete_vm", vm.cid)
+        self._lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
         self._home, self._numbers = home, count()
 
     def __call__(self) -> float:
@@ -65,8 +67,6 @@ class RawRunc:
             (bundle / part).mkdir(parents=True)
         shutil.copytree(self._upper, bundle / "upper", symlinks=True)
         spec = json.loads(json.dumps(self._spec))
-        root = spec["mounts"][0]["options"]
-        root[2:] = [f"upperdir={bundle}/upper", f"workdir={bundle}/work"]
         for mount in spec["mounts"]:
             if mount["destination"] == "/var/vcap/data":
                 mount["source"] = str(bundle / "data")
@@ -76,8 +76,9 @@ class RawRunc:
 
         def create_and_start() -> None:
             with (bundle / "console").open("wb") as console:
+                create = [*base, "create", "--bundle", str(bundle), name]
                 subprocess.run(
-                    [*base, "create", "--bundle", str(bundle), name],
+                    inside_overlay(create, bundle, self._lower),
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,

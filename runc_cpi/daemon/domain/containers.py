@@ -46,12 +46,14 @@ class Host:
 
     @ivar capabilities: what is granted to each.
     @ivar cgroup_parent: below which path their cgroups are.
+    @ivar privileged: whether the host's kernel tunables are theirs to change.
     @ivar swap_accounting: whether memory and swap can be bounded together.
     """
 
     capabilities: Sequence[str]
     cgroup_parent: str
     swap_accounting: bool
+    privileged: bool
 
 
 def init_of(stemcell: Stemcell, properties: VMProperties) -> str:
@@ -142,7 +144,7 @@ class Containers:
         mounted = await deferToThread(self._last_mounted, vm_cid)
         parts = await self._disks.boot(vm_cid, self.find(vm_cid))
         await deferToThread(self._write_bundle, vm, stemcell, parts)
-        pid = await self._runtime.create(vm_cid, bundle)
+        pid = await self._runtime.create(vm_cid, bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.addresses)
         await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
@@ -172,9 +174,6 @@ class Containers:
         spec = runtime_spec(
             hostname=vm.vm_cid,
             boot=BOOTS[init_of(stemcell, properties)],
-            lower=str(stemcell.rootfs),
-            upper=str(path / "upper"),
-            work=str(path / "work"),
             # A bounded disk of its own would be mounted there instead.
             binds={"/var/vcap/data": str(path / "data")} if not bounded else {},
             cgroup=f"{self._host.cgroup_parent}/{vm.vm_cid}",
@@ -185,6 +184,7 @@ class Containers:
                 swap_accounting=self._host.swap_accounting,
             ),
             disks=parts,
+            privileged=self._host.privileged,
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
 

@@ -34,8 +34,12 @@ class IInit(Interface):
 class IRuntime(Interface):
     """An OCI runtime.  A container's id is its C{vm_cid}."""
 
-    def create(container_id: str, bundle: Path) -> Awaitable[int]:
-        """Make a container, not running yet, and return its pid."""
+    def create(container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
+        """
+        Make a container, not running yet, and return its pid.
+
+        Its root file system is C{lower}, with what is in C{upper} of the bundle over it.
+        """
 
     def start(container_id: str, bundle: Path) -> Awaitable[None]:
         """Let a created container run."""

@@ -11,7 +11,9 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-REQUIRED = ("tar", "rm", "sync")
+from runc_cpi.daemon.drivers.overlay import inside_overlay
+
+REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare")
 # In the order of their numbers (linux/capability.h).
 _NAMES = """
     CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
@@ -154,16 +156,17 @@ def find_runtime(name: str) -> str:
 
 def try_runtime(program: str, root: Path, bundle: Path, container_id: str) -> None:
     """
-    Make a container of C{bundle}, and remove it without running anything in it.
+    Make a container of C{bundle}, which has C{lower} in it, and remove it unstarted.
 
     @raise HostUnfit: if the runtime cannot do that on this host.
     """
     base = [program, "--root", str(root)]
+    create = [*base, "create", "--bundle", str(bundle), container_id]
     # Not a pipe: should the container stay, it would keep that open.
     with (bundle / "trial.log").open("w+b") as log:
         try:
             made = subprocess.run(
-                [*base, "create", "--bundle", str(bundle), container_id],
+                inside_overlay(create, bundle, bundle / "lower"),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

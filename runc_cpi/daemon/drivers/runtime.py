@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers.init import Init
+from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Outcome, Processes
 from runc_cpi.errors import CloudError
 
@@ -47,12 +48,13 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent = cgroup_parent
 
-    async def create(self, container_id: str, bundle: Path) -> int:
+    async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
         """
         Make the container and its namespaces; its process does not run yet.
 
         @param bundle: the directory of its C{config.json}; C{console.log} there gets
             the container's output.
+        @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
         """
         pid_file = bundle / PID_FILE
@@ -65,6 +67,7 @@ class Runtime:
                 bundle,
                 timeout=CREATE_TIMEOUT,
                 output=console,
+                lower=lower,
             )
         finally:
             os.close(console)
@@ -111,11 +114,14 @@ class Runtime:
         *,
         timeout: float = CALL_TIMEOUT,
         output: int | None = None,
+        lower: Path | None = None,
     ) -> None:
         log = bundle / f"runtime-{operation}.log"
         log.unlink(missing_ok=True)
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
+        if lower is not None:
+            argv = inside_overlay(argv, bundle, lower)
         outcome = await self._processes.run(argv, timeout=timeout, output=output)
         if not outcome.ok:
             program = os.path.basename(self._program)

@@ -19,12 +19,15 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from runc_cpi import __version__
+from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
 from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.access import AccessList
+from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import (
     CloudError,
     CPIError,
@@ -48,7 +51,7 @@ class Domain:
     disks: Disks
 
 
-class CPIProtocol(amp.AMP):
+class CPIProtocol(BoundedAMP):
     """
     One connection.
 
@@ -58,8 +61,8 @@ class CPIProtocol(amp.AMP):
 
     log = Logger()
 
-    def __init__(self, domain: Domain) -> None:
-        super().__init__()
+    def __init__(self, domain: Domain, limits: LimitsConfig, reactor: Any) -> None:
+        super().__init__(limits, reactor)
         self._stemcells, self._vms = domain.stemcells, domain.vms
         self._disks = domain.disks
         self._uploads: dict[int, StemcellUpload] = {}
@@ -221,6 +224,8 @@ class CPIProtocol(amp.AMP):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
+        if isinstance(self.factory, CPIFactory):
+            self.factory.left()
         for number in list(self._uploads):
             abort = Deferred.fromCoroutine(self._abort(number))
             abort.addErrback(
@@ -296,15 +301,34 @@ def _request_id_of(box: amp.AmpBox) -> str:
 
 
 class CPIFactory(Factory):
-    """Makes a protocol for each connection."""
+    """
+    Makes a protocol for each connection that is let in.
 
+    @param access: who is.
+    """
+
+    log = Logger()
     noisy = False
 
-    def __init__(self, domain: Domain) -> None:
-        self._domain = domain
+    def __init__(
+        self, domain: Domain, limits: LimitsConfig, access: AccessList, reactor: Any
+    ) -> None:
+        self._domain, self._limits = domain, limits
+        self._access, self._reactor = access, reactor
+        self._connections = 0
 
-    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol:
-        """Make a protocol."""
-        protocol = CPIProtocol(self._domain)
+    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
+        """Make a protocol, or nothing, which has the connection closed at once."""
+        if not self._access.admits(addr):
+            return None
+        if self._connections >= self._limits.connections:
+            self.log.warn("refused a connection: limits.connections are open")
+            return None
+        self._connections += 1
+        protocol = CPIProtocol(self._domain, self._limits, self._reactor)
         protocol.factory = self
         return protocol
+
+    def left(self) -> None:
+        """A connection that was let in is gone."""
+        self._connections -= 1
