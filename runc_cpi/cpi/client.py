@@ -173,7 +173,8 @@ class Client:
                 f"what answers at {self._config.address} speaks no AMP; is tls missing "
                 "in the CPI's configuration?"
             )
-        if isinstance(error, EOFError) and not self._answered:
+        remote = self._config.network_type == "tcp"
+        if isinstance(error, EOFError) and remote and not self._answered:
             return DaemonUnreachable(
                 f"runc-cpid at {self._config.address} closed the connection before it "
                 "answered; it does so to those that do not speak TLS as it does, or that "
