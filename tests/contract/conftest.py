@@ -1,0 +1,52 @@
+"""What all contract tests share: where they work, and a daemon's domain to talk to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a directory that is cleared away: trial's C{mktemp} takes the current."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def domain() -> Iterator[tuple[str, str]]:
+    """
+    Serve the real protocol over a real domain, in a process of its own.
+
+    @return: the path of its socket, and the cid of the stemcell that it has.
+    """
+    directory = tempfile.mkdtemp(prefix="cpi-")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "tests.contract.served_domain", directory]
+    try:
+        with subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            stemcell_cid = process.stdout.readline().strip()
+            assert stemcell_cid
+            yield f"{directory}/socket", stemcell_cid
+            # It ends with its stdin, so it cannot outlive a test run that is killed.
+            process.stdin.close()
+            assert process.wait(10) == 0
+    finally:
+        shutil.rmtree(directory)

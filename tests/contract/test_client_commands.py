@@ -1,0 +1,188 @@
+"""
+The executable's client against the daemon's own command definitions.
+
+The two express one vocabulary in two ways; a real connection shows that they agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from twisted.protocols import amp
+
+from runc_cpi import wire
+from tests.contract.peers import COMMANDS, Recorder, ServedTestCase
+
+NETWORKS = {"n": {"type": "manual", "ip": "10.0.0.2", "dns": ["192.0.2.1"]}}
+CREATE_VM = {
+    "agent_id": "agent-1",
+    "stemcell_cid": "stemcell-1",
+    "cloud_properties": {"cpu": 0.5, "ram": None},
+    "networks": NETWORKS,
+    "disk_cids": ["disk-1"],
+    "env": {"\u2603": ["\ud800", True, 1.5, -7, {}, None]},
+    "agent": {"mbus": None, "ntp": []},
+}
+# Each command: what the client sends, what the responder answers, what comes back.
+CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
+    "Ping": ({}, {"version": "1.2"}, {b"version": b"1.2"}),
+    "OpenStemcell": (
+        {"cloud_properties": {"name": "x"}},
+        {"upload": 12},
+        {b"upload": b"12"},
+    ),
+    "WriteStemcell": ({"upload": 12, "data": bytes(range(256)) * 255}, {}, {}),
+    "CloseStemcell": ({"upload": 12}, {"stemcell_cid": "s"}, {b"stemcell_cid": b"s"}),
+    "DeleteStemcell": ({"stemcell_cid": "s"}, {}, {}),
+    "ListStemcells": ({}, {"stemcells": []}, {b"stemcells": b"[]"}),
+    "CreateVM": (
+        CREATE_VM,
+        {"vm_cid": "vm-1", "networks": {}},
+        {b"vm_cid": b"vm-1", b"networks": b"{}"},
+    ),
+    "DeleteVM": ({"vm_cid": "vm-\u2603"}, {}, {}),
+    "HasVM": ({"vm_cid": "vm-1"}, {"exists": True}, {b"exists": b"True"}),
+    "RebootVM": ({"vm_cid": "vm-1"}, {}, {}),
+    "SetVMMetadata": ({"vm_cid": "vm-1", "metadata": {"job": "db"}}, {}, {}),
+    "SetDiskMetadata": ({"disk_cid": "d", "metadata": {}}, {}, {}),
+    "ListVMs": ({}, {"vms": [{"a": 1}]}, {b"vms": b'[{"a": 1}]'}),
+}
+
+
+class CommandsTests(ServedTestCase):
+    """Every command there is, byte for byte."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.received: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, Any] = {}
+
+    def protocol(self) -> amp.AMP:
+        """Record what comes."""
+        return Recorder(self.received, self.answers)
+
+    def test_all_commands_are_tried(self) -> None:
+        """A new command is new here as well; the one with a file has tests of its own."""
+        self.assertEqual(CALLS.keys() | {"ImportStemcell"}, COMMANDS.keys())
+
+    async def check(self, network_type: str) -> None:
+        """Try each command on one connection."""
+        client = self.client(network_type)
+        for command, (arguments, answer, box) in CALLS.items():
+            self.answers[command] = answer
+            received = await self.beside(client.call, command, **arguments)
+            self.assertEqual(self.received.pop(), (command, arguments))
+            del received[b"_answer"]
+            self.assertEqual(received, box, command)
+
+    async def test_commands_on_a_unix_socket(self) -> None:
+        """What is sent is what a responder gets, and the other way round."""
+        await self.check("unix")
+
+    async def test_commands_on_tcp(self) -> None:
+        """There is no difference."""
+        await self.check("tcp")
+
+    async def test_values_of_any_size(self) -> None:
+        """Up and down, around the size of one AMP value and far above."""
+        client = self.client()
+        for size in (0, 1, 65533, 65534, 65535, 65536, 131070, 400_000, 1 << 20):
+            env = {"filling": "x" * size, "text": "\u2603" * (size // 7)}
+            self.answers["CreateVM"] = {"vm_cid": "vm-1", "networks": env}
+            arguments = {**CREATE_VM, "env": env}
+            box = await self.beside(client.call, "CreateVM", **arguments)
+            self.assertEqual(self.received.pop(), ("CreateVM", arguments))
+            self.assertEqual(json.loads(wire.join(b"networks", box) or b""), env)
+
+    async def test_lists_and_empty_values(self) -> None:
+        """An empty object is not taken for one that is missing."""
+        client = self.client()
+        arguments = {**CREATE_VM, "env": {}, "disk_cids": [], "cloud_properties": {}}
+        self.answers["CreateVM"] = {"vm_cid": "v", "networks": {}}
+        await self.beside(client.call, "CreateVM", **arguments)
+        self.assertEqual(self.received, [("CreateVM", arguments)])
+
+    async def test_a_text_that_is_too_long_is_not_cut_short(self) -> None:
+        """One value holds a text; the VM must not get the first part of its agent's id."""
+        client = self.client()
+        self.answers["CreateVM"] = {"vm_cid": "v", "networks": {}}
+        arguments = {**CREATE_VM, "agent_id": "a" * 65536}
+        try:
+            await self.beside(client.call, "CreateVM", **arguments)
+        except Exception as error:
+            self.assertIn("agent_id", str(error))
+        else:
+            self.assertEqual(self.received, [("CreateVM", arguments)])
+
+    async def test_calls_one_after_the_other(self) -> None:
+        """One connection serves many calls, and each gets its own answer."""
+        client = self.client()
+        for number in range(300):
+            self.answers["HasVM"] = {"exists": number % 3 == 0}
+            box = await self.beside(client.call, "HasVM", vm_cid=f"vm-{number}")
+            self.assertEqual(box[b"exists"] == b"True", number % 3 == 0)
+        self.assertEqual(len(self.protocols), 1)
+
+    async def test_many_clients_at_once(self) -> None:
+        """Each has a connection of its own."""
+        self.answers["HasVM"] = {"exists": True}
+        calls = [
+            self.beside(self.client().call, "HasVM", vm_cid=f"vm-{number}")
+            for number in range(20)
+        ]
+        for call in calls:
+            await call
+        names = {arguments["vm_cid"] for _, arguments in self.received}
+        self.assertEqual(len(names), 20)
+
+    async def test_nothing_is_opened_before_it_is_needed(self) -> None:
+        """A call that is refused for its arguments costs the daemon nothing."""
+        self.client().close()
+        self.assertEqual(self.protocols, [])
+
+    async def test_an_open_file_is_passed(self) -> None:
+        """The responder gets a descriptor of its own on the very file."""
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(b"an image" * 1000)
+        contents: list[bytes] = []
+
+        def read(image: int, cloud_properties: Any) -> dict[str, str]:
+            with open(image, "rb") as received:
+                contents.append(received.read())
+            return {"stemcell_cid": "s-1"}
+
+        self.answers["ImportStemcell"] = read
+        client = self.client()
+        for cloud_properties in ({}, {"filling": "x" * 200_000}):
+            with open(path, "rb") as file:
+                box = await self.beside(
+                    client.call_with_file,
+                    "ImportStemcell",
+                    "image",
+                    file.fileno(),
+                    cloud_properties=cloud_properties,
+                )
+            self.assertEqual(box[b"stemcell_cid"], b"s-1")
+            _, arguments = self.received.pop()
+            self.assertEqual(arguments["cloud_properties"], cloud_properties)
+        self.assertEqual(contents, [b"an image" * 1000] * 2)
+
+    async def test_a_stream_arrives_in_order(self) -> None:
+        """Cut into pieces that each fit, with nothing lost and nothing twice."""
+        sizes = (0, 1, wire.MAX_VALUE, wire.MAX_VALUE + 1, 40 * wire.MAX_VALUE + 7)
+        for network_type in ("unix", "tcp"):
+            client = self.client(network_type)
+            for size in sizes:
+                data = os.urandom(size)
+                path = self.mktemp()
+                with open(path, "wb") as file:
+                    file.write(data)
+                with open(path, "rb") as source:
+                    await self.beside(client.send_stream, "WriteStemcell", source, upload=1)
+                pieces = [arguments["data"] for _, arguments in self.received]
+                self.assertEqual(b"".join(pieces), data)
+                self.assertEqual(len(pieces), -(-size // wire.MAX_VALUE))
+                self.received.clear()

@@ -1,0 +1,277 @@
+"""The executable as a process: one JSON document and exit status 0, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi import wire
+from runc_cpi.cpi import __main__
+from runc_cpi.cpi.request import REQUEST_LIMIT
+from tests.contract.executables import BARE, SCRIPT, end, judge, request, run, start
+from tests.contract.peers import served
+
+INFO = {"api_version": 3, "stemcell_formats": ["warden-tar", "general-tar"]}
+Configure = Callable[[str], str]
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Return what writes a configuration for a unix socket."""
+
+    def write(address: str) -> str:
+        path = tmp_path / "cpi.json"
+        path.write_text(json.dumps({"network_type": "unix", "address": address}))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, configure: Configure) -> Iterator[str]:
+    """A configuration that leads to no daemon."""
+    return configure(str(tmp_path / "socket"))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+@pytest.mark.parametrize(
+    "config",
+    [[], ["/no/such/file"], ["/"], ["a", "b"]],
+    ids=["none", "missing", "dir", "two"],
+)
+def test_info_needs_nothing(argv: Any, config: list[str]) -> None:
+    """No daemon and no configuration: a failure here would hide the real one."""
+    assert run(request("info"), *config, argv=argv).result == INFO
+
+
+def test_info_with_a_broken_configuration(tmp_path: Path) -> None:
+    """It is not even read."""
+    path = tmp_path / "cpi.yml"
+    path.write_text("{ broken")
+    assert run(request("info", api_version=2), str(path)).result == INFO
+
+
+@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+def test_a_call(configure: Configure, argv: Any) -> None:
+    """With nothing but a PATH in the environment."""
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            box = wire.read_box(stream)
+        assert box[b"_command"] == b"HasVM"
+        assert (box[b"vm_cid"], box[b"request_id"]) == (b"vm-1", b"cpi-42")
+        pairs = [(b"_answer", box[b"_ask"]), (b"exists", b"True")]
+        connection.sendall(wire.encode_box(pairs))
+
+    context = {"director_uuid": "x", "request_id": "cpi-42"}
+    with served(behave) as path:
+        raw = request("has_vm", "vm-1", context=context, api_version=2)
+        response = run(raw, configure(path), argv=argv)
+    assert response.result is True
+    assert response.error is None
+
+
+BAD_INPUT = {
+    "nothing": b"",
+    "blanks": b" \n\t ",
+    "no JSON": b"{ method: info }",
+    "half a request": b'{"method": "info"',
+    "two requests": b'{"method": "info"}{"method": "info"}',
+    "a list": b"[]",
+    "null": b"null",
+    "deep lists": b"[" * 100_000,
+    "deep objects": b'{"a":' * 100_000,
+    "deep and whole": b"[" * 900 + b"]" * 900,
+    "a huge number": b'{"method": "ping", "api_version": ' + b"9" * 5000 + b"}",
+    "a large number": b'{"method": "ping", "api_version": ' + b"9" * 4000 + b"}",
+    "NaN": b'{"method": "ping", "api_version": NaN}',
+    "infinity": b'{"method": "ping", "api_version": 1e999}',
+    "a surrogate": b'{"method": "\\ud800"}',
+    "an encoded surrogate": b'{"method": "\xed\xa0\x80"}',
+    "invalid UTF-8": b'{"method": "\xff\xfe\xfd"}',
+    "NULs": b"\0" * 64,
+    "a NUL": b'{"method": "in\\u0000fo"}',
+    "UTF-16 cut short": '{"method": "info"}'.encode("utf-16")[:-1],
+    "too much": b" " * (REQUEST_LIMIT + 1),
+    "binary": bytes(range(256)) * 20,
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input(nowhere: str, name: str) -> None:
+    """It is an error of the caller, or of a version that is not known."""
+    response = run(BAD_INPUT[name], nowhere)
+    assert response.type in ("CpiError", "NotSupported", "NotImplemented")
+    assert "internal error" not in response.message
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 9))
+def test_nesting_around_what_can_be_parsed(nowhere: str, depth: int) -> None:
+    """What is read but is too deep to be written is told as such, not as a bug."""
+    metadata = b'{"a":' * depth + b"1" + b"}" * depth
+    raw = b'{"method": "set_vm_metadata", "arguments": ["vm-1", ' + metadata + b"]}"
+    response = run(raw, nowhere)
+    assert response.type in ("CpiError", "CloudError")
+    assert "internal error" not in response.message
+
+
+def test_stdin_is_closed(nowhere: str) -> None:
+    """As good as empty."""
+    process = start(nowhere, stdin=subprocess.DEVNULL)
+    assert end(process).type == "CpiError"
+    closing = f"exec 0<&-; exec {' '.join(map(_quoted, BARE))} {nowhere}"
+    assert end(start(argv=["/bin/sh", "-c", closing])).type == "CpiError"
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def test_stdin_cannot_be_read(nowhere: str) -> None:
+    """It is open for writing only."""
+    with open(os.devnull, "wb") as write_only:
+        assert end(start(nowhere, stdin=write_only)).type == "CpiError"
+
+
+def test_arguments_are_missing() -> None:
+    """Calls need to know where the daemon is."""
+    for arguments in ([], ["a", "b"]):
+        response = run(request("ping"), *arguments)
+        assert response.type == "CpiError"
+        assert response.message.startswith("usage: runc-cpi CONFIG")
+
+
+def test_the_configuration_is_missing(tmp_path: Path) -> None:
+    """The error names it."""
+    for path in (tmp_path / "none.yml", tmp_path):
+        response = run(request("ping"), str(path))
+        assert response.type == "CpiError"
+        assert str(path) in response.message
+
+
+def test_the_configuration_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root reads everything, so the refusal is made up."""
+    path = str(tmp_path / "cpi.json")
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    response = in_process(monkeypatch, capsys, request("ping"), path)
+    assert (response.type, path in response.message) == ("CpiError", True)
+
+
+def test_the_daemon_is_down(tmp_path: Path, nowhere: str) -> None:
+    """It is worth a retry, and never looks like a method that is missing."""
+    response = run(request("has_vm", "vm-1"), nowhere)
+    assert response.type == "CloudError"
+    assert response.error is not None
+    assert response.error["ok_to_retry"] is True
+    assert str(tmp_path / "socket") in response.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\0\0", b"\xff" * 70, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\1a\0\0\0\0"],
+    ids=["nothing", "an empty box", "noise", "HTTP", "a box of something"],
+)
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("has_vm", ["vm-1"]), ("create_vm", ["a", "s", {}, {"n": {}}, [], {}])],
+)
+def test_the_daemon_is_no_daemon(
+    configure: Configure, answer: bytes, method: str, arguments: list[Any]
+) -> None:
+    """Whatever comes back is an error of the host."""
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            wire.read_box(stream)
+        connection.sendall(answer)
+
+    with served(behave) as path:
+        response = run(request(method, *arguments), configure(path))
+    assert response.type == "CloudError"
+
+
+def test_an_interrupt_while_the_daemon_works(configure: Configure) -> None:
+    """The operator pressed Ctrl-C."""
+    process: subprocess.Popen[bytes]
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            wire.read_box(stream)
+            process.send_signal(signal.SIGINT)
+            assert stream.read() == b""
+
+    with served(behave) as path:
+        process = start(configure(path), stdin=subprocess.PIPE)
+        response = end(process, request("ping"))
+    assert "interrupted" in response.message
+
+
+class Interrupted(io.RawIOBase):
+    """A stdin that is interrupted while it is read."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Be interrupted."""
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_request_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is a response all the same."""
+    try:
+        response = in_process(monkeypatch, capsys, Interrupted(), "/nowhere")
+    except KeyboardInterrupt:
+        pytest.fail("it ended without a response")
+    assert "interrupted" in response.message
+
+
+def test_a_bug_is_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback would be taken for a response that is none."""
+
+    def fail(*arguments: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(__main__, "carry_out", fail)
+    response = in_process(monkeypatch, capsys, request("ping"), "/nowhere")
+    assert response.type == "CpiError"
+    assert response.message == "internal error: ZeroDivisionError: a bug"
+
+
+def in_process(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stdin: bytes | io.RawIOBase,
+    *arguments: str,
+) -> Any:
+    """Run the executable's main function here."""
+    source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+    monkeypatch.setattr(sys, "stdin", _Stdin(source))
+    monkeypatch.setattr(sys, "argv", ["runc-cpi", *arguments])
+    try:
+        __main__.main()
+    finally:
+        monkeypatch.undo()
+    return judge(capsys.readouterr().out)
+
+
+class _Stdin:
+    def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer

@@ -1,0 +1,301 @@
+"""A daemon that is not there, goes away or talks nonsense, at each point of a call."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import select
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi import wire
+from runc_cpi.cpi import client as client_module
+from runc_cpi.cpi.client import WINDOW, Client
+from runc_cpi.cpi.config import CPIConfig
+from runc_cpi.errors import DaemonUnreachable, StemcellRejected
+from tests.contract.peers import PATIENCE, listening, served
+
+ANSWER = wire.encode_box([(b"_answer", b"1"), (b"exists", b"True")])
+
+
+def client_of(address: str, network_type: str = "unix") -> Client:
+    """Make a client."""
+    return Client(CPIConfig(network_type, address, {}), "cpi-123456")
+
+
+def call(client: Client, size: int = 10) -> dict[bytes, bytes]:
+    """Call something, with an argument of about that size, and hang up."""
+    try:
+        return client.call("SetVMMetadata", vm_cid="vm-1", metadata={"m": "x" * size})
+    finally:
+        client.close()
+
+
+def read_request(connection: socket.socket) -> dict[bytes, bytes]:
+    """Read one box."""
+    with connection.makefile("rb") as stream:
+        return wire.read_box(stream)
+
+
+def assert_lost(path: str, size: int = 10) -> None:
+    """A call ends in an error that names the address and can be retried."""
+    with pytest.raises(DaemonUnreachable) as caught:
+        call(client_of(path), size)
+    assert str(caught.value).startswith(f"lost runc-cpid at {path} before it answered: ")
+    assert caught.value.ok_to_retry
+
+
+def test_nobody_listens_at_a_socket(tmp_path: Path) -> None:
+    """There is no such file, or nobody behind it; the error names it either way."""
+    missing = str(tmp_path / "socket")
+    with pytest.raises(DaemonUnreachable) as caught:
+        call(client_of(missing))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {missing} (unix): No such file or directory"
+    )
+    with listening() as (listener, path):
+        listener.close()
+        with pytest.raises(DaemonUnreachable) as caught:
+            call(client_of(path))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {path} (unix): Connection refused"
+    )
+
+
+def test_nobody_listens_at_a_port() -> None:
+    """The error names address and port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(DaemonUnreachable) as caught:
+        call(client_of(address, "tcp"))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {address} (tcp): Connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("network_type", "address"),
+    [
+        ("unix", "/" + "s" * 200),
+        ("unix", "/tmp/\udce4"),
+        ("tcp", "a..b:80"),
+        ("tcp", "a" * 70 + ".example:80"),
+        ("tcp", "\u2603.\ud800:80"),
+        ("tcp", "h\0st:80"),
+    ],
+    ids=["long path", "odd path", "empty label", "long label", "no text", "NUL"],
+)
+def test_addresses_that_cannot_be_tried(network_type: str, address: str) -> None:
+    """They are told like others, not as a bug of the executable."""
+    with pytest.raises(DaemonUnreachable, match="^cannot reach runc-cpid at "):
+        call(client_of(address, network_type))
+
+
+def test_a_daemon_that_is_slow_to_accept() -> None:
+    """Callers wait in the kernel's queue; more of them than fit are not turned away."""
+    outcomes: queue.Queue[Any] = queue.Queue()
+
+    def run(path: str) -> None:
+        try:
+            outcomes.put(call(client_of(path)))
+        except DaemonUnreachable as error:
+            outcomes.put(error)
+
+    with listening(backlog=0) as (listener, path), socket.socket(socket.AF_UNIX) as first:
+        first.connect(path)
+        caller = threading.Thread(target=run, args=[path])
+        caller.start()
+        try:
+            # Nobody was asked yet, so what comes now can only be an error.
+            with pytest.raises(queue.Empty):
+                pytest.fail(f"it did not wait: {outcomes.get(timeout=0.2)}")
+            listener.accept()[0].close()
+            connection, _ = listener.accept()
+            with connection:
+                read_request(connection)
+                connection.sendall(ANSWER)
+            assert outcomes.get(timeout=PATIENCE)[b"exists"] == b"True"
+        finally:
+            caller.join()
+
+
+def test_a_daemon_that_hangs_up_at_once() -> None:
+    """Before it has read anything."""
+    with served(lambda connection: None) as path:
+        assert_lost(path)
+
+
+@pytest.mark.parametrize("taken", [1, 100, 65536])
+def test_a_daemon_that_hangs_up_while_it_reads(taken: int) -> None:
+    """In the middle of a request that is larger than what any buffer holds."""
+    with served(lambda connection: connection.recv(taken)) as path:
+        assert_lost(path, size=4 << 20)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2, 5, len(ANSWER) - 2, len(ANSWER) - 1])
+def test_a_daemon_that_hangs_up_while_it_answers(sent: int) -> None:
+    """Half an answer is none."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(ANSWER[:sent])
+
+    with served(behave) as path:
+        assert_lost(path)
+
+
+def test_a_daemon_that_answers_and_hangs_up() -> None:
+    """A whole answer is one, whatever happens next."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(ANSWER)
+
+    with served(behave) as path:
+        assert call(client_of(path))[b"exists"] == b"True"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nConnection: keep-alive\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\xff\xff",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["http", "ssh", "noise", "tls"],
+)
+def test_another_server_that_stays(garbage: bytes) -> None:
+    """It is found out at once, however long it would keep the connection."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(garbage)
+        # Only the client ends this; it is not to wait for more.
+        connection.settimeout(3)
+        while connection.recv(1 << 16):
+            pass
+
+    with served(behave) as path:
+        assert_lost(path)
+
+
+def test_a_daemon_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up in the end."""
+    monkeypatch.setattr(client_module, "ANSWER_TIMEOUT", 0.05)
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        assert connection.recv(1) == b""
+
+    with served(behave) as path, pytest.raises(DaemonUnreachable, match="timed out$"):
+        call(client_of(path))
+
+
+@pytest.mark.parametrize(
+    "odd", ["\ud800", "x" * 70_000, "a\nb\0"], ids=["surrogate", "long", "control"]
+)
+def test_a_request_id_of_any_kind(odd: str) -> None:
+    """It serves the log, so an odd one may be left out but breaks no call."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(ANSWER)
+
+    with served(behave) as path:
+        assert call(Client(CPIConfig("unix", path, {}), odd))[b"exists"] == b"True"
+
+
+def test_a_file_and_a_daemon_that_hangs_up() -> None:
+    """Passing a file fails as any call does."""
+
+    def hang_up_after_one_byte(connection: socket.socket) -> None:
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    with served(hang_up_after_one_byte) as path, open(os.devnull, "rb") as file:
+        client = client_of(path)
+        with pytest.raises(DaemonUnreachable, match="before it answered"):
+            client.call_with_file(
+                "ImportStemcell",
+                "image",
+                file.fileno(),
+                cloud_properties={"x": "y" * 10**6},
+            )
+        client.close()
+
+
+def stream(path: str, pieces: int) -> None:
+    """Send a stream of so many pieces."""
+    client = client_of(path)
+    try:
+        source = io.BytesIO(bytes(pieces * wire.MAX_VALUE))
+        client.send_stream("WriteStemcell", source, upload=1)
+    finally:
+        client.close()
+
+
+def test_a_stream_keeps_to_its_window() -> None:
+    """There are never more unanswered pieces than agreed, and all get their answer."""
+    pieces = 3 * WINDOW
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb", buffering=0) as raw:
+            reader = _Exact(raw)
+            for _ in range(WINDOW):
+                wire.read_box(reader)  # type: ignore[arg-type]
+            for number in range(pieces):
+                readable, _, _ = select.select([connection], [], [], 0.02)
+                assert readable == [], "more than the window"
+                connection.sendall(wire.encode_box([(b"_answer", b"%x" % (number + 1))]))
+                if number + WINDOW < pieces:
+                    wire.read_box(reader)  # type: ignore[arg-type]
+
+    with served(behave) as path:
+        stream(path, pieces)
+
+
+class _Exact:
+    """Reads from a socket just what is asked for, so that the rest stays visible."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes."""
+        data = b""
+        while len(data) < size:
+            data += self._raw.read(size - len(data))
+        return data
+
+
+def _error(code: bytes) -> bytes:
+    pairs = [(b"_error", b"1"), (b"_error_code", code), (b"_error_description", b"bad")]
+    return wire.encode_box(pairs)
+
+
+@pytest.mark.parametrize("answers", [0, 1, WINDOW])
+@pytest.mark.parametrize("refusing", [True, False])
+def test_a_stream_that_breaks_off(answers: int, refusing: bool) -> None:
+    """By an error, which is told as it came, or by the end of the connection."""
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as reader:
+            for _ in range(WINDOW):
+                wire.read_box(reader)
+            connection.sendall(ANSWER * answers)
+            if refusing:
+                connection.sendall(_error(b"StemcellRejected"))
+                while reader.read(1 << 16):
+                    pass
+
+    expected: Callable[..., Any] = StemcellRejected if refusing else DaemonUnreachable
+    with served(behave) as path, pytest.raises(expected):  # type: ignore[call-overload]
+        stream(path, 5 * WINDOW)

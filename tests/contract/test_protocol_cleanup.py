@@ -1,0 +1,126 @@
+"""Callers that go away, uploads that break and files that came along: nothing is left."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from twisted.internet.defer import Deferred
+
+from runc_cpi.errors import CPIError, StemcellRejected
+from tests.contract.protocols import ProtocolTestCase, encoded, exchange, receive
+
+
+class CleanupTests(ProtocolTestCase):
+    """What is left when a call does not end well."""
+
+    async def test_a_caller_that_goes_away_gets_no_vm(self) -> None:
+        """What is under way is finished, and undone, as nobody knows its name."""
+        gate = self.script.pending["start"] = Deferred()
+        creating = self.create_vm()
+        creating.addErrback(lambda failure: failure.trap(CPIError))
+        await self.until(lambda: "start" in self.script.done)
+        await self.break_off()
+        del self.script.pending["start"]
+        gate.callback(None)
+        await self.until(lambda: self.vms.all() == [])
+        await creating
+        await self.until(lambda: os.listdir(self.depot.vms) == [])
+
+    async def test_a_caller_that_goes_away_gets_no_stemcell(self) -> None:
+        """Neither of a file nor of pieces; nothing of it stays on disk."""
+        gate = self.script.pending["unpack"] = Deferred()
+        client = self.client()
+        with open(os.devnull, "rb") as image:
+            importing = self.beside(
+                client.call_with_file,
+                "ImportStemcell",
+                "image",
+                image.fileno(),
+                cloud_properties={},
+            )
+            importing.addErrback(lambda failure: failure.trap(CPIError))
+            await self.until(lambda: "unpack" in self.script.done)
+        await self.break_off()
+        gate.callback(None)
+        await self.until(self.only_the_first_stemcell)
+        await importing
+
+    async def test_an_upload_ends_with_its_connection(self) -> None:
+        """What has come of it is removed."""
+        client = self.client("tcp")
+        box = await self.beside(client.call, "OpenStemcell", cloud_properties={})
+        upload = int(box[b"upload"])
+        await self.beside(client.call, "WriteStemcell", upload=upload, data=b"x" * 1000)
+        self.assertEqual(len(os.listdir(self.depot.scratch)), 1)
+        await self.hang_up()
+        await self.until(self.only_the_first_stemcell)
+        self.assertIn("abort", self.script.done)
+
+    def only_the_first_stemcell(self) -> bool:
+        """Whether nothing of another is there."""
+        stemcells = [stemcell.cid for stemcell in self.stemcells.all()]
+        return (
+            stemcells == os.listdir(self.depot.stemcells) == [self.stemcell_cid]
+            and os.listdir(self.depot.scratch) == []
+        )
+
+    async def test_a_broken_upload_keeps_telling_why(self) -> None:
+        """
+        Pieces that were on their way when it broke are refused for the same reason.
+
+        The client takes the first answer that comes, and that can be to one of these
+        while the first is still being cleaned up after.
+        """
+        connection = self.raw()
+        await self.beside(exchange, connection, "OpenStemcell", cloud_properties=b"{}")
+        removing = self.script.pending["remove"] = Deferred()
+        self.script.failing["write"] = StemcellRejected("no tar archive")
+        answers = {}
+        try:
+            for ask in (b"first", b"second"):
+                box = encoded("WriteStemcell", ask, upload=b"1", data=b"x")
+                connection.sendall(box)
+                await self.until(lambda: "remove" in self.script.done)
+            # Boxes are taken in order, so what comes before this one was taken as well.
+            connection.sendall(encoded("HasVM", b"last", vm_cid=b"vm-1"))
+            while b"last" not in answers:
+                answer = await self.beside(receive, connection)
+                answers[answer.get(b"_error") or answer[b"_answer"]] = answer
+        finally:
+            removing.callback(None)
+        while len(answers) < 3:
+            answer = await self.beside(receive, connection)
+            answers[answer[b"_error"]] = answer
+        for ask in (b"first", b"second"):
+            self.assertEqual(answers[ask][b"_error_code"], b"StemcellRejected")
+
+    async def test_no_descriptor_stays_with_a_call_that_is_refused(self) -> None:
+        """A file that came along is closed, whatever is wrong with the rest."""
+        before = open_descriptors()
+        for cloud_properties in (b"no json", b"[]"):
+            connection = self.raw()
+            box = encoded("ImportStemcell", image=b"0", cloud_properties=cloud_properties)
+            with open(os.devnull, "rb") as image:
+                socket.send_fds(connection, [box], [image.fileno()])
+            answer = await self.beside(receive, connection)
+            self.assertEqual(answer[b"_error_code"], b"InvalidArgument")
+            connection.close()
+        await self.hang_up()
+        self.assertEqual(open_descriptors(), before)
+
+    async def test_no_descriptor_stays_with_half_a_call(self) -> None:
+        """Who goes away after passing a file leaves none open in the daemon."""
+        before = open_descriptors()
+        connection = self.raw()
+        await self.beside(exchange, connection, "Ping")
+        with open(os.devnull, "rb") as image:
+            socket.send_fds(connection, [encoded("ImportStemcell")[:5]], [image.fileno()])
+        connection.close()
+        await self.hang_up()
+        self.assertEqual(open_descriptors(), before)
+
+
+def open_descriptors() -> int:
+    """Count the descriptors of this process."""
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,222 @@
+"""Images that are damaged or hostile: an error that says what, and nothing left."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import images
+from tests.harness.daemon import Daemon
+from tests.harness.images import archive, entry, shell_entries
+from tests.harness.lab import Lab
+from tests.harness.waiting import eventually
+
+# Enough that both ends have something to do, and cannot be made any smaller.
+NOISE = bytes((n * n * 31 + n // 251) % 251 for n in range(300_000))
+PLAIN = archive([*shell_entries(), entry("noise", NOISE)])
+PACKED = gzip.compress(PLAIN)
+
+
+def flipped(data: bytes, where: float) -> bytes:
+    """Return data with one bit the other way."""
+    at = int(len(data) * where)
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+DAMAGED = {
+    "empty": (b"", "empty"),
+    "one byte": (b"\x1f", "no tar archive"),
+    "not an archive": (b"This is no archive.\n" * 100, "no tar archive"),
+    "zeros": (bytes(10240), "no tar archive"),
+    "gzip of nothing": (gzip.compress(b""), "tar archive|no root file system"),
+    "gzip of text": (gzip.compress(b"no archive " * 1000), "tar"),
+    "gzip header alone": (PACKED[:10], "unexpected end|unpacked"),
+    "first half": (PACKED[: len(PACKED) // 2], "unpacked"),
+    "all but the end": (PACKED[:-9], "unpacked"),
+    "all but the trailer": (PACKED[:-8], "unpacked"),
+    "all but the last byte": (PACKED[:-1], "unpacked"),
+    "bit flipped early": (flipped(PACKED, 0.1), "unpacked"),
+    "bit flipped midway": (flipped(PACKED, 0.5), "unpacked"),
+    "bit flipped in the checksum": (
+        PACKED[:-8] + flipped(PACKED[-8:], 0.1),
+        "unpacked",
+    ),
+    "half a plain archive": (PLAIN[: len(PLAIN) // 2], "unpacked"),
+    "header damaged": (flipped(PLAIN, 0.00001), "unpacked"),
+    "zstd cut short": (b"\x28\xb5\x2f\xfd\x04\x00", "unpacked"),
+    "xz cut short": (b"\xfd7zXZ\x00\x00", "unpacked"),
+    "bzip2 cut short": (b"BZh91AY", "unpacked"),
+    "zip": (b"PK\x03\x04" + bytes(600), "no tar archive"),
+    "a directory alone": (
+        archive([entry("etc", mode=0o755, kind=tarfile.DIRTYPE)]),
+        "no root file system",
+    ),
+    "shell without permission": (
+        archive([entry("bin/sh", b"#!\n", mode=0o644)]),
+        "no root file system",
+    ),
+    "shell that leads nowhere": (
+        archive([entry("bin/sh", kind=tarfile.SYMTYPE, link="/etc/no-such-shell")]),
+        "no root file system",
+    ),
+    "shell of the host": (
+        archive([entry("bin", kind=tarfile.SYMTYPE, link="../../../../../../bin")]),
+        "no root file system",
+    ),
+    "device as shell": (
+        archive([entry("bin/sh", mode=0o777, kind=tarfile.FIFOTYPE)]),
+        "no root file system",
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=["unix", "tcp"])
+def server(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Daemon]:
+    """A daemon for all tests here, over either transport."""
+    with lab.daemons() as new_daemon:
+        yield new_daemon(network_type=request.param).start()
+
+
+@pytest.fixture
+def no_stemcell(server: Daemon) -> Iterator[None]:
+    """Afterwards there is no stemcell, nor anything on its way to be one."""
+    yield
+    assert list((server.work_dir / "stemcells").iterdir()) == []
+    eventually(lambda: not list(server.scratch.iterdir()), "scratch is empty", 5)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged(server: Daemon, no_stemcell: None, tmp_path: Path, name: str) -> None:
+    """The error names what is wrong with the image."""
+    data, named = DAMAGED[name]
+    path = tmp_path / "image"
+    path.write_bytes(data)
+    error = server.cpi.error("create_stemcell", str(path), {})
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert error["ok_to_retry"] is False
+    assert any(word in error["message"] for word in named.split("|")), error
+    assert str(server.work_dir) not in error["message"]
+
+
+@pytest.mark.parametrize("extra", [b"", b"trailing garbage"])
+def test_whole_image_is_read(
+    server: Daemon, no_stemcell: None, tmp_path: Path, extra: bytes
+) -> None:
+    """Zeros or other members after the end of the archive are no error."""
+    path = tmp_path / "image"
+    path.write_bytes(gzip.compress(PLAIN + bytes(64 << 10)) + gzip.compress(extra))
+    stemcell = server.create_stemcell(path)
+    server.cpi.ok("delete_stemcell", stemcell)
+
+
+def outside(server: Daemon) -> Path:
+    """A file of the host that an image must not reach."""
+    path = server.home / "outside"
+    path.write_text("untouched")
+    return path
+
+
+def climb(path: Path) -> str:
+    """Return a relative name for C{path} from anywhere."""
+    return "../" * 12 + str(path).lstrip("/")
+
+
+HOSTILE: dict[str, Callable[[Path], list[tuple[tarfile.TarInfo, bytes]]]] = {
+    "parent directory": lambda target: [entry(climb(target), b"x")],
+    "parent directory midway": lambda target: [entry("a/../" + climb(target), b"x")],
+    "symlink written through": lambda target: [
+        entry("way", kind=tarfile.SYMTYPE, link=str(target)),
+        entry("way", b"x"),
+        entry("dir", kind=tarfile.SYMTYPE, link=str(target.parent)),
+        entry("dir/outside", b"x"),
+    ],
+    "relative symlink": lambda target: [
+        entry("dir", kind=tarfile.SYMTYPE, link=climb(target.parent)),
+        entry("dir/outside", b"x"),
+    ],
+    "hard link to the host": lambda target: [
+        entry("way", kind=tarfile.LNKTYPE, link=str(target)),
+        entry("way", b"x"),
+    ],
+    "hard link upwards": lambda target: [
+        entry("way", kind=tarfile.LNKTYPE, link=climb(target)),
+        entry("way", b"x"),
+    ],
+    "hard link to a symlink": lambda target: [
+        entry("one", kind=tarfile.SYMTYPE, link=str(target)),
+        entry("way", kind=tarfile.LNKTYPE, link="one"),
+        entry("way", b"x"),
+    ],
+}
+REFUSED = {"parent directory", "parent directory midway"}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile(server: Daemon, tmp_path: Path, name: str) -> None:
+    """No member gets out of the stemcell, whether the image is refused or not."""
+    target = outside(server)
+    before = target.stat()
+    path = tmp_path / "image"
+    path.write_bytes(archive([*shell_entries(), *HOSTILE[name](target)]))
+    answer = server.cpi.call("create_stemcell", str(path), {})
+    assert target.read_text() == "untouched"
+    for name_of in ("st_mode", "st_uid", "st_nlink", "st_mtime_ns"):
+        assert getattr(target.stat(), name_of) == getattr(before, name_of)
+    if name in REFUSED:
+        assert answer["error"]["type"] == "Bosh::Clouds::CloudError"
+        assert "'..'" in answer["error"]["message"]
+    if answer["result"]:
+        server.cpi.ok("delete_stemcell", answer["result"])
+    assert target.read_text() == "untouched"
+    assert list((server.work_dir / "stemcells").iterdir()) == []
+    eventually(lambda: not list(server.scratch.iterdir()), "scratch is empty", 5)
+
+
+def test_absolute_names_stay_inside(server: Daemon, tmp_path: Path) -> None:
+    """A name from the root is one from the root of the stemcell."""
+    target = outside(server)
+    path = tmp_path / "image"
+    path.write_bytes(archive([*shell_entries(), entry(str(target), b"x")]))
+    stemcell = server.create_stemcell(path)
+    root = server.work_dir / "stemcells" / stemcell / "rootfs"
+    assert (root / str(target).lstrip("/")).read_text() == "x"
+    assert target.read_text() == "untouched"
+    server.cpi.ok("delete_stemcell", stemcell)
+
+
+def test_vm_files_follow_no_link(server: Daemon, tmp_path: Path, busybox: bytes) -> None:
+    """The files that each VM gets are not written through links of its stemcell."""
+    target = outside(server)
+    buffer = io.BytesIO(images.tiny(busybox))
+    with tarfile.open(fileobj=buffer, mode="a") as more:
+        for name in ("etc/resolv.conf", "etc/hosts", "var/vcap/bosh/bin"):
+            member, _ = entry(name, kind=tarfile.SYMTYPE, link=str(target))
+            more.addfile(member)
+        member, _ = entry("etc/hostname", mode=0o777, kind=tarfile.DIRTYPE)
+        more.addfile(member)
+    path = tmp_path / "image"
+    path.write_bytes(buffer.getvalue())
+    stemcell = server.create_stemcell(path)
+    vm = server.create_vm(stemcell)
+    assert target.read_text() == "untouched"
+    assert vm.cid in vm.read("/etc/hosts")
+    server.cpi.ok("delete_vm", vm.cid)
+    server.cpi.ok("delete_stemcell", stemcell)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [("no-such-image", "No such file"), (".", "Is a directory"), ("/dev/null", "")],
+)
+def test_no_image(
+    server: Daemon, no_stemcell: None, tmp_path: Path, name: str, named: str
+) -> None:
+    """What cannot be read is named, with the reason."""
+    error = server.cpi.error("create_stemcell", str(tmp_path / name), {})
+    assert named in error["message"]
+    assert error["ok_to_retry"] is False

@@ -1,0 +1,105 @@
+"""C{cloud_properties} of create_vm: limits, the init, and what means nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.vm import VM
+
+
+def limit(vm: VM, v1: tuple[str, str], v2: str) -> str:
+    """Read a limit of a VM, from whichever version of cgroups its controller is on."""
+    controller, name = v1
+    directories = vm.cgroups()
+    if controller in directories:
+        return (directories[controller] / name).read_text("ascii").strip()
+    return (directories["unified"] / v2).read_text("ascii").split()[0]
+
+
+def test_limits(daemon: Daemon, tiny: Path) -> None:
+    """Processors and memory are bounded as asked, also after a reboot."""
+    properties = {"cpu": 1.5, "ram": 96, "ephemeral_disk_size": 1024}
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, cloud_properties=properties)
+    for _ in range(2):
+        assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") == "150000"
+        memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
+        assert memory == str(96 << 20)
+        daemon.cpi.ok("reboot_vm", vm.cid)
+
+
+def test_without_limits(daemon: Daemon, tiny: Path) -> None:
+    """A VM is not bounded unless that is asked for."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") in ("-1", "max")
+    memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
+    assert memory == "max" or int(memory) > 1 << 50
+
+
+def test_calculated_properties_are_kept_to(daemon: Daemon, tiny: Path) -> None:
+    """What calculate_vm_cloud_properties returns can be given to create_vm."""
+    wanted = {"cpu": 2, "ram": 256, "ephemeral_disk_size": 2048}
+    properties = daemon.cpi.ok("calculate_vm_cloud_properties", wanted)
+    vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
+    assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") == "200000"
+
+
+def test_a_process_beyond_its_memory_is_killed(daemon: Daemon, tiny: Path) -> None:
+    """The memory limit is a real one, and the VM outlives that it was met."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, cloud_properties={"ram": 48})
+    script = "dd if=/dev/zero of=/dev/null bs=200M count=1"
+    outcome = vm.attempt("/bin/sh", "-c", script)
+    assert outcome.returncode != 0
+    assert vm.is_alive()
+
+
+def test_init_override(daemon: Daemon, image: Callable[[str], Path]) -> None:
+    """The init may be named; one that is not in the stemcell is an error that says so."""
+    systemd = daemon.create_stemcell(image("systemd"))
+    vm = daemon.create_vm(systemd, cloud_properties={"init": "systemd"})
+    vm.wait_for_agent()
+    properties = {"init": "runit"}
+    error = daemon.cpi.error(
+        "create_vm", *vm_arguments(systemd, cloud_properties=properties)
+    )
+    assert "runsvdir-start" in error["message"]
+    assert daemon.vm_cids() == [vm.cid]
+
+
+def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
+    """Properties of other CPIs do no harm, and are mentioned in the log."""
+    properties = {"instance_type": "m1", "zone": None, "cpu": 1}
+    daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
+    (line,) = [line for line in daemon.log.splitlines() if "instance_type" in line]
+    assert "zone" in line
+    assert daemon.cpi.last_request_id in line
+
+
+@pytest.mark.parametrize(
+    ("properties", "named"),
+    [
+        ({"cpu": 0}, "cpu"),
+        ({"cpu": "2"}, "cpu"),
+        ({"cpu": True}, "cpu"),
+        ({"ram": 1}, "ram"),
+        ({"ram": 12.5}, "ram"),
+        ({"init": "openrc"}, "init"),
+        ({"init": ["runit"]}, "init"),
+        ({"init": {}}, "init"),
+    ],
+)
+def test_bad_properties(
+    daemon: Daemon, tiny: Path, properties: dict[str, object], named: str
+) -> None:
+    """A bad value is the caller's error, and names the property."""
+    stemcell = daemon.create_stemcell(tiny)
+    arguments = vm_arguments(stemcell, cloud_properties=properties)
+    error = daemon.cpi.error("create_vm", *arguments)
+    assert error["type"] == "Bosh::Clouds::CpiError"
+    assert f"cloud_properties.{named}" in error["message"]
+    assert error["ok_to_retry"] is False

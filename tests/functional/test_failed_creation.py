@@ -1,0 +1,131 @@
+"""create_vm that fails at some step: the right error, and nothing is left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import images, leaks
+from tests.harness.daemon import Daemon, manual, vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+
+
+@pytest.fixture
+def wrapper(new_daemon: NewDaemon, tmp_path: Path) -> Wrapper:
+    """A runtime that works until a test says otherwise."""
+    return Wrapper(tmp_path / "wrapper")
+
+
+@pytest.fixture
+def fragile(new_daemon: NewDaemon, wrapper: Wrapper) -> Daemon:
+    """A daemon with that runtime."""
+    return new_daemon(config={"runtime": str(wrapper.program)}).start()
+
+
+@pytest.mark.parametrize("operation", ["create", "start"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_runtime_fails(
+    fragile: Daemon, wrapper: Wrapper, tiny: Path, operation: str, after: bool
+) -> None:
+    """The runtime's own words are told, all is undone, and the next try works."""
+    stemcell = fragile.create_stemcell(tiny)
+    before = leaks.find(fragile.home.parent, [fragile.cgroup])
+    networks = {"a": manual(fragile.network + "30"), "b": {"type": "dynamic"}}
+    wrapper.fail(operation, "the moon is in the way", after=after)
+    error = fragile.cpi.error("create_vm", *vm_arguments(stemcell, networks))
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert "the moon is in the way" in error["message"]
+    assert operation in error["message"]
+    more = leaks.left(before, fragile.home.parent, [fragile.cgroup])
+    assert {trace for trace in more if fragile.cgroup != Path(trace.name).name} == set()
+    wrapper.mend()
+    vm = fragile.create_vm(stemcell, networks)
+    assert [vm.networks[name]["ip"] for name in "ab"] == [
+        fragile.network + "30",
+        fragile.network + "2",
+    ]
+    fragile.cpi.ok("delete_vm", vm.cid)
+    assert fragile.cpi.ok("delete_stemcell", stemcell) is None
+
+
+def test_undoing_fails_as_well(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
+    """The first error is the one that is told; the rest is cleared at the next start."""
+    stemcell = fragile.create_stemcell(tiny)
+    wrapper.fail("start", "the first error")
+    wrapper.fail("delete", "the second error")
+    error = fragile.cpi.error("create_vm", *vm_arguments(stemcell))
+    assert "the first error" in error["message"]
+    assert "the second error" in fragile.log
+    wrapper.mend()
+    fragile.stop()
+    fragile.start()
+    assert fragile.vm_cids() == []
+    assert list((fragile.work_dir / "runtime").iterdir()) == []
+    assert fragile.create_vm(stemcell).address == fragile.network + "2"
+
+
+def test_deletion_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
+    """A VM that cannot be removed is not said to be gone, and goes at the next try."""
+    vm = fragile.create_vm(fragile.create_stemcell(tiny))
+    wrapper.fail("delete", "not today")
+    error = fragile.cpi.error("delete_vm", vm.cid)
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert "not today" in error["message"]
+    assert fragile.cpi.ok("has_vm", vm.cid) is True
+    wrapper.mend()
+    fragile.cpi.ok("delete_vm", vm.cid)
+    assert fragile.cpi.ok("has_vm", vm.cid) is False
+
+
+def test_reboot_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
+    """A VM that does not start again still exists, and a later reboot mends it."""
+    vm = fragile.create_vm(fragile.create_stemcell(tiny))
+    vm.shell("echo 1 >/kept")
+    wrapper.fail("start", "no start")
+    error = fragile.cpi.error("reboot_vm", vm.cid)
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert "no start" in error["message"]
+    assert fragile.cpi.ok("has_vm", vm.cid) is True
+    wrapper.mend()
+    fragile.cpi.ok("reboot_vm", vm.cid)
+    assert vm.is_alive()
+    assert vm.read("/kept") == "1\n"
+
+
+def test_runc_tells_why(daemon: Daemon, tiny: Path) -> None:
+    """What runc writes to its log is in the error: here an init that is not there."""
+    stemcell = daemon.create_stemcell(tiny)
+    arguments = vm_arguments(stemcell, cloud_properties={"init": "systemd"})
+    error = daemon.cpi.error("create_vm", *arguments)
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert "/sbin/init" in error["message"]
+    assert "no such file or directory" in error["message"]
+
+
+def test_no_interface_can_be_made(daemon: Daemon, tiny: Path) -> None:
+    """When the bridge is taken away, creation fails whole; a new start mends it."""
+    stemcell = daemon.create_stemcell(tiny)
+    leaks.clear([leaks.Trace("link", str(daemon.config["bridge"]))])
+    error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert "network" in error["message"]
+    assert daemon.vm_cids() == []
+    assert list((daemon.work_dir / "runtime").iterdir()) == []
+    daemon.stop()
+    daemon.start()
+    assert daemon.create_vm(stemcell).is_alive()
+
+
+def test_init_that_ends_at_once(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
+    """A VM whose init fails was created all the same; its console tells why."""
+    path = tmp_path / "image"
+    path.write_bytes(images.tiny(busybox, "#!/bin/sh\necho going down\nexit 3\n"))
+    vm = daemon.create_vm(daemon.create_stemcell(path))
+    console = vm.directory / "console.log"
+    eventually(lambda: "going down" in console.read_text(), "the console tells")
+    assert daemon.cpi.ok("has_vm", vm.cid) is True
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    daemon.cpi.ok("delete_vm", vm.cid)

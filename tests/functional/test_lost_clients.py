@@ -1,0 +1,110 @@
+"""Callers that go away midway: nothing is left half done, or done for nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a caller at once."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.parametrize("operation", ["create", "start"])
+def test_create_vm(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str
+) -> None:
+    """A VM whose caller never learns its name is removed again."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    wrapper.hold(operation)
+    call = daemon.cpi.start("create_vm", *vm_arguments(stemcell))
+    request = daemon.cpi.last_request_id
+    eventually(lambda: wrapper.is_waiting(operation), f"{operation} is called")
+    kill(call)
+    assert daemon.cpi.ok("ping") == "pong"
+    wrapper.mend()
+    eventually(lambda: not daemon.vm_cids(), "the VM is removed")
+    lines = [line for line in daemon.log.splitlines() if "nobody was told" in line]
+    assert len(lines) == 1
+    assert f"[{request}]" in lines[0]
+    daemon.cpi.ok("delete_stemcell", stemcell)
+
+
+@pytest.mark.parametrize("method", ["delete_vm", "reboot_vm"])
+def test_other_calls_are_brought_to_an_end(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path, method: str
+) -> None:
+    """What was begun for a caller who went away is finished."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    pid = vm.pid
+    wrapper.hold("delete")
+    call = daemon.cpi.start(method, vm.cid)
+    eventually(lambda: wrapper.is_waiting("delete"), "the container is removed")
+    kill(call)
+    wrapper.mend()
+    if method == "delete_vm":
+        eventually(lambda: not daemon.vm_cids(), "the VM is gone")
+    else:
+        eventually(lambda: "rebooted" in daemon.log, "the VM is up again")
+        assert vm.pid != pid
+        assert vm.is_alive()
+
+
+def test_upload(
+    new_daemon: NewDaemon, tmp_path: Path, image: Callable[[str], Path]
+) -> None:
+    """Half an image that was streamed is no stemcell, and is cleared away at once."""
+    daemon = new_daemon(network_type="tcp").start()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    call = daemon.cpi.start("create_stemcell", str(fifo), {})
+    data = image("runit").read_bytes()
+    with fifo.open("wb") as source:
+        source.write(data[: len(data) // 2])
+        source.flush()
+        eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
+        kill(call)
+        eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
+    assert not list((daemon.work_dir / "stemcells").iterdir())
+    assert daemon.cpi.ok("ping") == "pong"
+
+
+def test_image_passed_as_a_file(daemon: Daemon, image: Callable[[str], Path]) -> None:
+    """A stemcell whose caller never learns its name is removed again."""
+    call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
+    eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
+    kill(call)
+    eventually(lambda: "nobody was told" in daemon.log, "the image is unpacked", 30)
+    eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
+    assert not list((daemon.work_dir / "stemcells").iterdir())
+
+
+def test_slow_sender(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> None:
+    """An image that comes in drops, with other calls in between, is a whole stemcell."""
+    daemon = new_daemon(network_type="tcp").start()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    call = daemon.cpi.start("create_stemcell", str(fifo), {})
+    data = tiny.read_bytes()
+    with fifo.open("wb", buffering=0) as source:
+        for start in range(0, len(data), 40_000):
+            source.write(data[start : start + 40_000])
+            assert daemon.cpi.ok("has_vm", "vm-none") is False
+    stemcell = daemon.cpi.finish(call)["result"]
+    daemon.create_vm(stemcell)

@@ -1,0 +1,224 @@
+"""Addresses: asked for, handed out, refused, taken back, and used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyroute2 import IPRoute
+
+from tests.harness.daemon import Daemon, manual, vm_arguments
+from tests.harness.lab import NewDaemon
+
+DYNAMIC = {"type": "dynamic"}
+
+
+@pytest.fixture
+def stemcell(daemon: Daemon, tiny: Path) -> str:
+    """A stemcell that boots at once."""
+    return daemon.create_stemcell(tiny)
+
+
+def refused(daemon: Daemon, stemcell: str, network: Any) -> dict[str, Any]:
+    """Return the error of a VM with such a network; there is no such VM then."""
+    before = daemon.vm_cids()
+    error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, {"net": network}))
+    assert daemon.vm_cids() == before
+    return error
+
+
+def test_manual_networks_come_back_as_they_were(daemon: Daemon, stemcell: str) -> None:
+    """All that was asked comes back, also what means nothing here."""
+    asked = manual(daemon.network + "7", dns=["192.0.2.1"], default=["dns", "gateway"])
+    asked["cloud_properties"] = {"name": "vlan", "tags": [1]}
+    vm = daemon.create_vm(stemcell, {"a name": {**asked, "nic_group": "1"}})
+    assert vm.networks == {"a name": {**asked, "nic_group": "1"}}
+
+
+def test_dynamic_networks_get_the_lowest_free_address(
+    daemon: Daemon, stemcell: str
+) -> None:
+    """The gateway is the first host; what is given back is handed out again."""
+    vms = [daemon.create_vm(stemcell) for _ in range(3)]
+    assert [vm.address for vm in vms] == [f"{daemon.network}{n}" for n in (2, 3, 4)]
+    daemon.cpi.ok("delete_vm", vms[1].cid)
+    daemon.create_vm(stemcell, {"m": manual(daemon.network + "5")})
+    assert daemon.create_vm(stemcell).address == daemon.network + "3"
+    assert daemon.create_vm(stemcell).address == daemon.network + "6"
+    told = vms[0].networks["default"]
+    assert told["netmask"] == "255.255.255.0"
+    assert told["gateway"] == daemon.network + "1"
+
+
+def test_several_networks(daemon: Daemon, stemcell: str) -> None:
+    """Each network but a virtual one gets its address, on the one interface."""
+    networks = {
+        "virtual": {"type": "vip", "ip": "192.0.2.77"},
+        "first": DYNAMIC,
+        "second": manual(daemon.network + "2"),
+        "third": DYNAMIC,
+    }
+    vm = daemon.create_vm(stemcell, networks)
+    told = {name: network["ip"] for name, network in vm.networks.items()}
+    assert told == {
+        "virtual": "192.0.2.77",
+        "first": daemon.network + "3",
+        "second": daemon.network + "2",
+        "third": daemon.network + "4",
+    }
+    seen = vm.run("ip", "addr")
+    for name, address in told.items():
+        assert (f"inet {address}/24" in seen) == (name != "virtual")
+
+
+def test_vms_reach_each_other(
+    daemon: Daemon, kind: str, image: Callable[[str], Path]
+) -> None:
+    """One VM gets the answer of another's agent, and of its own by its address."""
+    stemcell = daemon.create_stemcell(image(kind))
+    one = daemon.create_vm(stemcell, agent_id="one")
+    two = daemon.create_vm(stemcell, agent_id="two")
+    for vm in (one, two):
+        vm.wait_for_agent()
+    ask = "busybox nc {} 6868 </dev/null"
+    assert one.shell(ask.format(two.address)).strip() == "two"
+    assert two.shell(ask.format(one.address)).strip() == "one"
+    assert two.shell(ask.format(two.address)).strip() == "two"
+    assert two.shell(ask.format(f"$(hostname -i || echo {two.address})")).strip() == "two"
+
+
+def test_an_address_in_use_names_its_vm(daemon: Daemon, stemcell: str) -> None:
+    """An address is had by one VM at a time, and the error says by which."""
+    vm = daemon.create_vm(stemcell, {"a": manual(daemon.network + "50")})
+    error = refused(daemon, stemcell, manual(daemon.network + "50"))
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert vm.cid in error["message"]
+    assert daemon.network + "50" in error["message"]
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.create_vm(stemcell, {"a": manual(daemon.network + "50")})
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("1", "gateway"), ("255", "broadcast"), ("0", "network address")],
+)
+def test_addresses_that_are_no_vms(
+    daemon: Daemon, stemcell: str, host: str, reason: str
+) -> None:
+    """Addresses with a meaning of their own are refused, saying which."""
+    error = refused(daemon, stemcell, manual(daemon.network + host))
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert reason in error["message"]
+
+
+def test_an_address_outside(daemon: Daemon, stemcell: str) -> None:
+    """An address that the bridge cannot serve is refused, naming the range."""
+    error = refused(daemon, stemcell, manual("198.51.100.4"))
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert daemon.config["cidr"] in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("networks", "named"),
+    [
+        ({}, "networks"),
+        ({"v": {"type": "vip", "ip": "192.0.2.1"}}, "networks"),
+        ({"net": None}, "networks.net"),
+        ({"net": []}, "networks.net"),
+        ({"net": {"type": "warp"}}, "networks.net.type"),
+        ({"net": {"type": ["manual"]}}, "networks.net.type"),
+        ({"net": {"type": None}}, "networks.net.type"),
+        ({"net": {}}, "networks.net.ip"),
+        ({"net": {"type": "manual", "ip": "10.0.0"}}, "networks.net.ip"),
+        ({"net": {"type": "manual", "ip": 167772161}}, "networks.net.ip"),
+        ({"net": {"type": "manual", "ip": "2001:db8::1"}}, "networks.net.ip"),
+        ({"net": {"type": "dynamic", "dns": "192.0.2.1"}}, "networks.net.dns"),
+        ({"net": {"type": "dynamic", "dns": [1]}}, "networks.net.dns"),
+        ({"net": {"type": "dynamic", "default": "dns"}}, "networks.net.default"),
+    ],
+)
+def test_bad_networks(
+    daemon: Daemon, stemcell: str, networks: dict[str, Any], named: str
+) -> None:
+    """What is no network is the caller's error, and is named."""
+    error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, networks))
+    assert error["type"] == "Bosh::Clouds::CpiError"
+    assert error["message"].startswith(named)
+    # No address is lost to any of that.
+    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+
+
+def test_one_address_asked_for_twice(daemon: Daemon, stemcell: str) -> None:
+    """Two networks of one VM cannot both be given the same address."""
+    same = manual(daemon.network + "9")
+    arguments = vm_arguments(stemcell, {"a": same, "b": same})
+    error = daemon.cpi.error("create_vm", *arguments)
+    assert error["type"] in ("Bosh::Clouds::CpiError", "Bosh::Clouds::CloudError")
+    assert daemon.network + "9" in error["message"]
+    daemon.create_vm(stemcell, {"a": same})
+
+
+def test_the_network_can_be_used_up(new_daemon: NewDaemon, tiny: Path) -> None:
+    """The last address goes to a VM; the next VM is refused, and can be had later."""
+    daemon = new_daemon()
+    daemon.config["cidr"] = daemon.network + "0/30"
+    daemon.write_config()
+    daemon.start()
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    error = refused(daemon, stemcell, DYNAMIC)
+    assert "no address is left" in error["message"]
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.create_vm(stemcell).address == vm.address
+
+
+def test_a_gateway_of_ones_own(new_daemon: NewDaemon, tiny: Path) -> None:
+    """The gateway may be any host; the first address is then a VM's."""
+    daemon = new_daemon()
+    daemon.config["gateway"] = daemon.network + "254"
+    daemon.write_config()
+    daemon.start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    assert vm.address == daemon.network + "1"
+    assert f"default via {daemon.network}254" in vm.run("ip", "route")
+    vm.run("ping", "-c", "1", "-W", "2", daemon.network + "254")
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_addresses_outlive_the_daemon(daemon: Daemon, stemcell: str, end: str) -> None:
+    """A daemon started again knows who has which address."""
+    networks = {"a": DYNAMIC, "b": manual(daemon.network + "60")}
+    vm = daemon.create_vm(stemcell, networks)
+    getattr(daemon, end)()
+    daemon.start()
+    for host in ("2", "60"):
+        assert vm.cid in refused(daemon, stemcell, manual(daemon.network + host))["message"]
+    other = daemon.create_vm(stemcell)
+    assert other.address == daemon.network + "3"
+    vm.run("ping", "-c", "1", "-W", "2", other.address)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+
+
+@pytest.fixture
+def narrow_uplink() -> Iterator[int]:
+    """A default route of the host over something with a small MTU, which it returns."""
+    mtu = 1300
+    with IPRoute() as ip:
+        ip.link("add", ifname="uplink", kind="veth", mtu=mtu, peer={"ifname": "beyond"})
+        (index,) = ip.link_lookup(ifname="uplink")
+        ip.addr("add", index=index, address="192.0.2.2", prefixlen=24)
+        ip.link("set", index=index, state="up")
+        ip.route("add", dst="default", gateway="192.0.2.1")
+        yield mtu
+        ip.link("del", index=index)
+
+
+def test_mtu_is_that_of_the_uplink(
+    daemon: Daemon, stemcell: str, narrow_uplink: int
+) -> None:
+    """What VMs send fits what the host's default route can carry."""
+    vm = daemon.create_vm(stemcell)
+    assert f"mtu {narrow_uplink}" in vm.run("ip", "link", "show", "eth0")

@@ -1,0 +1,201 @@
+"""The daemon ends, well or badly, and is started again: VMs do not mind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+
+
+def is_clean(daemon: Daemon) -> bool:
+    """Say whether nothing of any VM or unfinished work is there."""
+    return not any(
+        list((daemon.work_dir / name).iterdir()) for name in ("vms", "scratch", "runtime")
+    )
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_vms_outlive_the_daemon(
+    daemon: Daemon, kind: str, image: Callable[[str], Path], end: str
+) -> None:
+    """The same first process runs on, answers meanwhile, and can be managed after."""
+    vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
+    vm.wait_for_agent()
+    pid = vm.pid
+    getattr(daemon, end)()
+    assert vm.answer() == "agent-1"
+    daemon.start()
+    assert vm.pid == pid
+    assert vm.is_alive()
+    assert vm.answer() == "agent-1"
+    assert daemon.cpi.ok("has_vm", vm.cid) is True
+    daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.wait_for_agent() == "agent-1"
+
+
+def test_halted_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
+    """A VM that ended while there was no daemon is still one."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    vm.shell("echo 1 >/kept")
+    daemon.stop()
+    vm.attempt("/bin/busybox", "kill", "-9", "-1")
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", vm.cid) is True
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.read("/kept") == "1\n"
+
+
+@pytest.mark.parametrize("operation", ["create", "start"])
+def test_killed_while_a_vm_is_made(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str
+) -> None:
+    """What was not finished is gone after the next start, and its caller may retry."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    wrapper.hold(operation)
+    call = daemon.cpi.start("create_vm", *vm_arguments(stemcell))
+    eventually(lambda: wrapper.is_waiting(operation), f"{operation} is called")
+    daemon.kill()
+    error = daemon.cpi.finish(call)["error"]
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert error["ok_to_retry"] is True
+    assert str(daemon.socket) in error["message"]
+    wrapper.mend()
+    daemon.start()
+    eventually(lambda: is_clean(daemon), "nothing is left of the VM", 5)
+    daemon.cpi.ok("delete_stemcell", stemcell)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.02, 0.03, 0.04, 0.06, 0.09])
+def test_killed_at_any_time(daemon: Daemon, tiny: Path, delay: float) -> None:
+    """Wherever the daemon dies while making VMs: they are whole, or gone."""
+    stemcell = daemon.create_stemcell(tiny)
+    calls = [daemon.cpi.start("create_vm", *vm_arguments(stemcell)) for _ in range(3)]
+    eventually(daemon.vm_cids, "the first directory of a VM")
+    # Not to wait for anything: it spreads the moment over all that happens.
+    time.sleep(delay)
+    daemon.kill()
+    created = [daemon.cpi.finish(call)["result"] for call in calls]
+    daemon.start()
+    whole = {daemon.vm(result).cid for result in created if result}
+    assert whole <= set(daemon.vm_cids())
+    for vm_cid in daemon.vm_cids():
+        assert daemon.cpi.ok("has_vm", vm_cid) is True
+        daemon.cpi.ok("delete_vm", vm_cid)
+    eventually(lambda: is_clean(daemon), "nothing is left of any VM", 5)
+    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("network_type", ["unix", "tcp"])
+def test_ended_while_a_stemcell_is_made(
+    new_daemon: NewDaemon, image: Callable[[str], Path], network_type: str, end: str
+) -> None:
+    """The caller may retry; the next daemon starts at once, and clears up."""
+    daemon = new_daemon(network_type=network_type).start()
+    call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
+    eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
+    getattr(daemon, end)()
+    error = daemon.cpi.finish(call)["error"]
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert error["ok_to_retry"] is True
+    assert daemon.config["address"] in error["message"]
+    daemon.start()
+    eventually(lambda: is_clean(daemon), "nothing is left of the image", 5)
+    assert not list((daemon.work_dir / "stemcells").iterdir())
+
+
+def test_ended_while_a_vm_is_deleted(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """A deletion that was begun is finished by the next daemon."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    wrapper.hold("delete")
+    call = daemon.cpi.start("delete_vm", vm.cid)
+    eventually(lambda: wrapper.is_waiting("delete"), "delete is called")
+    daemon.kill()
+    assert daemon.cpi.finish(call)["error"]["ok_to_retry"] is True
+    wrapper.mend()
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", vm.cid) is False
+    eventually(lambda: is_clean(daemon), "nothing is left of the VM", 5)
+
+
+def test_no_daemon(daemon: Daemon) -> None:
+    """A daemon that is down is an error that may pass, and names the address."""
+    daemon.stop()
+    for method in ("ping", "has_vm", "create_stemcell"):
+        arguments = {"has_vm": ["vm"], "create_stemcell": [__file__, {}]}
+        error = daemon.cpi.error(method, *arguments.get(method, []))
+        assert error["type"] == "Bosh::Clouds::CloudError"
+        assert error["ok_to_retry"] is True
+        assert str(daemon.socket) in error["message"]
+
+
+def test_damaged_records(daemon: Daemon, tiny: Path) -> None:
+    """A record that cannot be read is left alone and reported; the rest works."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm, other = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
+    daemon.stop()
+    record = other.directory / "vm.json"
+    whole = record.read_text()
+    for content in ("{", "[]", "{}", json.dumps({**json.loads(whole), "schema": 99})):
+        record.write_text(content)
+        daemon.start()
+        assert f"ignored {other.directory}" in daemon.log
+        assert daemon.cpi.ok("has_vm", vm.cid) is True
+        assert daemon.cpi.ok("has_vm", other.cid) is False
+        assert other.is_alive()
+        daemon.stop()
+    record.write_text(whole)
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", other.cid) is True
+
+
+def test_record_of_a_lost_stemcell(daemon: Daemon, tiny: Path) -> None:
+    """A VM whose stemcell is lost does not keep the daemon from serving others."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    daemon.stop()
+    place = daemon.work_dir / "stemcells" / stemcell
+    aside = daemon.home / "aside"
+    shutil.move(place, aside)
+    daemon.start()
+    assert daemon.cpi.ok("ping") == "pong"
+    assert vm.cid in daemon.log
+    daemon.stop()
+    shutil.move(aside, place)
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", vm.cid) is True
+
+
+def test_calls_wait_for_a_daemon_that_starts(daemon: Daemon, tiny: Path) -> None:
+    """Who calls while the daemon brings order into its work waits, and is answered."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    daemon.kill()
+    daemon.launch()
+    eventually(daemon.socket.is_socket, "there is a socket", 20)
+
+    def answered() -> bool:
+        answer = daemon.cpi.call("has_vm", vm.cid)
+        if answer["error"]:
+            # The socket of the daemon that was killed.
+            assert answer["error"]["ok_to_retry"] is True
+            return False
+        assert answer["result"] is True
+        return True
+
+    eventually(answered, "the call is answered", 20)

@@ -1,0 +1,88 @@
+"""The project as others install it: from a wheel, into an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cpi import CPI
+from tests.harness.images import PROJECT
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel in it; dependencies come from this one."""
+    home = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheel = [*pip, "wheel", "--no-deps", "--wheel-dir", str(home), str(PROJECT)]
+    subprocess.run([*wheel, "--no-build-isolation"], check=True)
+    (path,) = home.glob("*.whl")
+    place = home / "venv"
+    venv.create(place, with_pip=False)
+    python = place / "bin" / "python"
+    target = [*pip, "--python", str(python), "install", "--no-deps", str(path)]
+    subprocess.run(target, check=True)
+    ours = [entry for entry in sys.path if entry.endswith("site-packages")]
+    (packages,) = place.glob("lib/python*/site-packages")
+    # The project itself is left out: it is there by a link to this checkout.
+    (packages / "dependencies.pth").write_text("\n".join(ours))
+    return place
+
+
+def run(installed: Path, *argv: str, cwd: Path) -> str:
+    """Run something of the environment, from anywhere."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    outcome = subprocess.run(
+        [installed / "bin" / "python", *argv],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
+    """twistd lists the daemon, whatever directory it is started in."""
+    told = run(installed, "-m", "twisted", "runc-cpid", "--help", cwd=tmp_path)
+    assert "--config" in told
+    script = "from runc_cpi.daemon import service; print(service.__file__)"
+    assert str(installed) in run(installed, "-c", script, cwd=tmp_path)
+    twistd = "from twisted.scripts.twistd import run; run()"
+    assert "runc-cpid" in run(installed, "-c", twistd, "--help", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("program", ["runc-cpi", "runc-cpictl"])
+def test_programs_are_there(installed: Path, program: str) -> None:
+    """Both programs are on the path of who installs it."""
+    assert os.access(installed / "bin" / program, os.X_OK)
+
+
+def test_the_executable_works(installed: Path, tmp_path: Path) -> None:
+    """The installed executable answers."""
+    config = tmp_path / "cpi.json"
+    config.write_text("{}")
+    cpi = CPI(config, installed / "bin" / "runc-cpi")
+    assert cpi.ok("info")["api_version"] == 3
+
+
+def test_control_works(installed: Path, tmp_path: Path) -> None:
+    """The installed control program says what it can do."""
+    outcome = subprocess.run(
+        [installed / "bin" / "runc-cpictl", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert "Options" in outcome.stdout

@@ -1,0 +1,1 @@
+"""What functional tests drive: real daemons, real calls, and a search for leftovers."""

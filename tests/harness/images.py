@@ -1,0 +1,85 @@
+"""Stemcell images: the bootable ones, and small ones made up for one test."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+CACHE = PROJECT / ".cache" / "stemcells"
+MAKER = PROJECT / "operations" / "make-stemcell"
+SLEEP_FOREVER = "#!/bin/sh\nexec /bin/busybox sleep 1000000\n"
+
+
+def bootable(kind: str) -> Path:
+    """Return the image of a stemcell with C{runit} or C{systemd}, made if need be."""
+    directory = CACHE / kind
+    manifest = directory / "stemcell.MF"
+    sources = [MAKER, *MAKER.with_name("stemcell").rglob("*")]
+    newest = max(path.lstat().st_mtime for path in sources)
+    if not manifest.exists() or manifest.stat().st_mtime < newest:
+        directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run([MAKER, kind, directory], check=True)
+    return directory / "image"
+
+
+def take_out(image: Path, name: str) -> bytes:
+    """Return a file of an image."""
+    with tarfile.open(image, "r|gz") as archive:
+        for member in archive:
+            if member.name == name:
+                file = archive.extractfile(member)
+                assert file is not None
+                return file.read()
+    raise AssertionError(f"{name} is not in {image}")
+
+
+def entry(
+    name: str,
+    content: bytes = b"",
+    *,
+    mode: int = 0o644,
+    kind: bytes = tarfile.REGTYPE,
+    link: str = "",
+) -> tuple[tarfile.TarInfo, bytes]:
+    """Return a member for L{archive}."""
+    member = tarfile.TarInfo(name)
+    member.mode, member.type, member.linkname = mode, kind, link
+    member.size = len(content)
+    return member, content
+
+
+def archive(members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    """Return a tar archive of members, which are taken as they are."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as target:
+        for member, content in members:
+            target.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def shell_entries() -> list[tuple[tarfile.TarInfo, bytes]]:
+    """Return the least that is taken for a root file system; it cannot be booted."""
+    return [
+        entry("bin", mode=0o755, kind=tarfile.DIRTYPE),
+        entry("bin/sh", b"#!\n", mode=0o755),
+    ]
+
+
+def tiny(busybox: bytes, init: str = SLEEP_FOREVER) -> bytes:
+    """
+    Return an archive with busybox and an init of its own, for tests of what is around
+    a VM.
+    """
+    directories = ["bin", "etc", "proc", "dev", "sys", "run", "tmp", "usr", "usr/sbin"]
+    directories += ["var", "var/vcap", "var/vcap/data", "var/vcap/bosh"]
+    members = [entry(name, mode=0o755, kind=tarfile.DIRTYPE) for name in directories]
+    members.append(entry("bin/busybox", busybox, mode=0o755))
+    applets = "sh cat ls ip hostname sleep stat mount true ping rm mkdir dd wget nc"
+    for name in applets.split():
+        members.append(entry(f"bin/{name}", kind=tarfile.SYMTYPE, link="busybox"))
+    members.append(entry("usr/sbin/runsvdir-start", init.encode(), mode=0o755))
+    return archive(members)

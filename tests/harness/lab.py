@@ -1,0 +1,91 @@
+"""Where daemons are made, and what they leave is looked for."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.harness import leaks
+from tests.harness.daemon import Daemon
+
+
+class NewDaemon(Protocol):
+    """Makes a daemon, which is not started yet."""
+
+    def __call__(
+        self,
+        *,
+        network_type: str = "unix",
+        config: Mapping[str, Any] | None = None,
+        path: str | None = None,
+    ) -> Daemon: ...
+
+
+class Lab:
+    """
+    All daemons of a test session.
+
+    @ivar home: below it is everything that they and the tests write.
+    """
+
+    def __init__(self) -> None:
+        # The default place, whatever pytest's own is: sockets' paths must be short.
+        self.home = Path(tempfile.mkdtemp(prefix="cpi"))
+        self.home.chmod(0o755)
+        self._numbers = count(1)
+        self._daemons: list[Daemon] = []
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.home)
+
+    def new_daemon(self, **options: Any) -> Daemon:
+        """Make a daemon, which is not started yet."""
+        number = next(self._numbers)
+        home = self.home / str(number)
+        home.mkdir()
+        daemon = Daemon(home, number, **options)
+        self._daemons.append(daemon)
+        return daemon
+
+    def _cgroups(self) -> list[str]:
+        return [daemon.cgroup for daemon in self._daemons]
+
+    @contextmanager
+    def leaving_nothing(self) -> Iterator[None]:
+        """Fail if anything is left at the end that was not there at the beginning."""
+        before = leaks.find(self.home, self._cgroups())
+        yield
+        # The bridge stays, as other interfaces of the host do: the next start uses it.
+        bridges = {
+            leaks.Trace("link", str(daemon.config.get("bridge")))
+            for daemon in self._daemons
+        }
+        left = leaks.left(before | bridges, self.home, self._cgroups())
+        leaks.clear(left | (leaks.find(self.home, ()) & bridges) - before)
+        assert not left, "left behind:\n" + "\n".join(sorted(map(str, left)))
+
+    @contextmanager
+    def daemons(self) -> Iterator[NewDaemon]:
+        """Lend daemons; at the end their VMs are deleted and they are stopped."""
+        with self.leaving_nothing(), ExitStack() as stack:
+
+            def lend(**options: Any) -> Daemon:
+                daemon = self.new_daemon(**options)
+                stack.callback(_end, daemon)
+                return daemon
+
+            yield lend
+
+
+def _end(daemon: Daemon) -> None:
+    try:
+        daemon.tear_down()
+    finally:
+        if daemon.is_running:
+            daemon.kill()

@@ -1,0 +1,139 @@
+"""What daemons, VMs and calls can leave behind on a host, and how to clear it away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness import netns
+
+CGROUPS = Path("/sys/fs/cgroup")
+PATIENCE = 3.0
+INTERVAL = 0.05
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One thing that is there: its kind, and its name."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def find(home: Path, cgroups: Iterable[str]) -> set[Trace]:
+    """
+    Find all that is there of some daemons.
+
+    @param home: the directory that all of them live in.
+    @param cgroups: the names of their cgroups.
+    """
+    names = set(cgroups)
+    found = {Trace("link", name) for name in netns.links()}
+    found |= {Trace("cgroup", str(path)) for path in _cgroups(names)}
+    found |= {Trace("mount", line) for line in _mounts(home)}
+    found |= {Trace("loop device", name) for name in _loops(home)}
+    found |= {Trace("process", line) for line in _processes(home, names)}
+    # Stemcells are meant to stay; all else here is of a VM or unfinished.
+    for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/*", "*/tmp/*"):
+        found |= {Trace("file", str(path)) for path in home.glob(pattern)}
+    return found
+
+
+def left(before: set[Trace], home: Path, cgroups: Iterable[str]) -> set[Trace]:
+    """Return what is there beyond C{before}, once that has had time to go."""
+    names = set(cgroups)
+    deadline = time.monotonic() + PATIENCE
+    while (more := find(home, names) - before) and time.monotonic() < deadline:
+        time.sleep(INTERVAL)
+    return more
+
+
+def clear(traces: Iterable[Trace]) -> None:
+    """Remove what was left, so that the next test does not suffer from it."""
+    by_kind: dict[str, list[str]] = {}
+    for trace in traces:
+        by_kind.setdefault(trace.kind, []).append(trace.name)
+    for line in by_kind.get("process", []):
+        try:
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    for line in sorted(by_kind.get("mount", []), reverse=True):
+        subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
+    for name in by_kind.get("link", []):
+        subprocess.run(["ip", "link", "delete", name], check=False)
+    for name in by_kind.get("loop device", []):
+        subprocess.run(["losetup", "--detach", f"/dev/{name.split()[0]}"], check=False)
+    for name in sorted(by_kind.get("cgroup", []), key=len, reverse=True):
+        _remove_cgroup(Path(name))
+    for name in by_kind.get("file", []):
+        path = Path(name)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _remove_cgroup(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while path.is_dir() and time.monotonic() < deadline:
+        try:
+            path.rmdir()
+        except OSError:
+            time.sleep(INTERVAL)
+
+
+def _cgroups(names: set[str]) -> list[Path]:
+    """Find these cgroups, and all below them, in every hierarchy of v1 and v2."""
+    tops = [CGROUPS / name for name in names]
+    tops += [path / name for path in CGROUPS.glob("*") for name in names]
+    found = []
+    for top in tops:
+        if top.is_dir():
+            found += [Path(directory) for directory, _, _ in os.walk(top)]
+    return found
+
+
+def _mounts(home: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+    return [line for line in lines if str(home) in line]
+
+
+def _loops(home: Path) -> list[str]:
+    found = []
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            backing = path.read_text("utf-8").strip()
+        except OSError:
+            continue
+        if str(home) in backing:
+            found.append(f"{path.parts[3]} of {backing}")
+    return found
+
+
+def _processes(home: Path, cgroups: set[str]) -> list[str]:
+    """Find who is in one of the cgroups, or was started for something in C{home}."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            cgroup = (entry / "cgroup").read_text("utf-8")
+            state = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except (OSError, UnicodeDecodeError):
+            continue
+        ours = str(home) in command or any(f"/{name}" in cgroup for name in cgroups)
+        # The dead wait for the machine's first process to take note; that is its affair.
+        if ours and state not in "ZX":
+            found.append(f"{entry.name} {command.strip()}")
+    return found

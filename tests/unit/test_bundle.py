@@ -1,0 +1,168 @@
+"""The OCI specification: the facts on which isolation and the agent rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runc_cpi.daemon.domain import bundle
+from runc_cpi.daemon.drivers import host
+
+GRANTED = ["CAP_CHOWN", "CAP_SYS_ADMIN"]
+
+
+def spec(init: str = "runit", **changes: Any) -> dict[str, Any]:
+    """Return the specification of a VM like any other, with changes."""
+    arguments: dict[str, Any] = {
+        "hostname": "vm-1",
+        "boot": bundle.BOOTS[init],
+        "lower": "/w/stemcells/s/rootfs",
+        "upper": "/w/vms/vm-1/upper",
+        "work": "/w/vms/vm-1/work",
+        "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
+        "cgroup": "/runc-cpid-1/vm-1",
+        "capabilities": GRANTED,
+        "resources": bundle.limits(cpu=None, ram=None, swap_accounting=False),
+    }
+    return bundle.runtime_spec(**{**arguments, **changes})
+
+
+def mounts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the mounts by where they are."""
+    return {mount["destination"]: mount for mount in document["mounts"]}
+
+
+def test_every_namespace_is_its_own() -> None:
+    """No path: none is shared with the host or with another VM."""
+    assert spec()["linux"]["namespaces"] == [
+        {"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
+    ]
+
+
+def test_the_cgroup_is_where_it_was_said() -> None:
+    """The daemon finds the processes of a VM by this path."""
+    assert spec()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1"
+
+
+def test_capabilities_are_those_granted() -> None:
+    """No set holds more, and what is inherited or ambient is nothing."""
+    sets = spec()["process"]["capabilities"]
+    assert sets.pop("inheritable") == []
+    assert sets == dict.fromkeys(("bounding", "effective", "permitted"), GRANTED)
+
+
+def test_dropped_capabilities_exist() -> None:
+    """A misspelt name would drop nothing."""
+    assert set(host.CAPABILITIES) >= bundle.DROPPED_CAPABILITIES
+    for name in ("SYS_TIME", "SYS_MODULE", "SYS_BOOT", "SYS_RAWIO"):
+        assert f"CAP_{name}" in bundle.DROPPED_CAPABILITIES
+    for name in ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "CHOWN", "SETUID"):
+        assert f"CAP_{name}" not in bundle.DROPPED_CAPABILITIES
+
+
+def test_tunables_of_the_host_are_read_only() -> None:
+    """The network's own are not: each VM has its own of them."""
+    linux = spec()["linux"]
+    assert {
+        "/proc/sys/kernel",
+        "/proc/sys/vm",
+        "/proc/sys/fs",
+        "/proc/sysrq-trigger",
+    } <= set(linux["readonlyPaths"])
+    assert not any(path.startswith("/proc/sys/net") for path in linux["readonlyPaths"])
+    assert "/proc/sys" not in linux["readonlyPaths"]
+    assert {"/proc/kcore", "/proc/keys", "/sys/firmware"} <= set(linux["maskedPaths"])
+    assert "sysctl" not in linux
+
+
+def test_the_root_is_an_overlay_of_the_stemcell() -> None:
+    """It is the first mount, and lives in the container's own namespace."""
+    root = spec()["mounts"][0]
+    assert (root["destination"], root["type"]) == ("/", "overlay")
+    assert {
+        "lowerdir=/w/stemcells/s/rootfs",
+        "upperdir=/w/vms/vm-1/upper",
+        "workdir=/w/vms/vm-1/work",
+    } <= set(root["options"])
+    assert "readonly" not in spec()["root"]
+
+
+def test_files_the_agent_renames_over_are_no_mounts() -> None:
+    """A mount there would make the agent's rename fail."""
+    there = mounts(spec())
+    assert not there.keys() & {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc"}
+
+
+def test_ephemeral_data_is_bound() -> None:
+    """What the VM mounts below it does not come back to the host."""
+    data = mounts(spec())["/var/vcap/data"]
+    assert (data["type"], data["source"]) == ("bind", "/w/vms/vm-1/data")
+    assert {"rbind", "rslave", "rw"} == set(data["options"])
+    assert spec()["linux"]["rootfsPropagation"] == "rslave"
+
+
+def test_cgroups_can_be_written() -> None:
+    """Containers within the VM need it; the namespace shows only the VM's own part."""
+    cgroup = mounts(spec())["/sys/fs/cgroup"]
+    assert cgroup["type"] == "cgroup"
+    assert "ro" not in cgroup["options"]
+
+
+def test_runit_is_started_by_the_stemcells_script() -> None:
+    """There is no shell and no prologue in between."""
+    assert spec("runit")["process"]["args"] == ["/usr/sbin/runsvdir-start"]
+    assert spec("runit")["process"]["cwd"] == "/"
+    assert spec("runit")["hostname"] == "vm-1"
+
+
+def test_systemd_gets_what_it_needs() -> None:
+    """It is told of the container, and has a /run of its own."""
+    document = spec("systemd")
+    assert document["process"]["args"] == ["/sbin/init"]
+    assert any(entry.startswith("container=") for entry in document["process"]["env"])
+    assert mounts(document)["/run"]["type"] == "tmpfs"
+    assert mounts(document)["/run/lock"]["type"] == "tmpfs"
+    assert "/run" not in mounts(spec("runit"))
+
+
+@pytest.mark.parametrize("init", sorted(bundle.BOOTS))
+def test_the_environment_is_ours(init: str) -> None:
+    """Nothing of the daemon's environment gets in."""
+    names = [entry.partition("=")[0] for entry in spec(init)["process"]["env"]]
+    assert set(names) <= {"PATH", "TERM", "container"}
+
+
+def test_it_is_json() -> None:
+    """What is built is what the file says."""
+    assert json.loads(json.dumps(spec())) == spec()
+    assert spec()["ociVersion"].startswith("1.0.")
+
+
+def test_devices_are_denied_unless_allowed() -> None:
+    """The runtime adds the harmless ones; no disk of the host is among them."""
+    resources = bundle.limits(cpu=None, ram=None, swap_accounting=True)
+    assert resources == {"devices": [{"allow": False, "access": "rwm"}]}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "quota"), [(1, 100_000), (0.5, 50_000), (0.01, 1000), (4096, 409_600_000)]
+)
+def test_processors_become_a_quota(cpu: float, quota: int) -> None:
+    """The kernel takes no quota below 1000 microseconds."""
+    cpus = bundle.limits(cpu=cpu, ram=None, swap_accounting=False)["cpu"]
+    assert cpus == {"quota": quota, "period": 100_000}
+    assert isinstance(cpus["quota"], int)
+
+
+@pytest.mark.parametrize(
+    ("swap_accounting", "expected"),
+    [(False, {"limit": 512 << 20}), (True, {"limit": 512 << 20, "swap": 512 << 20})],
+)
+def test_memory_is_bounded_without_swap(
+    swap_accounting: bool, expected: dict[str, int]
+) -> None:
+    """C{swap} bounds both together, and only where the kernel can."""
+    resources = bundle.limits(cpu=None, ram=512, swap_accounting=swap_accounting)
+    assert resources["memory"] == expected

@@ -1,0 +1,223 @@
+"""The contract's methods: what the daemon is asked, and the shape of each result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from runc_cpi import wire
+from runc_cpi.cpi import methods
+from runc_cpi.cpi.config import CPIConfig
+from runc_cpi.cpi.request import Request
+from runc_cpi.errors import CPIError, InvalidArgument, MethodNotImplemented, NotSupported
+
+NETWORKS = {"default": {"type": "manual", "ip": "10.0.0.5", "prefix": "32"}}
+AGENT = {"mbus": "nats://192.0.2.1:4222", "ntp": [], "blobstore": None}
+CREATE_VM = ["agent-1", "stemcell-1", {"cpu": 2}, NETWORKS, ["disk-1"], {"bosh": {}}]
+
+
+class RecordingClient:
+    """Answers as told, and keeps what it was asked."""
+
+    def __init__(self, **answers: dict[bytes, bytes]) -> None:
+        self._answers = answers
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def call(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
+        """Answer."""
+        self.asked.append((command, arguments))
+        return self._answers.get(command, {})
+
+    def call_with_file(
+        self, command: str, name: str, fd: int, **arguments: Any
+    ) -> dict[bytes, bytes]:
+        """Read the file, and answer."""
+        with open(fd, "rb", closefd=False) as file:
+            return self.call(command, **{name: file.read()}, **arguments)
+
+    def send_stream(self, command: str, source: BinaryIO, **arguments: Any) -> None:
+        """Read the stream."""
+        self.call(command, data=source.read(), **arguments)
+
+
+def do(
+    client: RecordingClient,
+    method: str,
+    *arguments: Any,
+    version: int = 2,
+    network_type: str = "unix",
+) -> Any:
+    """Call a method as the executable does."""
+    config = CPIConfig(network_type, "/nowhere", AGENT)
+    return methods.call(Request(method, list(arguments), {}, version), config, client)  # type: ignore[arg-type]
+
+
+def created() -> RecordingClient:
+    """Return a client that makes every VM and stemcell."""
+    resolved = {"default": {**NETWORKS["default"], "dns": ["192.0.2.53"] * 9000}}
+    stemcell = {b"stemcell_cid": b"stemcell-9"}
+    vm = dict(wire.split(b"networks", json.dumps(resolved).encode()))
+    return RecordingClient(
+        CreateVM={b"vm_cid": b"vm-1", **vm},
+        ImportStemcell=stemcell,
+        OpenStemcell={b"upload": b"4"},
+        CloseStemcell=stemcell,
+    )
+
+
+def test_info_offers_version_3() -> None:
+    """A director takes the lesser of this and what it prefers, the CLI at most 2."""
+    assert methods.info() == {
+        "api_version": 3,
+        "stemcell_formats": ["warden-tar", "general-tar"],
+    }
+
+
+def test_create_vm_passes_everything_on() -> None:
+    """The daemon gets the arguments by name, with what its agent is to be told."""
+    client = created()
+    do(client, "create_vm", *CREATE_VM)
+    names = ("agent_id", "stemcell_cid", "cloud_properties", "networks", "disk_cids", "env")
+    assert client.asked == [
+        ("CreateVM", {**dict(zip(names, CREATE_VM, strict=True)), "agent": AGENT})
+    ]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_create_vm_returns_networks(version: int) -> None:
+    """Since version 2 they come back, however large, as the daemon has them."""
+    vm_cid, networks = do(created(), "create_vm", *CREATE_VM, version=version)
+    assert vm_cid == "vm-1"
+    assert len(networks["default"]["dns"]) == 9000
+
+
+def test_create_vm_of_version_1_returns_the_cid_alone() -> None:
+    """An old director takes the result for the cid."""
+    assert do(created(), "create_vm", *CREATE_VM, version=1) == "vm-1"
+
+
+@pytest.mark.parametrize("tail", [[], [None], [None, None], [[], {}]])
+def test_create_vm_without_disks_and_env(tail: list[Any]) -> None:
+    """Old CLIs send null for them."""
+    client = created()
+    do(client, "create_vm", *CREATE_VM[:4], *tail)
+    ((_, asked),) = client.asked
+    assert (asked["disk_cids"], asked["env"]) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("version", "env"), [(1, []), (2, []), (3, [{"tags": {"a": "b"}}]), (3, [{}])]
+)
+def test_create_stemcell_on_a_unix_socket(tmp_path: Path, version: int, env: Any) -> None:
+    """The open file itself is passed; version 3 has a third argument with tags."""
+    client = created()
+    image = tmp_path / "image"
+    image.write_bytes(b"an image")
+    result = do(client, "create_stemcell", str(image), {"name": "x"}, *env, version=version)
+    assert result == "stemcell-9"
+    assert client.asked == [
+        ("ImportStemcell", {"image": b"an image", "cloud_properties": {"name": "x"}})
+    ]
+
+
+def test_create_stemcell_on_tcp(tmp_path: Path) -> None:
+    """The bytes are passed, between an opening and a closing call."""
+    client = created()
+    image = tmp_path / "image"
+    image.write_bytes(b"an image")
+    assert do(client, "create_stemcell", str(image), {}, network_type="tcp") == "stemcell-9"
+    assert client.asked == [
+        ("OpenStemcell", {"cloud_properties": {}}),
+        ("WriteStemcell", {"data": b"an image", "upload": 4}),
+        ("CloseStemcell", {"upload": 4}),
+    ]
+
+
+@pytest.mark.parametrize("network_type", ["unix", "tcp"])
+def test_an_image_that_cannot_be_read(tmp_path: Path, network_type: str) -> None:
+    """The error names the path and the reason, and the daemon is not troubled."""
+    client = created()
+    for path, reason in [(tmp_path / "none", "No such file"), (tmp_path, "Is a directory")]:
+        with pytest.raises(InvalidArgument, match=f"^image_path: {path}: {reason}"):
+            do(client, "create_stemcell", str(path), {}, network_type=network_type)
+    assert client.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "command", "sent"),
+    [
+        ("ping", [], "Ping", {}),
+        ("delete_stemcell", ["s-1"], "DeleteStemcell", {"stemcell_cid": "s-1"}),
+        ("delete_vm", ["vm-1"], "DeleteVM", {"vm_cid": "vm-1"}),
+        ("reboot_vm", ["vm-1"], "RebootVM", {"vm_cid": "vm-1"}),
+        (
+            "set_vm_metadata",
+            ["vm-1", {"job": "db"}],
+            "SetVMMetadata",
+            {"vm_cid": "vm-1", "metadata": {"job": "db"}},
+        ),
+        (
+            "set_disk_metadata",
+            ["d-1", {}],
+            "SetDiskMetadata",
+            {"disk_cid": "d-1", "metadata": {}},
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_methods_without_a_result(
+    method: str, arguments: list[Any], command: str, sent: dict[str, Any], version: int
+) -> None:
+    """They ask the daemon once and return null; ping says pong."""
+    client = RecordingClient()
+    result = do(client, method, *arguments, version=version)
+    assert result == ("pong" if method == "ping" else None)
+    assert client.asked == [(command, sent)]
+
+
+@pytest.mark.parametrize(("answer", "result"), [(b"True", True), (b"False", False)])
+def test_has_vm_returns_a_boolean(answer: bytes, result: bool) -> None:
+    """Nothing but true and false, as the CLI insists."""
+    assert do(RecordingClient(HasVM={b"exists": answer}), "has_vm", "vm-1") is result
+
+
+def test_calculated_cloud_properties_can_be_used() -> None:
+    """What comes out are properties of this CPI, and the daemon is not asked."""
+    client = RecordingClient()
+    wanted = {"cpu": 2, "ram": 4096, "ephemeral_disk_size": 10000}
+    assert do(client, "calculate_vm_cloud_properties", wanted) == wanted
+    assert client.asked == []
+
+
+def test_configure_networks_is_not_supported() -> None:
+    """The contract had it in its first version only."""
+    with pytest.raises(NotSupported, match="configure_networks"):
+        do(RecordingClient(), "configure_networks", "vm-1", {})
+
+
+@pytest.mark.parametrize(
+    "method", ["frobnicate", "_take", "_vm_cid", "__init__", "__class__", "call", "Ping"]
+)
+def test_other_methods_are_not_implemented(method: str) -> None:
+    """Neither are names that only Python knows."""
+    with pytest.raises(MethodNotImplemented, match=f"no method '{method}'"):
+        do(RecordingClient(), method)
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "arguments"),
+    [
+        ("CreateVM", "create_vm", CREATE_VM),
+        ("HasVM", "has_vm", ["vm-1"]),
+    ],
+)
+def test_an_answer_that_lacks_something_is_an_error_of_the_host(
+    command: str, method: str, arguments: list[Any]
+) -> None:
+    """A daemon of another version is no bug of the executable."""
+    with pytest.raises(CPIError) as caught:
+        do(RecordingClient(**{command: {}}), method, *arguments)
+    assert caught.value.bosh_type == "Bosh::Clouds::CloudError"
