@@ -58,7 +58,7 @@ class _ExecOptions(_VMOptions):
 class Options(usage.Options):
     """The command line."""
 
-    synopsis = "[--config FILE] [--json] COMMAND"
+    synopsis = "Usage: runc-cpictl [--config FILE | --cpi FILE] [--json] COMMAND"
     optParameters = [
         ["config", "c", DEFAULT_CONFIG, "the daemon's configuration file"],
         ["cpi", None, None, "a CPI's configuration file, to reach the daemon as it does"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
+from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from runc_cpi.daemon import log
@@ -36,7 +38,7 @@ from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
-from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.drivers import cgroups, host
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
@@ -85,6 +87,10 @@ def _refuse(reason: str) -> Any:
     sys.exit(f"runc-cpid: {reason}")
 
 
+class Refused(Exception):
+    """The daemon cannot start; the message says what to change."""
+
+
 class Daemon(MultiService):
     """
     The daemon.
@@ -113,7 +119,25 @@ class Daemon(MultiService):
             parent.setComponent(ILogObserver, observer)
 
     def privilegedStartService(self) -> None:
-        """Check the host, and take hold of all that only one daemon can have."""
+        """
+        Check the host, and take hold of all that only one daemon can have.
+
+        @raise Refused: in the background, where twistd tells its first process of it.
+        """
+        try:
+            self._take_hold()
+        except Refused as refused:
+            self._depot.release()
+            if self._twistd.get("statusPipe") is not None:
+                raise
+            # twistd logs what goes to sys.stderr, and leaves its pid file behind.
+            print(f"runc-cpid: {refused}", file=sys.__stderr__)
+            if self._twistd.get("pidfile"):
+                Path(self._twistd["pidfile"]).unlink(missing_ok=True)
+            sys.exit(1)
+        super().privilegedStartService()
+
+    def _take_hold(self) -> None:
         config = self._config
         try:
             host.check_root()
@@ -129,22 +153,20 @@ class Daemon(MultiService):
             bridge = Bridge(config.bridge, config.interface)
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
-        except host.HostUnfit as error:
-            _refuse(str(error))
         except BridgeUnusable as error:
-            _refuse(f"bridge: {error}")
-        except ConfigError as error:
-            _refuse(str(error))
-        super().privilegedStartService()
+            raise Refused(f"bridge: {error}") from None
+        except (host.HostUnfit, ConfigError) as error:
+            raise Refused(str(error)) from None
 
     def _prepare_work_dir(self) -> None:
         work_dir = self._config.work_dir
         try:
             self._depot.prepare()
         except BlockingIOError:
-            _refuse(f"work_dir: {work_dir}: another runc-cpid uses it")
+            raise Refused(f"work_dir: {work_dir}: another runc-cpid uses it") from None
         except OSError as error:
-            _refuse(f"work_dir: {work_dir}: {error.strerror}; it must be writable")
+            reason = f"{error.strerror}; it must be writable"
+            raise Refused(f"work_dir: {work_dir}: {reason}") from None
 
     def _assemble(
         self,
@@ -194,7 +216,6 @@ class Daemon(MultiService):
             archiver=archiver,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
-        self._archiver = archiver
         self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
         access = AccessList(_admitted(config), reactor.seconds)
         self._listen(CPIFactory(self._domain, config.limits, access, reactor))
@@ -214,12 +235,19 @@ class Daemon(MultiService):
 
     def _listen(self, factory: CPIFactory) -> None:
         address = self._config.address
+        found: list[Any] = []
         try:
-            listening = self._endpoint(address).listen(factory)
+            self._endpoint(address).listen(factory).addBoth(found.append)
         except OSError as error:
-            _refuse(f"address: {address}: {error.strerror}")
-        listening.addErrback(_cannot_listen, address)
-        self._port = listening.result
+            raise Refused(f"address: {address}: {error.strerror}") from None
+        (self._port,) = found
+        if isinstance(self._port, Failure):
+            failure, self._port = self._port, None
+            failure.trap(CannotListenError)
+            cause: Any = failure.value
+            raise Refused(f"address: {address}: {cause.socketError.strerror}")
+        # Who connects now waits in the kernel's queue until all is ready.
+        self._port.stopReading()
         if isinstance(address, UnixAddress) and self._config.socket_group is not None:
             os.chown(address.path, 0, self._config.socket_group)
         # Who connects now waits in the kernel's queue until all is ready.
@@ -252,7 +280,7 @@ class Daemon(MultiService):
     async def _start(self) -> None:
         stemcells, vms = self._domain.stemcells, self._domain.vms
         for leftover in self._depot.scratch.iterdir():
-            await self._archiver.remove(leftover)
+            await stemcells.discard(leftover)
         stemcells.load()
         await stemcells.sweep()
         self._domain.disks.load()
@@ -273,6 +301,8 @@ class Daemon(MultiService):
 
     def _failed(self, failure: Any) -> None:
         self.log.failure("cannot start", failure)
+        # twistd has no other way to end with a status when the reactor runs already.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         self._reactor.stop()
 
     async def _stop(self) -> None:
@@ -282,17 +312,12 @@ class Daemon(MultiService):
         if self._networker is not None:
             self._networker.stop()
             self._guests.stop()
-        host.remove_cgroup_parent(_cgroup_parent(self._config.work_dir))
+        cgroups.remove(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
     def stopService(self) -> Deferred[None]:
         """Take no more calls, and let go of everything.  VMs keep running."""
         return Deferred.fromCoroutine(self._stop())
-
-
-def _cannot_listen(failure: Any, address: object) -> None:
-    failure.trap(CannotListenError)
-    _refuse(f"address: {address}: {failure.value.socketError.strerror}")
 
 
 def _admitted(config: DaemonConfig) -> list[Network] | None:
@@ -310,17 +335,18 @@ def _admitted(config: DaemonConfig) -> list[Network] | None:
 def _clear_socket(path: str) -> None:
     """Remove a socket that nobody listens at, and make its directory."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise Refused(f"address: {path}: is there, and no socket")
+    except FileNotFoundError:
+        return
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            _refuse(f"address: {path}: {error.strerror}; it must be the path of a socket")
-    _refuse(f"address: {path}: another program listens there")
+    raise Refused(f"address: {path}: another program listens there")
 
 
 def _cgroup_parent(work_dir: Path) -> str:

@@ -93,6 +93,10 @@ class Containers:
         """Return the directory of a VM, which is its container's bundle."""
         return self._depot.vms / vm_cid
 
+    def strays(self) -> list[str]:
+        """Name the containers whose VMs' directories are gone."""
+        return [name for name in self._runtime.known() if not self.path(name).exists()]
+
     def was_lost(self, vm_cid: str) -> bool:
         """Say whether a container went with a reboot of the host, not by itself."""
         return self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
@@ -211,6 +215,8 @@ class Containers:
         @raise StillRunning: if its first process does not end.
         """
         path = self.path(vm_cid)
+        if not path.exists():
+            return
         init = self._runtime.find_init(vm_cid, path)
         if init is not None:
             try:

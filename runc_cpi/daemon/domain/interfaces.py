@@ -52,6 +52,9 @@ class IRuntime(Interface):
     ) -> Awaitable[Outcome]:
         """Run a command inside a container, to its end."""
 
+    def known() -> Sequence[str]:
+        """Name the containers that it knows of."""
+
     def knows(container_id: str) -> bool:
         """Say whether it ever made this container, and did not forget it since."""
 

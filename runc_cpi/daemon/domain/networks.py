@@ -54,6 +54,15 @@ def parse(networks: Any) -> list[Request]:
     requests = [_parse(name, settings) for name, settings in networks.items()]
     if not any(request.kind != "vip" for request in requests):
         raise InvalidArgument("networks: must hold a manual or a dynamic network")
+    taken: dict[IPv4Address, str] = {}
+    for request in requests:
+        if request.address is not None:
+            other = taken.setdefault(request.address, request.name)
+            if other != request.name:
+                raise InvalidArgument(
+                    f"networks.{request.name}.ip: {request.address} is that of "
+                    f"networks.{other} as well"
+                )
     return requests
 
 

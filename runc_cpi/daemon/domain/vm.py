@@ -48,7 +48,7 @@ class VMProperties:
             raise InvalidArgument("cloud_properties: must be an object")
         known = ("cpu", "ram", "ephemeral_disk_size", "init")
         init = raw.get("init")
-        if init is not None and init not in BOOTS:
+        if init is not None and not (isinstance(init, str) and init in BOOTS):
             choices = " or ".join(BOOTS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)

@@ -71,6 +71,8 @@ class VMs:
         A directory without a record is a VM whose creation was not finished or whose
         deletion was: nothing of it is to stay.
         """
+        for vm_cid in self._containers.strays():
+            self._path(vm_cid).mkdir(mode=0o700)
         for path in sorted(self._depot.vms.iterdir()):
             if not (path / RECORD).exists():
                 await self._sweep(path)
@@ -119,8 +121,7 @@ class VMs:
 
     async def _sweep(self, path: Path) -> None:
         try:
-            await self._containers.take_down(path.name)
-            await self._remove_directory(path)
+            await self._clear_away(path.name)
             self.log.info("removed {vm_cid}, not a whole VM", vm_cid=path.name)
         except (CPIError, OSError) as error:
             self.log.error(
@@ -176,10 +177,9 @@ class VMs:
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             path = self._path(vm_cid)
-            undo.push_async_callback(self._quietly, self._remove_directory, path)
+            undo.push_async_callback(self._quietly, self._clear_away, vm_cid)
             try:
                 await self._containers.furnish(vm, stemcell)
-                undo.push_async_callback(self._quietly, self._containers.take_down, vm_cid)
                 await self._containers.boot(vm, stemcell)
                 await deferToThread(write_record, path / RECORD, vm.to_json())
             except CloudError as error:
@@ -317,6 +317,11 @@ class VMs:
 
     def _path(self, vm_cid: str) -> Path:
         return self._depot.vms / vm_cid
+
+    async def _clear_away(self, vm_cid: str) -> None:
+        """Remove all there may be of a VM; its directory last, for another try."""
+        await self._containers.take_down(vm_cid)
+        await self._remove_directory(self._path(vm_cid))
 
     async def _remove_directory(self, path: Path) -> None:
         if path.exists():

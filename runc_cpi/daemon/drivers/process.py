@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 
 from runc_cpi.errors import CloudError
 
+# The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
+DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
 STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
 
@@ -139,15 +141,19 @@ class Processes:
         *,
         timeout: float,
         child_fds: Mapping[int, int | str],
+        dies_with_us: bool = False,
     ) -> Child:
         """
         Start a child at once.
 
         @param timeout: after so many seconds it is killed.
+        @param dies_with_us: whether to kill it should the daemon end, however that is.
         @param child_fds: what Twisted calls C{childFDs}.
         @raise CloudError: if there is no such program.
         """
         child = Child(argv)
+        if dies_with_us:
+            argv = [*DIES_WITH_US, *argv]
         try:
             self._reactor.spawnProcess(
                 child, argv[0], list(argv), env=ENVIRONMENT, childFDs=dict(child_fds)
@@ -171,6 +177,7 @@ class Processes:
         timeout: float,
         output: int | None = None,
         inherit: Mapping[int, int] | None = None,
+        dies_with_us: bool = False,
     ) -> Outcome:
         """
         Run a child to its end, when there is room for one more.
@@ -178,6 +185,7 @@ class Processes:
         @param timeout: after so many seconds it is killed, and still waited for.
         @param output: a descriptor for stdout and stderr.  Needed for a child that
             leaves descendants: they would hold a pipe open.
+        @param dies_with_us: whether to kill it should the daemon end, however that is.
         @param inherit: further descriptors, by the number that the child has them as.
         @raise CloudError: if there is no such program.
         """
@@ -187,6 +195,8 @@ class Processes:
         fds = {0: self._null, **streams, **(inherit or {})}
         await self._slots.acquire()
         try:
-            return await self.spawn(argv, timeout=timeout, child_fds=fds).ended
+            return await self.spawn(
+                argv, timeout=timeout, child_fds=fds, dies_with_us=dies_with_us
+            ).ended
         finally:
             self._slots.release()

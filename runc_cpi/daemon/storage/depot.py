@@ -21,6 +21,7 @@ class Depot:
     All under one C{work_dir}::
 
         lock                      held by the one daemon that uses the tree
+        boot_id                   the boot of the host that C{runtime/} is good for
         stemcells/CID/            stemcell.json, rootfs/
         images/DIGEST/            rootfs/ of an OCI image, for the stemcells made of it
         vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
@@ -77,7 +78,7 @@ class Depot:
     def _forget_last_boot(self) -> None:
         """Drop the runtime's state of containers that a reboot of the host ended."""
         boot_id = BOOT_ID.read_text("ascii")
-        note = self.runtime / "boot_id"
+        note = self.work_dir / "boot_id"
         if not note.exists() or note.read_text("ascii") != boot_id:
             shutil.rmtree(self.runtime)
             self.runtime.mkdir(mode=DIRECTORY_MODE)
