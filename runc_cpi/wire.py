@@ -8,12 +8,25 @@ A value of any size is carried as parts: C{name}, C{name.1}, C{name.2} and so on
 
 from __future__ import annotations
 
+import json
+
 MAX_KEY = 255
 MAX_VALUE = 65535
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+    from typing import (
+        Any,
+        BinaryIO,
+        Dict,
+        Iterable,
+        Iterator,
+        List,
+        Mapping,
+        Optional,
+        Tuple,
+        Union,
+    )
 
 
 class WireError(Exception):
@@ -46,16 +59,18 @@ def read_box(stream: BinaryIO) -> Dict[bytes, bytes]:
     """
     box: Dict[bytes, bytes] = {}
     while True:
-        key = _read_string(stream)
-        if not key:
+        size = _read_size(stream)
+        if size == 0:
             return box
-        if len(key) > MAX_KEY:
-            raise WireError(f"AMP key of {len(key)} bytes; at most {MAX_KEY} are allowed")
-        box[key] = _read_string(stream)
+        # Told before it is read: what speaks no AMP may never send so much.
+        if size > MAX_KEY:
+            raise WireError(f"AMP key of {size} bytes; at most {MAX_KEY} are allowed")
+        key = _read_exactly(stream, size)
+        box[key] = _read_exactly(stream, _read_size(stream))
 
 
-def _read_string(stream: BinaryIO) -> bytes:
-    return _read_exactly(stream, int.from_bytes(_read_exactly(stream, 2), "big"))
+def _read_size(stream: BinaryIO) -> int:
+    return int.from_bytes(_read_exactly(stream, 2), "big")
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
@@ -71,6 +86,24 @@ def split(name: bytes, value: bytes) -> Iterator[Tuple[bytes, bytes]]:
     for part in range(1, -(-len(value) // MAX_VALUE)):
         start = part * MAX_VALUE
         yield b"%s.%d" % (name, part), value[start : start + MAX_VALUE]
+
+
+def loads(text: Union[bytes, str]) -> Any:
+    """
+    Read JSON, less the numbers that only Python takes for such.
+
+    @raise ValueError: if it is something else.
+    """
+    return json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if abs(value) != float("inf") else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> Any:
+    raise ValueError(f"{text[:40]} is no number that JSON can hold")
 
 
 def join(name: bytes, box: Mapping[bytes, bytes]) -> Optional[bytes]:

@@ -64,7 +64,10 @@ def read_request() -> bytes:
 def main() -> None:
     """Run the executable."""
     # The exit status is 0 with every response: the bosh CLI ignores stdout otherwise.
-    response = respond(sys.argv[1:], read_request())
+    try:
+        response = respond(sys.argv[1:], read_request())
+    except KeyboardInterrupt:
+        response = request.response(None, CPIError("interrupted"))
     sys.stdout.write(response)
     sys.stdout.write("\n")
     sys.stdout.flush()

@@ -30,16 +30,28 @@ def take(method: str, given: List[Any], *expected: Argument, optional: int = 0) 
     return [kind(name, value) for (name, kind), value in zip(expected, padded)]
 
 
+TEXT_LIMIT = 1024
+
+
+def shown(value: Any) -> str:
+    """A value as messages name it: whole if it is short."""
+    told = repr(value)
+    return told if len(told) < 80 else f"{told[:60]}... ({type(value).__name__})"
+
+
 def text(name: str, value: Any) -> str:
     """A string that is not empty and can be sent as UTF-8."""
     if not isinstance(value, str) or not value:
-        raise InvalidArgument(f"{name}: must be a string that is not empty")
+        raise InvalidArgument(f"{name}: {shown(value)} must be a string that is not empty")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidArgument(f"{name}: not a text that UTF-8 can hold") from None
     if "\0" in value:
         raise InvalidArgument(f"{name}: must not hold a NUL character")
+    if len(value) > TEXT_LIMIT:
+        message = f"{name}: has {len(value)} characters; {TEXT_LIMIT} are allowed"
+        raise InvalidArgument(message)
     return value
 
 
@@ -51,7 +63,7 @@ def text_or_none(name: str, value: Any) -> Any:
 def mapping(name: str, value: Any) -> Any:
     """An object."""
     if not isinstance(value, dict):
-        raise InvalidArgument(f"{name}: must be an object")
+        raise InvalidArgument(f"{name}: {shown(value)} must be an object")
     return value
 
 
@@ -60,12 +72,19 @@ def mapping_or_none(name: str, value: Any) -> Any:
     return {} if value is None else mapping(name, value)
 
 
+def secret_mapping_or_none(name: str, value: Any) -> Any:
+    """As L{mapping_or_none}; what it is instead is not told."""
+    if value is not None and not isinstance(value, dict):
+        raise InvalidArgument(f"{name}: must be an object")
+    return value or {}
+
+
 def texts_or_none(name: str, value: Any) -> Any:
     """A list of strings; C{null}, which old CLIs send, stands for an empty one."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidArgument(f"{name}: must be a list of strings")
+        raise InvalidArgument(f"{name}: {shown(value)} must be a list of strings")
     return [text(name, item) for item in value]
 
 

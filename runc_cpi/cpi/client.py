@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import time
 
 from runc_cpi import wire
@@ -21,6 +22,7 @@ ANSWER_TIMEOUT = 3600.0
 KEEPALIVE_IDLE = 30
 RETRY_PAUSE = 0.1
 WINDOW = 8
+REQUEST_ID_LIMIT = 64
 
 
 class Client:
@@ -117,8 +119,9 @@ class Client:
         while True:
             try:
                 return _connected(config)
-            except OSError as error:
-                if time.monotonic() + RETRY_PAUSE < deadline:
+            # A name that cannot be looked up or encoded is a ValueError.
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and time.monotonic() + RETRY_PAUSE < deadline:
                     time.sleep(RETRY_PAUSE)
                     continue
                 raise DaemonUnreachable(
@@ -140,7 +143,8 @@ class Client:
             (b"_command", command.encode("ascii")),
         ]
         if self._request_id:
-            pairs.append((b"request_id", self._request_id.encode("utf-8")))
+            request_id = self._request_id.encode("utf-8", "replace")[:REQUEST_ID_LIMIT]
+            pairs.append((b"request_id", request_id))
         for name, value in arguments.items():
             pairs += wire.split(name.encode("ascii"), _encode(value))
         return wire.encode_box(pairs)
@@ -188,14 +192,18 @@ class Client:
 def _connected(config: CPIConfig) -> Any:
     if config.network_type == "unix":
         connection = socket.socket(socket.AF_UNIX)
+        # With a timeout of Python's it would not wait for a full queue.
+        seconds = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
         try:
-            connection.settimeout(CONNECT_TIMEOUT)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
             connection.connect(config.address)
         except OSError:
             connection.close()
             raise
         return connection
-    address = split_address(config.address)
+    host, port = split_address(config.address)
+    # As bytes it is not encoded by the codec for the names of hosts.
+    address = (host.encode("ascii"), port)
     connection = socket.create_connection(address, CONNECT_TIMEOUT)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

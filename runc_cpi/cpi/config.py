@@ -87,7 +87,14 @@ def _deserialize(text: str) -> Any:
         raise InvalidArgument("not JSON, and PyYAML is not installed") from None
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    # Its constructors also raise what int(), date() and the like do.
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        LookupError,
+        AttributeError,
+    ) as error:
         problem = " ".join(str(error).split())
         raise InvalidArgument(f"neither JSON nor YAML: {problem}") from None
 
@@ -104,7 +111,7 @@ def parse(raw: Any) -> CPIConfig:
         raise InvalidArgument("must hold keys and values")
     _check_keys("", raw, KEYS)
     network_type = raw.get("network_type", "unix")
-    if network_type not in DEFAULT_ADDRESSES:
+    if not isinstance(network_type, str) or network_type not in DEFAULT_ADDRESSES:
         raise InvalidArgument(f"network_type: {network_type!r} must be tcp or unix")
     address = raw.get("address", DEFAULT_ADDRESSES[network_type])
     if not isinstance(address, str) or not address:

@@ -9,12 +9,13 @@ from runc_cpi.cpi.arguments import (
     amount,
     mapping,
     mapping_or_none,
+    secret_mapping_or_none,
     take,
     text,
     text_or_none,
     texts_or_none,
 )
-from runc_cpi.errors import InvalidArgument, MethodNotImplemented, NotSupported
+from runc_cpi.errors import CloudError, InvalidArgument, MethodNotImplemented, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Methods:
         path, cloud_properties, _ = self._take(
             ("image_path", text),
             ("cloud_properties", mapping_or_none),
-            ("env", mapping_or_none),
+            ("env", secret_mapping_or_none),
             optional=1,
         )
         if "image_reference" in cloud_properties:
@@ -98,7 +99,7 @@ class Methods:
             ("cloud_properties", mapping_or_none),
             ("networks", mapping),
             ("disk_cids", texts_or_none),
-            ("env", mapping_or_none),
+            ("env", secret_mapping_or_none),
             optional=2,
         )
         arguments = dict(zip((*names, "disk_cids", "env"), values))
@@ -234,7 +235,11 @@ def call(request: Request, config: CPIConfig, client: Client) -> Any:
     """
     if request.method.startswith("_") or request.method not in vars(Methods):
         raise MethodNotImplemented(f"there is no method {request.method!r}")
-    return getattr(Methods(request, config, client), request.method)()
+    try:
+        return getattr(Methods(request, config, client), request.method)()
+    except KeyError as error:
+        message = f"runc-cpid's answer to {request.method} lacks {error}"
+        raise CloudError(message) from None
 
 
 def _text(answer: Any, name: bytes) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from runc_cpi import wire
+from runc_cpi.cpi.arguments import shown
 from runc_cpi.errors import CPIError, InvalidArgument, NotSupported
 
 TYPE_CHECKING = False
@@ -62,14 +64,14 @@ def parse(raw: bytes) -> Request:
     if len(raw) > REQUEST_LIMIT:
         raise InvalidArgument(f"the request has more than {REQUEST_LIMIT} bytes")
     try:
-        request = json.loads(raw)
+        request = wire.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"the request is not JSON: {error}") from None
     if not isinstance(request, dict):
         raise InvalidArgument("the request must be a JSON object")
     method = request.get("method")
     if not isinstance(method, str) or not method:
-        raise InvalidArgument("method: must be a string that is not empty")
+        raise InvalidArgument(f"method: {shown(method)} must be a string that is not empty")
     arguments = _field(request, "arguments", list, [])
     context = _field(request, "context", dict, {})
     # Before versions there was no such field, and the first call of all has none.
@@ -88,7 +90,7 @@ def _field(request: Dict[str, Any], name: str, kind: Any, missing: Any) -> Any:
         return missing
     if not isinstance(value, kind):
         noun = "a list" if kind is list else "an object"
-        raise InvalidArgument(f"{name}: must be {noun}")
+        raise InvalidArgument(f"{name}: {shown(value)} must be {noun}")
     return value
 
 

@@ -56,7 +56,8 @@ def as_text(event: LogEvent) -> str:
     request = request_id.get()
     mark = f" [{request}]" if request else ""
     # What follows the first line is set in, so that no input can forge a log line.
-    message = _message(event).rstrip("\n").replace("\n", "\n    ")
+    lines = _message(event).rstrip("\n").split("\n")
+    message = "\n    ".join(map(_printable, lines))
     return f"{_time(event)} {_level(event)}{mark} {message}"
 
 
@@ -76,6 +77,14 @@ def as_json(event: LogEvent) -> str:
         "message": _message(event),
     }
     return json.dumps(entry)
+
+
+def _printable(line: str) -> str:
+    """Spell out what a terminal would act upon and what UTF-8 cannot hold."""
+    return "".join(
+        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode()
+        for c in line
+    )
 
 
 def _time(event: LogEvent) -> str:

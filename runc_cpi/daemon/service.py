@@ -76,7 +76,14 @@ class Options(usage.Options):
             _refuse(f"--config: {path}: {error.strerror}")
         except UnicodeDecodeError:
             _refuse(f"{path}: not UTF-8 text")
-        except yaml.YAMLError as error:
+        # Its constructors also raise what int(), date() and the like do.
+        except (
+            yaml.YAMLError,
+            RecursionError,
+            ValueError,
+            LookupError,
+            AttributeError,
+        ) as error:
             _refuse(f"{path}: not YAML: {' '.join(str(error).split())}")
         except ConfigError as error:
             _refuse(f"{path}: {error}")
@@ -250,8 +257,6 @@ class Daemon(MultiService):
         self._port.stopReading()
         if isinstance(address, UnixAddress) and self._config.socket_group is not None:
             os.chown(address.path, 0, self._config.socket_group)
-        # Who connects now waits in the kernel's queue until all is ready.
-        self._port.stopReading()
 
     def _endpoint(self, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
         config, reactor = self._config, self._reactor

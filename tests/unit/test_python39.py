@@ -26,6 +26,7 @@ KNOWN_ATTRIBUTES = {
         "IPPROTO_TCP",
         "SOL_SOCKET",
         "SO_KEEPALIVE",
+        "SO_SNDTIMEO",
         "TCP_KEEPIDLE",
         "TCP_NODELAY",
         "create_connection",
@@ -33,6 +34,7 @@ KNOWN_ATTRIBUTES = {
         "socket",
         "timeout",
     },
+    "struct": {"pack"},
     "sys": {"argv", "stdin", "stdout"},
 }
 NEW_BUILTINS = {"aiter", "anext", "EncodingWarning", "BaseExceptionGroup", "ExceptionGroup"}

@@ -20,13 +20,17 @@ def mapping(key: str, raw: Any, known: Collection[str]) -> Mapping[str, Any]:
     return raw
 
 
+def shown(key: str) -> str:
+    """Return a key as it may stand in a message of one line."""
+    return key if key.isprintable() else repr(key)
+
+
 def check_keys(prefix: str, raw: Mapping[Any, Any], known: Collection[str]) -> None:
     """Refuse unknown keys, which are typing errors more often than not."""
     unknown = sorted(str(key) for key in raw.keys() - set(known))
     if unknown:
-        raise ConfigError(
-            f"{prefix}{unknown[0]}: unknown key; the known ones are {', '.join(known)}"
-        )
+        key = prefix + shown(unknown[0])
+        raise ConfigError(f"{key}: unknown key; the known ones are {', '.join(known)}")
 
 
 def choice(key: str, value: Any, choices: tuple[str, ...]) -> str:

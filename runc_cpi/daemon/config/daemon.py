@@ -168,7 +168,7 @@ TEXT_KEYS = KEYS.keys() - {"disks", "tls", "allow_from", "limits", "security"}
 
 
 def _directory(key: str, value: str) -> Path:
-    if not PLAIN_PATH.fullmatch(value) or ".." in value.split("/"):
+    if not PLAIN_PATH.fullmatch(value) or ".." in value.split("/") or not value.strip("/"):
         raise ConfigError(
             f"{key}: {value!r} must be an absolute path of letters, digits and ._-/"
         )
@@ -216,6 +216,8 @@ def _network(value: str) -> IPv4Network:
         raise ConfigError(
             f"cidr: {value!r} must be an IPv4 network such as {DEFAULT_CIDR}: {error}"
         ) from None
+    if network.is_loopback or network.is_multicast or network.prefixlen == 0:
+        raise ConfigError(f"cidr: {value!r} is no network that VMs can have")
     if network.prefixlen > 30:
         raise ConfigError(f"cidr: {value!r} has no room for VMs; /30 is the smallest")
     return network

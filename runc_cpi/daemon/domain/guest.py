@@ -194,6 +194,8 @@ def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
 def _make_like(path: Path, model: os.stat_result | None) -> None:
     if path.is_dir():
         return
+    if model is not None and not stat.S_ISDIR(model.st_mode):
+        model = None
     path.mkdir()
     path.chmod(0o755 if model is None else stat.S_IMODE(model.st_mode))
     if model is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_address
 from typing import Any
 
 from runc_cpi.daemon.domain.interfaces import IAddressPool
@@ -54,36 +54,50 @@ def parse(networks: Any) -> list[Request]:
     requests = [_parse(name, settings) for name, settings in networks.items()]
     if not any(request.kind != "vip" for request in requests):
         raise InvalidArgument("networks: must hold a manual or a dynamic network")
-    taken: dict[IPv4Address, str] = {}
+    _check_distinct(requests)
+    return requests
+
+
+def _check_distinct(requests: Sequence[Request]) -> None:
+    owners: dict[IPv4Address, str] = {}
     for request in requests:
         if request.address is not None:
-            other = taken.setdefault(request.address, request.name)
+            other = owners.setdefault(request.address, request.name)
             if other != request.name:
                 raise InvalidArgument(
-                    f"networks.{request.name}.ip: {request.address} is that of "
-                    f"networks.{other} as well"
+                    f"networks.{request.name}.ip: {str(request.address)!r} is that of "
+                    f"networks.{other}; each network needs its own"
                 )
-    return requests
 
 
 def _parse(name: str, settings: Any) -> Request:
     where = f"networks.{name}"
     if not isinstance(settings, dict):
-        raise InvalidArgument(f"{where}: must be an object")
+        raise InvalidArgument(f"{where}: {settings!r} must be an object")
     # The contract's default: a network without a type is a manual one.
     kind = settings.get("type", "manual")
     if kind not in TYPES:
         raise InvalidArgument(f"{where}.type: {kind!r} is none of {', '.join(TYPES)}")
     dns = settings.get("dns")
-    if dns is not None and not _are_strings(dns):
-        raise InvalidArgument(f"{where}.dns: must be a list of addresses")
+    if dns is not None and not _are_addresses(dns):
+        raise InvalidArgument(f"{where}.dns: {dns!r} must be a list of addresses")
     default = settings.get("default")
     if default is not None and not _are_strings(default):
-        raise InvalidArgument(f"{where}.default: must be a list of strings")
+        raise InvalidArgument(f"{where}.default: {default!r} must be a list of strings")
+    prefix = settings.get("prefix")
+    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
+        raise InvalidArgument(f"{where}.prefix: {prefix!r} must be a number of bits")
     address = None
     if kind == "manual":
         address = _address(f"{where}.ip", settings.get("ip"))
     return Request(name=name, kind=kind, address=address, settings=settings)
+
+
+def _are_addresses(value: Any) -> bool:
+    try:
+        return _are_strings(value) and all(ip_address(item) for item in value)
+    except ValueError:
+        return False
 
 
 def _are_strings(value: Any) -> bool:
@@ -131,7 +145,7 @@ def complete(
     networks: dict[str, dict[str, Any]] = {}
     for request in requests:
         network = networks[request.name] = {**request.settings, "type": request.kind}
-        if "prefix" in network:
+        if network.get("prefix") is not None:
             # The agent parses it as a string; a number breaks its settings.
             network["prefix"] = str(network["prefix"])
         if request.kind == "dynamic":

@@ -16,6 +16,7 @@ SCHEMA = 1
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
+MAXIMUM_DISK = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class VMProperties:
             raise InvalidArgument("cloud_properties: must be an object")
         known = ("cpu", "ram", "ephemeral_disk_size", "init")
         init = raw.get("init")
-        if init is not None and not (isinstance(init, str) and init in BOOTS):
+        if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)

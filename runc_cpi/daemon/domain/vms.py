@@ -63,6 +63,7 @@ class VMs:
         self._archiver = archiver
         self._locks = KeyedLock()
         self._vms: dict[str, VM] = {}
+        self._unreadable: set[str] = set()
 
     async def load(self) -> None:
         """
@@ -84,6 +85,7 @@ class VMs:
                     await self._pool.claim(address, vm.vm_cid)
             except (OSError, ValueError, CPIError) as error:
                 self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
+                self._unreadable.add(path.name)
             else:
                 self._vms[vm.vm_cid] = vm
         for vm_cid in self._disks.owners():
@@ -203,6 +205,8 @@ class VMs:
         @raise CloudError: if it cannot be confirmed that the VM is gone.
         """
         async with self._locks(vm_cid):
+            if vm_cid in self._unreadable:
+                raise CloudError(f"the record of {vm_cid} cannot be read; see the log")
             if vm_cid not in self._vms:
                 return
             path = self._path(vm_cid)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,7 +77,7 @@ def name_servers(paths: Sequence[str] = RESOLV_CONFS) -> list[str]:
     """
     for path in paths:
         try:
-            lines = Path(path).read_text("utf-8").splitlines()
+            lines = Path(path).read_text("utf-8", "replace").splitlines()
         except OSError:
             continue
         servers = [
@@ -92,7 +92,7 @@ def name_servers(paths: Sequence[str] = RESOLV_CONFS) -> list[str]:
 
 def _reachable(server: str) -> bool:
     try:
-        return not ip_address(server.partition("%")[0]).is_loopback
+        return not IPv4Address(server).is_loopback
     except ValueError:
         return False
 

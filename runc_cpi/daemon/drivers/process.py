@@ -56,7 +56,11 @@ class Outcome:
         if self.timed_out:
             return "took too long and was killed"
         if self.signal is not None:
-            return f"was ended by {signal.Signals(self.signal).name}"
+            try:
+                name = signal.Signals(self.signal).name
+            except ValueError:
+                name = f"signal {self.signal}"
+            return f"was ended by {name}"
         return f"exit status {self.status}"
 
     def complaint(self) -> str:
@@ -120,6 +124,8 @@ class Child(ProcessProtocol):
         """End it because its time is up."""
         self._timed_out = True
         self.kill()
+        # Whoever inherited its pipes is not waited for.
+        self.transport.loseConnection()
 
 
 class Processes:

@@ -33,7 +33,7 @@ class JSON(amp.Argument):
         @raise InvalidArgument: if the bytes are not JSON.
         """
         try:
-            return json.loads(inString)
+            return wire.loads(inString)
         except (ValueError, RecursionError) as error:
             raise errors.InvalidArgument(f"not JSON: {error}") from None
 
@@ -60,7 +60,7 @@ class _Command(amp.Command):
     errors = WIRE_ERRORS
 
     def __init_subclass__(cls) -> None:
-        cls.arguments = [*cls.arguments, REQUEST_ID]
+        cls.arguments = [REQUEST_ID, *cls.arguments]
 
     @classmethod
     def parseArguments(cls, box: amp.AmpBox, protocol: Any) -> dict[str, Any]:
@@ -99,7 +99,9 @@ class Ping(_Command):
 class ImportStemcell(_Command):
     """Make a stemcell of an open image file, passed over a unix socket."""
 
-    arguments = [(b"image", amp.Descriptor()), CLOUD_PROPERTIES]
+    # The file is claimed last: one that is left because of another argument is closed
+    # with the connection.
+    arguments = [CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
     response = [STEMCELL_CID]
 
 

@@ -67,6 +67,7 @@ class CPIProtocol(BoundedAMP):
         self._disks = domain.disks
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
+        self._broken: dict[int, CPIError] = {}
 
     @commands.Ping.responder
     def ping(self) -> Answer:
@@ -279,12 +280,18 @@ class CPIProtocol(BoundedAMP):
         try:
             return self._uploads[number]
         except KeyError:
+            if number in self._broken:
+                raise self._broken[number] from None
             message = f"upload: there is no upload {number} on this connection"
             raise InvalidArgument(message) from None
 
     async def _uploading(self, number: int, work: Awaitable[T]) -> T:
         try:
             return await work
+        except CPIError as error:
+            self._broken.setdefault(number, error)
+            await self._abort(number)
+            raise
         except BaseException:
             await self._abort(number)
             raise

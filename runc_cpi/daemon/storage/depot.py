@@ -62,8 +62,13 @@ class Depot:
             self.scratch,
             self.runtime,
         ):
-            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-            directory.chmod(DIRECTORY_MODE)
+            try:
+                directory.mkdir(mode=DIRECTORY_MODE, parents=True)
+            except FileExistsError:
+                if not directory.is_dir():
+                    raise
+            if directory != self.work_dir:
+                directory.chmod(DIRECTORY_MODE)
         lock = os.open(
             self.work_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE
         )

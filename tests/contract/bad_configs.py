@@ -1,0 +1,262 @@
+"""Configurations of the executable and of the daemon that are refused."""
+
+from __future__ import annotations
+
+from tests.contract.cases import Case
+
+# What YAML's loader raises for these is no YAML error.
+ODD_YAML = [
+    Case("a date that is none", "address: 2001-99-99", ".*YAML"),
+    Case("a number that is none", "address: !!int x", ".*YAML"),
+    Case("a truth that is none", "address: !!bool perhaps", ".*YAML"),
+    Case("a moment that is none", "address: !!timestamp soon", ".*YAML"),
+    Case("a number without end", "address: " + "9" * 5000, ".*"),
+    Case("lists without end", "[" * 10_000, ".*"),
+]
+BROKEN = [
+    Case("an open list", "address: [", ".*YAML: .*line 1, column 11"),
+    Case("a tab", "\taddress: x", ".*YAML: "),
+    Case("an alias of nothing", "address: *x", ".*YAML: .*undefined alias"),
+    Case(
+        "an object of Python",
+        "address: !!python/object:os.system {}",
+        ".*YAML: .*constructor",
+    ),
+    Case("a key that is a list", "? [a]\n: b", ".*YAML: .*unhashable"),
+    Case("a control character", "address: \x07", ".*YAML: "),
+    Case("two documents", "---\n{}\n---\n{}", ".*YAML: .*single document"),
+]
+
+URL, SERVERS = "agent.mbus: .*URL", "agent.ntp: .*list of servers"
+UNIX, TCP = (
+    "as network_type is unix",
+    r"must be HOST:PORT or \[IPv6\]:PORT, as network_type",
+)
+CPI = [
+    *ODD_YAML,
+    *BROKEN,
+    Case("half of JSON", '{"address": "/x"', ".*neither JSON nor YAML"),
+    Case("bytes of no text", b"address: \xff", ".*not UTF-8 text"),
+    Case("a list", "[]", "must hold keys and values"),
+    Case("a text", "unix", "must hold keys and values"),
+    Case(
+        "an unknown key",
+        "adress: /x",
+        "adress: unknown key; the known ones are network_type, address, agent",
+    ),
+    Case("a number as key", "5: x", "5: unknown key; the known ones are network_type"),
+    Case(
+        "an unknown network", "network_type: udp", "network_type: 'udp' must be tcp or unix"
+    ),
+    Case("a number as network", "network_type: 5", "network_type: 5 must be tcp or unix"),
+    Case("null as network", "network_type:", "network_type: None must be tcp or unix"),
+    Case("true as network", "network_type: yes", "network_type: True must be tcp or unix"),
+    Case(
+        "a list as network",
+        "network_type: [unix]",
+        r"network_type: \['unix'\] must be tcp or unix",
+    ),
+    Case(
+        "an object as network",
+        "network_type: {a: b}",
+        "network_type: {.*} must be tcp or unix",
+    ),
+    Case("a number as address", "address: 9999", "address: 9999 must be a string"),
+    Case("null as address", "address:", "address: None must be a string"),
+    Case("an empty address", "address: ''", "address: '' must be"),
+    Case(
+        "a relative path",
+        "address: run/cpid.sock",
+        f"address: 'run/cpid.sock' must be .*path of a socket, {UNIX}",
+    ),
+    Case(
+        "a port for a path",
+        "address: '127.0.0.1:9999'",
+        f"address: '127.0.0.1:9999' must be .*{UNIX}",
+    ),
+    Case(
+        "a path for a port",
+        "{network_type: tcp, address: /run/x}",
+        f"address: '/run/x' {TCP}",
+    ),
+    Case("no port", "{network_type: tcp, address: host}", f"address: 'host' {TCP}"),
+    Case("port 0", "{network_type: tcp, address: 'h:0'}", f"address: 'h:0' {TCP}"),
+    Case(
+        "port 65536", "{network_type: tcp, address: 'h:65536'}", f"address: 'h:65536' {TCP}"
+    ),
+    Case(
+        "IPv6 without brackets",
+        "{network_type: tcp, address: '::1:80'}",
+        f"address: '::1:80' {TCP}",
+    ),
+    Case("a text as agent", "agent: x", "agent: .*must hold keys and values"),
+    Case(
+        "an unknown key of the agent",
+        "agent: {ntpd: []}",
+        "agent.ntpd: unknown key; the known ones are mbus, ntp, blobstore",
+    ),
+    Case("a number as mbus", "agent: {mbus: 5}", URL),
+    Case("a list as mbus", "agent: {mbus: [x]}", URL),
+    Case("a text as ntp", "agent: {ntp: time.example}", SERVERS),
+    Case("a number in ntp", "agent: {ntp: [5]}", SERVERS),
+    Case(
+        "a text as blobstore",
+        "agent: {blobstore: local}",
+        "agent.blobstore: .*provider and options",
+    ),
+    Case(
+        "an unknown key of the blobstore",
+        "agent: {blobstore: {opts: {}}}",
+        "agent.blobstore.opts: unknown key; the known ones are provider, options",
+    ),
+    Case(
+        "a number as provider",
+        "agent: {blobstore: {provider: 5}}",
+        "agent.blobstore.provider: .*string",
+    ),
+    Case(
+        "a list as options",
+        "agent: {blobstore: {options: []}}",
+        "agent.blobstore.options: .*keys and values",
+    ),
+]
+
+KNOWN = (
+    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, runtime,"
+)
+PATH = "an absolute path"
+LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"
+HOST = "must be the address of a host in 10.0.0.0/16"
+INTERFACE = "must be an interface name: 1 to 15"
+DAEMON = [
+    *ODD_YAML,
+    *BROKEN,
+    Case("bytes of no text", b"address: \xff", ".*not UTF-8 text"),
+    Case("a list", "[]", "the file must hold a mapping"),
+    Case("a text", "unix", "the file must hold a mapping"),
+    Case("an unknown key", "cird: 10.0.0.0/8", f"cird: unknown key; {KNOWN}"),
+    Case("a number as key", "5: x", f"5: unknown key; {KNOWN}"),
+    Case("a key of two lines", '"a\\nb": x', "(?!.*\n).*unknown key"),
+    Case("null as work_dir", "work_dir:", f"work_dir: None must be {PATH}"),
+    Case("a number as work_dir", "work_dir: 5", f"work_dir: 5 must be {PATH}"),
+    Case("a relative work_dir", "work_dir: var/lib", f"work_dir: 'var/lib' must be {PATH}"),
+    Case("an empty work_dir", "work_dir: ''", f"work_dir: '' must be {PATH}"),
+    Case(
+        "a work_dir with dots",
+        "work_dir: /a/../b",
+        rf"work_dir: '/a/\.\./b' must be {PATH}",
+    ),
+    Case(
+        "a work_dir with a comma",
+        "work_dir: /a,b",
+        f"work_dir: '/a,b' must be {PATH} of letters",
+    ),
+    Case(
+        "a work_dir with a colon",
+        "work_dir: /a:b",
+        f"work_dir: '/a:b' must be {PATH} of letters",
+    ),
+    Case("the root as work_dir", "work_dir: /", "work_dir: '/' must"),
+    Case(
+        "an unknown network", "network_type: udp", "network_type: 'udp' must be unix or tcp"
+    ),
+    Case(
+        "a list as network",
+        "network_type: [tcp]",
+        r"network_type: \['tcp'\] must be tcp or unix",
+    ),
+    Case("a number as address", "address: 9999", "address: 9999 must be IP:PORT"),
+    Case(
+        "a relative path",
+        "address: cpid.sock",
+        "address: 'cpid.sock' must be the absolute path of a socket, as network_type",
+    ),
+    Case("a long path", f"address: /{'s' * 107}", "address: .*107 bytes, this one has 108"),
+    Case(
+        "a path for a port",
+        "{network_type: tcp, address: /run/x}",
+        f"address: '/run/x' {LISTEN}",
+    ),
+    Case(
+        "a name for an address",
+        "{network_type: tcp, address: 'localhost:80'}",
+        f"address: 'localhost:80' {LISTEN}",
+    ),
+    Case(
+        "no port",
+        "{network_type: tcp, address: 127.0.0.1}",
+        f"address: '127.0.0.1' {LISTEN}",
+    ),
+    Case(
+        "port 0",
+        "{network_type: tcp, address: '127.0.0.1:0'}",
+        f"address: '127.0.0.1:0' {LISTEN}",
+    ),
+    Case(
+        "port 65536",
+        "{network_type: tcp, address: '127.0.0.1:65536'}",
+        f"address: '127.0.0.1:65536' {LISTEN}",
+    ),
+    Case(
+        "IPv6 without brackets",
+        "{network_type: tcp, address: '::1:80'}",
+        f"address: '::1:80' {LISTEN}",
+    ),
+    Case(
+        "IPv4 in brackets",
+        "{network_type: tcp, address: '[127.0.0.1]:80'}",
+        rf"address: '\[127.0.0.1\]:80' {LISTEN}",
+    ),
+    Case("a number as cidr", "cidr: 10", "cidr: 10 must be an IPv4 network such as"),
+    Case(
+        "a text as cidr",
+        "cidr: mine",
+        "cidr: 'mine' must be an IPv4 network such as 10.0.0.0/16",
+    ),
+    Case("an IPv6 cidr", "cidr: 'fd00::/64'", "cidr: 'fd00::/64' must be an IPv4 network"),
+    Case(
+        "a cidr with a host", "cidr: 10.0.0.1/16", "cidr: '10.0.0.1/16' must be .*host bits"
+    ),
+    Case(
+        "a cidr without room",
+        "cidr: 10.0.0.0/31",
+        "cidr: '10.0.0.0/31' has no room for VMs; /30",
+    ),
+    Case(
+        "a cidr of one address",
+        "cidr: 10.0.0.0",
+        "cidr: '10.0.0.0' has no room for VMs; /30",
+    ),
+    Case("a gateway elsewhere", "gateway: 10.1.0.1", f"gateway: '10.1.0.1' {HOST}"),
+    Case("the network as gateway", "gateway: 10.0.0.0", f"gateway: '10.0.0.0' {HOST}"),
+    Case("all as gateway", "gateway: 10.0.255.255", f"gateway: '10.0.255.255' {HOST}"),
+    Case("a text as gateway", "gateway: first", f"gateway: 'first' {HOST}"),
+    Case("an IPv6 gateway", "gateway: 'fd00::1'", f"gateway: 'fd00::1' {HOST}"),
+    Case(
+        "a long bridge",
+        "bridge: sixteen-letters-",
+        f"bridge: 'sixteen-letters-' {INTERFACE}",
+    ),
+    Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
+    Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
+    Case("a bridge like an option", "bridge: -br", f"bridge: '-br' {INTERFACE}"),
+    Case(
+        "an empty runtime",
+        "runtime: ''",
+        "runtime: '' must be the name or path of a program",
+    ),
+    Case(
+        "a runtime like an option",
+        "runtime: --version",
+        "runtime: '--version' must be the name or path",
+    ),
+    Case(
+        "a list as runtime",
+        "runtime: [runc]",
+        r"runtime: \['runc'\] must be the name or path of an OCI",
+    ),
+    Case(
+        "an unknown log format", "log_format: xml", "log_format: 'xml' must be text or json"
+    ),
+    Case("no log format", "log_format: no", "log_format: False must be text or json"),
+]

@@ -1,0 +1,258 @@
+"""Requests that the daemon refuses: networks, properties, and things that are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.contract.bad_requests import call, create_vm
+from tests.contract.cases import Case
+
+MANUAL = {"type": "manual", "ip": "10.0.0.4", "netmask": "255.255.255.248"}
+
+
+def network(**changes: Any) -> dict[str, Any]:
+    """Return a request for a VM with one network, with changes to it."""
+    return create_vm(networks={"n": {**MANUAL, **changes}})
+
+
+def properties(**values: Any) -> dict[str, Any]:
+    """Return a request for a VM with cloud_properties."""
+    return create_vm(cloud_properties=values)
+
+
+NETWORKS = [
+    Case("no network", create_vm(networks={}), "networks: must hold a manual or a dynamic"),
+    Case(
+        "a virtual network alone",
+        network(type="vip"),
+        "networks: must hold a manual or a dynamic",
+    ),
+    Case(
+        "a text as network",
+        create_vm(networks={"n": "x"}),
+        r"networks\.n: 'x' must be an object",
+    ),
+    Case(
+        "null as network",
+        create_vm(networks={"n": None}),
+        r"networks\.n: None must be an object",
+    ),
+    Case(
+        "an unknown type",
+        network(type="bridge"),
+        r"networks\.n\.type: 'bridge' is none of manual, dynamic, vip",
+    ),
+    Case(
+        "a number as type",
+        network(type=5),
+        r"networks\.n\.type: 5 is none of manual, dynamic, vip",
+    ),
+    Case("null as type", network(type=None), r"networks\.n\.type: None is none of manual"),
+    Case(
+        "a list as type",
+        network(type=["manual"]),
+        r"networks\.n\.type: \['manual'\] is none of manual",
+    ),
+    Case(
+        "no address",
+        network(ip=None),
+        r"networks\.n\.ip: None is no IPv4 address; a manual",
+    ),
+    Case(
+        "a number as address",
+        network(ip=167772164),
+        r"networks\.n\.ip: 167772164 is no IPv4",
+    ),
+    Case(
+        "a name as address",
+        network(ip="host"),
+        r"networks\.n\.ip: 'host' is no IPv4 address",
+    ),
+    Case(
+        "an address that is none",
+        network(ip="10.0.0.300"),
+        r"networks\.n\.ip: '10\.0\.0\.300' is no IPv4",
+    ),
+    Case(
+        "an address with a length",
+        network(ip="10.0.0.4/29"),
+        r"networks\.n\.ip: '10\.0\.0\.4/29' is no",
+    ),
+    Case(
+        "an IPv6 address",
+        network(ip="2001:db8::4"),
+        r"networks\.n\.ip: '2001:db8::4' is no IPv4",
+    ),
+    Case(
+        "name servers in a text",
+        network(dns="192.0.2.1"),
+        r"networks\.n\.dns: '192\.0\.2\.1' must be a list of addresses",
+    ),
+    Case(
+        "a number as name server",
+        network(dns=[5]),
+        r"networks\.n\.dns: .*5.* must be a list of addresses",
+    ),
+    Case(
+        "a name as name server",
+        network(dns=["ns.example"]),
+        r"networks\.n\.dns: .*ns\.example.*address",
+    ),
+    Case(
+        "two name servers in one",
+        network(dns=["192.0.2.1\n192.0.2.2"]),
+        r"networks\.n\.dns: .*address",
+    ),
+    Case(
+        "defaults in a text",
+        network(default="dns"),
+        r"networks\.n\.default: 'dns' must be a list of strings",
+    ),
+    Case(
+        "a number as default",
+        network(default=[1]),
+        r"networks\.n\.default: .*1.* must be a list of strings",
+    ),
+    Case("a list as prefix", network(prefix=[32]), r"networks\.n\.prefix: \[32\]"),
+    Case(
+        "one address twice",
+        create_vm(networks={"n": MANUAL, "m": MANUAL}),
+        r"networks\.m.*10\.0\.0\.4",
+    ),
+    Case(
+        "an address elsewhere",
+        network(ip="10.0.1.4"),
+        r"address 10\.0\.1\.4 is outside of 10\.0\.0\.0/29",
+        "CloudError",
+    ),
+    Case(
+        "the gateway",
+        network(ip="10.0.0.1"),
+        r"address 10\.0\.0\.1 is the gateway",
+        "CloudError",
+    ),
+    Case(
+        "the broadcast address",
+        network(ip="10.0.0.7"),
+        r"address 10\.0\.0\.7 is the broadcast address of 10\.0\.0\.0/29",
+        "CloudError",
+    ),
+    Case(
+        "the network address",
+        network(ip="10.0.0.0"),
+        r"address 10\.0\.0\.0 is the network address of 10\.0\.0\.0/29",
+        "CloudError",
+    ),
+]
+
+CPU = "is no number of processors"
+RAM = "is no whole number of MiB"
+PROPERTIES = [
+    Case("cpu in a text", properties(cpu="2"), rf"cloud_properties\.cpu: '2' {CPU}"),
+    Case("cpu of true", properties(cpu=True), rf"cloud_properties\.cpu: True {CPU}"),
+    Case("cpu in a list", properties(cpu=[2]), rf"cloud_properties\.cpu: \[2\] {CPU}"),
+    Case(
+        "no cpu at all",
+        properties(cpu=0),
+        r"cloud_properties\.cpu: 0 is not between 0\.01 and 4096",
+    ),
+    Case(
+        "less than no cpu",
+        properties(cpu=-0.5),
+        r"cloud_properties\.cpu: -0\.5 is not between",
+    ),
+    Case(
+        "too many cpus",
+        properties(cpu=10**30),
+        r"cloud_properties\.cpu: 10+ is not between",
+    ),
+    Case("ram with a unit", properties(ram="1G"), rf"cloud_properties\.ram: '1G' {RAM}"),
+    Case(
+        "ram in fractions", properties(ram=512.5), rf"cloud_properties\.ram: 512\.5 {RAM}"
+    ),
+    Case("ram of false", properties(ram=False), rf"cloud_properties\.ram: False {RAM}"),
+    Case(
+        "little ram",
+        properties(ram=31),
+        r"cloud_properties\.ram: 31 is not between 32 and 16777216",
+    ),
+    Case(
+        "much ram",
+        properties(ram=1 << 25),
+        r"cloud_properties\.ram: 33554432 is not between 32 and",
+    ),
+    Case(
+        "an unknown init",
+        properties(init="upstart"),
+        r"cloud_properties\.init: 'upstart'; must be runit or systemd",
+    ),
+    Case(
+        "a number as init",
+        properties(init=1),
+        r"cloud_properties\.init: 1; must be runit or systemd",
+    ),
+    Case(
+        "a list as init",
+        properties(init=["runit"]),
+        r"cloud_properties\.init: \['runit'\]; must be runit",
+    ),
+    Case(
+        "an object as init",
+        properties(init={"a": 1}),
+        r"cloud_properties\.init: .*must be runit",
+    ),
+    Case(
+        "a disk size in a text",
+        properties(ephemeral_disk_size="lots"),
+        r"cloud_properties\.ephemeral_disk_size: 'lots'",
+    ),
+    Case(
+        "a disk size below zero",
+        properties(ephemeral_disk_size=-1),
+        r"cloud_properties\.ephemeral_disk_size: -1",
+    ),
+]
+
+ABSENT = [
+    Case(
+        "no such stemcell",
+        create_vm(stemcell_cid="s-x"),
+        "there is no stemcell 's-x'",
+        "CloudError",
+    ),
+    Case(
+        "a path as stemcell",
+        create_vm(stemcell_cid="../x"),
+        r"there is no stemcell '\.\./x'",
+        "CloudError",
+    ),
+    Case(
+        "reboot of no VM", call("reboot_vm", "vm-x"), "there is no VM 'vm-x'", "VMNotFound"
+    ),
+    Case(
+        "metadata of no VM",
+        call("set_vm_metadata", "vm-x", {}),
+        "there is no VM 'vm-x'",
+        "VMNotFound",
+    ),
+    Case(
+        "metadata of no disk",
+        call("set_disk_metadata", "d-x", {}),
+        "there is no disk 'd-x'",
+        "DiskNotFound",
+    ),
+    Case(
+        "a path as VM",
+        call("reboot_vm", "../../etc"),
+        r"there is no VM '\.\./\.\./etc'",
+        "VMNotFound",
+    ),
+    Case(
+        "an empty line in a cid",
+        call("reboot_vm", "vm\n\nx"),
+        r"there is no VM 'vm\\n\\nx'",
+        "VMNotFound",
+    ),
+]
+
+CASES = [*NETWORKS, *PROPERTIES, *ABSENT]

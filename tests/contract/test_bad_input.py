@@ -1,0 +1,131 @@
+"""
+Bad input, in tables: each with the exact type of error and a message that names it.
+
+The rows are in L{tests.contract.bad_requests}, L{tests.contract.bad_vms} and
+L{tests.contract.bad_configs}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.cpi.__main__ import respond
+from runc_cpi.daemon.service import Options
+from tests.contract import bad_configs, bad_requests, bad_vms
+from tests.contract.cases import Case, ids
+from tests.contract.executables import ROOT, TIMEOUT, Response, judge, request
+
+
+def assert_refused(case: Case, response: Response) -> None:
+    """The error is of the type, and its message says what it must."""
+    assert response.type == case.type
+    assert re.match(case.message, response.message, re.DOTALL), response.message
+    assert "internal error" not in response.message
+    assert response.error is not None
+    assert response.error["ok_to_retry"] is False
+
+
+def ask(raw: bytes, address: str, directory: Path) -> Response:
+    """Have the executable's code answer a request, with the daemon at an address."""
+    config = directory / "cpi.json"
+    config.write_text(json.dumps({"network_type": "unix", "address": address}))
+    return judge(respond([str(config)], raw))
+
+
+@pytest.mark.parametrize("case", bad_requests.CASES, ids=ids(bad_requests.CASES))
+def test_requests(tmp_path: Path, case: Case) -> None:
+    """They are refused without the daemon, which is not even there."""
+    raw = case.given if isinstance(case.given, bytes) else json.dumps(case.given).encode()
+    assert_refused(case, ask(raw, str(tmp_path / "none"), tmp_path))
+
+
+@pytest.mark.parametrize("case", bad_vms.CASES, ids=ids(bad_vms.CASES))
+def test_calls(tmp_path: Path, domain: tuple[str, str], case: Case) -> None:
+    """They are refused by the daemon, which asks nothing of the host."""
+    address, stemcell_cid = domain
+    text = json.dumps(case.given).replace("THE STEMCELL", stemcell_cid)
+    assert_refused(case, ask(text.encode(), address, tmp_path))
+
+
+def write(path: Path, case: Case) -> str:
+    """Write what a case gives to a file."""
+    text = case.given
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+@pytest.mark.parametrize("case", bad_configs.CPI, ids=ids(bad_configs.CPI))
+def test_configurations_of_the_executable(tmp_path: Path, case: Case) -> None:
+    """The file is named as well; info is answered all the same."""
+    path = write(tmp_path / "cpi.yml", case)
+    response = judge(respond([path], request("ping")))
+    expected = rf"configuration {re.escape(path)}: {case.message}"
+    assert_refused(case._replace(message=expected), response)
+    assert judge(respond([path], request("info"))).error is None
+
+
+def refusal(*arguments: str) -> str:
+    """Return what the daemon's options say when they are refused: one line."""
+    with pytest.raises(SystemExit) as caught:
+        Options().parseOptions(arguments)
+    # A text is what Python prints to stderr before it ends with status 1.
+    said = caught.value.code
+    assert isinstance(said, str)
+    assert len(said.splitlines()) == 1, said
+    prefix = "runc-cpid: "
+    assert said.startswith(prefix)
+    return said[len(prefix) :]
+
+
+@pytest.mark.parametrize("case", bad_configs.DAEMON, ids=ids(bad_configs.DAEMON))
+def test_configurations_of_the_daemon(tmp_path: Path, case: Case) -> None:
+    """One line, which names the file, the key, its value and what is accepted."""
+    path = write(tmp_path / "config.yml", case)
+    assert re.match(rf"{re.escape(path)}: {case.message}", refusal("--config", path))
+
+
+def test_a_configuration_of_the_daemon_that_is_not_there(tmp_path: Path) -> None:
+    """The option is named, and the path."""
+    missing = str(tmp_path / "none")
+    assert refusal() == "--config: missing; give the path of a YAML file"
+    assert refusal("--config", missing) == f"--config: {missing}: No such file or directory"
+    assert refusal("-c", str(tmp_path)) == f"--config: {tmp_path}: Is a directory"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cidr: x\n", "cidr: 2001-99-99\n", "[" * 10_000],
+    ids=["a bad value", "an odd error of YAML", "no end"],
+)
+def test_the_daemon_ends_with_one_line(tmp_path: Path, text: str) -> None:
+    """As its user sees it: status 1, one line on stderr and no traceback."""
+    config = tmp_path / "config.yml"
+    config.write_text(text)
+    run = "from twisted.scripts.twistd import run; run()"
+    argv = [sys.executable, "-c", run, "-n", "runc-cpid", "--config", str(config)]
+    finished = subprocess.run(
+        argv,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert finished.returncode == 1
+    assert len(finished.stderr.splitlines()) == 1, finished.stderr
+    assert finished.stderr.startswith(f"runc-cpid: {config}: ")
+
+
+def test_there_are_many_rows() -> None:
+    """Tables are there to be long."""
+    tables = (bad_requests.CASES, bad_vms.CASES, bad_configs.CPI, bad_configs.DAEMON)
+    assert all(len(table) >= 30 for table in tables)

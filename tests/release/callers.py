@@ -1,0 +1,145 @@
+"""The rendered bin/cpi, started as the bosh CLI and the director start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tests.harness.cpi import CPI
+
+# All that is left of the director's environment.
+WIPED = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+STEMCELL_VERSION = 3
+
+
+class Caller(CPI):
+    """
+    Asks C{info} before each call, in a process of its own, as both do.
+
+    @param argv: how bin/cpi is started.
+    @param environment: what it is started with.
+    """
+
+    info_version: int | None = None
+    version = 2
+
+    def __init__(self, argv: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+        super().__init__(Path("/nonexistent"))
+        self._argv = [str(word) for word in argv]
+        self._environment = dict(environment)
+        self._requests = count(1)
+        self.methods: list[str] = []
+
+    def context(self) -> dict[str, Any]:
+        """Return the context of the next request."""
+        raise NotImplementedError
+
+    def start(
+        self, method: str, *arguments: Any, version: int | None = None
+    ) -> subprocess.Popen[str]:
+        """Ask for info, and start a call without waiting for its answer."""
+        info = self.finish(self.process(self.request("info", [], self.info_version)))
+        assert info["error"] is None, info
+        result = info["result"]
+        assert isinstance(result["api_version"], int)
+        assert all(isinstance(name, str) for name in result["stemcell_formats"])
+        used = min(result["api_version"], self.version)
+        self.methods.append(method)
+        return self.process(self.request(method, list(arguments), version or used))
+
+    def request(self, method: str, arguments: list[Any], version: int | None) -> str:
+        """Return a request as it is written."""
+        request = {"method": method, "arguments": arguments, "context": self.context()}
+        if version is not None:
+            request["api_version"] = version
+        return json.dumps(request)
+
+    def process(self, request: str) -> subprocess.Popen[str]:
+        """Start a process, and write the request without a newline at its end."""
+        process = subprocess.Popen(
+            self._argv,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(request)
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """Wait for the answer, which is all that a process leaves."""
+        answer = super().finish(process)
+        assert not session(process.pid), "a process goes on"
+        return answer
+
+    def info(self) -> Any:
+        """Ask for info alone."""
+        return self.finish(self.process(self.request("info", [], self.info_version)))
+
+
+class CLI(Caller):
+    """
+    C{bosh create-env}: the operator's environment, and directories of its own.
+
+    @param jobs: where jobs were rendered to.
+    @param packages: where compiled packages are.
+    """
+
+    # It says 1 at first; the director says nothing.
+    info_version = 1
+
+    def __init__(self, jobs: Path, packages: Path) -> None:
+        directories = {"BOSH_JOBS_DIR": str(jobs), "BOSH_PACKAGES_DIR": str(packages)}
+        environment = {**os.environ, **directories}
+        super().__init__([jobs / "runc_cpi" / "bin" / "cpi"], environment)
+
+    def context(self) -> dict[str, Any]:
+        """It has no ids of requests, and tells the stemcell with each."""
+        stemcell = {"stemcell": {"api_version": STEMCELL_VERSION}}
+        return {"director_uuid": "e1a7", "vm": stemcell}
+
+
+class Director(Caller):
+    """
+    A director: hardly any environment, and releases below /var/vcap.
+
+    @param argv: how to start bin/cpi there.
+    """
+
+    version = 3
+
+    def __init__(
+        self, argv: Sequence[str | Path], environment: Mapping[str, str] = WIPED
+    ) -> None:
+        super().__init__(argv, environment)
+        self.properties: dict[str, Any] = {}
+
+    def context(self) -> dict[str, Any]:
+        """Give each request an id, and add what a cpi-config entry has."""
+        self.last_request_id = f"cpi-{next(self._requests):06}"
+        ids = {"director_uuid": "d1f3", "request_id": self.last_request_id}
+        return {**ids, **self.properties}
+
+
+def session(leader: int) -> list[int]:
+    """Return the processes of a session that live."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[3]) == leader and fields[0] not in "ZX":
+                found.append(int(entry.name))
+    return found

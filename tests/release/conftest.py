@@ -1,0 +1,86 @@
+"""Fixtures: the release as it is built, its packages compiled, daemons to talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import images
+from tests.harness.daemon import Daemon
+from tests.harness.lab import Lab, NewDaemon
+from tests.release import jobs, packages
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Runs build-release for this machine, which needs no network for it here."""
+    wheels = packages.cached_wheels(tmp_path_factory.mktemp("wheels"))
+
+    def build(*arguments: str | Path, search_path: str = packages.SEARCH_PATH) -> str:
+        environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+        return packages.build(*arguments, PATH=search_path, **environment)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def release(build: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release's directory, prepared for the bosh CLI."""
+    directory = tmp_path_factory.mktemp("release")
+    build("--into", directory, "--no-tarball")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def compiled(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of packages, with that of the CPI in it."""
+    target = tmp_path_factory.mktemp("packages")
+    target.chmod(0o755)
+    scratch = tmp_path_factory.mktemp("scratch")
+    package = release / "packages" / "runc-cpi"
+    outcome = packages.compile_package(package, scratch, target / "runc-cpi")
+    assert outcome.returncode == 0, outcome.stderr
+    return target
+
+
+@pytest.fixture
+def install(release: Path, tmp_path: Path) -> Callable[[Mapping[str, Any]], Path]:
+    """Renders the job of the CPI; returns the directory of jobs."""
+
+    def install(properties: Mapping[str, Any]) -> Path:
+        target = tmp_path / "jobs"
+        target.mkdir(mode=0o755)
+        jobs.install(release / "jobs" / "runc_cpi", properties, target)
+        return target
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Where daemons are made."""
+    lab = Lab()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def new_daemon(lab: Lab) -> Iterator[NewDaemon]:
+    """Makes daemons for one test, which are to leave nothing; not started yet."""
+    with lab.daemons() as lend:
+        yield lend
+
+
+@pytest.fixture
+def daemon(new_daemon: NewDaemon) -> Daemon:
+    """A daemon that serves on a TCP port, as one does for BOSH."""
+    return new_daemon(network_type="tcp").start()
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """The image of a stemcell that boots."""
+    return images.bootable("runit")

@@ -1,0 +1,240 @@
+"""The rendered bin/cpi, installed where the CLI and the director have it."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
+from tests.release import jobs, packages
+from tests.release.callers import CLI, Director
+from tests.release.vcap import sandboxed
+
+Install = Callable[[Mapping[str, Any]], Path]
+BIN = "/var/vcap/jobs/runc_cpi/bin/cpi"
+NETWORK = {"default": {"type": "dynamic", "cloud_properties": {}}}
+
+
+def properties(daemon: Daemon) -> dict[str, Any]:
+    """Return the properties that lead to a daemon."""
+    address = {
+        "network_type": daemon.network_type,
+        "address": daemon.config["address"],
+    }
+    return {"runc_cpi": address, "agent": {"mbus": "https://m:s@0.0.0.0:6868"}}
+
+
+@pytest.fixture
+def cli(install: Install, compiled: Path, daemon: Daemon) -> CLI:
+    """The CLI, with a daemon to talk to."""
+    return CLI(install(properties(daemon)), compiled)
+
+
+@pytest.fixture
+def director(install: Install, compiled: Path, daemon: Daemon) -> Director:
+    """A director with bpm, and the same daemon."""
+    return Director([*sandboxed(compiled, install(properties(daemon))), BIN])
+
+
+def test_bytecode_is_there(compiled: Path) -> None:
+    """Nothing is left to compile, which could not be kept on a read-only file system."""
+    lib = compiled / "runc-cpi" / "lib"
+    sources = list((lib / "runc_cpi").rglob("*.py"))
+    assert sources
+    for source in sources:
+        (cached,) = source.parent.glob(f"__pycache__/{source.stem}.cpython-*.pyc")
+        # PEP 552: based on a hash, which is not to be checked.
+        assert cached.read_bytes()[4:8] == b"\x01\0\0\0"
+
+
+def test_info_asks_nobody(install: Install, compiled: Path) -> None:
+    """It is answered with no daemon, for both callers."""
+    jobs_directory = install({"runc_cpi": {"address": "127.0.0.1:1"}})
+    answers = [
+        CLI(jobs_directory, compiled).info(),
+        Director([*sandboxed(compiled, jobs_directory), BIN]).info(),
+    ]
+    for answer in answers:
+        assert answer["result"]["api_version"] >= 2
+
+
+def test_life_of_a_vm_by_the_cli(cli: CLI, image: Path) -> None:
+    """What create-env and delete-env do goes through."""
+    stemcell_cid = cli.ok("create_stemcell", str(image), {})
+    vm_cid, _ = cli.ok("create_vm", "a", stemcell_cid, {}, NETWORK, [], {})
+    assert cli.ok("has_vm", vm_cid) is True
+    cli.ok("delete_vm", vm_cid)
+    assert cli.ok("has_vm", vm_cid) is False
+    cli.ok("delete_stemcell", stemcell_cid)
+
+
+def test_life_of_a_vm_by_the_director(director: Director, image: Path, lab: Any) -> None:
+    """It goes through with nothing of the file system but what bpm leaves."""
+    stemcell_cid = director.ok("create_stemcell", str(image), {}, {"tags": {}})
+    vm_cid, _ = director.ok("create_vm", "a", stemcell_cid, {}, NETWORK, [], {})
+    assert director.ok("has_vm", vm_cid) is True
+    director.ok("delete_vm", vm_cid)
+    director.ok("delete_stemcell", stemcell_cid)
+
+
+def test_unix_socket(
+    new_daemon: NewDaemon, install: Install, compiled: Path, tmp_path: Path
+) -> None:
+    """The daemon can be on a socket too, where the caller may write to it."""
+    daemon = new_daemon().start()
+    cli = CLI(install(properties(daemon)), compiled)
+    assert cli.ok("has_vm", "vm-none") is False
+
+
+def test_errors_are_responses(install: Install, compiled: Path) -> None:
+    """The exit status is 0 whatever there is to say; else the CLI drops the response."""
+    cli = CLI(install({"runc_cpi": {"address": "127.0.0.1:1"}}), compiled)
+    error = cli.error("has_vm", "vm-1")
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert "127.0.0.1:1" in error["message"]
+
+
+def test_hostile_environment(install: Install, compiled: Path, tmp_path: Path) -> None:
+    """No module is taken from where the environment or the working directory say."""
+    for name in ("json", "runc_cpi", "sitecustomize", "usercustomize", "socket"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from elsewhere')\n")
+    cli = CLI(install({}), compiled)
+    cli._environment |= {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONHOME": "/nonexistent",
+        "PYTHONSTARTUP": str(tmp_path / "json.py"),
+        "PYTHONUSERBASE": str(tmp_path),
+    }
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        assert cli.info()["error"] is None
+    finally:
+        os.chdir(before)
+
+
+def test_nothing_is_written(install: Install, compiled: Path) -> None:
+    """A call leaves the installation as it was, even where it could write."""
+    jobs_directory = install({})
+
+    def listing() -> list[tuple[str, int]]:
+        paths = [*compiled.rglob("*"), *jobs_directory.rglob("*")]
+        return sorted((str(path), path.stat().st_mtime_ns) for path in paths)
+
+    before = listing()
+    CLI(jobs_directory, compiled).error("has_vm", "vm-1")
+    assert listing() == before
+
+
+def test_directories_with_spaces(release: Path, compiled: Path, tmp_path: Path) -> None:
+    """Home directories have them, on macOS above all."""
+    place = tmp_path / "a b" / "$HOME"
+    place.mkdir(parents=True)
+    (place / "packages").symlink_to(compiled)
+    jobs.install(release / "jobs" / "runc_cpi", {}, place / "jobs")
+    assert CLI(place / "jobs", place / "packages").info()["error"] is None
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"], ["busybox", "sh"]])
+def test_shells(install: Install, compiled: Path, shell: list[str], image: Path) -> None:
+    """It is plain shell, so whatever sh is, it does."""
+    script = install({}) / "runc_cpi" / "bin" / "cpi"
+    cli = CLI(script.parents[2], compiled)
+    cli._argv = [*shell, str(script)]
+    try:
+        assert cli.info()["error"] is None
+    except FileNotFoundError:
+        pytest.skip(f"there is no {shell[0]}")
+
+
+def test_no_python(install: Install, compiled: Path, tmp_path: Path) -> None:
+    """Without Python there is a response that says so, and a large request is read."""
+    (tmp_path / "cat").symlink_to("/bin/cat")
+    cli = CLI(install({}), compiled)
+    cli._environment["PATH"] = str(tmp_path)
+    answer = cli.finish(cli.process(json.dumps({"method": "x" * 1000000})))
+    assert "no python3 on the PATH; version 3.9 or newer" in answer["error"]["message"]
+    assert answer["error"]["type"] == "Bosh::Clouds::CpiError"
+
+
+def test_old_python(
+    release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that came after the installation is told as a response too."""
+    monkeypatch.setattr(sys, "version_info", (3, 8, 10))
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(release / "src" / "runc-cpi" / "launcher.py"))
+    assert ended.value.code == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"result", "error", "log"}
+    assert "python3 is version 3.8; 3.9 or newer" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("", "there is no python3 on the PATH; version 3.9 or newer"),
+        ("echo 'install me' >&2; exit 1", "does not run; version 3.9 or newer"),
+        (
+            "case $* in *print*) echo 3.8.10 ;; *) exit 1 ;; esac",
+            "is version 3.8.10; version 3.9 or newer",
+        ),
+    ],
+)
+def test_packaging_refuses(
+    release: Path, tmp_path: Path, script: str, complaint: str
+) -> None:
+    """An unfit Python is told when the release is installed, with a way out."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if script:
+        fake = programs / "python3"
+        fake.write_text(f"#!/bin/sh\n{script}\n")
+        fake.chmod(0o755)
+    package = release / "packages" / "runc-cpi"
+    outcome = packages.compile_package(
+        package, tmp_path / "scratch", tmp_path / "out", str(programs)
+    )
+    assert outcome.returncode == 1
+    assert complaint in outcome.stderr
+    assert "brew install python3" in outcome.stderr
+    assert "apt-get install python3" in outcome.stderr
+
+
+def test_modes(install: Install) -> None:
+    """Only what is in bin is executable; the CLI makes it so, and the agent."""
+    place = install({}) / "runc_cpi"
+    assert stat.S_IMODE((place / "bin" / "cpi").stat().st_mode) == 0o755
+    assert stat.S_IMODE((place / "config" / "cpi.json").stat().st_mode) == 0o644
+
+
+def test_start_up_is_short(install: Install, compiled: Path) -> None:
+    """No module is imported that a call can do without; two are made for each step."""
+    cli = CLI(install({}), compiled)
+    launcher = compiled / "runc-cpi" / "lib" / "launcher.py"
+    script = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0]); print(*sys.modules, file=sys.stderr)"
+    )
+    argv = ["/usr/bin/python3", "-I", "-S", "-B", "-c", script, str(launcher), "x"]
+    outcome = subprocess.run(
+        argv,
+        input=cli.request("info", [], 1),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(outcome.stderr.split())
+    assert "runc_cpi.cpi.methods" in modules
+    assert not modules & {"site", "yaml", "ssl", "socket", "subprocess", "twisted"}

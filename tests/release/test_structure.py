@@ -1,0 +1,147 @@
+"""The release is whole: what its specs name is there, and nothing is there besides."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.release import jobs, packages
+
+JOBS = ("runc_cpi", "runc_cpid")
+PACKAGES = ("runc-cpi", "runc-cpid")
+
+
+def test_name() -> None:
+    """Jobs name the release so in manifests."""
+    final = yaml.safe_load((packages.RELEASE / "config" / "final.yml").read_text())
+    assert final == {"name": "bosh-runc-cpi"}
+    assert not yaml.safe_load((packages.RELEASE / "config" / "blobs.yml").read_text())
+
+
+def test_all_there_is() -> None:
+    """No job or package is without a test."""
+    assert sorted(os.listdir(packages.RELEASE / "jobs")) == list(JOBS)
+    assert sorted(os.listdir(packages.RELEASE / "packages")) == list(PACKAGES)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_job(name: str) -> None:
+    """Its templates are those that its spec names; its packages are there."""
+    job = packages.RELEASE / "jobs" / name
+    spec = jobs.read_spec(job)
+    assert spec["name"] == name
+    assert sorted(spec["templates"]) == sorted(os.listdir(job / "templates"))
+    assert set(spec["packages"]) <= set(PACKAGES)
+    assert (job / "monit").is_file()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_properties(name: str) -> None:
+    """Each is described, and used in a template."""
+    job = packages.RELEASE / "jobs" / name
+    templates = "".join(path.read_text() for path in (job / "templates").iterdir())
+    for key, definition in jobs.read_spec(job)["properties"].items():
+        assert definition["description"].strip(), key
+        assert set(definition) <= {"description", "default", "example"}, key
+        # Some are looked up by a name that is put together.
+        assert re.search(rf"\b{key.split('.')[-1]}\b", templates), key
+
+
+def test_template_of_the_cpi() -> None:
+    """The CLI and the director start this very file."""
+    templates = jobs.read_spec(packages.RELEASE / "jobs" / "runc_cpi")["templates"]
+    assert "bin/cpi" in templates.values()
+    assert "config/cpi.json" in templates.values()
+
+
+def test_monit_of_the_cpi() -> None:
+    """There is no process to watch."""
+    lines = (packages.RELEASE / "jobs" / "runc_cpi" / "monit").read_text().splitlines()
+    assert all(line.startswith("#") for line in lines if line)
+
+
+def test_monit_of_the_daemon() -> None:
+    """What monit starts and watches is what the job has."""
+    job = packages.RELEASE / "jobs" / "runc_cpid"
+    monit = (job / "monit").read_text()
+    script = "/var/vcap/jobs/runc_cpid/bin/runc_cpid_ctl"
+    assert f'start program "{script} start"' in monit
+    assert f'stop program "{script} stop"' in monit
+    assert "bin/runc_cpid_ctl" in jobs.read_spec(job)["templates"].values()
+    (pid_file,) = re.findall(r"with pidfile (\S+)", monit)
+    control = (job / "templates" / "runc_cpid_ctl").read_text()
+    assert f"run_dir={os.path.dirname(pid_file)}\n" in control
+    assert f"pid_file=$run_dir/{os.path.basename(pid_file)}\n" in control
+    assert "group vcap" in monit
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package(release: Path, name: str) -> None:
+    """Each of its patterns finds files, and all prepared files are in a package."""
+    package = release / "packages" / name
+    assert yaml.safe_load((package / "spec").read_text())["name"] == name
+    found = packages.files(package)
+    for pattern, matches in found.items():
+        assert matches, pattern
+    prepared = {path for path in (release / "src" / name).rglob("*") if path.is_file()}
+    assert prepared == {path for matches in found.values() for path in matches}
+
+
+def test_modules_of_the_cpi(release: Path) -> None:
+    """They are this checkout's."""
+    prepared = release / "src" / "runc-cpi" / "runc_cpi"
+    source = packages.PROJECT / "runc_cpi"
+    names = {path.relative_to(prepared) for path in prepared.rglob("*.py")}
+    wanted = {path.relative_to(source) for path in (source / "cpi").glob("*.py")}
+    assert names == wanted | {Path("__init__.py"), Path("errors.py"), Path("wire.py")}
+    for name in names:
+        assert (prepared / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_preparing_again(build: Callable[..., str], release: Path, tmp_path: Path) -> None:
+    """Into the checkout's place it can be done any time; a copy wants a new place."""
+    with pytest.raises(subprocess.CalledProcessError):
+        build("--into", release, "--no-tarball")
+
+
+def test_no_bosh(build: Callable[..., str], tmp_path: Path) -> None:
+    """Without a bosh CLI the next command is told."""
+    if shutil.which("bosh", path=packages.SEARCH_PATH):
+        pytest.skip("there is a bosh CLI where the tests look for programs")
+    said = build("--into", tmp_path / "r", "--version", "1.2.3")
+    assert f"bosh create-release --force --dir {tmp_path}/r --version 1.2.3 " in said
+
+
+def test_bosh(build: Callable[..., str], tmp_path: Path) -> None:
+    """With a bosh CLI it is called, and the way to create-env is told."""
+    bosh = tmp_path / "bin" / "bosh"
+    bosh.parent.mkdir()
+    bosh.write_text('#!/bin/sh\necho "called: $*"\n')
+    bosh.chmod(0o755)
+    target = tmp_path / "r"
+    search_path = f"{bosh.parent}:{packages.SEARCH_PATH}"
+    said = build("--into", target, search_path=search_path)
+    (called,) = re.findall(r"^called: (.*)", said, re.M)
+    assert re.fullmatch(
+        rf"create-release --force --dir {target} --version [0-9.]+\+dev\.\d+ "
+        rf"--tarball {target}/bosh-runc-cpi.tgz",
+        called,
+    )
+    assert f"-v runc_cpi_release={target}/bosh-runc-cpi.tgz" in said
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["--python"], ["more"]])
+def test_usage(arguments: list[str]) -> None:
+    """What is wrong on the command line ends it, with a hint."""
+    outcome = subprocess.run(
+        [packages.BUILD, *arguments], capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 64
+    assert "build-release [--version VERSION]" in outcome.stderr
