@@ -50,6 +50,10 @@ class DaemonUnreachable(CloudError):
     ok_to_retry = True
 
 
+class TLSRejected(CPIError):
+    """The daemon or the CPI does not accept the other's certificate."""
+
+
 class StemcellNotFound(CloudError):
     """There is no such stemcell.  The Director has no type of its own for this."""
 
@@ -84,6 +88,26 @@ class DiskNotFound(CloudError):
     bosh_type = "Bosh::Clouds::DiskNotFound"
 
 
+class DiskNotAttached(CloudError):
+    """The disk is not attached to the VM."""
+
+    bosh_type = "Bosh::Clouds::DiskNotAttached"
+
+
+class DiskAttached(CloudError):
+    """The disk is attached to a VM, and must not be for this."""
+
+
+class DiskBusy(CloudError):
+    """A process inside the VM still uses the disk."""
+
+    ok_to_retry = True
+
+
+class SnapshotNotFound(CloudError):
+    """There is no such snapshot.  The Director has no type of its own for this."""
+
+
 class NoDiskSpace(CloudError):
     """The host's file system is full."""
 
@@ -103,6 +127,7 @@ ALL = (
     MethodNotImplemented,
     CloudError,
     DaemonUnreachable,
+    TLSRejected,
     StemcellNotFound,
     StemcellInUse,
     StemcellRejected,
@@ -110,6 +135,10 @@ ALL = (
     StillRunning,
     VMNotFound,
     DiskNotFound,
+    DiskNotAttached,
+    DiskAttached,
+    DiskBusy,
+    SnapshotNotFound,
     NoDiskSpace,
     VMCreationFailed,
 )

@@ -29,7 +29,7 @@ def carry_out(argv: List[str], raw: bytes) -> Any:
     # What follows is what makes a call slower than info.
     from runc_cpi.cpi import client, config
 
-    settings = config.load(argv[0])
+    settings = config.load(argv[0], asked.context)
     connection = client.Client(settings, asked.request_id)
     try:
         return methods.call(asked, settings, connection)

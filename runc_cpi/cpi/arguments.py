@@ -55,6 +55,11 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def text_or_none(name: str, value: Any) -> Any:
+    """A string that is not empty, or C{null}."""
+    return None if value is None else text(name, value)
+
+
 def mapping(name: str, value: Any) -> Any:
     """An object."""
     if not isinstance(value, dict):

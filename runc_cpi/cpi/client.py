@@ -6,10 +6,11 @@ import json
 import os
 import socket
 import struct
+import time
 
 from runc_cpi import wire
 from runc_cpi.cpi.config import CPIConfig, split_address
-from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable
+from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable, TLSRejected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ CONNECT_TIMEOUT = 5.0
 # A stemcell can take minutes; only a daemon that is lost takes longer.
 ANSWER_TIMEOUT = 3600.0
 KEEPALIVE_IDLE = 30
+RETRY_PAUSE = 0.1
 WINDOW = 8
 REQUEST_ID_LIMIT = 64
 
@@ -35,6 +37,7 @@ class Client:
         self._config, self._request_id = config, request_id
         self._asks = 0
         self._descriptors = 0
+        self._answered = False
         self._socket: Any = None
         self._answers: Any = None
 
@@ -100,34 +103,31 @@ class Client:
     def _connect(self) -> None:
         if self._socket is not None:
             return
-        config = self._config
-        try:
-            if config.network_type == "unix":
-                connection = socket.socket(socket.AF_UNIX)
-                # With a timeout of Python's it would not wait for a full queue.
-                seconds = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-                connection.connect(config.address)
-            else:
-                host, port = split_address(config.address)
-                # As bytes it is not encoded by the codec for the names of hosts.
-                connection = socket.create_connection(
-                    (host.encode("ascii"), port), CONNECT_TIMEOUT
-                )
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if hasattr(socket, "TCP_KEEPIDLE"):
-                    connection.setsockopt(
-                        socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE
-                    )
-        # A name that cannot be looked up or encoded is a ValueError.
-        except (OSError, ValueError) as error:
-            raise DaemonUnreachable(
-                f"cannot reach runc-cpid at {config.address} ({config.network_type}): "
-                f"{_reason(error)}"
-            ) from None
+        connection = self._reach()
+        if self._config.tls is not None:
+            from runc_cpi.cpi import tls
+
+            host, _ = split_address(self._config.address)
+            connection = tls.wrap(connection, host, self._config.tls)
         connection.settimeout(ANSWER_TIMEOUT)
         self._socket, self._answers = connection, connection.makefile("rb")
+
+    def _reach(self) -> Any:
+        """Connect, trying again for a while: a daemon may be just about to start."""
+        config = self._config
+        deadline = time.monotonic() + config.connect_timeout
+        while True:
+            try:
+                return _connected(config)
+            # A name that cannot be looked up or encoded is a ValueError.
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and time.monotonic() + RETRY_PAUSE < deadline:
+                    time.sleep(RETRY_PAUSE)
+                    continue
+                raise DaemonUnreachable(
+                    f"cannot reach runc-cpid at {config.address} "
+                    f"({config.network_type}): {_reason(error)}"
+                ) from None
 
     def _send(self, command: str, arguments: Dict[str, Any]) -> None:
         self._connect()
@@ -154,6 +154,7 @@ class Client:
             box = wire.read_box(self._answers)
         except (OSError, EOFError, wire.WireError) as error:
             raise self._hung_up(error) from None
+        self._answered = True
         if b"_error" in box:
             code = box.get(b"_error_code", b"").decode("ascii", "replace")
             text = box.get(b"_error_description", b"").decode("utf-8", "replace")
@@ -162,10 +163,53 @@ class Client:
             raise CloudError(f"runc-cpid answered {code}: {text}")
         return box
 
-    def _hung_up(self, error: Exception) -> DaemonUnreachable:
+    def _hung_up(self, error: Exception) -> Exception:
+        if self._config.tls is not None:
+            import ssl
+
+            if isinstance(error, ssl.SSLError):
+                # With TLS 1.3 this is when a client learns that it is not accepted.
+                from runc_cpi.cpi import tls
+
+                return tls.explain(error)
+        elif isinstance(error, wire.WireError):
+            return TLSRejected(
+                f"what answers at {self._config.address} speaks no AMP; is tls missing "
+                "in the CPI's configuration?"
+            )
+        remote = self._config.network_type == "tcp"
+        if isinstance(error, EOFError) and remote and not self._answered:
+            return DaemonUnreachable(
+                f"runc-cpid at {self._config.address} closed the connection before it "
+                "answered; it does so to those that do not speak TLS as it does, or that "
+                "its allow_from does not name; its log tells more"
+            )
         return DaemonUnreachable(
             f"lost runc-cpid at {self._config.address} before it answered: {_reason(error)}"
         )
+
+
+def _connected(config: CPIConfig) -> Any:
+    if config.network_type == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+        # With a timeout of Python's it would not wait for a full queue.
+        seconds = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+            connection.connect(config.address)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    host, port = split_address(config.address)
+    # As bytes it is not encoded by the codec for the names of hosts.
+    address = (host.encode("ascii"), port)
+    connection = socket.create_connection(address, CONNECT_TIMEOUT)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+    return connection
 
 
 def _encode(value: Any) -> bytes:
@@ -173,7 +217,9 @@ def _encode(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode("utf-8")
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return b"True" if value else b"False"
+    if isinstance(value, int):
         return b"%d" % value
     return json.dumps(value).encode("utf-8")
 

@@ -8,9 +8,11 @@ from runc_cpi.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Mapping
+    from typing import Any, Dict, Mapping, Optional
 
-KEYS = ("network_type", "address", "agent")
+KEYS = ("network_type", "address", "tls", "connect_timeout", "agent")
+TLS_KEYS = ("ca", "certificate", "private_key")
+CONNECT_TIMEOUT = 3.0
 AGENT_KEYS = ("mbus", "ntp", "blobstore")
 BLOBSTORE_KEYS = ("provider", "options")
 DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
@@ -22,17 +24,30 @@ class CPIConfig:
 
     @ivar network_type: C{unix} or C{tcp}.
     @ivar address: of the daemon: a socket's path, or C{HOST:PORT}.
+    @ivar tls: C{ca}, C{certificate} and C{private_key}, or L{None}.
+    @ivar connect_timeout: for how many seconds to try to reach the daemon.
     @ivar agent: C{mbus}, C{ntp} and C{blobstore} for the agents' settings.
     """
 
-    def __init__(self, network_type: str, address: str, agent: Dict[str, Any]) -> None:
-        self.network_type, self.address, self.agent = network_type, address, agent
+    def __init__(
+        self,
+        *,
+        network_type: str,
+        address: str,
+        tls: Optional[Dict[str, Any]],
+        connect_timeout: float,
+        agent: Dict[str, Any],
+    ) -> None:
+        self.network_type, self.address = network_type, address
+        self.tls, self.connect_timeout, self.agent = tls, connect_timeout, agent
 
 
-def load(path: str) -> CPIConfig:
+def load(path: str, context: Mapping[str, Any]) -> CPIConfig:
     """
     Read the configuration at C{path}, JSON or YAML.
 
+    @param context: of the request.  The Director puts the properties of a C{cpi-config}
+        entry there, for this call only: so one Director has the CPIs of many hosts.
     @raise InvalidArgument: naming what is wrong with it.
     """
     try:
@@ -43,9 +58,21 @@ def load(path: str) -> CPIConfig:
     except UnicodeDecodeError:
         raise InvalidArgument(f"configuration {path}: not UTF-8 text") from None
     try:
-        return parse(_deserialize(text))
+        return parse(_overridden(_deserialize(text), context))
     except InvalidArgument as error:
         raise InvalidArgument(f"configuration {path}: {error}") from None
+
+
+def _overridden(raw: Any, context: Mapping[str, Any]) -> Any:
+    given = {key: context[key] for key in KEYS if context.get(key) is not None}
+    if not given or not isinstance(raw, (dict, type(None))):
+        return raw
+    configured: Dict[str, Any] = raw or {}
+    merged = {**configured, **given}
+    agents = (configured.get("agent"), given.get("agent"))
+    if isinstance(agents[0], dict) and isinstance(agents[1], dict):
+        merged["agent"] = {**agents[0], **agents[1]}
+    return merged
 
 
 def _deserialize(text: str) -> Any:
@@ -96,7 +123,23 @@ def parse(raw: Any) -> CPIConfig:
         )
     if network_type == "tcp":
         split_address(address)
-    return CPIConfig(network_type, address, _agent(raw.get("agent")))
+    tls = _tls(raw.get("tls"))
+    if tls is not None and network_type != "tcp":
+        raise InvalidArgument("tls: goes with network_type tcp alone")
+    timeout = raw.get("connect_timeout", CONNECT_TIMEOUT)
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, (int, float))
+        or not timeout >= 0
+    ):
+        raise InvalidArgument(f"connect_timeout: {timeout!r} must be a number of seconds")
+    return CPIConfig(
+        network_type=network_type,
+        address=address,
+        tls=tls,
+        connect_timeout=float(timeout),
+        agent=_agent(raw.get("agent")),
+    )
 
 
 def split_address(address: str) -> Any:
@@ -115,6 +158,19 @@ def split_address(address: str) -> Any:
             f"address: {address!r} must be HOST:PORT or [IPv6]:PORT, as network_type is tcp"
         )
     return name, int(port)
+
+
+def _tls(raw: Any) -> Optional[Dict[str, Any]]:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        raise InvalidArgument("tls: must hold ca, certificate and private_key")
+    _check_keys("tls.", raw, TLS_KEYS)
+    for key in TLS_KEYS:
+        value = raw.get(key)
+        if not isinstance(value, str) or not value:
+            raise InvalidArgument(f"tls.{key}: must be PEM, or the path of a file of it")
+    return {key: raw[key].lstrip() for key in TLS_KEYS}
 
 
 def _agent(raw: Any) -> Dict[str, Any]:

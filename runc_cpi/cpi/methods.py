@@ -12,6 +12,7 @@ from runc_cpi.cpi.arguments import (
     secret_mapping_or_none,
     take,
     text,
+    text_or_none,
     texts_or_none,
 )
 from runc_cpi.errors import CloudError, InvalidArgument, MethodNotImplemented, NotSupported
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from runc_cpi.cpi.request import Request
 
 API_VERSION = 3
-STEMCELL_FORMATS = ("warden-tar", "general-tar")
+STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 
 
 def info() -> Any:
@@ -60,6 +61,10 @@ class Methods:
             ("env", secret_mapping_or_none),
             optional=1,
         )
+        if "image_reference" in cloud_properties:
+            # A light stemcell: its image is elsewhere, and the file that came is empty.
+            answer = self._client.call("FetchStemcell", cloud_properties=cloud_properties)
+            return _text(answer, b"stemcell_cid")
         try:
             with open(path, "rb") as image:
                 answer = self._send_image(image, cloud_properties)
@@ -124,6 +129,80 @@ class Methods:
         """Note something about a VM."""
         vm_cid, metadata = self._take(("vm_cid", text), ("metadata", mapping))
         self._client.call("SetVMMetadata", vm_cid=vm_cid, metadata=metadata)
+
+    def create_disk(self) -> str:
+        """Make a disk; the VM it is meant for makes no difference on one host."""
+        size, cloud_properties, _ = self._take(
+            ("size", amount),
+            ("cloud_properties", mapping_or_none),
+            ("vm_cid", text_or_none),
+            optional=2,
+        )
+        answer = self._client.call(
+            "CreateDisk", size=size, cloud_properties=cloud_properties
+        )
+        return _text(answer, b"disk_cid")
+
+    def delete_disk(self) -> None:
+        """Delete a disk."""
+        self._client.call("DeleteDisk", disk_cid=self._disk_cid())
+
+    def has_disk(self) -> bool:
+        """Say whether there is such a disk."""
+        answer = self._client.call("HasDisk", disk_cid=self._disk_cid())
+        return answer[b"exists"] == b"True"
+
+    def attach_disk(self) -> Any:
+        """Attach a disk; since version 2 the result says where the VM finds it."""
+        vm_cid, disk_cid = self._take(("vm_cid", text), ("disk_cid", text))
+        told = self._request.agent_is_told
+        answer = self._client.call(
+            "AttachDisk", vm_cid=vm_cid, disk_cid=disk_cid, in_settings=not told
+        )
+        return None if self._request.api_version == 1 else _text(answer, b"hint")
+
+    def detach_disk(self) -> None:
+        """Detach a disk."""
+        vm_cid, disk_cid = self._take(("vm_cid", text), ("disk_cid", text))
+        self._client.call("DetachDisk", vm_cid=vm_cid, disk_cid=disk_cid)
+
+    def get_disks(self) -> Any:
+        """Return the disks of a VM."""
+        answer = self._client.call("GetDisks", vm_cid=self._vm_cid())
+        return json.loads(wire.join(b"disk_cids", answer) or b"[]")
+
+    def resize_disk(self) -> None:
+        """Make a disk larger."""
+        disk_cid, size = self._take(("disk_cid", text), ("new_size", amount))
+        self._client.call("ResizeDisk", disk_cid=disk_cid, size=size)
+
+    def update_disk(self) -> None:
+        """Change a disk in place; the result is null, as its cid stays."""
+        disk_cid, size, cloud_properties = self._take(
+            ("disk_cid", text),
+            ("new_size", amount),
+            ("cloud_properties", mapping_or_none),
+        )
+        self._client.call(
+            "UpdateDisk", disk_cid=disk_cid, size=size, cloud_properties=cloud_properties
+        )
+
+    def snapshot_disk(self) -> str:
+        """Keep what a disk holds now."""
+        disk_cid, metadata = self._take(
+            ("disk_cid", text), ("metadata", mapping_or_none), optional=1
+        )
+        answer = self._client.call("SnapshotDisk", disk_cid=disk_cid, metadata=metadata)
+        return _text(answer, b"snapshot_cid")
+
+    def delete_snapshot(self) -> None:
+        """Delete a snapshot."""
+        (snapshot_cid,) = self._take(("snapshot_cid", text))
+        self._client.call("DeleteSnapshot", snapshot_cid=snapshot_cid)
+
+    def _disk_cid(self) -> str:
+        (disk_cid,) = self._take(("disk_cid", text))
+        return str(disk_cid)
 
     def set_disk_metadata(self) -> None:
         """Note something about a disk."""

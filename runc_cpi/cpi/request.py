@@ -38,6 +38,19 @@ class Request:
         value = self.context.get("request_id")
         return value if isinstance(value, str) else ""
 
+    @property
+    def agent_is_told(self) -> bool:
+        """
+        Whether the Director tells the agent of disks itself.
+
+        It does since version 2 of the contract, to agents of stemcells that are of
+        version 2 as well; others find disks in their settings file.
+        """
+        vm = self.context.get("vm")
+        stemcell = vm.get("stemcell") if isinstance(vm, dict) else None
+        version = stemcell.get("api_version") if isinstance(stemcell, dict) else None
+        return self.api_version > 1 and (not isinstance(version, int) or version > 1)
+
 
 def parse(raw: bytes) -> Request:
     """

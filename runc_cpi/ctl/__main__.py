@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    UNIXClientEndpoint,
-    connectProtocol,
-)
-from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IStreamClientEndpoint
+from OpenSSL import SSL
+from twisted.internet.endpoints import connectProtocol
+from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import react
 from twisted.protocols import amp
 from twisted.python import usage
 
 from runc_cpi import __version__
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, UnixAddress
+from runc_cpi.cpi.config import CPIConfig, load, parse
+from runc_cpi.ctl.certs import CertsOptions, make_certificates
+from runc_cpi.ctl.connection import endpoint
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
 VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
+UNREADABLE = (OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError, CPIError)
 CONSOLE = "console.log"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -41,6 +41,16 @@ class _VMOptions(usage.Options):
         self["vm_cid"], self["argv"] = vm_cid, argv
 
 
+class _ResizeOptions(usage.Options):
+    synopsis = "DISK_CID MIB"
+
+    def parseArgs(self, disk_cid: str, size: str) -> None:  # type: ignore[override]
+        """Take the disk and its new size."""
+        if not size.isascii() or not size.isdigit():
+            raise usage.UsageError(f"{size!r} is not a number of MiB")
+        self["disk_cid"], self["size"] = disk_cid, int(size)
+
+
 class _ExecOptions(_VMOptions):
     synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
 
@@ -48,13 +58,19 @@ class _ExecOptions(_VMOptions):
 class Options(usage.Options):
     """The command line."""
 
-    synopsis = "[--config FILE] [--json] COMMAND"
-    optParameters = [["config", "c", DEFAULT_CONFIG, "the daemon's configuration file"]]
+    synopsis = "Usage: runc-cpictl [--config FILE | --cpi FILE] [--json] COMMAND"
+    optParameters = [
+        ["config", "c", DEFAULT_CONFIG, "the daemon's configuration file"],
+        ["cpi", None, None, "a CPI's configuration file, to reach the daemon as it does"],
+    ]
     optFlags = [["json", "j", "print JSON"]]
     subCommands = [
+        ["certs", None, CertsOptions, "make a CA and certificates for daemon and clients"],
         ["ping", None, usage.Options, "say whether the daemon is there"],
         ["vms", None, usage.Options, "list the VMs"],
+        ["disks", None, usage.Options, "list the persistent disks"],
         ["stemcells", None, usage.Options, "list the stemcells"],
+        ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
         ["console", None, _VMOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
     ]
@@ -68,6 +84,8 @@ class Options(usage.Options):
         """Read the daemon's configuration; without a file it is all defaults."""
         if self.subCommand is None:
             raise usage.UsageError("a command is missing")
+        if self.subCommand == "certs":
+            return
         path = Path(self["config"])
         try:
             if path.exists() or self["config"] != DEFAULT_CONFIG:
@@ -75,8 +93,22 @@ class Options(usage.Options):
             else:
                 raw = None
             self.daemon = DaemonConfig.parse(raw)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError) as error:
+            self.cpi = self._cpi_config()
+        except UNREADABLE as error:
             raise usage.UsageError(f"{path}: {error}") from None
+
+    def _cpi_config(self) -> CPIConfig:
+        if self["cpi"] is not None:
+            return load(self["cpi"], {})
+        if self.daemon.tls is not None:
+            raise ConfigError("the daemon wants TLS: give --cpi, with a client certificate")
+        address = self.daemon.address
+        if isinstance(address, UnixAddress):
+            return parse({"network_type": "unix", "address": address.path})
+        host = ANY_ADDRESS.get(address.host, address.host)
+        return parse(
+            {"network_type": "tcp", "address": str(TCPAddress(host, address.port))}
+        )
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -101,6 +133,21 @@ def vm_rows(vms: Sequence[dict[str, Any]]) -> str:
     return table(("VM", "STATE", "ADDRESS", "NAME"), rows)
 
 
+def disk_rows(disks: Sequence[dict[str, Any]]) -> str:
+    """Format the disks."""
+    rows = [
+        (
+            disk["disk_cid"],
+            f"{disk['size']} MiB",
+            disk["filesystem"] if disk["driver"] == "image" else disk["driver"],
+            disk["attached_to"] or "-",
+            " ".join(f"{name}={value}" for name, value in disk["metadata"].items()),
+        )
+        for disk in disks
+    ]
+    return table(("DISK", "SIZE", "KIND", "ATTACHED TO", "METADATA"), rows)
+
+
 def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     """Format the stemcells."""
     rows = [
@@ -115,41 +162,43 @@ def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
 
 
-def _endpoint(reactor: Any, config: DaemonConfig) -> IStreamClientEndpoint:
-    address = config.address
-    if isinstance(address, UnixAddress):
-        return UNIXClientEndpoint(reactor, address.path)
-    return HostnameEndpoint(
-        reactor, ANY_ADDRESS.get(address.host, address.host), address.port
-    )
-
-
 async def ask(reactor: Any, options: Options) -> None:
     """Ask the daemon, and print what it says."""
+    address = options.cpi.address
     try:
-        peer = await connectProtocol(_endpoint(reactor, options.daemon), amp.AMP())
-        text = await _answer(peer, options.subCommand or "", options["json"])
+        peer = await connectProtocol(endpoint(reactor, options.cpi), amp.AMP())
+        text = await _answer(peer, options)
     except ConnectError as error:
-        sys.exit(
-            f"runc-cpictl: cannot reach runc-cpid at {options.daemon.address}: {error}"
-        )
+        sys.exit(f"runc-cpictl: cannot reach runc-cpid at {address}: {error}")
+    except SSL.Error as error:
+        sys.exit(f"runc-cpictl: TLS with runc-cpid at {address} failed: {error}")
+    except ConnectionClosed as error:
+        sys.exit(f"runc-cpictl: runc-cpid at {address} hung up: {error}")
     except CPIError as error:
         sys.exit(f"runc-cpictl: {error}")
     print(text)
 
 
-async def _answer(peer: amp.AMP, command: str, as_json: bool) -> str:
+async def _answer(peer: amp.AMP, options: Options) -> str:
     answer: dict[str, Any]
+    command, given = options.subCommand, options.subOptions
     if command == "ping":
         answer = await peer.callRemote(commands.Ping)
         text = f"runc-cpid {answer['version']}"
     elif command == "vms":
         answer = await peer.callRemote(commands.ListVMs)
         text = vm_rows(answer["vms"])
+    elif command == "disks":
+        answer = await peer.callRemote(commands.ListDisks)
+        text = disk_rows(answer["disks"])
+    elif command == "resize-disk":
+        disk_cid, size = given["disk_cid"], given["size"]
+        answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)
+        text = f"{disk_cid} has {size} MiB now"
     else:
         answer = await peer.callRemote(commands.ListStemcells)
         text = stemcell_rows(answer["stemcells"])
-    return json.dumps(answer) if as_json else text
+    return json.dumps(answer) if options["json"] else text
 
 
 def show_console(config: DaemonConfig, vm_cid: str) -> None:
@@ -180,7 +229,9 @@ def main() -> None:
         options.parseOptions()
     except usage.UsageError as error:
         sys.exit(f"runc-cpictl: {error}\nTry runc-cpictl --help.")
-    if options.subCommand in ("console", "exec"):
+    if options.subCommand == "certs":
+        make_certificates(options.subOptions)
+    elif options.subCommand in ("console", "exec"):
         vm_cid, argv = options.subOptions["vm_cid"], options.subOptions["argv"]
         if options.subCommand == "console":
             show_console(options.daemon, vm_cid)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import stat
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -16,32 +18,43 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     UNIXServerEndpoint,
+    wrapServerTLS,
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
+from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from runc_cpi.daemon import log
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
 from runc_cpi.daemon.domain.addresses import AddressPool
 from runc_cpi.daemon.domain.bundle import DROPPED_CAPABILITIES
+from runc_cpi.daemon.domain.containers import Containers, Host
+from runc_cpi.daemon.domain.disks import DiskPolicy, Disks
+from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.stemcells import Stemcells
-from runc_cpi.daemon.domain.vms import Host, VMs
-from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.domain.vms import VMs
+from runc_cpi.daemon.drivers import cgroups, host
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
+from runc_cpi.daemon.drivers.devices import device_rules
+from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
+from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.image_disks import ImageDisks
+from runc_cpi.daemon.drivers.loop import LoopDevices
+from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
+from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList, Network
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
-
-SOCKET_MODE = 0o600
 
 
 class Options(usage.Options):
@@ -81,6 +94,10 @@ def _refuse(reason: str) -> Any:
     sys.exit(f"runc-cpid: {reason}")
 
 
+class Refused(Exception):
+    """The daemon cannot start; the message says what to change."""
+
+
 class Daemon(MultiService):
     """
     The daemon.
@@ -97,6 +114,7 @@ class Daemon(MultiService):
         self._depot = Depot(config.work_dir)
         self._port: Any = None
         self._networker: BridgeNetworker | None = None
+        self._identity: Identity | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Have C{twistd} log as configured, unless its own options say otherwise."""
@@ -108,33 +126,54 @@ class Daemon(MultiService):
             parent.setComponent(ILogObserver, observer)
 
     def privilegedStartService(self) -> None:
-        """Check the host, and take hold of all that only one daemon can have."""
+        """
+        Check the host, and take hold of all that only one daemon can have.
+
+        @raise Refused: in the background, where twistd tells its first process of it.
+        """
+        try:
+            self._take_hold()
+        except Refused as refused:
+            self._depot.release()
+            if self._twistd.get("statusPipe") is not None:
+                raise
+            # twistd logs what goes to sys.stderr, and leaves its pid file behind.
+            print(f"runc-cpid: {refused}", file=sys.__stderr__)
+            if self._twistd.get("pidfile"):
+                Path(self._twistd["pidfile"]).unlink(missing_ok=True)
+            sys.exit(1)
+        super().privilegedStartService()
+
+    def _take_hold(self) -> None:
         config = self._config
         try:
             host.check_root()
             host.check_programs()
+            if config.disks.driver == "image":
+                host.check_loop_devices(config.disks.filesystem)
             runtime = host.find_runtime(config.runtime)
             self._prepare_work_dir()
             cgroup_parent = _cgroup_parent(config.work_dir)
-            capabilities = host.grantable(DROPPED_CAPABILITIES)
+            dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
+            capabilities = host.grantable(dropped)
             try_runtime(runtime, self._depot, cgroup_parent, capabilities)
             bridge = Bridge(config.bridge, config.interface)
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
-        except host.HostUnfit as error:
-            _refuse(str(error))
         except BridgeUnusable as error:
-            _refuse(f"bridge: {error}")
-        super().privilegedStartService()
+            raise Refused(f"bridge: {error}") from None
+        except (host.HostUnfit, ConfigError) as error:
+            raise Refused(str(error)) from None
 
     def _prepare_work_dir(self) -> None:
         work_dir = self._config.work_dir
         try:
             self._depot.prepare()
         except BlockingIOError:
-            _refuse(f"work_dir: {work_dir}: another runc-cpid uses it")
+            raise Refused(f"work_dir: {work_dir}: another runc-cpid uses it") from None
         except OSError as error:
-            _refuse(f"work_dir: {work_dir}: {error.strerror}; it must be writable")
+            reason = f"{error.strerror}; it must be writable"
+            raise Refused(f"work_dir: {work_dir}: {reason}") from None
 
     def _assemble(
         self,
@@ -146,58 +185,114 @@ class Daemon(MultiService):
         config, reactor = self._config, self._reactor
         processes = Processes(reactor, limit=max(2, os.cpu_count() or 1))
         archiver = Archiver(processes)
-        stemcells = Stemcells(self._depot, archiver)
+        stemcells = Stemcells(self._depot, archiver, OCIImages(processes))
         self._networker = BridgeNetworker(reactor, bridge)
-        plan = NetworkPlan(
-            network=config.network, gateway=config.gateway, dns=host.name_servers()
+        self._guests = GuestThread(reactor)
+        disks = Disks(
+            depot=self._depot,
+            archiver=archiver,
+            driver=self._disk_driver(processes),
+            policy=DiskPolicy(
+                filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
+            ),
         )
-        vms = VMs(
+        containers = Containers(
             host=Host(
                 capabilities=capabilities,
                 cgroup_parent=cgroup_parent,
                 swap_accounting=host.swap_accounting(),
-                plan=plan,
+                privileged=config.security.privileged,
             ),
             depot=self._depot,
-            stemcells=stemcells,
             runtime=Runtime(
                 reactor, processes, runtime, self._depot.runtime, cgroup_parent
             ),
             networker=self._networker,
+            guests=self._guests,
+            disks=disks,
+        )
+        vms = VMs(
+            depot=self._depot,
+            stemcells=stemcells,
+            containers=containers,
+            disks=disks,
             pool=AddressPool(config.network, config.gateway),
+            plan=NetworkPlan(
+                network=config.network, gateway=config.gateway, dns=host.name_servers()
+            ),
             archiver=archiver,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
-        self._archiver = archiver
-        self._domain = Domain(stemcells=stemcells, vms=vms)
-        self._listen(CPIFactory(self._domain))
+        self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
+        access = AccessList(_admitted(config), reactor.seconds)
+        self._listen(CPIFactory(self._domain, config.limits, access, reactor))
+
+    def _disk_driver(self, processes: Processes) -> IDiskDriver:
+        disks = self._config.disks
+        if disks.driver == "directory":
+            return DirectoryDisks(processes, self._guests)
+        return ImageDisks(
+            processes,
+            LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
+            device_rules(),
+            self._guests,
+            full=disks.allocation == "full",
+            filesystem=disks.filesystem,
+        )
 
     def _listen(self, factory: CPIFactory) -> None:
         address = self._config.address
+        found: list[Any] = []
         try:
-            listening = _endpoint(self._reactor, address).listen(factory)
+            self._endpoint(address).listen(factory).addBoth(found.append)
         except OSError as error:
-            _refuse(f"address: {address}: {error.strerror}")
-        listening.addErrback(_cannot_listen, address)
-        self._port = listening.result
+            raise Refused(f"address: {address}: {error.strerror}") from None
+        (self._port,) = found
+        if isinstance(self._port, Failure):
+            failure, self._port = self._port, None
+            failure.trap(CannotListenError)
+            cause: Any = failure.value
+            raise Refused(f"address: {address}: {cause.socketError.strerror}")
         # Who connects now waits in the kernel's queue until all is ready.
         self._port.stopReading()
+        if isinstance(address, UnixAddress) and self._config.socket_group is not None:
+            os.chown(address.path, 0, self._config.socket_group)
+
+    def _endpoint(self, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
+        config, reactor = self._config, self._reactor
+        if isinstance(address, UnixAddress):
+            _clear_socket(address.path)
+            mode = config.socket_mode
+            return UNIXServerEndpoint(reactor, address.path, mode=mode, wantPID=False)
+        kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
+        endpoint = kind(reactor, address.port, interface=address.host)
+        if config.tls is None:
+            return endpoint
+        self._identity = Identity(config.tls)
+        IdentityKeeper(reactor, self._identity).setServiceParent(self)
+        return wrapServerTLS(self._identity, endpoint)
 
     def startService(self) -> None:
         """Bring order into what is there, and then take calls."""
         super().startService()
         assert self._networker is not None
         self._networker.start()
+        self._guests.start()
+        signal.signal(signal.SIGHUP, self._hang_up)
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
 
     async def _start(self) -> None:
         stemcells, vms = self._domain.stemcells, self._domain.vms
         for leftover in self._depot.scratch.iterdir():
-            await self._archiver.remove(leftover)
+            await stemcells.discard(leftover)
         stemcells.load()
+        await stemcells.sweep()
+        self._domain.disks.load()
         await vms.load()
         self._port.startReading()
+        returning = Deferred.fromCoroutine(vms.bring_back())
+        returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),
@@ -205,8 +300,14 @@ class Daemon(MultiService):
             vms=len(vms.all()),
         )
 
+    def _hang_up(self, number: int, frame: object) -> None:
+        if self._identity is not None:
+            self._reactor.callFromThread(self._identity.reload)
+
     def _failed(self, failure: Any) -> None:
         self.log.failure("cannot start", failure)
+        # twistd has no other way to end with a status when the reactor runs already.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         self._reactor.stop()
 
     async def _stop(self) -> None:
@@ -215,7 +316,8 @@ class Daemon(MultiService):
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
-        host.remove_cgroup_parent(_cgroup_parent(self._config.work_dir))
+            self._guests.stop()
+        cgroups.remove(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
     def stopService(self) -> Deferred[None]:
@@ -223,33 +325,33 @@ class Daemon(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
 
-def _cannot_listen(failure: Any, address: object) -> None:
-    failure.trap(CannotListenError)
-    _refuse(f"address: {address}: {failure.value.socketError.strerror}")
+def _admitted(config: DaemonConfig) -> list[Network] | None:
+    """
+    Say from where connections are taken.
 
-
-def _endpoint(reactor: Any, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
-    if isinstance(address, UnixAddress):
-        _clear_socket(address.path)
-        return UNIXServerEndpoint(reactor, address.path, mode=SOCKET_MODE, wantPID=False)
-    kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
-    return kind(reactor, address.port, interface=address.host)
+    Without TLS it is from the host itself and its own VMs, who are root on it anyhow or
+    as good as that.
+    """
+    if config.tls is not None and config.allow_from is None:
+        return None
+    return [*LOOPBACK, config.network, *(config.allow_from or ())]
 
 
 def _clear_socket(path: str) -> None:
     """Remove a socket that nobody listens at, and make its directory."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise Refused(f"address: {path}: is there, and no socket")
+    except FileNotFoundError:
+        return
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            _refuse(f"address: {path}: {error.strerror}; it must be the path of a socket")
-    _refuse(f"address: {path}: another program listens there")
+    raise Refused(f"address: {path}: another program listens there")
 
 
 def _cgroup_parent(work_dir: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from runc_cpi.daemon.domain.bundle import Boot, limits, runtime_spec
-from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.drivers import cgroups, host
 from runc_cpi.daemon.storage.depot import Depot
 
 PROGRAM = "init"
@@ -24,6 +24,7 @@ def try_runtime(
     """
     bundle = depot.new_scratch()
     container_id = f"trial-{uuid4()}"
+    cgroup = f"{cgroup_parent}/{container_id}"
     try:
         for name in ("lower", "upper", "work", "rootfs"):
             (bundle / name).mkdir(mode=0o755)
@@ -32,15 +33,13 @@ def try_runtime(
         spec = runtime_spec(
             hostname="trial",
             boot=Boot(argv=[f"/{PROGRAM}"]),
-            lower=str(bundle / "lower"),
-            upper=str(bundle / "upper"),
-            work=str(bundle / "work"),
             binds={},
-            cgroup=f"{cgroup_parent}/{container_id}",
+            cgroup=cgroup,
             capabilities=capabilities,
             resources=limits(cpu=None, ram=None, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
-        host.try_runtime(runtime, depot.runtime, bundle, container_id)
+        host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup)
     finally:
+        cgroups.remove(cgroup_parent)
         shutil.rmtree(bundle)

@@ -13,6 +13,7 @@ def agent_settings(
     networks: Mapping[str, Mapping[str, Any]],
     env: Mapping[str, Any],
     agent: Mapping[str, Any],
+    disks: Mapping[str, str],
 ) -> dict[str, Any]:
     """
     Build the agent's settings.
@@ -21,6 +22,8 @@ def agent_settings(
     @param env: C{env} of create_vm, passed on whole: what the agent finds in
         C{env.bosh} (mbus, blobstores, ntp) it prefers over the top level.
     @param agent: C{mbus}, C{ntp} and C{blobstore} of the CPI's configuration.
+    @param disks: where persistent disks are found, by their cids; only agents that the
+        Director does not tell need it (contract version 1).
     @return: what belongs into C{warden-cpi-agent-env.json}.
     """
     blobstore = agent.get("blobstore") or {}
@@ -37,7 +40,7 @@ def agent_settings(
             name: network if network["type"] == "vip" else _preconfigured(network)
             for name, network in networks.items()
         },
-        "disks": {"system": "", "ephemeral": "", "persistent": {}},
+        "disks": {"system": "", "ephemeral": "", "persistent": dict(disks)},
         "env": dict(env),
     }
 

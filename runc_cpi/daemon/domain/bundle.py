@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runc_cpi.daemon.domain.disk import BootParts
+
+NO_DISKS = BootParts()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CPU_PERIOD = 100_000
 MEBIBYTE = 1 << 20
@@ -129,34 +132,23 @@ def runtime_spec(
     *,
     hostname: str,
     boot: Boot,
-    lower: str,
-    upper: str,
-    work: str,
     binds: Mapping[str, str],
     cgroup: str,
     capabilities: Sequence[str],
     resources: Mapping[str, Any],
+    disks: BootParts = NO_DISKS,
+    privileged: bool = False,
 ) -> dict[str, Any]:
     """
     Build a C{config.json} (OCI runtime specification 1.0.2).
 
-    The root file system is an overlay that the runtime mounts inside the container's
-    own mount namespace, so there is nothing to unmount when the container ends.
-
-    @param lower: the stemcell's root file system.
-    @param upper: where the VM's changes go.
-    @param work: overlayfs' own directory beside C{upper}.
     @param binds: host directories by where they appear in the VM.
     @param cgroup: the container's path below the root of each cgroup hierarchy.
     @param capabilities: what the VM may do; never more than the daemon itself.
     @param resources: the cgroup limits.
+    @param privileged: whether the host's kernel tunables are left open.
+    @param disks: the mounts, nodes and device rules for the VM's disks.
     """
-    root = {
-        "destination": "/",
-        "type": "overlay",
-        "source": "overlay",
-        "options": ["suid", f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}"],
-    }
     shared = [
         {
             "destination": destination,
@@ -167,6 +159,8 @@ def runtime_spec(
         for destination, source in binds.items()
     ]
     granted = list(capabilities)
+    mounts = [*MOUNTS, *boot.mounts, *shared, *disks.mounts]
+    rules = [*resources["devices"], *disks.rules]
     return {
         "ociVersion": "1.0.2",
         "hostname": hostname,
@@ -183,7 +177,7 @@ def runtime_spec(
                 "inheritable": [],
             },
         },
-        "mounts": [root, *MOUNTS, *boot.mounts, *shared],
+        "mounts": mounts,
         "linux": {
             "rootfsPropagation": "rslave",
             "cgroupsPath": cgroup,
@@ -191,8 +185,9 @@ def runtime_spec(
                 {"type": kind}
                 for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
             ],
-            "resources": dict(resources),
-            "readonlyPaths": list(READONLY_PATHS),
-            "maskedPaths": list(MASKED_PATHS),
+            "resources": {**resources, "devices": rules},
+            "devices": list(disks.devices),
+            "readonlyPaths": [] if privileged else list(READONLY_PATHS),
+            "maskedPaths": [] if privileged else list(MASKED_PATHS),
         },
     }

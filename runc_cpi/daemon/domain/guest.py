@@ -21,6 +21,9 @@ SYSTEMD_AGENTS = (
 )
 SYNC_TIME = "var/vcap/bosh/bin/sync-time"
 RESOLVED = "lib/systemd/systemd-resolved"
+AGENT_CONFIG = "var/vcap/bosh/agent.json"
+MANAGED_DISK = "var/vcap/bosh/managed_disk_settings.json"
+READ_LIMIT = 1 << 20
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
 _NO_SYNC_TIME = """\
@@ -103,7 +106,6 @@ def guest_files(
     hostname: str,
     address: IPv4Address,
     dns: Sequence[str],
-    settings: Mapping[str, Any],
     features: Features,
 ) -> list[GuestFile]:
     """
@@ -117,7 +119,6 @@ def guest_files(
         GuestFile(name="etc/hostname", content=hostname + "\n"),
         GuestFile(name="etc/hosts", content=hosts),
         GuestFile(name="etc/resolv.conf", content=resolv_conf),
-        GuestFile(name=SETTINGS, content=json.dumps(settings), mode=0o600),
     ]
     if features.sync_time:
         files.append(GuestFile(name=SYNC_TIME, content=_NO_SYNC_TIME, mode=0o755))
@@ -133,6 +134,42 @@ def guest_files(
             ),
         ]
     return files
+
+
+def settings_file(settings: Mapping[str, Any]) -> GuestFile:
+    """Return the agent's settings as the file it reads."""
+    return GuestFile(name=SETTINGS, content=json.dumps(settings), mode=0o600)
+
+
+def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
+    """
+    Return the agent's own configuration, made to fit the kind of disks there are.
+
+    @param rootfs: of the stemcell.
+    @param binds: whether persistent disks are directories for the agent to bind-mount.
+        As block devices they go through all that the agent does to a disk; as bind
+        mounts they cannot be migrated.
+    @return: the file, or nothing if the stemcell has none to change.
+    """
+    with Tree.at(rootfs) as tree:
+        raw = tree.read(AGENT_CONFIG, READ_LIMIT)
+    try:
+        config = json.loads(raw or b"")
+        config["Platform"]["Linux"]["BindMountPersistentDisk"] = binds
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
+
+
+def managed_disk(tree: Tree) -> str | None:
+    """Return the disk that the agent of a VM mounted last, going by its own note."""
+    raw = tree.read(MANAGED_DISK, READ_LIMIT)
+    return raw.decode("utf-8", "replace").strip() or None if raw is not None else None
+
+
+def forget_managed_disk(tree: Tree) -> None:
+    """Remove that note: an agent does not start when the disk is gone."""
+    tree.remove(MANAGED_DISK)
 
 
 def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from runc_cpi.daemon.domain.disk import BootParts, Container
     from runc_cpi.daemon.drivers.process import Outcome
 
 
@@ -33,8 +34,12 @@ class IInit(Interface):
 class IRuntime(Interface):
     """An OCI runtime.  A container's id is its C{vm_cid}."""
 
-    def create(container_id: str, bundle: Path) -> Awaitable[int]:
-        """Make a container, not running yet, and return its pid."""
+    def create(container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
+        """
+        Make a container, not running yet, and return its pid.
+
+        Its root file system is C{lower}, with what is in C{upper} of the bundle over it.
+        """
 
     def start(container_id: str, bundle: Path) -> Awaitable[None]:
         """Let a created container run."""
@@ -46,6 +51,12 @@ class IRuntime(Interface):
         container_id: str, bundle: Path, argv: Sequence[str], timeout: float
     ) -> Awaitable[Outcome]:
         """Run a command inside a container, to its end."""
+
+    def known() -> Sequence[str]:
+        """Name the containers that it knows of."""
+
+    def knows(container_id: str) -> bool:
+        """Say whether it ever made this container, and did not forget it since."""
 
     def find_init(container_id: str, bundle: Path) -> IInit | None:
         """Take hold of a container's first process, if it is alive."""
@@ -72,6 +83,16 @@ class IAddressPool(Interface):
 
     def release(owner: str) -> Deferred[None]:
         """Take back all that C{owner} has."""
+
+
+class IGuests(Interface):
+    """Reaches into running VMs, trusting nothing that is in them."""
+
+    def clear(pid: int, name: str) -> Awaitable[None]:
+        """Remove a file or a tree of the VM whose process C{pid} is."""
+
+    def write(pid: int, name: str, content: str) -> Awaitable[None]:
+        """Write a file of that VM whole."""
 
 
 class IUpload(Interface):
@@ -101,3 +122,80 @@ class IArchiver(Interface):
 
     def remove(path: Path) -> Awaitable[None]:
         """Remove a tree; one that is gone is no error."""
+
+
+class IImages(Interface):
+    """Brings OCI images to this host."""
+
+    def check(reference: object, digest: object) -> None:
+        """Raise InvalidArgument if these cannot be a reference and a digest."""
+
+    def fetch(reference: str, scratch: Path) -> Awaitable[str]:
+        """Copy an image to C{scratch}, and return the digest of its manifest."""
+
+    def unpack(scratch: Path, target: Path) -> Awaitable[None]:
+        """Unpack to C{target} what was fetched to C{scratch}."""
+
+
+class IDiskDriver(Interface):
+    """A kind of disk: how it is made, and how a VM gets to see it."""
+
+    name: str = Attribute("what the configuration calls it")
+    agent_binds: bool = Attribute("whether agents are to bind-mount its disks")
+
+    def check(filesystem: str, size: int) -> None:
+        """Raise InvalidArgument if there can be no such disk."""
+
+    def hint(disk_cid: str) -> str:
+        """Say where in its VM an attached disk is found."""
+
+    def create(path: Path, size: int, filesystem: str) -> Awaitable[None]:
+        """Make an empty disk of C{size} MiB in the directory C{path}."""
+
+    def make_ephemeral(bundle: Path, size: int) -> Awaitable[None]:
+        """Make what a VM's /var/vcap/data will be on, C{size} MiB large."""
+
+    def sweep(directory: Path, kept: Sequence[Path]) -> Awaitable[None]:
+        """Clear away what a crash left; C{kept} are the disks that VMs have."""
+
+    def allocated(path: Path) -> int:
+        """Say how many bytes the disk takes by now."""
+
+    def attach(
+        path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> Awaitable[None]:
+        """Show a disk to a VM; C{attached} are all that it has, this one among them."""
+
+    def detach(
+        path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> Awaitable[None]:
+        """Take a disk from a VM; C{attached} are those that it keeps."""
+
+    def boot(disks: Mapping[str, Path], container: Container) -> Awaitable[BootParts]:
+        """Prepare for a VM to boot with disks."""
+
+    def booted(
+        attached: Sequence[Path],
+        container: Container,
+        store: str | None,
+        filesystem: str,
+    ) -> Awaitable[None]:
+        """
+        See to what can be done once the container is there, before it runs.
+
+        C{store}, with C{filesystem} on it, is the disk to be at /var/vcap/store.
+        """
+
+    def thaw(path: Path, container: Container) -> Awaitable[None]:
+        """Have a running VM write to a disk again, after a snapshot that was cut off."""
+
+    def halted(container: Container) -> Awaitable[None]:
+        """Clear away what only a running VM needs."""
+
+    def grow(
+        path: Path, size: int, filesystem: str, container: Container | None
+    ) -> Awaitable[None]:
+        """Make a disk larger, while a VM has it mounted if need be."""
+
+    def snapshot(path: Path, target: Path, container: Container | None) -> Awaitable[None]:
+        """Copy what is on a disk to the directory C{target}, consistently."""

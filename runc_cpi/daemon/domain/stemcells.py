@@ -13,8 +13,9 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.domain.concurrency import KeyedLock
 from runc_cpi.daemon.domain.guest import Features, inspect
-from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
+from runc_cpi.daemon.domain.interfaces import IArchiver, IImages, IUpload
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
     CPIError,
@@ -25,6 +26,7 @@ from runc_cpi.errors import (
 )
 
 RECORD = "stemcell.json"
+ROOTFS = "rootfs"
 SCHEMA = 1
 
 
@@ -34,6 +36,8 @@ class Stemcell:
     A stemcell that VMs can be made from.
 
     @ivar path: its directory.
+    @ivar rootfs: its root file system; light stemcells of one image share one.
+    @ivar image: the digest of the OCI image it is made of, or L{None}.
     @ivar features: what it is like inside.
     @ivar cloud_properties: as they came with the image.
     @ivar created_at: when, in ISO 8601.
@@ -41,19 +45,18 @@ class Stemcell:
 
     cid: str
     path: Path
+    rootfs: Path
+    image: str | None
     features: Features
     cloud_properties: Mapping[str, Any]
     created_at: str
 
-    @property
-    def rootfs(self) -> Path:
-        """Its root file system."""
-        return self.path / "rootfs"
-
     @classmethod
-    def load(cls, path: Path) -> Stemcell:
+    def load(cls, path: Path, images: Path) -> Stemcell:
         """
         Read the record of the stemcell at C{path}.
+
+        @param images: the directory that has the root file systems of OCI images.
 
         @raise OSError: if there is none.
         @raise ValueError: if it is not one of this version.
@@ -65,6 +68,9 @@ class Stemcell:
             return cls(
                 cid=record["stemcell_cid"],
                 path=path,
+                rootfs=(_unpacked(images, record["image"]) if record["image"] else path)
+                / ROOTFS,
+                image=record["image"],
                 features=Features(**record["features"]),
                 cloud_properties=record["cloud_properties"],
                 created_at=record["created_at"],
@@ -77,6 +83,7 @@ class Stemcell:
         return {
             "schema": SCHEMA,
             "stemcell_cid": self.cid,
+            "image": self.image,
             "features": self.features.to_json(),
             "cloud_properties": dict(self.cloud_properties),
             "created_at": self.created_at,
@@ -128,8 +135,9 @@ class Stemcells:
 
     log = Logger()
 
-    def __init__(self, depot: Depot, archiver: IArchiver) -> None:
-        self.depot, self.archiver = depot, archiver
+    def __init__(self, depot: Depot, archiver: IArchiver, images: IImages) -> None:
+        self.depot, self.archiver, self._images = depot, archiver, images
+        self._locks = KeyedLock()
         self._stemcells: dict[str, Stemcell] = {}
         self._users: Counter[str] = Counter()
 
@@ -137,7 +145,7 @@ class Stemcells:
         """Read the records; one that cannot be read is left alone and reported."""
         for path in sorted(self.depot.stemcells.iterdir()):
             try:
-                stemcell = Stemcell.load(path)
+                stemcell = Stemcell.load(path, self.depot.images)
             except (OSError, ValueError) as error:
                 self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
             else:
@@ -171,6 +179,61 @@ class Stemcells:
             await self.discard(scratch)
             raise
 
+    async def fetch(self, cloud_properties: Any) -> Stemcell:
+        """
+        Make a stemcell of the OCI image that C{cloud_properties} name.
+
+        @raise InvalidArgument: if they name none.
+        @raise StemcellRejected: if it cannot be had, or is another than C{image_digest}.
+        """
+        properties = _checked(cloud_properties)
+        reference = properties.get("image_reference")
+        wanted = properties.get("image_digest")
+        self._images.check(reference, wanted)
+        scratch = self.depot.new_scratch()
+        try:
+            digest = await self._images.fetch(str(reference), scratch)
+            if wanted not in (None, digest):
+                raise StemcellRejected(
+                    f"{reference} has the digest {digest}, and not {wanted}"
+                )
+            try:
+                async with self._locks(digest):
+                    await self._unpack_once(scratch, digest)
+                    new = scratch / "stemcell"
+                    new.mkdir(mode=0o700)
+                    return await self.adopt(new, properties, image=digest)
+            except BaseException:
+                await self._drop_image(digest)
+                raise
+        finally:
+            await self.discard(scratch)
+
+    async def _unpack_once(self, scratch: Path, digest: str) -> None:
+        path = _unpacked(self.depot.images, digest)
+        if not path.exists():
+            whole = self.depot.new_scratch()
+            try:
+                await self._images.unpack(scratch, whole / ROOTFS)
+                await self.archiver.sync(whole)
+                await deferToThread(self.depot.publish, whole, path)
+            except BaseException:
+                await self.discard(whole)
+                raise
+
+    async def _drop_image(self, digest: str) -> None:
+        """Remove an unpacked image that no stemcell is made of any more."""
+        async with self._locks(digest):
+            path = _unpacked(self.depot.images, digest)
+            used = any(stemcell.image == digest for stemcell in self._stemcells.values())
+            if not used and path.exists():
+                await self.archiver.remove(await deferToThread(self.depot.set_aside, path))
+
+    async def sweep(self) -> None:
+        """Remove what a crash left: unpacked images without a stemcell."""
+        for path in self.depot.images.iterdir():
+            await self._drop_image(path.name.replace("-", ":", 1))
+
     async def discard(self, scratch: Path) -> None:
         """Remove what did not become a stemcell; that this fails is only logged."""
         try:
@@ -180,14 +243,21 @@ class Stemcells:
                 "cannot remove {path}: {error}", path=str(scratch), error=str(error)
             )
 
-    async def adopt(self, scratch: Path, cloud_properties: Mapping[str, Any]) -> Stemcell:
+    async def adopt(
+        self,
+        scratch: Path,
+        cloud_properties: Mapping[str, Any],
+        image: str | None = None,
+    ) -> Stemcell:
         """
         Make a stemcell of an unpacked image.
 
-        @param scratch: a directory with the C{rootfs} in it.
+        @param scratch: a directory with the C{rootfs} in it, which becomes the stemcell.
+        @param image: the digest of the unpacked image that has the C{rootfs} instead.
         @raise StemcellRejected: if that is no root file system.
         """
-        features = await deferToThread(inspect, scratch / "rootfs")
+        shared = None if image is None else _unpacked(self.depot.images, image) / ROOTFS
+        features = await deferToThread(inspect, shared or scratch / ROOTFS)
         if features is None:
             raise StemcellRejected(
                 "the image is no root file system: it has neither "
@@ -197,6 +267,8 @@ class Stemcells:
         stemcell = Stemcell(
             cid=cid,
             path=self.depot.stemcells / cid,
+            rootfs=shared or self.depot.stemcells / cid / ROOTFS,
+            image=image,
             features=features,
             cloud_properties=cloud_properties,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -226,6 +298,8 @@ class Stemcells:
         trash = self.depot.set_aside(stemcell.path)
         self.log.info("deleted {stemcell_cid}", stemcell_cid=cid)
         await self.archiver.remove(trash)
+        if stemcell.image is not None:
+            await self._drop_image(stemcell.image)
 
     def hold(self, cid: str) -> Stemcell:
         """
@@ -243,6 +317,11 @@ class Stemcells:
         self._users[cid] -= 1
 
 
+def _unpacked(images: Path, digest: str) -> Path:
+    # overlayfs would take a colon for the end of a path.
+    return images / digest.replace(":", "-", 1)
+
+
 def _checked(cloud_properties: Any) -> dict[str, Any]:
     if not isinstance(cloud_properties, dict):
         raise InvalidArgument("cloud_properties: must be an object")
@@ -250,6 +329,6 @@ def _checked(cloud_properties: Any) -> dict[str, Any]:
 
 
 def _make_rootfs(scratch: Path) -> Path:
-    rootfs = scratch / "rootfs"
+    rootfs = scratch / ROOTFS
     rootfs.mkdir(mode=0o755)
     return rootfs

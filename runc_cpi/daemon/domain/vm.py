@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from runc_cpi.daemon.domain.agent_settings import agent_settings
 from runc_cpi.daemon.domain.bundle import BOOTS
+from runc_cpi.daemon.domain.disk import MAXIMUM_SIZE
 from runc_cpi.errors import InvalidArgument
 
 SCHEMA = 1
@@ -25,12 +26,14 @@ class VMProperties:
 
     @ivar cpu: processors it may use, or L{None} for all.
     @ivar ram: MiB it may use, or L{None} for all.
+    @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar unknown: names that mean nothing here.
     """
 
     cpu: float | None = None
     ram: int | None = None
+    ephemeral_disk_size: int | None = None
     init: str | None = None
     unknown: tuple[str, ...] = ()
 
@@ -44,17 +47,18 @@ class VMProperties:
         """
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
-        known = ("cpu", "ram", "init", "ephemeral_disk_size")
+        known = ("cpu", "ram", "ephemeral_disk_size", "init")
         init = raw.get("init")
         if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
-        _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_DISK)
+        size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
         return cls(
             cpu=cpu,
             ram=None if ram is None else int(ram),
+            ephemeral_disk_size=None if size is None else int(size),
             init=init,
             unknown=tuple(sorted(str(name) for name in raw.keys() - set(known))),
         )
@@ -78,8 +82,11 @@ def _number(
     return float(value)
 
 
-_KIND = {"cpu": "number of processors", "ram": "whole number of MiB"}
-_KIND["ephemeral_disk_size"] = _KIND["ram"]
+_KIND = {
+    "cpu": "number of processors",
+    "ram": "whole number of MiB",
+    "ephemeral_disk_size": "whole number of MiB",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +145,19 @@ class VM:
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a VM's record: {error}") from None
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings for its agent."""
+    def settings(self, disks: Mapping[str, str]) -> dict[str, Any]:
+        """
+        Return the settings for its agent.
+
+        @param disks: where persistent disks are found, by their cids.
+        """
         return agent_settings(
             vm_cid=self.vm_cid,
             agent_id=self.agent_id,
             networks=self.networks,
             env=self.env,
             agent=self.agent,
+            disks=disks,
         )
 
 

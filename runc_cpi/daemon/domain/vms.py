@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +14,12 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.domain import networks
-from runc_cpi.daemon.domain.bundle import BOOTS, limits, runtime_spec
 from runc_cpi.daemon.domain.concurrency import KeyedLock, side_by_side
-from runc_cpi.daemon.domain.guest import guest_files, write_upper
-from runc_cpi.daemon.domain.interfaces import (
-    IAddressPool,
-    IArchiver,
-    INetworker,
-    IRuntime,
-)
-from runc_cpi.daemon.domain.stemcells import Stemcell, Stemcells
+from runc_cpi.daemon.domain.containers import Containers, init_of
+from runc_cpi.daemon.domain.disk import Container
+from runc_cpi.daemon.domain.disks import Disks
+from runc_cpi.daemon.domain.interfaces import IAddressPool, IArchiver
+from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vm import VM, NewVM, VMProperties
 from runc_cpi.daemon.storage.depot import (
     Depot,
@@ -38,33 +31,11 @@ from runc_cpi.errors import (
     CloudError,
     CPIError,
     InvalidArgument,
-    StillRunning,
     VMCreationFailed,
     VMNotFound,
 )
 
 RECORD = "vm.json"
-KILL_TIMEOUT = 10.0
-GRACE = 10.0
-SYSTEMD_HALT = 37  # SIGRTMIN+3, what systemd as init takes for "halt" (systemd(1))
-RUNIT_HALT = ("/bin/sh", "-c", "sv -w 7 force-stop /etc/service/*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Host:
-    """
-    What the VMs of this host may have.
-
-    @ivar capabilities: what is granted to each.
-    @ivar cgroup_parent: below which path their cgroups are.
-    @ivar swap_accounting: whether memory and swap can be bounded together.
-    @ivar plan: their network.
-    """
-
-    capabilities: Sequence[str]
-    cgroup_parent: str
-    swap_accounting: bool
-    plan: networks.NetworkPlan
 
 
 class VMs:
@@ -79,17 +50,17 @@ class VMs:
     def __init__(
         self,
         *,
-        host: Host,
         depot: Depot,
         stemcells: Stemcells,
-        runtime: IRuntime,
-        networker: INetworker,
+        containers: Containers,
+        disks: Disks,
         pool: IAddressPool,
+        plan: networks.NetworkPlan,
         archiver: IArchiver,
     ) -> None:
-        self._host, self._depot = host, depot
-        self._stemcells, self._runtime = stemcells, runtime
-        self._networker, self._pool, self._archiver = networker, pool, archiver
+        self._depot, self._stemcells, self._containers = depot, stemcells, containers
+        self._disks, self._pool, self._plan = disks, pool, plan
+        self._archiver = archiver
         self._locks = KeyedLock()
         self._vms: dict[str, VM] = {}
         self._unreadable: set[str] = set()
@@ -101,6 +72,8 @@ class VMs:
         A directory without a record is a VM whose creation was not finished or whose
         deletion was: nothing of it is to stay.
         """
+        for vm_cid in self._containers.strays():
+            self._path(vm_cid).mkdir(mode=0o700)
         for path in sorted(self._depot.vms.iterdir()):
             if not (path / RECORD).exists():
                 await self._sweep(path)
@@ -115,11 +88,42 @@ class VMs:
                 self._unreadable.add(path.name)
             else:
                 self._vms[vm.vm_cid] = vm
+        for vm_cid in self._disks.owners():
+            await self._see_to_disks(vm_cid)
+        await self._disks.sweep()
+
+    async def bring_back(self) -> None:
+        """Boot the VMs that a reboot of the host took down; each for itself."""
+        lost = [vm_cid for vm_cid in self._vms if self._containers.was_lost(vm_cid)]
+        await side_by_side(*map(self._bring_back, lost))
+
+    async def _bring_back(self, vm_cid: str) -> None:
+        async with self._locks(vm_cid):
+            if vm_cid not in self._vms or not self._containers.was_lost(vm_cid):
+                return
+            try:
+                await self._reboot(self._vms[vm_cid])
+            except (CPIError, OSError) as error:
+                self.log.error(
+                    "cannot bring back {vm_cid}: {error}", vm_cid=vm_cid, error=str(error)
+                )
+            else:
+                self.log.info("brought back {vm_cid}", vm_cid=vm_cid)
+
+    async def _see_to_disks(self, vm_cid: str) -> None:
+        """Make what a VM sees of its disks agree with their records, after a crash."""
+        container = self._containers.find(vm_cid)
+        try:
+            if vm_cid not in self._vms:
+                await self._disks.release(vm_cid, container)
+            elif container.pid is not None:
+                await self._disks.restore(vm_cid, container)
+        except CPIError as error:
+            self.log.error("disks of {vm_cid}: {error}", vm_cid=vm_cid, error=str(error))
 
     async def _sweep(self, path: Path) -> None:
         try:
-            await self._take_down(path.name)
-            await self._remove_directory(path)
+            await self._clear_away(path.name)
             self.log.info("removed {vm_cid}, not a whole VM", vm_cid=path.name)
         except (CPIError, OSError) as error:
             self.log.error(
@@ -132,11 +136,7 @@ class VMs:
 
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""
-        init = self._runtime.find_init(vm_cid, self._path(vm_cid))
-        if init is None:
-            return False
-        init.close()
-        return True
+        return self._containers.find(vm_cid).pid is not None
 
     def exists(self, vm_cid: str) -> bool:
         """Say whether there is such a VM, running or not."""
@@ -164,7 +164,7 @@ class VMs:
         async with self._locks(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
-            self._init_of(stemcell, properties)
+            init_of(stemcell, properties)
             undo.push_async_callback(self._quietly, self._pool.release, vm_cid)
             addresses = await networks.assign(requests, vm_cid, self._pool)
             vm = VM(
@@ -172,18 +172,17 @@ class VMs:
                 agent_id=new.agent_id,
                 stemcell_cid=stemcell.cid,
                 cloud_properties=new.cloud_properties,
-                networks=networks.complete(requests, addresses, self._host.plan),
+                networks=networks.complete(requests, addresses, self._plan),
                 addresses=tuple(addresses.values()),
                 env=new.env,
                 agent=new.agent,
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             path = self._path(vm_cid)
-            undo.push_async_callback(self._quietly, self._remove_directory, path)
+            undo.push_async_callback(self._quietly, self._clear_away, vm_cid)
             try:
-                await deferToThread(self._furnish, vm, stemcell)
-                undo.push_async_callback(self._quietly, self._take_down, vm_cid)
-                await self._boot(vm, stemcell)
+                await self._containers.furnish(vm, stemcell)
+                await self._containers.boot(vm, stemcell)
                 await deferToThread(write_record, path / RECORD, vm.to_json())
             except CloudError as error:
                 if type(error) is CloudError:
@@ -212,7 +211,8 @@ class VMs:
                 return
             path = self._path(vm_cid)
             await deferToThread(_forget, path)
-            await self._take_down(vm_cid)
+            await self._containers.take_down(vm_cid)
+            await self._disks.release(vm_cid, self._containers.find(vm_cid))
             vm = self._vms.pop(vm_cid)
             self._stemcells.release(vm.stemcell_cid)
             await self._pool.release(vm_cid)
@@ -227,16 +227,17 @@ class VMs:
         @raise CloudError: if it does not stop, or does not start.
         """
         async with self._locks(vm_cid):
-            vm = self._get(vm_cid)
-            stemcell = self._stemcells.hold(vm.stemcell_cid)
-            try:
-                await self._ask_to_halt(vm, stemcell)
-                await self._take_down(vm_cid)
-                await deferToThread(self._clear_runtime_data, vm_cid)
-                await self._boot(vm, stemcell)
-            finally:
-                self._stemcells.release(stemcell.cid)
+            await self._reboot(self._get(vm_cid))
         self.log.info("rebooted {vm_cid}", vm_cid=vm_cid)
+
+    async def _reboot(self, vm: VM) -> None:
+        stemcell = self._stemcells.hold(vm.stemcell_cid)
+        try:
+            await self._containers.ask_to_halt(vm, stemcell)
+            await self._containers.take_down(vm.vm_cid)
+            await self._containers.boot(vm, stemcell)
+        finally:
+            self._stemcells.release(stemcell.cid)
 
     async def set_metadata(self, vm_cid: str, metadata: Any) -> None:
         """
@@ -253,6 +254,65 @@ class VMs:
             await deferToThread(write_record, record, vm.to_json())
             self._vms[vm_cid] = vm
 
+    async def attach_disk(self, vm_cid: str, disk_cid: str, *, in_settings: bool) -> str:
+        """
+        Give a disk to a VM, running or not.
+
+        @param in_settings: whether the agent's settings file is to name it.
+        @return: where the VM finds it.
+        @raise VMNotFound: if there is no such VM.
+        @raise DiskNotFound: if there is no such disk.
+        @raise DiskAttached: if another VM has it.
+        """
+        async with self._locks(vm_cid):
+            vm = self._get(vm_cid)
+            hint = await self._disks.attach(
+                vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
+            )
+            if in_settings:
+                await self._containers.tell_agent(vm)
+        return hint
+
+    async def detach_disk(self, vm_cid: str, disk_cid: str) -> None:
+        """
+        Take a disk from a VM, running or not.
+
+        @raise VMNotFound: if there is no such VM.
+        @raise DiskNotFound: if there is no such disk.
+        @raise DiskNotAttached: if the VM does not have it.
+        @raise DiskBusy: if a process of the VM still uses it.
+        """
+        async with self._locks(vm_cid):
+            vm = self._get(vm_cid)
+            told = self._disks.hints(vm_cid)
+            await self._disks.detach(vm_cid, disk_cid, self._containers.find(vm_cid))
+            if disk_cid in told:
+                await self._containers.tell_agent(vm)
+
+    def disks_of(self, vm_cid: str) -> list[str]:
+        """
+        Return the cids of the disks that a VM has.
+
+        @raise VMNotFound: if there is no such VM.
+        """
+        return [disk.disk_cid for disk in self._disks.of(self._get(vm_cid).vm_cid)]
+
+    @asynccontextmanager
+    async def holding(self, disk_cid: str) -> AsyncIterator[Container | None]:
+        """
+        Keep the VM that has a disk as it is, for work on the disk.
+
+        @return: the VM's container, or L{None} if no VM has the disk.
+        @raise DiskNotFound: if there is no such disk.
+        """
+        vm_cid = self._disks.attached_to(disk_cid)
+        if vm_cid is None:
+            yield None
+            return
+        async with self._locks(vm_cid):
+            still = self._disks.attached_to(disk_cid) == vm_cid
+            yield self._containers.find(vm_cid) if still else None
+
     def _get(self, vm_cid: str) -> VM:
         try:
             return self._vms[vm_cid]
@@ -262,108 +322,10 @@ class VMs:
     def _path(self, vm_cid: str) -> Path:
         return self._depot.vms / vm_cid
 
-    @staticmethod
-    def _init_of(stemcell: Stemcell, properties: VMProperties) -> str:
-        init = properties.init or stemcell.features.init
-        if init is None:
-            raise InvalidArgument(
-                f"{stemcell.cid} has neither runit nor systemd that could boot it; "
-                "cloud_properties.init could name one"
-            )
-        return init
-
-    def _furnish(self, vm: VM, stemcell: Stemcell) -> None:
-        """Make the directory of a new VM and the files it boots with."""
-        path = self._path(vm.vm_cid)
-        path.mkdir(mode=0o700)
-        for name in ("rootfs", "work"):
-            (path / name).mkdir(mode=0o700)
-        for name in ("upper", "data"):
-            # These show in the VM, as "/" and "/var/vcap/data".
-            (path / name).mkdir()
-            (path / name).chmod(0o755)
-        files = guest_files(
-            hostname=vm.vm_cid,
-            address=vm.addresses[0],
-            dns=networks.name_servers(vm.networks),
-            settings=vm.settings(),
-            features=stemcell.features,
-        )
-        write_upper(files, stemcell.rootfs, path / "upper")
-
-    def _write_bundle(self, vm: VM, stemcell: Stemcell) -> None:
-        path = self._path(vm.vm_cid)
-        properties = VMProperties.parse(vm.cloud_properties)
-        spec = runtime_spec(
-            hostname=vm.vm_cid,
-            boot=BOOTS[self._init_of(stemcell, properties)],
-            lower=str(stemcell.rootfs),
-            upper=str(path / "upper"),
-            work=str(path / "work"),
-            binds={"/var/vcap/data": str(path / "data")},
-            cgroup=f"{self._host.cgroup_parent}/{vm.vm_cid}",
-            capabilities=self._host.capabilities,
-            resources=limits(
-                cpu=properties.cpu,
-                ram=properties.ram,
-                swap_accounting=self._host.swap_accounting,
-            ),
-        )
-        (path / "config.json").write_text(json.dumps(spec), "utf-8")
-
-    async def _boot(self, vm: VM, stemcell: Stemcell) -> None:
-        path = self._path(vm.vm_cid)
-        await deferToThread(self._write_bundle, vm, stemcell)
-        pid = await self._runtime.create(vm.vm_cid, path)
-        # The container's process waits to be started: its network comes first.
-        await self._networker.connect(vm.vm_cid, pid, vm.addresses)
-        await self._runtime.start(vm.vm_cid, path)
-
-    async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
-        """Let the VM's services end, for a bounded time; what stays is killed later."""
-        path = self._path(vm.vm_cid)
-        init = self._runtime.find_init(vm.vm_cid, path)
-        if init is None:
-            return
-        try:
-            properties = VMProperties.parse(vm.cloud_properties)
-            if self._init_of(stemcell, properties) == "systemd":
-                init.send(SYSTEMD_HALT)
-                await init.ended_within(GRACE)
-            else:
-                await self._runtime.execute(vm.vm_cid, path, RUNIT_HALT, GRACE)
-        finally:
-            init.close()
-
-    async def _take_down(self, vm_cid: str) -> None:
-        """
-        End a container at once and remove it and its interface, whatever there is.
-
-        @raise StillRunning: if its first process does not end.
-        """
-        path = self._path(vm_cid)
-        init = self._runtime.find_init(vm_cid, path)
-        if init is not None:
-            try:
-                init.send(signal.SIGKILL)
-                if not await init.ended_within(KILL_TIMEOUT):
-                    raise StillRunning(
-                        f"process {init.pid} of {vm_cid} did not end within "
-                        f"{KILL_TIMEOUT:.0f} s of SIGKILL: it hangs in the kernel"
-                    )
-            finally:
-                init.close()
-        await side_by_side(
-            self._runtime.delete(vm_cid, path), self._networker.disconnect(vm_cid)
-        )
-
-    def _clear_runtime_data(self, vm_cid: str) -> None:
-        # What a real machine would have in a tmpfs: pid files and sockets of the dead.
-        stale = self._path(vm_cid) / "data" / "sys"
-        if stale.is_symlink() or not stale.is_dir():
-            stale.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(stale)
+    async def _clear_away(self, vm_cid: str) -> None:
+        """Remove all there may be of a VM; its directory last, for another try."""
+        await self._containers.take_down(vm_cid)
+        await self._remove_directory(self._path(vm_cid))
 
     async def _remove_directory(self, path: Path) -> None:
         if path.exists():

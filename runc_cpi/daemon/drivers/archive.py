@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -32,6 +33,8 @@ DECOMPRESSORS: tuple[tuple[bytes, tuple[tuple[str, ...], ...]], ...] = (
     (b"\xfd7zXZ\x00", (("xz", "-dc"),)),
     (b"BZh", (("bzip2", "-dc"),)),
 )
+# tar does not always say more than how far it came.
+DISK_FULL = re.compile(rb"No space left on device|Wrote only \d+ of")
 TAR_MAGIC = b"ustar"
 TAR_MAGIC_AT = 257
 HEADER_SIZE = 512
@@ -114,7 +117,10 @@ class _Pipeline:
         sink: int | None,
     ) -> Child:
         fds = {0: source, 1: "r" if sink is None else sink, 2: "r"}
-        return processes.spawn(argv, timeout=UNPACK_TIMEOUT, child_fds=fds)
+        # What writes on after the daemon is gone would be in the way of the next one.
+        return processes.spawn(
+            argv, timeout=UNPACK_TIMEOUT, child_fds=fds, dies_with_us=True
+        )
 
     @property
     def stdin(self) -> Any:
@@ -144,7 +150,7 @@ class _Pipeline:
         """
         outcomes = await self.ended()
         for outcome in reversed(outcomes):
-            if b"No space left on device" in outcome.stderr:
+            if DISK_FULL.search(outcome.stderr):
                 raise NoDiskSpace("the disk ran full while the image was unpacked")
         for outcome in outcomes:
             if not outcome.ok and outcome.signal != signal.SIGPIPE:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, ParamSpec, TypeVar
@@ -18,12 +16,11 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import INetworker
+from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNET, inside
 from runc_cpi.errors import CloudError
 
 GUEST_INTERFACE = "eth0"
 DEFAULT_MTU = 1500
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,7 +101,7 @@ class Bridge:
             )
             (index,) = ip.link_lookup(ifname=name)
             ip.link("set", index=index, ifalias=f"runc-cpid {vm_cid}")
-        with _inside(pid), IPRoute() as ip:
+        with inside(pid, CLONE_NEWNET), IPRoute() as ip:
             (loopback,) = ip.link_lookup(ifname="lo")
             ip.link("set", index=loopback, state="up")
             (guest,) = ip.link_lookup(ifname=GUEST_INTERFACE)
@@ -183,34 +180,6 @@ def _uplink_mtu(ip: Any) -> int:
             (link,) = ip.get_links(index)
             return int(link.get_attr("IFLA_MTU"))
     return DEFAULT_MTU
-
-
-@contextmanager
-def _inside(pid: int) -> Iterator[None]:
-    """Visit the network namespace of C{pid} with this thread."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _setns(there)
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            try:
-                _setns(home)
-            except OSError:
-                # A thread lost in a VM's namespace would set up later VMs there.
-                os.abort()
-    finally:
-        os.close(home)
-
-
-def _setns(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "setns")
 
 
 def _why(error: Exception) -> str:

@@ -6,12 +6,16 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import BinaryIO
 
-REQUIRED = ("tar", "rm", "sync")
+from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.drivers.overlay import inside_overlay
+
+REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
 # In the order of their numbers (linux/capability.h).
 _NAMES = """
     CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
@@ -22,8 +26,11 @@ _NAMES = """
     CHECKPOINT_RESTORE
 """
 CAPABILITIES = tuple(f"CAP_{name}" for name in _NAMES.split())
+FILESYSTEM_TOOLS = {"ext4": ("e2fsck", "resize2fs"), "xfs": ("xfs_growfs",)}
 RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 TRIAL_TIMEOUT = 30.0
+TRIAL_DELETES = 10
+TRIAL_PAUSE = 0.1
 
 
 class HostUnfit(Exception):
@@ -90,21 +97,6 @@ def _reachable(server: str) -> bool:
         return False
 
 
-def remove_cgroup_parent(parent: str, mounts: Path = Path("/sys/fs/cgroup")) -> None:
-    """
-    Remove the directories that containers' cgroups were below, where nothing is left.
-
-    The runtime removes a container's own cgroups, and leaves what is above them.
-
-    @param parent: their path in each hierarchy.
-    """
-    name = parent.lstrip("/")
-    # One hierarchy on v2, several beside each other on v1.
-    for directory in [mounts / name, *mounts.glob(f"*/{name}")]:
-        with suppress(OSError):
-            directory.rmdir()
-
-
 def check_root() -> None:
     """
     @raise HostUnfit: if this is not root.
@@ -122,6 +114,20 @@ def check_programs() -> None:
             raise HostUnfit(f"{program} is not on the PATH; install it")
 
 
+def check_loop_devices(filesystem: str) -> None:
+    """
+    @raise HostUnfit: if disks cannot be made of files here.
+    """
+    way_out = "; disks.driver: directory does without, and without sizes"
+    if not Path("/dev/loop-control").exists():
+        raise HostUnfit(f"disks.driver: image needs loop devices, not to be had{way_out}")
+    for program in ("losetup", f"mkfs.{filesystem}", *FILESYSTEM_TOOLS[filesystem]):
+        if shutil.which(program) is None:
+            raise HostUnfit(
+                f"disks.driver: image needs {program}, which is not on the PATH{way_out}"
+            )
+
+
 def find_runtime(name: str) -> str:
     """
     Return the path of the OCI runtime C{name}.
@@ -137,38 +143,54 @@ def find_runtime(name: str) -> str:
     return path
 
 
-def try_runtime(program: str, root: Path, bundle: Path, container_id: str) -> None:
+def try_runtime(
+    program: str, root: Path, bundle: Path, container_id: str, cgroup: str
+) -> None:
     """
-    Make a container of C{bundle}, and remove it without running anything in it.
+    Make a container of C{bundle}, which has C{lower} in it, and remove it unstarted.
 
+    @param cgroup: its path in the cgroup hierarchies.
     @raise HostUnfit: if the runtime cannot do that on this host.
     """
     base = [program, "--root", str(root)]
+    pid_file = bundle / "pid"
+    create = [*base, "create", "--bundle", str(bundle), "--pid-file", str(pid_file)]
     # Not a pipe: should the container stay, it would keep that open.
     with (bundle / "trial.log").open("w+b") as log:
-        try:
-            made = subprocess.run(
-                [*base, "create", "--bundle", str(bundle), container_id],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                timeout=TRIAL_TIMEOUT,
-                check=False,
-            )
-            failed = made.returncode != 0
-        except subprocess.TimeoutExpired:
-            failed = True
-            log.write(f"no answer within {TRIAL_TIMEOUT:.0f} s".encode())
-        subprocess.run(
-            [*base, "delete", "--force", container_id],
+        made = _run(inside_overlay([*create, container_id], bundle, bundle / "lower"), log)
+        log.seek(0)
+        lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    alive = made and _is_process(pid_file)
+    with (bundle / "delete.log").open("wb") as log:
+        for _ in range(TRIAL_DELETES):
+            _run([*base, "delete", "--force", container_id], log)
+            cgroups.remove(cgroup)
+            if not cgroups.directories(cgroup):
+                break
+            time.sleep(TRIAL_PAUSE)
+    if not alive:
+        reason = lines[-1] if lines else "it says nothing, and there is no container"
+        raise HostUnfit(f"runtime: {program} cannot make containers here: {reason}")
+
+
+def _run(argv: Sequence[str], log: BinaryIO) -> bool:
+    try:
+        done = subprocess.run(
+            argv,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
             timeout=TRIAL_TIMEOUT,
             check=False,
         )
-        if failed:
-            log.seek(0)
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-            reason = lines[-1] if lines else "no reason given"
-            raise HostUnfit(f"runtime: {program} cannot make containers here: {reason}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.write(str(error).encode())
+        return False
+    return done.returncode == 0
+
+
+def _is_process(pid_file: Path) -> bool:
+    try:
+        return Path("/proc", pid_file.read_text("ascii").strip()).is_dir()
+    except OSError:
+        return False

@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 
 from runc_cpi.errors import CloudError
 
+# The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
+DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
 STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
 
@@ -144,21 +146,23 @@ class Processes:
         argv: Sequence[str],
         *,
         timeout: float,
-        child_fds: Mapping[int, int | str] | None = None,
+        child_fds: Mapping[int, int | str],
+        dies_with_us: bool = False,
     ) -> Child:
         """
         Start a child at once.
 
         @param timeout: after so many seconds it is killed.
-        @param child_fds: what Twisted calls C{childFDs}; without it stdin is empty and
-            the output is collected.
+        @param dies_with_us: whether to kill it should the daemon end, however that is.
+        @param child_fds: what Twisted calls C{childFDs}.
         @raise CloudError: if there is no such program.
         """
         child = Child(argv)
-        fds = {0: self._null, 1: "r", 2: "r"} if child_fds is None else dict(child_fds)
+        if dies_with_us:
+            argv = [*DIES_WITH_US, *argv]
         try:
             self._reactor.spawnProcess(
-                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=fds
+                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=dict(child_fds)
             )
         except OSError as error:
             raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
@@ -178,6 +182,8 @@ class Processes:
         *,
         timeout: float,
         output: int | None = None,
+        inherit: Mapping[int, int] | None = None,
+        dies_with_us: bool = False,
     ) -> Outcome:
         """
         Run a child to its end, when there is room for one more.
@@ -185,11 +191,18 @@ class Processes:
         @param timeout: after so many seconds it is killed, and still waited for.
         @param output: a descriptor for stdout and stderr.  Needed for a child that
             leaves descendants: they would hold a pipe open.
+        @param dies_with_us: whether to kill it should the daemon end, however that is.
+        @param inherit: further descriptors, by the number that the child has them as.
         @raise CloudError: if there is no such program.
         """
-        fds = None if output is None else {0: self._null, 1: output, 2: output}
+        streams: dict[int, int | str] = {1: "r", 2: "r"}
+        if output is not None:
+            streams = {1: output, 2: output}
+        fds = {0: self._null, **streams, **(inherit or {})}
         await self._slots.acquire()
         try:
-            return await self.spawn(argv, timeout=timeout, child_fds=fds).ended
+            return await self.spawn(
+                argv, timeout=timeout, child_fds=fds, dies_with_us=dies_with_us
+            ).ended
         finally:
             self._slots.release()

@@ -11,13 +11,16 @@ from typing import Any
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
+from runc_cpi.daemon.drivers import cgroups
 from runc_cpi.daemon.drivers.init import Init
+from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Outcome, Processes
 from runc_cpi.errors import CloudError
 
 CREATE_TIMEOUT = 60.0
 CALL_TIMEOUT = 30.0
 LOG_TAIL = 8192
+CONSOLE = "console.log"
 PID_FILE = "pid"
 
 
@@ -47,17 +50,18 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent = cgroup_parent
 
-    async def create(self, container_id: str, bundle: Path) -> int:
+    async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
         """
         Make the container and its namespaces; its process does not run yet.
 
         @param bundle: the directory of its C{config.json}; C{console.log} there gets
             the container's output.
+        @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
         """
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
-        console = _open_for_append(bundle / "console.log")
+        console = _open_for_append(bundle / CONSOLE)
         try:
             await self._call(
                 "create",
@@ -65,6 +69,7 @@ class Runtime:
                 bundle,
                 timeout=CREATE_TIMEOUT,
                 output=console,
+                lower=lower,
             )
         finally:
             os.close(console)
@@ -77,6 +82,15 @@ class Runtime:
     async def delete(self, container_id: str, bundle: Path) -> None:
         """Remove a container, killing it if need be.  An unknown one is no error."""
         await self._call("delete", ["--force", container_id], bundle)
+        cgroups.remove(self.cgroup_of(container_id))
+
+    def knows(self, container_id: str) -> bool:
+        """
+        Say whether the runtime has a state for the container, running or not.
+
+        After a reboot of the host it has none: the state is good for one boot.
+        """
+        return (self._root / container_id).exists()
 
     def find_init(self, container_id: str, bundle: Path) -> Init | None:
         """Take hold of the container's first process, or return L{None} if it ended."""
@@ -84,7 +98,15 @@ class Runtime:
             pid = int((bundle / PID_FILE).read_text("ascii"))
         except (FileNotFoundError, ValueError):
             return None
-        return Init.find(self._reactor, pid, f"{self._cgroup_parent}/{container_id}")
+        return Init.find(self._reactor, pid, self.cgroup_of(container_id))
+
+    def cgroup_of(self, container_id: str) -> str:
+        """Return the path of a container's cgroup in each hierarchy."""
+        return f"{self._cgroup_parent}/{container_id}"
+
+    def known(self) -> list[str]:
+        """Name the containers that the runtime has a state of."""
+        return [path.name for path in self._root.iterdir() if path.is_dir()]
 
     async def execute(
         self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float
@@ -103,15 +125,23 @@ class Runtime:
         *,
         timeout: float = CALL_TIMEOUT,
         output: int | None = None,
+        lower: Path | None = None,
     ) -> None:
         log = bundle / f"runtime-{operation}.log"
         log.unlink(missing_ok=True)
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
+        if lower is not None:
+            argv = inside_overlay(argv, bundle, lower)
+        before = os.fstat(output).st_size if output is not None else 0
         outcome = await self._processes.run(argv, timeout=timeout, output=output)
         if not outcome.ok:
             program = os.path.basename(self._program)
-            detail = last_error(log) or outcome.complaint()
+            detail = last_error(log)
+            if detail is None and output is not None:
+                # It died before it could log; what it said is where a VM's output goes.
+                detail = last_line(bundle / CONSOLE, before)
+            detail = detail or outcome.complaint()
             raise CloudError(f"{program} {operation}: {outcome.ending}: {detail}")
 
 
@@ -131,6 +161,18 @@ def last_error(log: Path) -> str | None:
         if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
             return str(entry.get("msg", ""))
     return None
+
+
+def last_line(path: Path, begin: int) -> str | None:
+    """Return the last line of what a file holds from C{begin} on, or L{None}."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(begin, path.stat().st_size - LOG_TAIL))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return None
+    told = [line.strip() for line in lines if line.strip()]
+    return told[-1] if told else None
 
 
 def _open_for_append(path: Path) -> int:

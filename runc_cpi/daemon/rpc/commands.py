@@ -83,6 +83,8 @@ REQUEST_ID = (b"request_id", amp.Unicode(optional=True))
 VM_CID = (b"vm_cid", amp.Unicode())
 STEMCELL_CID = (b"stemcell_cid", amp.Unicode())
 DISK_CID = (b"disk_cid", amp.Unicode())
+SNAPSHOT_CID = (b"snapshot_cid", amp.Unicode())
+SIZE = (b"size", amp.Integer())
 CLOUD_PROPERTIES = (b"cloud_properties", JSON())
 METADATA = (b"metadata", JSON())
 UPLOAD = (b"upload", amp.Integer())
@@ -100,6 +102,13 @@ class ImportStemcell(_Command):
     # The file is claimed last: one that is left because of another argument is closed
     # with the connection.
     arguments = [CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
+    response = [STEMCELL_CID]
+
+
+class FetchStemcell(_Command):
+    """Make a stemcell of the OCI image that its C{cloud_properties} name."""
+
+    arguments = [CLOUD_PROPERTIES]
     response = [STEMCELL_CID]
 
 
@@ -182,6 +191,82 @@ class SetVMMetadata(_Command):
     """Replace what is noted about a VM."""
 
     arguments = [VM_CID, METADATA]
+
+
+class CreateDisk(_Command):
+    """Make an empty disk of so many MiB."""
+
+    arguments = [SIZE, CLOUD_PROPERTIES]
+    response = [DISK_CID]
+
+
+class DeleteDisk(_Command):
+    """Delete a disk that no VM has.  Deleting an unknown one succeeds."""
+
+    arguments = [DISK_CID]
+
+
+class HasDisk(_Command):
+    """Say whether there is such a disk."""
+
+    arguments = [DISK_CID]
+    response = [(b"exists", amp.Boolean())]
+
+
+class AttachDisk(_Command):
+    """
+    Show a disk to a VM; C{hint} is where the VM finds it.
+
+    C{in_settings} has the agent's settings file name it, for agents that the Director
+    does not tell.
+    """
+
+    arguments = [VM_CID, DISK_CID, (b"in_settings", amp.Boolean())]
+    response = [(b"hint", amp.Unicode())]
+
+
+class DetachDisk(_Command):
+    """Take a disk from a VM, wherever the VM has mounted it."""
+
+    arguments = [VM_CID, DISK_CID]
+
+
+class GetDisks(_Command):
+    """Say which disks a VM has."""
+
+    arguments = [VM_CID]
+    response = [(b"disk_cids", JSON())]
+
+
+class ResizeDisk(_Command):
+    """Make a disk larger, also while it is in use where the host can do that."""
+
+    arguments = [DISK_CID, SIZE]
+
+
+class UpdateDisk(_Command):
+    """Change the size and the properties of a disk."""
+
+    arguments = [DISK_CID, SIZE, CLOUD_PROPERTIES]
+
+
+class SnapshotDisk(_Command):
+    """Keep a copy of what a disk holds now."""
+
+    arguments = [DISK_CID, METADATA]
+    response = [SNAPSHOT_CID]
+
+
+class DeleteSnapshot(_Command):
+    """Delete such a copy.  Deleting an unknown one succeeds."""
+
+    arguments = [SNAPSHOT_CID]
+
+
+class ListDisks(_Command):
+    """Say which disks there are."""
+
+    response = [(b"disks", JSON())]
 
 
 class SetDiskMetadata(_Command):

@@ -19,15 +19,18 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from runc_cpi import __version__
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
 from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.access import AccessList
+from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import (
     CloudError,
     CPIError,
-    DiskNotFound,
     InvalidArgument,
     NoDiskSpace,
 )
@@ -45,9 +48,10 @@ class Domain:
 
     stemcells: Stemcells
     vms: VMs
+    disks: Disks
 
 
-class CPIProtocol(amp.AMP):
+class CPIProtocol(BoundedAMP):
     """
     One connection.
 
@@ -57,9 +61,10 @@ class CPIProtocol(amp.AMP):
 
     log = Logger()
 
-    def __init__(self, domain: Domain) -> None:
-        super().__init__()
+    def __init__(self, domain: Domain, limits: LimitsConfig, reactor: Any) -> None:
+        super().__init__(limits, reactor)
         self._stemcells, self._vms = domain.stemcells, domain.vms
+        self._disks = domain.disks
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
         self._broken: dict[int, CPIError] = {}
@@ -74,6 +79,11 @@ class CPIProtocol(amp.AMP):
             stemcell = await self._stemcells.create(image, cloud_properties)
         finally:
             os.close(image)
+        return await self._told_stemcell(stemcell.cid)
+
+    @commands.FetchStemcell.responder
+    async def fetch_stemcell(self, cloud_properties: Any) -> Answer:
+        stemcell = await self._stemcells.fetch(cloud_properties)
         return await self._told_stemcell(stemcell.cid)
 
     @commands.OpenStemcell.responder
@@ -129,9 +139,71 @@ class CPIProtocol(amp.AMP):
         await self._vms.set_metadata(vm_cid, metadata)
         return {}
 
+    @commands.CreateDisk.responder
+    async def create_disk(self, size: int, cloud_properties: Any) -> Answer:
+        disk = await self._disks.create(size, cloud_properties)
+        if self.transport is None:
+            self.log.info("nobody was told of {disk_cid}", disk_cid=disk.disk_cid)
+            await self._disks.delete(disk.disk_cid)
+        return {"disk_cid": disk.disk_cid}
+
+    @commands.DeleteDisk.responder
+    async def delete_disk(self, disk_cid: str) -> Answer:
+        await self._disks.delete(disk_cid)
+        return {}
+
+    @commands.HasDisk.responder
+    def has_disk(self, disk_cid: str) -> Answer:
+        return {"exists": self._disks.exists(disk_cid)}
+
+    @commands.AttachDisk.responder
+    async def attach_disk(self, vm_cid: str, disk_cid: str, in_settings: bool) -> Answer:
+        hint = await self._vms.attach_disk(vm_cid, disk_cid, in_settings=in_settings)
+        return {"hint": hint}
+
+    @commands.DetachDisk.responder
+    async def detach_disk(self, vm_cid: str, disk_cid: str) -> Answer:
+        await self._vms.detach_disk(vm_cid, disk_cid)
+        return {}
+
+    @commands.GetDisks.responder
+    def get_disks(self, vm_cid: str) -> Answer:
+        return {"disk_cids": self._vms.disks_of(vm_cid)}
+
+    @commands.ResizeDisk.responder
+    async def resize_disk(self, disk_cid: str, size: int) -> Answer:
+        async with self._vms.holding(disk_cid) as container:
+            await self._disks.resize(disk_cid, size, container)
+        return {}
+
+    @commands.UpdateDisk.responder
+    async def update_disk(self, disk_cid: str, size: int, cloud_properties: Any) -> Answer:
+        async with self._vms.holding(disk_cid) as container:
+            await self._disks.update(disk_cid, size, cloud_properties, container)
+        return {}
+
+    @commands.SnapshotDisk.responder
+    async def snapshot_disk(self, disk_cid: str, metadata: Any) -> Answer:
+        async with self._vms.holding(disk_cid) as container:
+            snapshot = await self._disks.snapshot(disk_cid, metadata, container)
+        if self.transport is None:
+            self.log.info("nobody was told of {cid}", cid=snapshot.snapshot_cid)
+            await self._disks.delete_snapshot(snapshot.snapshot_cid)
+        return {"snapshot_cid": snapshot.snapshot_cid}
+
+    @commands.DeleteSnapshot.responder
+    async def delete_snapshot(self, snapshot_cid: str) -> Answer:
+        await self._disks.delete_snapshot(snapshot_cid)
+        return {}
+
+    @commands.ListDisks.responder
+    def list_disks(self) -> Answer:
+        return {"disks": [disk.to_json() for disk in self._disks.all()]}
+
     @commands.SetDiskMetadata.responder
-    def set_disk_metadata(self, disk_cid: str, metadata: Any) -> Answer:
-        raise DiskNotFound(f"there is no disk {disk_cid!r}")
+    async def set_disk_metadata(self, disk_cid: str, metadata: Any) -> Answer:
+        await self._disks.set_metadata(disk_cid, metadata)
+        return {}
 
     @commands.ListVMs.responder
     def list_vms(self) -> Answer:
@@ -153,9 +225,8 @@ class CPIProtocol(amp.AMP):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
-        # Files that came along, and that no call has claimed.
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
+        if isinstance(self.factory, CPIFactory):
+            self.factory.left()
         for number in list(self._uploads):
             abort = Deferred.fromCoroutine(self._abort(number))
             abort.addErrback(
@@ -237,15 +308,34 @@ def _request_id_of(box: amp.AmpBox) -> str:
 
 
 class CPIFactory(Factory):
-    """Makes a protocol for each connection."""
+    """
+    Makes a protocol for each connection that is let in.
 
+    @param access: who is.
+    """
+
+    log = Logger()
     noisy = False
 
-    def __init__(self, domain: Domain) -> None:
-        self._domain = domain
+    def __init__(
+        self, domain: Domain, limits: LimitsConfig, access: AccessList, reactor: Any
+    ) -> None:
+        self._domain, self._limits = domain, limits
+        self._access, self._reactor = access, reactor
+        self._connections = 0
 
-    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol:
-        """Make a protocol."""
-        protocol = CPIProtocol(self._domain)
+    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
+        """Make a protocol, or nothing, which has the connection closed at once."""
+        if not self._access.admits(addr):
+            return None
+        if self._connections >= self._limits.connections:
+            self.log.warn("refused a connection: limits.connections are open")
+            return None
+        self._connections += 1
+        protocol = CPIProtocol(self._domain, self._limits, self._reactor)
         protocol.factory = self
         return protocol
+
+    def left(self) -> None:
+        """A connection that was let in is gone."""
+        self._connections -= 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -19,19 +21,26 @@ class Depot:
     All under one C{work_dir}::
 
         lock                      held by the one daemon that uses the tree
+        boot_id                   the boot of the host that C{runtime/} is good for
         stemcells/CID/            stemcell.json, rootfs/
+        images/DIGEST/            rootfs/ of an OCI image, for the stemcells made of it
         vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
+        disks/CID/                disk.json, and the disk
+        snapshots/CID/            snapshot.json, and the copy
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
-    A stemcell's directory appears whole, by a rename.  A VM's directory counts only
+    A directory appears whole, by a rename, but for a VM's: that one directory counts only
     while C{vm.json} is in it: that file comes last and goes first.
     """
 
     def __init__(self, work_dir: Path) -> None:
         self.work_dir = work_dir
         self.stemcells = work_dir / "stemcells"
+        self.images = work_dir / "images"
         self.vms = work_dir / "vms"
+        self.disks = work_dir / "disks"
+        self.snapshots = work_dir / "snapshots"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock: int | None = None
@@ -46,7 +55,10 @@ class Depot:
         for directory in (
             self.work_dir,
             self.stemcells,
+            self.images,
             self.vms,
+            self.disks,
+            self.snapshots,
             self.scratch,
             self.runtime,
         ):
@@ -66,6 +78,16 @@ class Depot:
             os.close(lock)
             raise
         self._lock = lock
+        self._forget_last_boot()
+
+    def _forget_last_boot(self) -> None:
+        """Drop the runtime's state of containers that a reboot of the host ended."""
+        boot_id = BOOT_ID.read_text("ascii")
+        note = self.work_dir / "boot_id"
+        if not note.exists() or note.read_text("ascii") != boot_id:
+            shutil.rmtree(self.runtime)
+            self.runtime.mkdir(mode=DIRECTORY_MODE)
+            note.write_text(boot_id, "ascii")
 
     def release(self) -> None:
         """Give the lock back."""

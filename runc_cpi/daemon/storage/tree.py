@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OPENAT2 = 437  # the same number on all architectures
@@ -66,6 +68,72 @@ class Tree:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error), name)
         return fd
+
+    @contextmanager
+    def parent(self, name: str) -> Iterator[tuple[int, str]]:
+        """
+        Open the directory that C{name} is in.
+
+        @return: a descriptor of it, and the last part of the name, for functions that
+            take a C{dir_fd} and do not follow what that part may link to.
+        @raise OSError: if there is no such directory.
+        """
+        directory, last = os.path.split(name)
+        fd = self.open(directory or ".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield fd, last
+        finally:
+            os.close(fd)
+
+    def make_directories(self, name: str) -> None:
+        """
+        Make a directory and those above it, unless they are there.
+
+        @raise OSError: if that is not possible.
+        """
+        path = ""
+        for part in name.strip("/").split("/"):
+            path = f"{path}/{part}"
+            with self.parent(path) as (directory, last), suppress(FileExistsError):
+                os.mkdir(last, 0o755, dir_fd=directory)
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Return at most C{limit} bytes of an ordinary file, or L{None} without one."""
+        found = self.stat(name)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            return None
+        with open(self.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            return file.read(limit)
+
+    def write(self, name: str, content: str, mode: int = 0o600) -> None:
+        """
+        Write a file whole: whoever reads it sees the old content or the new.
+
+        @raise OSError: if that is not possible.
+        """
+        with self.parent(name) as (directory, last):
+            draft = f".{last}.new"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(draft, flags, mode, dir_fd=directory)
+            with open(fd, "w", encoding="utf-8") as file:
+                file.write(content)
+            os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
+
+    def remove(self, name: str) -> None:
+        """
+        Remove a file or a tree; one that is gone is no error.
+
+        @raise OSError: if that is not possible.
+        """
+        try:
+            with self.parent(name) as (directory, last):
+                found = os.stat(last, dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    shutil.rmtree(last, dir_fd=directory)
+                else:
+                    os.unlink(last, dir_fd=directory)
+        except FileNotFoundError:
+            return
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return what C{name} leads to, or L{None} if it leads nowhere."""

@@ -1,13 +1,31 @@
-"""The daemon's configuration: after L{DaemonConfig.parse} there are only good values."""
+"""The whole configuration: after L{DaemonConfig.parse} there are only good values."""
 
 from __future__ import annotations
 
+import grp
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 from typing import Any, Self
+
+from runc_cpi.daemon.config.checks import ConfigError, check_keys, choice, texts
+from runc_cpi.daemon.config.sections import (
+    DisksConfig,
+    LimitsConfig,
+    SecurityConfig,
+    TLSConfig,
+)
+
+Network = IPv4Network | IPv6Network
 
 NETWORK_TYPES = ("unix", "tcp")
 LOG_FORMATS = ("text", "json")
@@ -16,14 +34,13 @@ DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"
 DEFAULT_CIDR = "10.0.0.0/16"
 DEFAULT_BRIDGE = "runc0"
 DEFAULT_RUNTIME = "runc"
+DEFAULT_SOCKET_MODE = "0600"
 UNIX_PATH_LIMIT = 107  # unix(7)
+UNIX_KEYS = ("socket_mode", "socket_group")
+TCP_KEYS = ("tls", "allow_from")
 INTERFACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 # overlayfs takes a comma or colon in a path for its own (kernel's overlayfs.rst).
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
-
-
-class ConfigError(Exception):
-    """A value is not acceptable; the message names the key and what is."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,13 @@ class DaemonConfig:
     @ivar bridge: the name of the host's interface to it.
     @ivar runtime: the OCI runtime, by name or path.
     @ivar log_format: C{text} or C{json}.
+    @ivar disks: how persistent disks are made.
+    @ivar tls: mutual TLS, or L{None}.
+    @ivar allow_from: from where connections are taken beside the usual, or L{None}.
+    @ivar limits: what a peer may ask of the daemon.
+    @ivar security: how much VMs are trusted with.
+    @ivar socket_mode: the mode of a socket file.
+    @ivar socket_group: the number of the group that has it, or L{None} for root's.
     """
 
     work_dir: Path
@@ -69,6 +93,13 @@ class DaemonConfig:
     bridge: str
     runtime: str
     log_format: str
+    disks: DisksConfig
+    tls: TLSConfig | None
+    allow_from: tuple[Network, ...] | None
+    limits: LimitsConfig
+    security: SecurityConfig
+    socket_mode: int
+    socket_group: int | None
 
     @property
     def interface(self) -> IPv4Interface:
@@ -86,24 +117,33 @@ class DaemonConfig:
             raw = {}
         if not isinstance(raw, dict):
             raise ConfigError("the file must hold a mapping of keys to values")
-        unknown = sorted(str(key) for key in raw.keys() - set(KEYS))
-        if unknown:
-            raise ConfigError(
-                f"{_shown(unknown[0])}: unknown key; the known ones are {', '.join(KEYS)}"
-            )
-        for key in KEYS:
-            # Of all values given only a text can be right.
-            if key in raw and not isinstance(raw[key], str):
+        check_keys("", raw, KEYS)
+        for key in raw.keys() & TEXT_KEYS:
+            # Of all these values only a text can be right.
+            if not isinstance(raw[key], str):
                 raise ConfigError(f"{key}: {raw[key]!r} must be {KEYS[key]}")
         network = _network(raw.get("cidr", DEFAULT_CIDR))
+        address = _listen_address(raw)
+        tls = TLSConfig.parse(raw.get("tls"))
+        for key in UNIX_KEYS if isinstance(address, TCPAddress) else TCP_KEYS:
+            if key in raw:
+                other = "unix" if key in UNIX_KEYS else "tcp"
+                raise ConfigError(f"{key}: goes with network_type {other} alone")
         return cls(
             work_dir=_directory("work_dir", raw.get("work_dir", DEFAULT_WORK_DIR)),
-            address=_listen_address(raw),
+            address=address,
             network=network,
             gateway=_gateway(raw, network),
             bridge=_bridge(raw.get("bridge", DEFAULT_BRIDGE)),
             runtime=_runtime(raw.get("runtime", DEFAULT_RUNTIME)),
-            log_format=_choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
+            log_format=choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
+            disks=DisksConfig.parse(raw.get("disks")),
+            tls=tls,
+            allow_from=_networks(raw.get("allow_from")),
+            limits=LimitsConfig.parse(raw.get("limits")),
+            security=SecurityConfig.parse(raw.get("security")),
+            socket_mode=_mode(raw.get("socket_mode", DEFAULT_SOCKET_MODE)),
+            socket_group=_group(raw.get("socket_group")),
         )
 
 
@@ -116,17 +156,15 @@ KEYS: Mapping[str, str] = {
     "bridge": "an interface name",
     "runtime": "the name or path of an OCI runtime",
     "log_format": "text or json",
+    "disks": "keys and values",
+    "tls": "keys and values",
+    "allow_from": "a list of networks",
+    "limits": "keys and values",
+    "security": "keys and values",
+    "socket_mode": "a file mode in quotes, such as '0660'",
+    "socket_group": "the name of a group",
 }
-
-
-def _shown(key: str) -> str:
-    return key if key.isprintable() else repr(key)
-
-
-def _choice(key: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise ConfigError(f"{key}: {value!r} must be {' or '.join(choices)}")
-    return value
+TEXT_KEYS = KEYS.keys() - {"disks", "tls", "allow_from", "limits", "security"}
 
 
 def _directory(key: str, value: str) -> Path:
@@ -138,7 +176,7 @@ def _directory(key: str, value: str) -> Path:
 
 
 def _listen_address(raw: Mapping[str, str]) -> TCPAddress | UnixAddress:
-    kind = _choice("network_type", raw.get("network_type", "unix"), NETWORK_TYPES)
+    kind = choice("network_type", raw.get("network_type", "unix"), NETWORK_TYPES)
     value = raw.get("address", DEFAULT_ADDRESSES[kind])
     if kind == "tcp":
         return _tcp_address(value)
@@ -214,3 +252,29 @@ def _runtime(value: str) -> str:
     if not value or value.startswith("-") or "\0" in value:
         raise ConfigError(f"runtime: {value!r} must be the name or path of a program")
     return value
+
+
+def _networks(raw: Any) -> tuple[Network, ...] | None:
+    if raw is None:
+        return None
+    try:
+        return tuple(ip_network(value) for value in texts("allow_from", raw))
+    except ValueError as error:
+        raise ConfigError(
+            f"allow_from: must be networks such as 192.0.2.0/24: {error}"
+        ) from None
+
+
+def _mode(value: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", value):
+        raise ConfigError(f"socket_mode: {value!r} must be octal digits, as in '0660'")
+    return int(value, 8)
+
+
+def _group(value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return grp.getgrnam(value).gr_gid
+    except KeyError:
+        raise ConfigError(f"socket_group: there is no group {value!r}") from None

@@ -1,0 +1,119 @@
+"""The executable's side of mutual TLS; imported only when it is configured."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import ssl
+
+from runc_cpi.errors import InvalidArgument, TLSRejected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, Dict
+
+PEM = "-----BEGIN "
+# What a daemon says, by OpenSSL's names for it, of a certificate that it refuses.
+ALERTS = {
+    "CERTIFICATE_REQUIRED": "it wants a client certificate, and tls.certificate is not set",
+    "UNKNOWN_CA": "it does not know the CA that signed it",
+    "CERTIFICATE_EXPIRED": "it has expired",
+    "BAD_CERTIFICATE": "it is not acceptable, or its name is not in tls.allowed_clients",
+    "INTERNAL_ERROR": "its name is not in tls.allowed_clients",
+    "HANDSHAKE_FAILURE": "no certificate, or none that it accepts",
+}
+NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE")
+
+
+def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SSLSocket:
+    """
+    Speak TLS over a connection, and see that it is the daemon at its end.
+
+    @param host: the name or IP address that its certificate must be for.
+    @param config: C{ca}, C{certificate} and C{private_key}: PEM, or paths of files.
+    @raise InvalidArgument: if one of them is no good.
+    @raise TLSRejected: if either side does not accept the other.
+    """
+    context = _context(config)
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except ssl.SSLError as error:
+        raise explain(error) from None
+
+
+def explain(error: ssl.SSLError) -> TLSRejected:
+    """Say which side rejected what, and why."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return TLSRejected(f"the certificate of runc-cpid is not accepted: {why}")
+    reason = error.reason or ""
+    for name, why in ALERTS.items():
+        if reason.endswith(name):
+            return TLSRejected(f"runc-cpid does not accept the client certificate: {why}")
+    if reason in NO_TLS:
+        return TLSRejected(
+            "what answers at this address speaks no TLS; is tls set in runc-cpid's "
+            "configuration?"
+        )
+    return TLSRejected(f"TLS with runc-cpid failed: {reason or error}")
+
+
+def _context(config: Dict[str, Any]) -> ssl.SSLContext:
+    ca = config["ca"]
+    try:
+        if ca.startswith(PEM):
+            context = ssl.create_default_context(cadata=ca)
+        else:
+            context = ssl.create_default_context(cafile=ca)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidArgument(f"tls.ca: {_what(error)}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.get("certificate") is not None:
+        certificate, private_key = config["certificate"], config["private_key"]
+        try:
+            with _Readable(certificate) as first, _Readable(private_key) as second:
+                context.load_cert_chain(first, second)
+        except (ssl.SSLError, OSError) as error:
+            text = f"tls.certificate, tls.private_key: {_what(error)}"
+            raise InvalidArgument(text) from None
+    return context
+
+
+class _Readable:
+    """A path for OpenSSL, which reads keys from nothing else; for PEM a passing one."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __enter__(self) -> str:
+        self._fd = -1
+        self._path = self._value
+        if self._value.startswith(PEM):
+            if hasattr(os, "memfd_create"):
+                self._fd = os.memfd_create("pem")
+                self._path = f"/proc/self/fd/{self._fd}"
+            else:
+                self._fd, self._path = _temporary()
+            os.write(self._fd, self._value.encode("ascii", "replace"))
+        return self._path
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            if not self._path.startswith("/proc/"):
+                os.unlink(self._path)
+
+
+def _temporary() -> Any:
+    """Make a file that only we can read, where there is no memory to be had as a file."""
+    directory = os.environ.get("TMPDIR") or "/tmp"
+    name = f"runc-cpi-{binascii.hexlify(os.urandom(12)).decode('ascii')}.pem"
+    path = os.path.join(directory, name)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), path
+
+
+def _what(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "no usable PEM"
+    return error.strerror or str(error)

@@ -1,0 +1,224 @@
+"""C{runc-cpictl certs}: a CA, and certificates for a daemon and its clients."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from twisted.python import usage
+
+DAYS = 3650
+NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]*")
+# Clocks of hosts differ.
+BACKDATED = timedelta(hours=1)
+
+
+class CertsOptions(usage.Options):
+    """The options of C{runc-cpictl certs}."""
+
+    synopsis = "--host NAME_OR_IP [--host ...] [--client NAME ...] [--days N] DIRECTORY"
+    longdesc = (
+        "Make a CA, a certificate for a daemon that is reached by the names and "
+        "addresses given, and one for each client (by default one named director). "
+        "The directory also gets vars.yml, for bosh --vars-file."
+    )
+    optParameters = [["days", None, DAYS, "how long they are valid", int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: list[str] = []
+        self.clients: list[str] = []
+
+    def opt_host(self, name: str) -> None:
+        """A name or IP address that the daemon is reached by."""
+        self.hosts.append(_checked(name))
+
+    def opt_client(self, name: str) -> None:
+        """The name of a client."""
+        self.clients.append(_checked(name))
+
+    def parseArgs(self, directory: str) -> None:  # type: ignore[override]
+        """Take the directory."""
+        self["directory"] = directory
+
+    def postOptions(self) -> None:
+        """See that nothing is missing."""
+        if not self.hosts:
+            raise usage.UsageError("--host is missing: how is the daemon reached?")
+        if self["days"] < 1:
+            raise usage.UsageError("--days: must be 1 or more")
+        self.clients = self.clients or ["director"]
+
+
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise usage.UsageError(f"{name!r} is no name or IP address")
+    return name
+
+
+def make_certificates(options: CertsOptions) -> None:
+    """Do what C{runc-cpictl certs} is asked for."""
+    directory = Path(options["directory"])
+    try:
+        written = write(directory, options.hosts, options.clients, options["days"])
+    except FileExistsError as error:
+        sys.exit(f"runc-cpictl: {error.filename}: is there already; remove it first")
+    except OSError as error:
+        sys.exit(f"runc-cpictl: {directory}: {error.strerror}")
+    for path in written:
+        print(path)
+
+
+class Authority:
+    """
+    A certificate authority of its own.
+
+    @param days: how long what it makes is valid.
+    """
+
+    def __init__(self, days: int) -> None:
+        self._valid = timedelta(days=days)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name("runc-cpi CA")
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        self.certificate = (
+            self._builder(self._name, self._key.public_key())
+            .add_extension(constraints, critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def issue(self, name: str, hosts: Sequence[str], *, client: bool) -> tuple[str, str]:
+        """
+        Make a certificate and its private key.
+
+        @param hosts: the DNS names and IP addresses it is for.
+        @param client: whether it is for a client; it is for a server otherwise.
+        @return: both as PEM.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        purposes = ExtendedKeyUsageOID
+        purpose = purposes.CLIENT_AUTH if client else purposes.SERVER_AUTH
+        certificate = (
+            self._builder(_name(name), key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(_alternative_names(hosts), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return _pem(certificate), _private_pem(key)
+
+    @property
+    def pem(self) -> str:
+        """The CA's certificate."""
+        return _pem(self.certificate)
+
+    @property
+    def private_pem(self) -> str:
+        """The CA's private key."""
+        return _private_pem(self._key)
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - BACKDATED)
+            .not_valid_after(now + self._valid)
+            .add_extension(identifier, critical=False)
+            .add_extension(issuer, critical=False)
+        )
+
+
+def write(
+    directory: Path, hosts: Sequence[str], clients: Sequence[str], days: int
+) -> list[Path]:
+    """
+    Make a CA, a server certificate for C{hosts} and one for each of C{clients}.
+
+    @return: the files, among them C{vars.yml} for C{bosh --vars-file}: it holds
+        C{runc_cpi_tls} with the CA, and the first client's certificate and key.
+    @raise OSError: if they cannot be written, or are there already.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = Authority(days)
+    files = {"ca.crt": authority.pem, "ca.key": authority.private_pem}
+    files["server.crt"], files["server.key"] = authority.issue(
+        hosts[0], hosts, client=False
+    )
+    for name in clients:
+        certificate, key = authority.issue(name, [name], client=True)
+        files[f"{name}.crt"], files[f"{name}.key"] = certificate, key
+    tls = {
+        "ca": authority.pem,
+        "certificate": files[f"{clients[0]}.crt"],
+        "private_key": files[f"{clients[0]}.key"],
+    }
+    files["vars.yml"] = yaml.safe_dump({"runc_cpi_tls": tls}, default_style="|")
+    written = []
+    for name, content in files.items():
+        path = directory / name
+        mode = 0o644 if name.endswith(".crt") else 0o600
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(content)
+        written.append(path)
+    return written
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative_names(hosts: Sequence[str]) -> x509.SubjectAlternativeName:
+    names: list[x509.GeneralName] = []
+    for host in hosts:
+        try:
+            names.append(x509.IPAddress(ip_address(host)))
+        except ValueError:
+            names.append(x509.DNSName(host))
+    return x509.SubjectAlternativeName(names)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode("ascii")

@@ -1,0 +1,21 @@
+"""The daemon's configuration file."""
+
+from runc_cpi.daemon.config.checks import ConfigError
+from runc_cpi.daemon.config.daemon import DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config.sections import (
+    DisksConfig,
+    LimitsConfig,
+    SecurityConfig,
+    TLSConfig,
+)
+
+__all__ = [
+    "ConfigError",
+    "DaemonConfig",
+    "DisksConfig",
+    "LimitsConfig",
+    "SecurityConfig",
+    "TCPAddress",
+    "TLSConfig",
+    "UnixAddress",
+]

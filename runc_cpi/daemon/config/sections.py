@@ -1,0 +1,167 @@
+"""The parts of the configuration that hold several keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from runc_cpi.daemon.config.checks import (
+    ConfigError,
+    boolean,
+    choice,
+    mapping,
+    number,
+    texts,
+    whole_number,
+)
+
+DISK_DRIVERS = ("image", "directory")
+DISK_KEYS = ("driver", "filesystem", "direct_io", "allocation", "overcommit")
+FILESYSTEMS = ("ext4", "xfs")
+ALLOCATIONS = ("sparse", "full")
+TLS_KEYS = ("certificate", "private_key", "ca", "allowed_clients")
+PROFILES = ("default", "privileged")
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisksConfig:
+    """
+    How persistent disks are made.
+
+    @ivar driver: C{image} or C{directory}.
+    @ivar filesystem: C{ext4} or C{xfs}.
+    @ivar direct_io: whether to bypass the page cache of the host's file system.
+    @ivar allocation: C{sparse} or C{full}.
+    @ivar overcommit: how many bytes may be promised for each that is free.
+    """
+
+    driver: str
+    filesystem: str
+    direct_io: bool
+    allocation: str
+    overcommit: float
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """
+        Check what C{disks} holds.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        raw = mapping("disks", raw, DISK_KEYS)
+        return cls(
+            driver=choice("disks.driver", raw.get("driver", "image"), DISK_DRIVERS),
+            filesystem=choice(
+                "disks.filesystem", raw.get("filesystem", "ext4"), FILESYSTEMS
+            ),
+            direct_io=boolean("disks.direct_io", raw.get("direct_io", True)),
+            allocation=choice(
+                "disks.allocation", raw.get("allocation", "sparse"), ALLOCATIONS
+            ),
+            overcommit=number("disks.overcommit", raw.get("overcommit", 1.0), 0.01, 1000),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TLSConfig:
+    """
+    Mutual TLS.
+
+    @ivar certificate: of the daemon: PEM, or the path of a file of it; so are the others.
+    @ivar private_key: that belongs to it.
+    @ivar ca: that signs the clients' certificates.
+    @ivar allowed_clients: names that a client's certificate must be for one of; without
+        any, whatever C{ca} signed will do.
+    """
+
+    certificate: str
+    private_key: str
+    ca: str
+    allowed_clients: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self | None:
+        """
+        Check what C{tls} holds, if it is there.
+
+        @raise ConfigError: naming the key and what is accepted.
+        """
+        if raw is None:
+            return None
+        raw = mapping("tls", raw, TLS_KEYS)
+        for key in TLS_KEYS[:3]:
+            if not isinstance(raw.get(key), str) or not raw[key]:
+                raise ConfigError(f"tls.{key}: must be PEM, or the path of a file of it")
+        return cls(
+            certificate=raw["certificate"].lstrip(),
+            private_key=raw["private_key"].lstrip(),
+            ca=raw["ca"].lstrip(),
+            allowed_clients=texts("tls.allowed_clients", raw.get("allowed_clients", [])),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """
+    What a peer may ask of the daemon.
+
+    @ivar connections: how many there may be at once.
+    @ivar calls: how many calls of one connection may be under way.
+    @ivar message_bytes: the size of one message.
+    @ivar first_seconds: how long the first message may take, TLS handshake included.
+    @ivar idle_seconds: how long a connection may do nothing.
+    """
+
+    connections: int = 512
+    calls: int = 32
+    message_bytes: int = 32 * MEBIBYTE
+    first_seconds: float = 15
+    idle_seconds: float = 300
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """
+        Check what C{limits} holds.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        raw = mapping("limits", raw, LIMITS)
+        values: dict[str, Any] = {}
+        for key, value in raw.items():
+            whole, most = LIMITS[key]
+            check = whole_number if whole else number
+            values[key] = check(f"limits.{key}", value, 1, most)
+        return cls(**values)
+
+
+LIMITS: dict[str, tuple[bool, int]] = {
+    "connections": (True, 100_000),
+    "calls": (True, 10_000),
+    "message_bytes": (True, 1024 * MEBIBYTE),
+    "first_seconds": (False, 3600),
+    "idle_seconds": (False, 86400),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityConfig:
+    """
+    How much VMs are trusted with.
+
+    @ivar privileged: whether they get all that the daemon has; otherwise what no
+        stemcell needs is kept from them.
+    """
+
+    privileged: bool
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """
+        Check what C{security} holds.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        raw = mapping("security", raw, ("profile",))
+        profile = choice("security.profile", raw.get("profile", "default"), PROFILES)
+        return cls(privileged=profile == "privileged")

@@ -1,0 +1,249 @@
+"""A VM's container: what it is made of, how it boots and how it is taken down."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from runc_cpi.daemon.domain import networks
+from runc_cpi.daemon.domain.bundle import BOOTS, limits, runtime_spec
+from runc_cpi.daemon.domain.concurrency import side_by_side
+from runc_cpi.daemon.domain.disk import BootParts, Container
+from runc_cpi.daemon.domain.disks import Disks
+from runc_cpi.daemon.domain.guest import (
+    SETTINGS,
+    agent_config,
+    forget_managed_disk,
+    guest_files,
+    managed_disk,
+    settings_file,
+    write_upper,
+)
+from runc_cpi.daemon.domain.interfaces import IGuests, INetworker, IRuntime
+from runc_cpi.daemon.domain.stemcells import Stemcell
+from runc_cpi.daemon.domain.vm import VM, VMProperties
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.errors import InvalidArgument, StillRunning
+
+KILL_TIMEOUT = 10.0
+GRACE = 10.0
+SYSTEMD_HALT = 37  # SIGRTMIN+3, what systemd as init takes for "halt" (systemd(1))
+RUNIT_HALT = ("/bin/sh", "-c", "sv -w 7 force-stop /etc/service/*")
+STALE = "var/vcap/data/sys"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """
+    What the VMs of this host may have.
+
+    @ivar capabilities: what is granted to each.
+    @ivar cgroup_parent: below which path their cgroups are.
+    @ivar privileged: whether the host's kernel tunables are theirs to change.
+    @ivar swap_accounting: whether memory and swap can be bounded together.
+    """
+
+    capabilities: Sequence[str]
+    cgroup_parent: str
+    swap_accounting: bool
+    privileged: bool
+
+
+def init_of(stemcell: Stemcell, properties: VMProperties) -> str:
+    """
+    Choose what boots a VM.
+
+    @raise InvalidArgument: if there is nothing that could.
+    """
+    init = properties.init or stemcell.features.init
+    if init is None:
+        raise InvalidArgument(
+            f"{stemcell.cid} has neither runit nor systemd that could boot it; "
+            "cloud_properties.init could name one"
+        )
+    return init
+
+
+class Containers:
+    """The containers of all VMs; whoever calls sees to it that calls for one VM queue."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        depot: Depot,
+        runtime: IRuntime,
+        networker: INetworker,
+        guests: IGuests,
+        disks: Disks,
+    ) -> None:
+        self._host, self._depot, self._runtime = host, depot, runtime
+        self._networker, self._guests, self._disks = networker, guests, disks
+
+    def path(self, vm_cid: str) -> Path:
+        """Return the directory of a VM, which is its container's bundle."""
+        return self._depot.vms / vm_cid
+
+    def strays(self) -> list[str]:
+        """Name the containers whose VMs' directories are gone."""
+        return [name for name in self._runtime.known() if not self.path(name).exists()]
+
+    def was_lost(self, vm_cid: str) -> bool:
+        """Say whether a container went with a reboot of the host, not by itself."""
+        return self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
+
+    def find(self, vm_cid: str) -> Container:
+        """Describe a VM's container as it is now."""
+        bundle = self.path(vm_cid)
+        init = self._runtime.find_init(vm_cid, bundle)
+        pid = None
+        if init is not None:
+            pid = init.pid
+            init.close()
+        cgroup = f"{self._host.cgroup_parent}/{vm_cid}"
+        return Container(bundle=bundle, pid=pid, cgroup=cgroup)
+
+    async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
+        """Make the directory of a new VM, and the files it boots with."""
+        await deferToThread(self._furnish, vm, stemcell)
+        size = VMProperties.parse(vm.cloud_properties).ephemeral_disk_size
+        if size is not None:
+            await self._disks.make_ephemeral(self.path(vm.vm_cid), size)
+
+    def _furnish(self, vm: VM, stemcell: Stemcell) -> None:
+        path = self.path(vm.vm_cid)
+        path.mkdir(mode=0o700)
+        for name in ("rootfs", "work"):
+            (path / name).mkdir(mode=0o700)
+        for name in ("upper", "data"):
+            # These show in the VM, as "/" and "/var/vcap/data".
+            (path / name).mkdir()
+            (path / name).chmod(0o755)
+        files = guest_files(
+            hostname=vm.vm_cid,
+            address=vm.addresses[0],
+            dns=networks.name_servers(vm.networks),
+            features=stemcell.features,
+        )
+        files.append(settings_file(vm.settings({})))
+        files += agent_config(stemcell.rootfs, binds=self._disks.agent_binds)
+        write_upper(files, stemcell.rootfs, path / "upper")
+
+    async def boot(self, vm: VM, stemcell: Stemcell) -> None:
+        """
+        Boot a VM that does not run, with its network and its disks.
+
+        @raise CloudError: if the host fails.
+        """
+        vm_cid, bundle = vm.vm_cid, self.path(vm.vm_cid)
+        mounted = await deferToThread(self._last_mounted, vm_cid)
+        parts = await self._disks.boot(vm_cid, self.find(vm_cid))
+        await deferToThread(self._write_bundle, vm, stemcell, parts)
+        pid = await self._runtime.create(vm_cid, bundle, stemcell.rootfs)
+        # The container's first process waits to be started: all else comes before it.
+        await self._networker.connect(vm_cid, pid, vm.addresses)
+        await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
+        await self._guests.clear(pid, STALE)
+        await self._runtime.start(vm_cid, bundle)
+
+    def _last_mounted(self, vm_cid: str) -> str | None:
+        """
+        Return the disk that was on /var/vcap/store.
+
+        The agent does not mount it again when it starts, and does not start when the
+        disk it last mounted is gone.
+        """
+        with Tree.at(self.path(vm_cid) / "upper") as tree:
+            disk_cid = managed_disk(tree)
+            if disk_cid is not None and disk_cid not in self._cids(vm_cid):
+                forget_managed_disk(tree)
+        return disk_cid
+
+    def _cids(self, vm_cid: str) -> set[str]:
+        return {disk.disk_cid for disk in self._disks.of(vm_cid)}
+
+    def _write_bundle(self, vm: VM, stemcell: Stemcell, parts: BootParts) -> None:
+        path = self.path(vm.vm_cid)
+        properties = VMProperties.parse(vm.cloud_properties)
+        bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
+        spec = runtime_spec(
+            hostname=vm.vm_cid,
+            boot=BOOTS[init_of(stemcell, properties)],
+            # A bounded disk of its own would be mounted there instead.
+            binds={"/var/vcap/data": str(path / "data")} if not bounded else {},
+            cgroup=f"{self._host.cgroup_parent}/{vm.vm_cid}",
+            capabilities=self._host.capabilities,
+            resources=limits(
+                cpu=properties.cpu,
+                ram=properties.ram,
+                swap_accounting=self._host.swap_accounting,
+            ),
+            disks=parts,
+            privileged=self._host.privileged,
+        )
+        (path / "config.json").write_text(json.dumps(spec), "utf-8")
+
+    async def ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
+        """Let a VM's services end, for a bounded time; what stays is killed later."""
+        path = self.path(vm.vm_cid)
+        init = self._runtime.find_init(vm.vm_cid, path)
+        if init is None:
+            return
+        try:
+            properties = VMProperties.parse(vm.cloud_properties)
+            if init_of(stemcell, properties) == "systemd":
+                init.send(SYSTEMD_HALT)
+                await init.ended_within(GRACE)
+            else:
+                await self._runtime.execute(vm.vm_cid, path, RUNIT_HALT, GRACE)
+        finally:
+            init.close()
+
+    async def take_down(self, vm_cid: str) -> None:
+        """
+        End a container at once and remove it and its interface, whatever there is.
+
+        @raise StillRunning: if its first process does not end.
+        """
+        path = self.path(vm_cid)
+        if not path.exists():
+            return
+        init = self._runtime.find_init(vm_cid, path)
+        if init is not None:
+            try:
+                init.send(signal.SIGKILL)
+                if not await init.ended_within(KILL_TIMEOUT):
+                    raise StillRunning(
+                        f"process {init.pid} of {vm_cid} did not end within "
+                        f"{KILL_TIMEOUT:.0f} s of SIGKILL: it hangs in the kernel"
+                    )
+            finally:
+                init.close()
+        await side_by_side(
+            self._runtime.delete(vm_cid, path), self._networker.disconnect(vm_cid)
+        )
+        await self._disks.halted(self.find(vm_cid))
+
+    async def tell_agent(self, vm: VM) -> None:
+        """Write the agent's settings file anew, in one step for whoever reads it."""
+        file = settings_file(vm.settings(self._disks.hints(vm.vm_cid)))
+        container = self.find(vm.vm_cid)
+        if container.pid is None:
+            upper = self.path(vm.vm_cid) / "upper"
+            await deferToThread(_write_into, upper, file.content)
+        else:
+            await self._guests.write(container.pid, SETTINGS, file.content)
+
+
+def _write_into(upper: Path, content: str) -> None:
+    with Tree.at(upper) as tree:
+        tree.write(SETTINGS, content)

@@ -1,0 +1,454 @@
+"""Persistent disks: made, shown to VMs, taken away, grown, copied."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from runc_cpi.daemon.domain.concurrency import KeyedLock
+from runc_cpi.daemon.domain.disk import (
+    BootParts,
+    Container,
+    Disk,
+    Snapshot,
+    check_filesystem,
+    check_size,
+)
+from runc_cpi.daemon.domain.interfaces import IArchiver, IDiskDriver
+from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
+from runc_cpi.errors import (
+    CPIError,
+    DiskAttached,
+    DiskNotAttached,
+    DiskNotFound,
+    InvalidArgument,
+    NoDiskSpace,
+    NotSupported,
+)
+
+RECORD = "disk.json"
+SNAPSHOT_RECORD = "snapshot.json"
+MEBIBYTE = 1 << 20
+TIGHT = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskPolicy:
+    """
+    How disks are made.
+
+    @ivar filesystem: unless cloud_properties say otherwise.
+    @ivar overcommit: how much may be promised, for each byte that is free.
+    """
+
+    filesystem: str
+    overcommit: float
+
+
+class Disks:
+    """
+    All persistent disks of this host, and their snapshots.
+
+    A disk belongs to a VM from the moment its record says so; what the VM sees follows,
+    and is made up for when the daemon comes back after a crash in between.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, *, depot: Depot, archiver: IArchiver, driver: IDiskDriver, policy: DiskPolicy
+    ) -> None:
+        self._depot, self._archiver = depot, archiver
+        self._driver, self._policy = driver, policy
+        self._locks = KeyedLock()
+        self._disks: dict[str, Disk] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def load(self) -> None:
+        """Read the records; one that cannot be read is left alone and reported."""
+        for path in sorted(self._depot.disks.iterdir()):
+            try:
+                disk = Disk.from_json(read_record(path / RECORD))
+            except (OSError, ValueError, TypeError) as error:
+                self._ignored(path, error)
+            else:
+                self._disks[disk.disk_cid] = disk
+        for path in sorted(self._depot.snapshots.iterdir()):
+            try:
+                snapshot = Snapshot.from_json(read_record(path / SNAPSHOT_RECORD))
+            except (OSError, ValueError, TypeError) as error:
+                self._ignored(path, error)
+            else:
+                self._snapshots[snapshot.snapshot_cid] = snapshot
+
+    def _ignored(self, path: Path, error: Exception) -> None:
+        self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
+
+    def all(self) -> list[Disk]:
+        """Return every disk."""
+        return list(self._disks.values())
+
+    def of(self, vm_cid: str) -> list[Disk]:
+        """Return the disks of a VM."""
+        return [disk for disk in self._disks.values() if disk.attached_to == vm_cid]
+
+    def owners(self) -> set[str]:
+        """Return every VM that has a disk."""
+        return {disk.attached_to for disk in self.all() if disk.attached_to is not None}
+
+    def exists(self, disk_cid: str) -> bool:
+        """Say whether there is such a disk."""
+        return disk_cid in self._disks
+
+    def hint(self, disk_cid: str) -> str:
+        """Say where in its VM an attached disk is found."""
+        return self._driver.hint(disk_cid)
+
+    def hints(self, vm_cid: str) -> dict[str, str]:
+        """Return what the agent's settings file says of a VM's disks."""
+        return {
+            disk.disk_cid: self.hint(disk.disk_cid)
+            for disk in self.of(vm_cid)
+            if disk.in_settings
+        }
+
+    @property
+    def agent_binds(self) -> bool:
+        """Whether agents are to bind-mount disks, and not to mount devices."""
+        return self._driver.agent_binds
+
+    async def create(self, size: Any, cloud_properties: Any) -> Disk:
+        """
+        Make an empty disk.
+
+        @param size: MiB.
+        @raise InvalidArgument: if an argument is not what it must be.
+        @raise NoDiskSpace: if there is no room for it.
+        """
+        size = check_size("size", size)
+        filesystem = check_filesystem(cloud_properties, self._policy.filesystem)
+        self._driver.check(filesystem, size)
+        self._check_room(size * MEBIBYTE)
+        disk = Disk(
+            disk_cid=f"disk-{uuid4()}",
+            size=size,
+            driver=self._driver.name,
+            filesystem=filesystem,
+            cloud_properties=cloud_properties,
+            created_at=_now(),
+        )
+        # Counted from here on, so that others see it when they look for room.
+        scratch = self._depot.new_scratch()
+        self._disks[disk.disk_cid] = disk
+        try:
+            await self._driver.create(scratch, size, filesystem)
+            await deferToThread(write_record, scratch / RECORD, disk.to_json())
+            await deferToThread(self._depot.publish, scratch, self._path(disk.disk_cid))
+        except BaseException:
+            del self._disks[disk.disk_cid]
+            await self._archiver.remove(scratch)
+            raise
+        self.log.info("created {disk_cid}, {size} MiB", disk_cid=disk.disk_cid, size=size)
+        return disk
+
+    async def delete(self, disk_cid: str) -> None:
+        """
+        Delete a disk; an unknown one is no error.
+
+        @raise DiskAttached: if a VM has it.
+        """
+        async with self._locks(disk_cid):
+            disk = self._disks.get(disk_cid)
+            if disk is None:
+                return
+            if disk.attached_to is not None:
+                raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
+            trash = await deferToThread(self._depot.set_aside, self._path(disk_cid))
+            del self._disks[disk_cid]
+            await self._archiver.remove(trash)
+        self.log.info("deleted {disk_cid}", disk_cid=disk_cid)
+
+    async def attach(
+        self, vm_cid: str, disk_cid: str, container: Container, *, in_settings: bool
+    ) -> str:
+        """
+        Give a disk to a VM; one that it has already is made sure of.
+
+        @param in_settings: whether the agent's settings file is to name it.
+        @return: where the VM finds it.
+        @raise DiskNotFound: if there is no such disk.
+        @raise DiskAttached: if another VM has it.
+        """
+        async with self._locks(disk_cid):
+            disk = self._get(disk_cid)
+            if disk.attached_to not in (None, vm_cid):
+                raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
+            if disk.driver != self._driver.name:
+                raise NotSupported(
+                    f"{disk_cid} was made by the driver {disk.driver}, and this daemon "
+                    f"is configured for {self._driver.name}"
+                )
+            await self._save(replace(disk, attached_to=vm_cid, in_settings=in_settings))
+            try:
+                await self._driver.attach(
+                    self._path(disk_cid), disk_cid, container, self._paths(vm_cid)
+                )
+            except BaseException:
+                if disk.attached_to is None:
+                    await self._take_back(disk, container)
+                raise
+        self.log.info("attached {disk_cid} to {vm_cid}", disk_cid=disk_cid, vm_cid=vm_cid)
+        return self.hint(disk_cid)
+
+    async def _take_back(self, disk: Disk, container: Container) -> None:
+        """Undo an attachment that failed; that this fails too is only logged."""
+        path = self._path(disk.disk_cid)
+        try:
+            await self._driver.detach(path, disk.disk_cid, container, [])
+            await self._save(disk)
+        except (CPIError, OSError):
+            self.log.failure("cannot take {disk_cid} back", disk_cid=disk.disk_cid)
+
+    async def detach(self, vm_cid: str, disk_cid: str, container: Container) -> None:
+        """
+        Take a disk from a VM.
+
+        @raise DiskNotFound: if there is no such disk.
+        @raise DiskNotAttached: if the VM does not have it.
+        @raise DiskBusy: if a process of the VM still uses it.
+        """
+        async with self._locks(disk_cid):
+            disk = self._get(disk_cid)
+            if disk.attached_to != vm_cid:
+                raise DiskNotAttached(f"{disk_cid} is not attached to {vm_cid}")
+            kept = [path for path in self._paths(vm_cid) if path != self._path(disk_cid)]
+            await self._driver.detach(self._path(disk_cid), disk_cid, container, kept)
+            await self._save(replace(disk, attached_to=None, in_settings=False))
+        self.log.info("detached {disk_cid} from {vm_cid}", disk_cid=disk_cid, vm_cid=vm_cid)
+
+    async def make_ephemeral(self, bundle: Path, size: int) -> None:
+        """
+        Make what a VM's /var/vcap/data will be on.
+
+        @param size: MiB.
+        @raise NoDiskSpace: if there is no room for it.
+        """
+        self._check_room(size * MEBIBYTE)
+        await self._driver.make_ephemeral(bundle, size)
+
+    async def restore(self, vm_cid: str, container: Container) -> None:
+        """Make sure that a running VM sees the disks that its records say it has."""
+        for disk in self.of(vm_cid):
+            path = self._path(disk.disk_cid)
+            await self._driver.attach(path, disk.disk_cid, container, self._paths(vm_cid))
+            await self._driver.thaw(path, container)
+
+    async def sweep(self) -> None:
+        """Clear away what a crash left on the host."""
+        kept = [self._path(disk.disk_cid) for disk in self.all() if disk.attached_to]
+        await self._driver.sweep(self._depot.work_dir, kept)
+
+    async def boot(self, vm_cid: str, container: Container) -> BootParts:
+        """Prepare for a VM to boot with the disks it has."""
+        disks = {disk.disk_cid: self._path(disk.disk_cid) for disk in self.of(vm_cid)}
+        parts: BootParts = await self._driver.boot(disks, container)
+        return parts
+
+    async def booted(self, vm_cid: str, container: Container, mounted: str | None) -> None:
+        """
+        See to what can be done once the container is there, before it runs.
+
+        @param mounted: the disk that was on its /var/vcap/store, if any.
+        """
+        store = next((disk for disk in self.of(vm_cid) if disk.disk_cid == mounted), None)
+        await self._driver.booted(
+            self._paths(vm_cid),
+            container,
+            store.disk_cid if store else None,
+            store.filesystem if store else "",
+        )
+
+    async def halted(self, container: Container) -> None:
+        """Clear away what only a running VM needs."""
+        await self._driver.halted(container)
+
+    async def release(self, vm_cid: str, container: Container) -> None:
+        """Take all disks from a VM that does not run any more; no data is lost."""
+        for disk in self.of(vm_cid):
+            await self.detach(vm_cid, disk.disk_cid, container)
+
+    async def resize(self, disk_cid: str, size: Any, container: Container | None) -> None:
+        """
+        Make a disk larger.
+
+        @param size: MiB.
+        @param container: of the VM that has it, if any.
+        @raise NotSupported: if it would shrink, or cannot grow while in use.
+        @raise NoDiskSpace: if there is no room.
+        """
+        size = check_size("new_size", size)
+        async with self._locks(disk_cid):
+            await self._resize(self._get(disk_cid), size, container)
+
+    async def _resize(self, disk: Disk, size: int, container: Container | None) -> None:
+        if size < disk.size:
+            raise NotSupported(
+                f"{disk.disk_cid} has {disk.size} MiB and cannot shrink to {size} MiB"
+            )
+        self._check_room((size - disk.size) * MEBIBYTE)
+        path = self._path(disk.disk_cid)
+        await self._driver.grow(path, size, disk.filesystem, container)
+        await self._save(replace(disk, size=size))
+        self.log.info("grew {disk_cid} to {size} MiB", disk_cid=disk.disk_cid, size=size)
+
+    async def update(
+        self,
+        disk_cid: str,
+        size: Any,
+        cloud_properties: Any,
+        container: Container | None,
+    ) -> None:
+        """
+        Change a disk's size and properties.
+
+        @raise NotSupported: for what cannot be changed in place.
+        """
+        size = check_size("new_size", size)
+        async with self._locks(disk_cid):
+            disk = self._get(disk_cid)
+            filesystem = check_filesystem(cloud_properties, disk.filesystem)
+            if filesystem != disk.filesystem:
+                raise NotSupported(
+                    f"{disk_cid} holds {disk.filesystem}, which cannot become "
+                    f"{filesystem} in place"
+                )
+            if size != disk.size:
+                await self._resize(disk, size, container)
+            disk = self._get(disk_cid)
+            await self._save(replace(disk, cloud_properties=cloud_properties))
+
+    async def set_metadata(self, disk_cid: str, metadata: Any) -> None:
+        """
+        Replace what is noted about a disk.
+
+        @raise DiskNotFound: if there is no such disk.
+        """
+        if not isinstance(metadata, dict):
+            raise InvalidArgument("metadata: must be an object")
+        async with self._locks(disk_cid):
+            await self._save(replace(self._get(disk_cid), metadata=metadata))
+
+    async def snapshot(
+        self, disk_cid: str, metadata: Any, container: Container | None
+    ) -> Snapshot:
+        """
+        Keep what a disk holds now, also while it is written to.
+
+        @raise DiskNotFound: if there is no such disk.
+        @raise NoDiskSpace: if there is no room for a copy.
+        """
+        if not isinstance(metadata, dict):
+            raise InvalidArgument("metadata: must be an object")
+        async with self._locks(disk_cid):
+            disk = self._get(disk_cid)
+            snapshot = Snapshot(
+                snapshot_cid=f"snapshot-{uuid4()}",
+                disk_cid=disk_cid,
+                size=disk.size,
+                driver=disk.driver,
+                filesystem=disk.filesystem,
+                metadata=metadata,
+                created_at=_now(),
+            )
+            scratch = self._depot.new_scratch()
+            target = self._depot.snapshots / snapshot.snapshot_cid
+            try:
+                await self._driver.snapshot(self._path(disk_cid), scratch, container)
+                await self._archiver.sync(scratch)
+                record = scratch / SNAPSHOT_RECORD
+                await deferToThread(write_record, record, snapshot.to_json())
+                await deferToThread(self._depot.publish, scratch, target)
+            except BaseException:
+                await self._archiver.remove(scratch)
+                raise
+        self._snapshots[snapshot.snapshot_cid] = snapshot
+        self.log.info(
+            "created {snapshot_cid} of {disk_cid}",
+            snapshot_cid=snapshot.snapshot_cid,
+            disk_cid=disk_cid,
+        )
+        return snapshot
+
+    async def delete_snapshot(self, snapshot_cid: str) -> None:
+        """Delete a snapshot; an unknown one is no error."""
+        if self._snapshots.pop(snapshot_cid, None) is None:
+            return
+        path = self._depot.snapshots / snapshot_cid
+        await self._archiver.remove(await deferToThread(self._depot.set_aside, path))
+        self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)
+
+    def attached_to(self, disk_cid: str) -> str | None:
+        """
+        Return the VM that has a disk, if any.
+
+        @raise DiskNotFound: if there is no such disk.
+        """
+        return self._get(disk_cid).attached_to
+
+    def _get(self, disk_cid: str) -> Disk:
+        try:
+            return self._disks[disk_cid]
+        except KeyError:
+            raise DiskNotFound(f"there is no disk {disk_cid!r}") from None
+
+    def _path(self, disk_cid: str) -> Path:
+        return self._depot.disks / disk_cid
+
+    def _paths(self, vm_cid: str) -> list[Path]:
+        return [self._path(disk.disk_cid) for disk in self.of(vm_cid)]
+
+    async def _save(self, disk: Disk) -> None:
+        record = self._path(disk.disk_cid) / RECORD
+        await deferToThread(write_record, record, disk.to_json())
+        self._disks[disk.disk_cid] = disk
+
+    def _check_room(self, wanted: int) -> None:
+        """
+        See whether C{wanted} more bytes may be promised.
+
+        @raise NoDiskSpace: if not.
+        """
+        room = os.statvfs(self._depot.work_dir)
+        limit = room.f_bavail * room.f_frsize * self._policy.overcommit
+        promised = wanted + sum(map(self._still_to_come, self.all()))
+        if promised > limit:
+            raise NoDiskSpace(
+                f"{wanted // MEBIBYTE} MiB are wanted; with what disks may still grow "
+                f"by, that makes {promised // MEBIBYTE} MiB, and "
+                f"{int(limit) // MEBIBYTE} MiB may be promised on this host "
+                "(disks.overcommit)"
+            )
+        if promised > limit * TIGHT:
+            self.log.warn(
+                "disks may still grow by {promised} MiB of {limit} MiB",
+                promised=promised // MEBIBYTE,
+                limit=int(limit) // MEBIBYTE,
+            )
+
+    def _still_to_come(self, disk: Disk) -> int:
+        try:
+            taken: int = self._driver.allocated(self._path(disk.disk_cid))
+        except OSError:
+            taken = 0  # it is being made
+        return max(0, disk.size * MEBIBYTE - taken)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,144 @@
+"""The device rules of a cgroup v2: a small eBPF program, loaded without a library."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+from collections.abc import Collection, Iterator
+
+LOOP_MAJOR = 7
+NAME = b"runc_cpid_loops"
+
+# From linux/bpf.h and linux/bpf_common.h.
+_PROG_LOAD, _PROG_ATTACH, _PROG_DETACH = 5, 8, 9
+_PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 13, 15, 16
+_CGROUP_DEVICE_PROGRAM = 15
+_CGROUP_DEVICE_ATTACHMENT = 6
+_ALLOW_MULTI, _REPLACE = 2, 4
+_DEVICE_BLOCK = 1
+_LOAD, _AND, _IF_EQUAL, _IF_DIFFERENT, _SET, _EXIT = 0x61, 0x57, 0x15, 0x55, 0xB7, 0x95
+_INFO_SIZE, _INFO_NAME_AT, _NAME_SIZE = 128, 64, 16
+_MOST_PROGRAMS = 64
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def allow_loops(cgroup: int, minors: Collection[int]) -> None:
+    """
+    Let the processes of a cgroup open these loop devices, and no others.
+
+    The programs of a cgroup must all agree, so this narrows what the runtime's own
+    program allows.  What was set before is replaced in one step.
+
+    @param cgroup: a descriptor of the cgroup's directory.
+    @raise OSError: if the kernel refuses.
+    """
+    program = _load(minors)
+    try:
+        old = next(_ours(cgroup), None)
+        flags = _ALLOW_MULTI if old is None else _ALLOW_MULTI | _REPLACE
+        target = (cgroup, program, _CGROUP_DEVICE_ATTACHMENT, flags, old or 0)
+        try:
+            _bpf(_PROG_ATTACH, struct.pack("<5I", *target))
+        finally:
+            if old is not None:
+                os.close(old)
+    finally:
+        os.close(program)
+
+
+def rules(minors: Collection[int]) -> bytes:
+    """
+    Assemble the program: yes to all but the loop devices that are not listed.
+
+    It is given the kind of device, its major and its minor number (struct
+    bpf_cgroup_dev_ctx), and answers 1 or 0 (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
+    """
+    # The two instructions that allow come last; jumps count from the next instruction.
+    allow = 8 + len(minors)
+
+    def jump(code: int, register: int, value: int) -> bytes:
+        return _instruction(code, register, 0, allow - len(program) - 1, value)
+
+    program: list[bytes] = []
+    program.append(_instruction(_LOAD, 2, 1, 0, 0))
+    program.append(_instruction(_AND, 2, 0, 0, 0xFFFF))
+    program.append(jump(_IF_DIFFERENT, 2, _DEVICE_BLOCK))
+    program.append(_instruction(_LOAD, 3, 1, 4, 0))
+    program.append(jump(_IF_DIFFERENT, 3, LOOP_MAJOR))
+    program.append(_instruction(_LOAD, 4, 1, 8, 0))
+    for minor in sorted(minors):
+        program.append(jump(_IF_EQUAL, 4, minor))
+    for verdict in (0, 1):
+        program.append(_instruction(_SET, 0, 0, 0, verdict))
+        program.append(_instruction(_EXIT, 0, 0, 0, 0))
+    return b"".join(program)
+
+
+def _instruction(code: int, target: int, source: int, offset: int, value: int) -> bytes:
+    return struct.pack("<BBhi", code, source << 4 | target, offset, value)
+
+
+def _load(minors: Collection[int]) -> int:
+    code = ctypes.create_string_buffer(rules(minors))
+    size = len(code.raw) - 1  # ctypes adds a NUL
+    licence = ctypes.create_string_buffer(b"Apache-2.0")
+    attributes = struct.pack(
+        "<IIQQIIQII16sII",
+        _CGROUP_DEVICE_PROGRAM,
+        size // 8,
+        ctypes.addressof(code),
+        ctypes.addressof(licence),
+        *(0, 0, 0, 0, 0),  # no log, any kernel, no flags
+        NAME,
+        0,
+        _CGROUP_DEVICE_ATTACHMENT,
+    )
+    return _bpf(_PROG_LOAD, attributes)
+
+
+def _ours(cgroup: int) -> Iterator[int]:
+    """Open those programs of a cgroup that L{allow_loops} put there."""
+    ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
+    query = ctypes.create_string_buffer(
+        struct.pack(
+            "<4IQII",
+            *(cgroup, _CGROUP_DEVICE_ATTACHMENT, 0, 0),
+            ctypes.addressof(ids),
+            _MOST_PROGRAMS,
+            0,
+        )
+    )
+    _bpf(_PROG_QUERY, query)
+    (found,) = struct.unpack_from("<I", query, 24)
+    for number in list(ids)[:found]:
+        program = _bpf(_PROG_GET_FD_BY_ID, struct.pack("<3I", number, 0, 0))
+        if _name(program) == NAME:
+            yield program
+        else:
+            os.close(program)
+
+
+def _name(program: int) -> bytes:
+    info = ctypes.create_string_buffer(_INFO_SIZE)
+    attributes = struct.pack("<IIQ", program, _INFO_SIZE, ctypes.addressof(info))
+    _bpf(_OBJ_GET_INFO_BY_FD, attributes)
+    return info.raw[_INFO_NAME_AT : _INFO_NAME_AT + _NAME_SIZE].rstrip(b"\0")
+
+
+def _bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+    buffer = (
+        ctypes.create_string_buffer(attributes, len(attributes))
+        if isinstance(attributes, bytes)
+        else attributes
+    )
+    result: int = _libc.syscall(
+        ctypes.c_long(_SYSCALL[platform.machine()]), command, buffer, len(buffer)
+    )
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "bpf")
+    return result

@@ -1,0 +1,211 @@
+"""Disks that are plain directories, for hosts without loop devices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.disk import BootParts, Container
+from runc_cpi.daemon.domain.interfaces import IDiskDriver
+from runc_cpi.daemon.drivers import guest
+from runc_cpi.daemon.drivers.guest import GuestThread, Mount
+from runc_cpi.daemon.drivers.process import Processes
+from runc_cpi.errors import CloudError, DiskBusy, NotSupported
+
+DATA = "data"
+MOUNTS = "disks"
+GUEST_MOUNTS = "/warden-cpi-dev"
+STORE = "/var/vcap/store"
+TOOL_TIMEOUT = 60.0
+COPY_TIMEOUT = 3600.0
+
+
+@implementer(IDiskDriver)
+class DirectoryDisks:
+    """
+    The driver without loop devices.
+
+    Each VM has a directory whose mounts it receives; a disk is bind-mounted below it,
+    which the agent then bind-mounts again.  No size is enforced.
+    """
+
+    log = Logger()
+    name = "directory"
+    agent_binds = True
+
+    def __init__(self, processes: Processes, guests: GuestThread) -> None:
+        self._processes, self._guests = processes, guests
+
+    def check(self, filesystem: str, size: int) -> None:
+        """Any size will do, as none is kept to."""
+
+    def hint(self, disk_cid: str) -> str:
+        """Return where the disk is mounted in its VM."""
+        return f"{GUEST_MOUNTS}/{disk_cid}"
+
+    async def create(self, path: Path, size: int, filesystem: str) -> None:
+        """Make an empty directory."""
+        (path / DATA).mkdir()
+        (path / DATA).chmod(0o755)
+
+    async def make_ephemeral(self, bundle: Path, size: int) -> None:
+        """Let it be the plain directory that it is without a size."""
+        self.log.warn(
+            "{path}: disks.driver directory keeps to no ephemeral_disk_size",
+            path=str(bundle),
+        )
+
+    async def sweep(self, directory: Path, kept: Sequence[Path]) -> None:
+        """There is nothing that could be left over: mounts go with their VMs."""
+
+    def allocated(self, path: Path) -> int:
+        """Nothing is promised, so nothing is kept account of."""
+        return 0
+
+    async def attach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> None:
+        """
+        Mount the disk where a running VM receives it.
+
+        @raise CloudError: if the kernel refuses, or the VM does not receive it.
+        """
+        if container.pid is None:
+            return
+        await self._bind(path, container.bundle / MOUNTS / disk_cid)
+        wanted = self.hint(disk_cid)
+        if not guest.mount_points(container.pid, lambda mount: mount.point == wanted):
+            raise CloudError(
+                f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
+                "made them private; reboot it"
+            )
+
+    async def detach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> None:
+        """
+        Unmount the disk wherever the VM mounted it, and where it receives it.
+
+        @raise DiskBusy: if a process of the VM still uses it.
+        @raise CloudError: if the kernel refuses.
+        """
+        point = container.bundle / MOUNTS / disk_cid
+        wanted = _same_directory(point)
+        if wanted is None:
+            return
+        if container.pid is not None:
+            await self._guests.run(guest.unmount_everywhere, container.cgroup, wanted)
+        await self._unbind(point)
+        point.rmdir()
+
+    async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
+        """Make the directory whose mounts the VM receives, with its disks in it."""
+        shared = container.bundle / MOUNTS
+        shared.mkdir(mode=0o755, exist_ok=True)
+        if not _mounts_below(shared):
+            await self._mount("--bind", str(shared), str(shared))
+            # Private first: otherwise it would share with what the host shares.
+            await self._mount("--make-private", str(shared))
+            await self._mount("--make-shared", str(shared))
+        for disk_cid, path in disks.items():
+            await self._bind(path, shared / disk_cid)
+        return BootParts(mounts=[_receive(GUEST_MOUNTS, shared)])
+
+    async def booted(
+        self,
+        attached: Sequence[Path],
+        container: Container,
+        store: str | None,
+        filesystem: str,
+    ) -> None:
+        """Mount what the agent had mounted."""
+        if store is not None and container.pid is not None:
+            source = self.hint(store)
+            await self._guests.run(guest.bind, container.pid, source, STORE)
+
+    async def halted(self, container: Container) -> None:
+        """
+        Unmount what the VM received.
+
+        @raise CloudError: if something still uses it.
+        """
+        for point in _mounts_below(container.bundle / MOUNTS):
+            await self._unbind(Path(point))
+
+    async def thaw(self, path: Path, container: Container) -> None:
+        """Nothing is ever frozen."""
+
+    async def grow(
+        self, path: Path, size: int, filesystem: str, container: Container | None
+    ) -> None:
+        """
+        @raise NotSupported: always, as there is no size.
+        """
+        raise NotSupported(
+            "disks of the driver directory have no size; set disks.driver to image"
+        )
+
+    async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
+        """
+        Copy the files, sharing their blocks where the host can.
+
+        @raise CloudError: if the copy fails.
+        """
+        argv = ["cp", "--archive", "--reflink=auto", "--sparse=auto", "--one-file-system"]
+        argv += ["--", str(path / DATA), str(target / DATA)]
+        outcome = await self._processes.run(argv, timeout=COPY_TIMEOUT)
+        if not outcome.ok:
+            raise CloudError(f"snapshot: {outcome.complaint()}")
+
+    async def _bind(self, path: Path, point: Path) -> None:
+        point.mkdir(exist_ok=True)
+        if _same_directory(point) is None:
+            await self._mount("--bind", str(path / DATA), str(point))
+
+    async def _unbind(self, point: Path) -> None:
+        outcome = await self._processes.run(["umount", str(point)], timeout=TOOL_TIMEOUT)
+        if not outcome.ok:
+            raise DiskBusy(outcome.complaint())
+
+    async def _mount(self, *arguments: str) -> None:
+        outcome = await self._processes.run(["mount", *arguments], timeout=TOOL_TIMEOUT)
+        if not outcome.ok:
+            raise CloudError(outcome.complaint())
+
+
+def _receive(destination: str, source: Path) -> dict[str, object]:
+    return {
+        "destination": destination,
+        "type": "bind",
+        "source": str(source),
+        "options": ["rbind", "rslave", "rw"],
+    }
+
+
+def _mounts_below(path: Path) -> list[str]:
+    """Say what is mounted at or below C{path}, the last mounted first."""
+
+    def below(mount: Mount) -> bool:
+        return mount.point == str(path) or mount.point.startswith(f"{path}/")
+
+    return guest.mount_points(os.getpid(), below)
+
+
+def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
+    """Recognize mounts of what is mounted at C{point}, if anything is."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = guest.parse_mountinfo(file.read())
+    found = [mount for mount in mounts if mount.point == str(point)]
+    if not found:
+        return None
+    device, root = found[-1].device, found[-1].root
+
+    def same(mount: Mount) -> bool:
+        inside = mount.root == root or mount.root.startswith(root + "/")
+        return mount.device == device and inside
+
+    return same

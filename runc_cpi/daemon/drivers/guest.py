@@ -1,0 +1,243 @@
+"""What is done inside a running VM from outside, trusting nothing that is in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.interfaces import IGuests
+from runc_cpi.daemon.drivers import namespaces
+from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside, leave_alone, unmount
+from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.errors import CloudError, DiskBusy
+
+CGROUPS = Path("/sys/fs/cgroup")
+HIERARCHIES = ("pids", "memory", "systemd", "unified", ".")
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """
+    A line of mountinfo (proc(5)).
+
+    @ivar device: major and minor number, as C{7:3}.
+    @ivar root: which directory of the file system is mounted.
+    @ivar point: where, as the process sees it.
+    """
+
+    device: str
+    root: str
+    point: str
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Read mountinfo, in its order: what is mounted later hides what is before it."""
+    return [
+        Mount(fields[2], _unescape(fields[3]), _unescape(fields[4]))
+        for fields in map(str.split, text.splitlines())
+    ]
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+@implementer(IGuests)
+class GuestThread:
+    """
+    Runs what enters VMs, in one thread of its own.
+
+    The thread has a root and working directory apart from the other threads', so that
+    it can change its mount namespace alone.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._thread = ThreadPool(1, 1, "guests")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+        self._thread.callInThread(leave_alone)
+
+    def stop(self) -> None:
+        """End the thread, once it has done what it was given."""
+        self._thread.stop()
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """
+        Do C{work}, which may block, in the thread.
+
+        @raise CloudError: if the kernel refuses something.
+        """
+        try:
+            result: T = await deferToThreadPool(
+                self._reactor, self._thread, work, *args, **kwargs
+            )
+        except OSError as error:
+            raise CloudError(f"{work.__name__}: {error}") from error
+        return result
+
+    async def clear(self, pid: int, name: str) -> None:
+        """
+        Remove a file or a tree of a VM.
+
+        @raise CloudError: if that is not possible.
+        """
+        await self.run(remove, pid, name)
+
+    async def write(self, pid: int, name: str, content: str) -> None:
+        """
+        Write a file of a VM whole.
+
+        @raise CloudError: if that is not possible.
+        """
+        await self.run(write, pid, name, content)
+
+
+def make_node(pid: int, name: str, device: int) -> None:
+    """Make a block device node C{name} in the VM's /dev; one that is right stays."""
+    with root_of(pid) as tree, tree.parent(f"dev/{name}") as (dev, last):
+        try:
+            found = os.stat(last, dir_fd=dev, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        else:
+            if stat.S_ISBLK(found.st_mode) and found.st_rdev == device:
+                return
+            os.unlink(last, dir_fd=dev)
+        os.mknod(last, stat.S_IFBLK | 0o660, device, dir_fd=dev)
+
+
+def remove_node(pid: int, name: str) -> None:
+    """Remove a node from the VM's /dev."""
+    with root_of(pid) as tree:
+        tree.remove(f"dev/{name}")
+
+
+def remove(pid: int, name: str) -> None:
+    """Remove a file or a tree of the VM."""
+    with root_of(pid) as tree:
+        tree.remove(name)
+
+
+def write(pid: int, name: str, content: str) -> None:
+    """Write a file of the VM whole."""
+    with root_of(pid) as tree:
+        tree.write(name, content)
+
+
+def mount(pid: int, source: str, target: str, filesystem: str) -> None:
+    """Mount a block device in the VM, both by names that it knows them by."""
+    with root_of(pid) as tree:
+        tree.make_directories(target)
+    with inside(pid, CLONE_NEWNS):
+        namespaces.mount(source, target, filesystem)
+
+
+def bind(pid: int, source: str, target: str) -> None:
+    """Bind-mount a directory in the VM, both by names that it knows them by."""
+    with root_of(pid) as tree:
+        tree.make_directories(target)
+    with inside(pid, CLONE_NEWNS):
+        namespaces.bind(source, target)
+
+
+def root_of(pid: int) -> AbstractContextManager[Tree]:
+    """Open the file system that C{pid} sees, so that no link in it leads out of it."""
+    return Tree.at(Path(f"/proc/{pid}/root"))
+
+
+def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
+    """Say where C{pid} sees what is wanted, the last mounted first."""
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8") as file:
+        mounts = parse_mountinfo(file.read())
+    return [mount.point for mount in reversed(mounts) if wanted(mount)]
+
+
+def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
+    """
+    Unmount a disk in every mount namespace that a VM's processes have.
+
+    @param cgroup: the container's path in its hierarchies.
+    @raise DiskBusy: naming a process that still uses it.
+    @raise OSError: if the kernel refuses for another reason.
+    """
+    for pid in _one_of_each_namespace(cgroup):
+        try:
+            points = mount_points(pid, wanted)
+            with inside(pid, CLONE_NEWNS):
+                failed = [point for point in points if not _unmounted(point)]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if failed:
+            holder = _holder(cgroup, failed[0])
+            raise DiskBusy(f"the disk is still in use at {failed[0]}, {holder}")
+
+
+def _unmounted(point: str) -> bool:
+    try:
+        unmount(point)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        # Unmounting in one namespace can unmount in those that follow it.
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+    return True
+
+
+def _one_of_each_namespace(cgroup: str) -> list[int]:
+    found: dict[str, int] = {}
+    for pid in processes(cgroup):
+        try:
+            found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return list(found.values())
+
+
+def processes(cgroup: str) -> Iterator[int]:
+    """List all processes of a container, those of containers inside it as well."""
+    for hierarchy in HIERARCHIES:
+        top = CGROUPS / hierarchy / cgroup.lstrip("/")
+        if top.is_dir():
+            for directory, _, _ in os.walk(top):
+                try:
+                    yield from map(int, Path(directory, "cgroup.procs").read_text().split())
+                except OSError:
+                    continue
+            return
+
+
+def _holder(cgroup: str, point: str) -> str:
+    for pid in processes(cgroup):
+        try:
+            handles = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
+            handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
+            for handle in handles:
+                if _is_below(os.readlink(handle), point):
+                    name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+                    return f"by process {pid} ({name})"
+        except OSError:
+            continue
+    return "by a process that cannot be told"
+
+
+def _is_below(path: str, point: str) -> bool:
+    return path == point or path.startswith(point + "/")

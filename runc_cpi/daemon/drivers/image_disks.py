@@ -1,0 +1,383 @@
+"""Disks that are files with a file system of their own, attached as block devices."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from runc_cpi.daemon.domain.disk import BootParts, Container
+from runc_cpi.daemon.domain.interfaces import IDiskDriver
+from runc_cpi.daemon.drivers import guest, loop
+from runc_cpi.daemon.drivers.devices import DeviceRules
+from runc_cpi.daemon.drivers.guest import GuestThread, Mount
+from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
+from runc_cpi.daemon.drivers.process import Processes
+from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, NotSupported
+
+IMAGE = "image"
+EPHEMERAL = "ephemeral"
+EPHEMERAL_POINT = "/var/vcap/data"
+STORE = "/var/vcap/store"
+MEBIBYTE = 1 << 20
+TOOL_TIMEOUT = 600.0
+COPY_TIMEOUT = 3600.0
+LEAST = {"ext4": 2, "xfs": 300}
+
+# Nothing is reserved for root, and what can be is left to be written when needed.
+MKFS = {
+    "ext4": (
+        *("mkfs.ext4", "-q", "-F", "-m", "0"),
+        *("-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"),
+    ),
+    "xfs": ("mkfs.xfs", "-q", "-f", "-K"),
+}
+
+# A freeze must not outlive whoever asked for it, so one shell sees to all three steps,
+# also when the daemon is gone meanwhile.  $1: seconds, $2: from, $3: to; 3: the mount.
+FROZEN_COPY = """
+fsfreeze --freeze /proc/self/fd/3 || exit 1
+timeout "$1" cp --sparse=always --reflink=auto -- "$2" "$3"
+status=$?
+fsfreeze --unfreeze /proc/self/fd/3
+exit $status
+"""
+FREEZE_LIMIT = 300
+
+# ioctl(2) numbers, from linux/fs.h, fs/ext4/ext4.h and xfs_fs.h.
+FITHAW = 0xC0045878
+EXT4_IOC_RESIZE_FS = 0x40086610
+XFS_INODE_PERCENT = 25  # what mkfs.xfs(8) chose, as it does below 1 TiB
+XFS_IOC_FSGROWFSDATA = 0x4010586E
+
+
+@implementer(IDiskDriver)
+class ImageDisks:
+    """
+    The default driver.
+
+    A VM sees a disk as a block device node in its C{/dev}, allowed in its cgroup while
+    the disk is attached; the agent mounts it as it would on any IaaS.
+
+    @param full: whether a disk's space is taken when it is made.
+    @param filesystem: for what VMs keep on C{/var/vcap/data}.
+    """
+
+    log = Logger()
+    name = "image"
+    agent_binds = False
+
+    def __init__(
+        self,
+        processes: Processes,
+        loops: LoopDevices,
+        rules: DeviceRules,
+        guests: GuestThread,
+        *,
+        full: bool,
+        filesystem: str,
+    ) -> None:
+        self._ephemeral_filesystem = filesystem
+        self._processes, self._loops = processes, loops
+        self._rules, self._guests, self._full = rules, guests, full
+
+    def check(self, filesystem: str, size: int) -> None:
+        """
+        @raise InvalidArgument: if a file system cannot be that small.
+        """
+        if size < LEAST[filesystem]:
+            raise InvalidArgument(
+                f"size: {size} MiB; a disk with {filesystem} has at least "
+                f"{LEAST[filesystem]} MiB"
+            )
+
+    def hint(self, disk_cid: str) -> str:
+        """Return the path of the disk's node in its VM."""
+        return f"/dev/{disk_cid}"
+
+    async def create(self, path: Path, size: int, filesystem: str) -> None:
+        """
+        Make an empty disk.
+
+        @raise NoDiskSpace: if it is to be allocated in full, and there is no room.
+        @raise CloudError: if the file system cannot be made.
+        """
+        await self._create_file(path / IMAGE, size, filesystem)
+
+    async def _create_file(self, image: Path, size: int, filesystem: str) -> None:
+        """Make a file with an empty file system in it."""
+        await deferToThread(_extend, image, size * MEBIBYTE, self._full)
+        await self._tool([*MKFS[filesystem], str(image)])
+
+    async def make_ephemeral(self, bundle: Path, size: int) -> None:
+        """
+        Make what a VM's /var/vcap/data will be on.
+
+        @raise InvalidArgument: if a file system cannot be that small.
+        """
+        self.check(self._ephemeral_filesystem, size)
+        await self._create_file(bundle / EPHEMERAL, size, self._ephemeral_filesystem)
+
+    async def sweep(self, directory: Path, kept: Sequence[Path]) -> None:
+        """Let go of loop devices of files below C{directory} that no VM needs."""
+        for image in await self._loops.sweep(directory, [path / IMAGE for path in kept]):
+            self.log.info("let go of the loop device of {image}", image=image)
+
+    def allocated(self, path: Path) -> int:
+        """Say how many bytes the file takes by now."""
+        return (path / IMAGE).stat().st_blocks * 512
+
+    async def attach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> None:
+        """
+        Attach the file to a loop device, and make its node in a running VM.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        device = await self._loops.attach(path / IMAGE)
+        if container.pid is not None:
+            minors = _minors(attached)
+            await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+            await self._guests.run(guest.make_node, container.pid, disk_cid, device.number)
+
+    async def detach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> None:
+        """
+        Unmount the disk wherever the VM mounted it, and take its node and device away.
+
+        @raise DiskBusy: if a process of the VM still uses it.
+        @raise CloudError: if the kernel refuses.
+        """
+        device = loop.find(path / IMAGE)
+        if device is not None and container.pid is not None:
+            await self._guests.run(
+                guest.unmount_everywhere, container.cgroup, _is_of(device)
+            )
+            await self._guests.run(guest.remove_node, container.pid, disk_cid)
+            minors = _minors(attached)
+            await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+        await self._loops.detach(path / IMAGE)
+
+    async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
+        """Have the specification make the nodes."""
+        devices = {
+            disk_cid: await self._loops.attach(path / IMAGE)
+            for disk_cid, path in disks.items()
+        }
+        nodes = [
+            {
+                "path": self.hint(disk_cid),
+                "type": "b",
+                "major": os.major(device.number),
+                "minor": device.minor,
+                "fileMode": 0o660,
+            }
+            for disk_cid, device in devices.items()
+        ]
+        minors = [device.minor for device in devices.values()]
+        mounts = []
+        if (container.bundle / EPHEMERAL).exists():
+            ephemeral = await self._loops.attach(container.bundle / EPHEMERAL)
+            mounts.append(_mount(EPHEMERAL_POINT, ephemeral, self._ephemeral_filesystem))
+            minors.append(ephemeral.minor)
+        return BootParts(devices=nodes, mounts=mounts, rules=self._rules.for_spec(minors))
+
+    async def booted(
+        self,
+        attached: Sequence[Path],
+        container: Container,
+        store: str | None,
+        filesystem: str,
+    ) -> None:
+        """Narrow what the specification had to allow to what is attached; mount."""
+        minors = _minors(attached)
+        await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+        if store is not None and container.pid is not None:
+            # By the name that the agent knows it by, and looks for among the mounts.
+            source = self.hint(store)
+            await self._guests.run(guest.mount, container.pid, source, STORE, filesystem)
+        # Mounted by now: the device goes when the VM's mount does.
+        await self._loops.let_go(container.bundle / EPHEMERAL)
+
+    async def halted(self, container: Container) -> None:
+        """Let go of what a boot that failed left; disks keep their loop devices."""
+        await self._loops.let_go(container.bundle / EPHEMERAL)
+
+    async def grow(
+        self, path: Path, size: int, filesystem: str, container: Container | None
+    ) -> None:
+        """
+        Make a disk larger.
+
+        @raise NotSupported: if this host cannot grow it while it is mounted.
+        @raise CloudError: if a tool fails.
+        """
+        image = path / IMAGE
+        await deferToThread(_extend, image, size * MEBIBYTE, self._full)
+        device = loop.find(image)
+        if device is not None:
+            await self._loops.resized(device)
+        where = self._mounted_at(device, container)
+        if where is not None:
+            await self._guests.run(_grow_mounted, *where, filesystem, size * MEBIBYTE)
+        elif filesystem == "ext4":
+            target = str(image) if device is None else device.path
+            # Exit status 1 means that errors were corrected (e2fsck(8)).
+            await self._tool(["e2fsck", "-fp", target], good=(0, 1))
+            await self._tool(["resize2fs", target])
+        else:
+            await self._grow_xfs(image)
+
+    async def _grow_xfs(self, image: Path) -> None:
+        # XFS grows only while mounted (xfs_growfs(8)).
+        was_attached = loop.find(image) is not None
+        device = await self._loops.attach(image)
+        point = image.with_name("growing")
+        point.mkdir(exist_ok=True)
+        try:
+            await self._tool(["mount", "-t", "xfs", "-o", "nodev", device.path, str(point)])
+            try:
+                await self._tool(["xfs_growfs", "-d", str(point)])
+            finally:
+                await self._tool(["umount", str(point)])
+        finally:
+            point.rmdir()
+            if not was_attached:
+                await self._loops.detach(image)
+
+    async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
+        """
+        Copy the file; while a VM has it mounted, its file system is frozen for that.
+
+        Where the host can share the blocks, the copy is a matter of one moment, and as
+        good as after a power cut; nothing is frozen then.
+
+        @raise CloudError: if the copy fails.
+        """
+        image, copy = path / IMAGE, target / IMAGE
+        where = self._mounted_at(loop.find(image), container)
+        reflink = ["cp", "--reflink=always", "--", str(image), str(copy)]
+        outcome = await self._processes.run(reflink, timeout=COPY_TIMEOUT)
+        if outcome.ok:
+            return
+        copy.unlink(missing_ok=True)
+        if where is None:
+            await self._tool(["cp", "--sparse=always", "--", str(image), str(copy)])
+            return
+        mount = await self._guests.run(_open_in_guest, *where)
+        try:
+            limit = str(FREEZE_LIMIT)
+            argv = ["sh", "-c", FROZEN_COPY, "snapshot", limit, str(image), str(copy)]
+            outcome = await self._processes.run(
+                argv, timeout=FREEZE_LIMIT + TOOL_TIMEOUT, inherit={3: mount}
+            )
+        finally:
+            os.close(mount)
+        if not outcome.ok:
+            raise CloudError(f"snapshot: {outcome.complaint()}")
+
+    async def thaw(self, path: Path, container: Container) -> None:
+        """
+        Let a VM write to a disk again, after a snapshot that was cut off.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        where = self._mounted_at(loop.find(path / IMAGE), container)
+        if where is not None:
+            await self._guests.run(_thaw, *where)
+
+    @staticmethod
+    def _mounted_at(
+        device: LoopDevice | None, container: Container | None
+    ) -> tuple[int, str] | None:
+        if device is None or container is None or container.pid is None:
+            return None
+        points = guest.mount_points(container.pid, _is_of(device))
+        return (container.pid, points[0]) if points else None
+
+    async def _tool(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> bytes:
+        outcome = await self._processes.run(argv, timeout=TOOL_TIMEOUT)
+        if outcome.status not in good:
+            if b"No space left on device" in outcome.stderr:
+                raise NoDiskSpace(outcome.complaint())
+            raise CloudError(outcome.complaint())
+        return outcome.stdout
+
+
+def _is_of(device: LoopDevice) -> Any:
+    def is_of(mount: Mount) -> bool:
+        return mount.device == device.key
+
+    return is_of
+
+
+def _mount(destination: str, device: LoopDevice, filesystem: str) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "type": filesystem,
+        "source": device.path,
+        "options": ["rw"],
+    }
+
+
+def _minors(paths: Sequence[Path]) -> list[int]:
+    devices = loop.attached()
+    images = [str(path / IMAGE) for path in paths]
+    return [devices[image].minor for image in images if image in devices]
+
+
+def _extend(image: Path, size: int, full: bool) -> None:
+    fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if full:
+            os.posix_fallocate(fd, 0, size)
+        else:
+            os.truncate(fd, size)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_in_guest(pid: int, point: str) -> int:
+    with guest.root_of(pid) as tree:
+        return tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _thaw(pid: int, point: str) -> None:
+    mount = _open_in_guest(pid, point)
+    try:
+        fcntl.ioctl(mount, FITHAW, 0)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # it was not frozen
+            raise
+    finally:
+        os.close(mount)
+
+
+def _grow_mounted(pid: int, point: str, filesystem: str, size: int) -> None:
+    mount = _open_in_guest(pid, point)
+    try:
+        block = os.fstatvfs(mount).f_bsize
+        if filesystem == "ext4":
+            request, argument = EXT4_IOC_RESIZE_FS, struct.pack("<Q", size // block)
+        else:
+            request = XFS_IOC_FSGROWFSDATA
+            argument = struct.pack("<QII", size // block, XFS_INODE_PERCENT, 0)
+        fcntl.ioctl(mount, request, argument)
+    except PermissionError:
+        raise NotSupported(
+            f"{filesystem} cannot be grown while it is mounted: the daemon lacks "
+            "CAP_SYS_RESOURCE; detach the disk first"
+        ) from None
+    finally:
+        os.close(mount)

@@ -1,0 +1,92 @@
+"""Visits to the namespaces of a VM, by one thread at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CLONE_FS = 0x00000200
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
+KINDS = {CLONE_NEWNS: "mnt", CLONE_NEWNET: "net"}
+UMOUNT_NOFOLLOW = 8
+MS_BIND = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def inside(pid: int, kind: int) -> Iterator[None]:
+    """
+    Have this thread, and no other, in a namespace of C{pid}.
+
+    @param kind: L{CLONE_NEWNET}, or L{CLONE_NEWNS} for a thread that L{leave_alone} was
+        called in.
+    @raise OSError: if the process is gone, or the kernel refuses.
+    """
+    name = KINDS[kind]
+    home = os.open(f"/proc/thread-self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _check(_libc.setns(there, kind), "setns")
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            if _libc.setns(home, kind) != 0:
+                # A thread lost in a VM's namespace would do its later work there.
+                os.abort()
+    finally:
+        os.close(home)
+
+
+def leave_alone() -> None:
+    """
+    Give this thread a root and working directory of its own.
+
+    Without that it may not change its mount namespace (setns(2)).
+    """
+    _check(_libc.unshare(CLONE_FS), "unshare")
+
+
+def mount(source: str, target: str, filesystem: str) -> None:
+    """
+    Mount a block device, as this thread sees it.
+
+    @raise OSError: as mount(2) says.
+    """
+    _mount(source, target, filesystem, 0)
+
+
+def bind(source: str, target: str) -> None:
+    """
+    Mount a directory in a second place, as this thread sees both.
+
+    @raise OSError: as mount(2) says.
+    """
+    _mount(source, target, "none", MS_BIND)
+
+
+def _mount(source: str, target: str, filesystem: str, flags: int) -> None:
+    names = [os.fsencode(name) for name in (source, target, filesystem)]
+    _check(_libc.mount(*names, ctypes.c_ulong(flags), None), target)
+
+
+def unmount(path: str) -> None:
+    """
+    Unmount what is at C{path}, as this thread sees it.
+
+    @raise OSError: as umount2(2) says: C{EBUSY} if it is in use, C{EINVAL} if nothing is
+        mounted there.
+    """
+    _check(_libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW), path)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)

@@ -1,0 +1,63 @@
+"""Which source addresses may connect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from twisted.logger import Logger
+
+Network = IPv4Network | IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+QUIET_SECONDS = 60.0
+REMEMBERED = 1024
+
+
+class AccessList:
+    """
+    Lets in who comes from one of some networks, and says now and then who does not.
+
+    @param networks: L{None} lets in everybody.
+    @param seconds: the clock.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, networks: Sequence[Network] | None, seconds: Callable[[], float]
+    ) -> None:
+        self._networks, self._seconds = networks, seconds
+        self._told: dict[str, float] = {}
+
+    def admits(self, address: Any) -> bool:
+        """
+        Say whether a peer may connect.
+
+        @param address: of the peer; one without C{host} is no network address, and its
+            socket's file mode has decided.
+        """
+        host = getattr(address, "host", None)
+        if self._networks is None or host is None:
+            return True
+        peer = ip_address(host.partition("%")[0])
+        if isinstance(peer, IPv6Address) and peer.ipv4_mapped is not None:
+            peer = peer.ipv4_mapped
+        if any(peer in network for network in self._networks):
+            return True
+        self._tell(str(peer))
+        return False
+
+    def _tell(self, peer: str) -> None:
+        now = self._seconds()
+        if now - self._told.get(peer, -QUIET_SECONDS) < QUIET_SECONDS:
+            return
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told[peer] = now
+        self.log.warn(
+            "refused a connection from {peer}; to let it in, add it to allow_from, or "
+            "set tls",
+            peer=peer,
+        )

@@ -1,0 +1,62 @@
+"""Measuring and laying out: medians of rounds that take turns."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    A line of the report.
+
+    @ivar what: what was measured.
+    @ivar milliseconds: its median.
+    @ivar against: what it is compared with, or nothing.
+    @ivar ratio: how many times as long it takes.
+    @ivar aim: what it should be.
+    """
+
+    what: str
+    milliseconds: float
+    against: str = ""
+    ratio: float | None = None
+    aim: str = ""
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return how many milliseconds C{work} takes."""
+    begin = time.perf_counter()
+    work()
+    return (time.perf_counter() - begin) * 1000
+
+
+def in_turns(rounds: int, *works: Callable[[], float]) -> list[float]:
+    """
+    Measure several things in turns, so that what disturbs one disturbs all.
+
+    @param works: each returns what it took, in milliseconds.
+    @return: the median of each.
+    """
+    results = [[work() for work in works] for _ in range(rounds)]
+    return [median(column) for column in zip(*results, strict=True)]
+
+
+def command(argv: Sequence[str]) -> None:
+    """Run a command, which must succeed."""
+    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True, stdout=subprocess.DEVNULL)
+
+
+def layout(rows: Sequence[Row]) -> str:
+    """Lay the report out."""
+    lines = [f"{'':42} {'ms':>8}  {'ratio':>6}  against (aim)"]
+    for row in rows:
+        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+        aim = f" ({row.aim})" if row.aim else ""
+        figures = f"{row.milliseconds:8.1f}  {ratio:>6}"
+        lines.append(f"{row.what:42} {figures}  {row.against}{aim}")
+    return "\n".join(lines)

@@ -1,0 +1,252 @@
+"""What is measured: calls through the executable, and the bare tools beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tests.harness.daemon import Daemon, vm_arguments
+
+from runc_cpi.daemon.drivers.archive import HEADER_SIZE, TAR, decompressor_for
+from runc_cpi.daemon.drivers.overlay import inside_overlay
+from tests.benchmarks.measuring import Row, command, in_turns, timed
+
+DISK_SIZE = 10 * 1024
+PADDING = 10
+
+
+def bare_python() -> float:
+    """Start an interpreter that does nothing."""
+    return timed(lambda: command([sys.executable, "-I", "-S", "-c", "pass"]))
+
+
+def executable(daemon: Daemon, stemcell: str, rounds: int) -> tuple[list[Row], float]:
+    """Measure the calls that hardly do anything; return the time of C{info} too."""
+    vm = daemon.create_vm(stemcell)
+    python, info, has_vm = in_turns(
+        rounds,
+        bare_python,
+        lambda: timed(lambda: daemon.cpi.ok("info")),
+        lambda: timed(lambda: daemon.cpi.ok("has_vm", vm.cid)),
+    )
+    daemon.cpi.ok("delete_vm", vm.cid)
+    against = "python3 -I -S -c pass"
+    rows = [
+        Row(against, python),
+        Row("info", info, against, info / python, "30 ms"),
+        Row("has_vm", has_vm, against, has_vm / python, "40 ms"),
+    ]
+    return rows, info
+
+
+class RawRunc:
+    """C{runc create} and C{runc start} of the bundle of a VM, without a daemon."""
+
+    def __init__(self, daemon: Daemon, stemcell: str, home: Path) -> None:
+        vm = daemon.create_vm(stemcell)
+        self._spec = json.loads((vm.directory / "config.json").read_text())
+        self._upper = home / "first-upper"
+        shutil.copytree(vm.directory / "upper", self._upper, symlinks=True)
+        daemon.cpi.ok("delete_vm", vm.cid)
+        self._lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
+        self._home, self._numbers = home, count()
+
+    def __call__(self) -> float:
+        """Make one, measured; remove it, not measured."""
+        name = f"raw-{os.getpid()}-{next(self._numbers)}"
+        bundle = self._home / name
+        for part in ("rootfs", "work", "data"):
+            (bundle / part).mkdir(parents=True)
+        shutil.copytree(self._upper, bundle / "upper", symlinks=True)
+        spec = json.loads(json.dumps(self._spec))
+        for mount in spec["mounts"]:
+            if mount["destination"] == "/var/vcap/data":
+                mount["source"] = str(bundle / "data")
+        spec["linux"]["cgroupsPath"] = f"/{name}"
+        (bundle / "config.json").write_text(json.dumps(spec))
+        base = ["runc", "--root", str(self._home / "runc")]
+
+        def create_and_start() -> None:
+            with (bundle / "console").open("wb") as console:
+                create = [*base, "create", "--bundle", str(bundle), name]
+                subprocess.run(
+                    inside_overlay(create, bundle, self._lower),
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=console,
+                    check=True,
+                )
+            command([*base, "start", name])
+
+        took = timed(create_and_start)
+        command([*base, "delete", "--force", name])
+        shutil.rmtree(bundle)
+        return took
+
+
+def vms(daemon: Daemon, stemcell: str, rounds: int, info: float, home: Path) -> list[Row]:
+    """Measure the making and removing of VMs."""
+    made: list[str] = []
+
+    def create() -> float:
+        arguments = vm_arguments(stemcell)
+        return timed(lambda: made.append(daemon.cpi.ok("create_vm", *arguments)[0]))
+
+    def delete() -> float:
+        return timed(lambda: daemon.cpi.ok("delete_vm", made.pop()))
+
+    runc, created, deleted = in_turns(
+        rounds, RawRunc(daemon, stemcell, home), create, delete
+    )
+    against = "runc create + start"
+    net = created - info
+    return [
+        Row(against, runc),
+        Row("create_vm", created),
+        Row("create_vm less info", net, against, net / runc, "2.5"),
+        Row("delete_vm", deleted),
+        Row("delete_vm less info", deleted - info, aim="60 ms"),
+    ]
+
+
+def large_image(image: Path, home: Path) -> Path:
+    """Make an image of a real stemcell's size from several copies of a small one."""
+    tree = home / "tree"
+    for part in ("", *(f"opt/{number}" for number in range(PADDING))):
+        directory = tree / part
+        directory.mkdir(parents=True, exist_ok=True)
+        command(["tar", "--extract", f"--file={image}", f"--directory={directory}"])
+    large = home / "image"
+    compress = shutil.which("pigz") or "gzip"
+    command(["tar", f"-I{compress}", "-cf", str(large), "-C", str(tree), "."])
+    shutil.rmtree(tree)
+    return large
+
+
+def stemcells(
+    daemon: Daemon, streaming: Daemon, image: Path, rounds: int, home: Path
+) -> list[Row]:
+    """Measure the unpacking of an image, passed as a file and as a stream."""
+    first = decompressor_for(image.read_bytes()[:HEADER_SIZE])
+    assert first is not None
+
+    def raw() -> float:
+        target = home / "raw"
+        target.mkdir()
+
+        def unpack() -> None:
+            with image.open("rb") as source:
+                head = subprocess.Popen(first, stdin=source, stdout=subprocess.PIPE)
+                tar = [*TAR, f"--directory={target}"]
+                assert subprocess.run(tar, stdin=head.stdout, check=True)
+                assert head.wait() == 0
+
+        took = timed(unpack)
+        command(["rm", "-rf", str(target)])
+        return took
+
+    def call(on: Daemon) -> Callable[[], float]:
+        def create() -> float:
+            made: list[str] = []
+            took = timed(lambda: made.append(on.create_stemcell(image)))
+            on.cpi.ok("delete_stemcell", made[0])
+            return took
+
+        return create
+
+    plain, passed, streamed = in_turns(rounds, raw, call(daemon), call(streaming))
+    against = f"{first[0]} | tar"
+    return [
+        Row(against, plain),
+        Row("create_stemcell, file passed", passed, against, passed / plain, "1.2"),
+        Row("create_stemcell, streamed by tcp", streamed, against, streamed / plain),
+    ]
+
+
+def disks(daemon: Daemon, stemcell: str, rounds: int, home: Path) -> list[Row]:
+    """Measure disks: made, attached to a running VM, detached from it."""
+    vm = daemon.create_vm(stemcell)
+    image, point = home / "disk", home / "mnt"
+    point.mkdir()
+    made: list[str] = []
+
+    def bare_make() -> float:
+        image.unlink(missing_ok=True)
+
+        def make() -> None:
+            command(["truncate", f"--size={DISK_SIZE}M", str(image)])
+            command(["mkfs.ext4", "-q", "-F", str(image)])
+
+        return timed(make)
+
+    def make() -> float:
+        arguments = (DISK_SIZE, {}, vm.cid)
+        return timed(lambda: made.append(daemon.cpi.ok("create_disk", *arguments)))
+
+    def bare_mount() -> float:
+        return timed(lambda: command(["mount", "-o", "loop", str(image), str(point)]))
+
+    def bare_unmount() -> float:
+        return timed(lambda: command(["umount", str(point)]))
+
+    def attach() -> float:
+        return timed(lambda: daemon.cpi.ok("attach_disk", vm.cid, made[-1]))
+
+    def detach() -> float:
+        vm.run("mount", f"/dev/{made[-1]}", "/var/vcap/store")
+        return timed(lambda: daemon.cpi.ok("detach_disk", vm.cid, made[-1]))
+
+    def delete() -> float:
+        return timed(lambda: daemon.cpi.ok("delete_disk", made.pop()))
+
+    works = (bare_make, make, bare_mount, bare_unmount, attach, detach, delete)
+    bare, created, mount, unmount, attached, detached, deleted = in_turns(rounds, *works)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    making, mounting = "truncate + mkfs.ext4", "mount -o loop"
+    return [
+        Row(making, bare),
+        Row("create_disk of 10 GiB", created, making, created / bare, "150 ms"),
+        Row(mounting, mount),
+        Row("attach_disk", attached, mounting, attached / mount, "60 ms"),
+        Row("umount", unmount),
+        Row("detach_disk, mounted in the VM", detached, "umount", detached / unmount),
+        Row("delete_disk", deleted),
+    ]
+
+
+@contextmanager
+def work_place(home: Path) -> Iterator[Path]:
+    """Lend an empty directory on the file system that the daemons use."""
+    place = home / "bare"
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def everything(
+    new_daemon: Any, images: dict[str, Path], rounds: int, home: Path, *, large: bool
+) -> list[Row]:
+    """
+    Measure all there is.
+
+    @param large: whether to unpack an image of a real stemcell's size.
+    """
+    daemon, streaming = new_daemon().start(), new_daemon(network_type="tcp").start()
+    stemcell = daemon.create_stemcell(images["runit"])
+    with work_place(home) as place:
+        image = large_image(images["systemd"], place) if large else images["systemd"]
+        rows, info = executable(daemon, stemcell, rounds)
+        rows += vms(daemon, stemcell, rounds, info, place)
+        rows += stemcells(daemon, streaming, image, max(2, rounds // 4), place)
+        rows += disks(daemon, stemcell, rounds, place)
+    return rows
