@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.harness import netns
+from tests.harness import images, netns
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionstart() -> None:
     """Leave the machine's network before anything else; that takes root."""
     if os.geteuid() == 0:
+        for kind in images.KINDS:
+            # Their packages come over the network.
+            images.bootable(kind)
         netns.enter()
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.harness import netns
-from tests.harness.lab import Lab
-from tests.harness.stemcells import image_of
-
 from tests.benchmarks.measuring import layout
 from tests.benchmarks.subjects import everything
+from tests.harness import images, netns
+from tests.harness.lab import Lab
 
 ROUNDS = 15
 
@@ -17,12 +15,12 @@ ROUNDS = 15
 def main() -> None:
     """Measure and print."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    made = {kind: images.bootable(kind) for kind in images.KINDS}
     netns.enter()
-    images = {kind: image_of(kind) for kind in ("runit", "systemd")}
     lab = Lab()
     try:
         with lab.daemons() as new_daemon:
-            rows = everything(new_daemon, images, rounds, lab.home, large=True)
+            rows = everything(new_daemon, made, rounds, lab.home, large=True)
     finally:
         lab.close()
     print(layout(rows))

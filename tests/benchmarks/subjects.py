@@ -13,11 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tests.harness.daemon import Daemon, vm_arguments
-
 from runc_cpi.daemon.drivers.archive import HEADER_SIZE, TAR, decompressor_for
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from tests.benchmarks.measuring import Row, command, in_turns, timed
+from tests.harness.daemon import Daemon, vm_arguments
 
 DISK_SIZE = 10 * 1024
 PADDING = 10
@@ -53,8 +52,6 @@ class RawRunc:
     def __init__(self, daemon: Daemon, stemcell: str, home: Path) -> None:
         vm = daemon.create_vm(stemcell)
         self._spec = json.loads((vm.directory / "config.json").read_text())
-        self._upper = home / "first-upper"
-        shutil.copytree(vm.directory / "upper", self._upper, symlinks=True)
         daemon.cpi.ok("delete_vm", vm.cid)
         self._lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
         self._home, self._numbers = home, count()
@@ -63,9 +60,8 @@ class RawRunc:
         """Make one, measured; remove it, not measured."""
         name = f"raw-{os.getpid()}-{next(self._numbers)}"
         bundle = self._home / name
-        for part in ("rootfs", "work", "data"):
+        for part in ("rootfs", "upper", "work", "data"):
             (bundle / part).mkdir(parents=True)
-        shutil.copytree(self._upper, bundle / "upper", symlinks=True)
         spec = json.loads(json.dumps(self._spec))
         for mount in spec["mounts"]:
             if mount["destination"] == "/var/vcap/data":

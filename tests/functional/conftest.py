@@ -13,7 +13,7 @@ from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 
-KINDS = ("runit", "systemd")
+KINDS = images.KINDS
 
 
 @pytest.fixture(scope="session")

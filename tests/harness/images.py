@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+KINDS = ("runit", "systemd")
 CACHE = PROJECT / ".cache" / "stemcells"
 MAKER = PROJECT / "operations" / "make-stemcell"
 SLEEP_FOREVER = "#!/bin/sh\nexec /bin/busybox sleep 1000000\n"

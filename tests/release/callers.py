@@ -5,16 +5,43 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from tests.harness.cpi import CPI
 
+
+def is_cid(result: Any) -> bool:
+    """An id is a text that is not empty."""
+    return isinstance(result, str) and result != ""
+
+
+def is_vm(result: Any) -> bool:
+    """A VM is its id and its networks."""
+    vm_cid, networks = result
+    return is_cid(vm_cid) and all(isinstance(value, dict) for value in networks.values())
+
+
+# What a result must be; null, where nothing is said.
+RESULTS: dict[str, Callable[[Any], bool]] = {
+    "create_stemcell": is_cid,
+    "create_vm": is_vm,
+    "has_vm": lambda result: isinstance(result, bool),
+    "create_disk": is_cid,
+    "has_disk": lambda result: isinstance(result, bool),
+    # A hint: the director takes no empty one.
+    "attach_disk": is_cid,
+    "get_disks": lambda result: all(map(is_cid, result)),
+    "snapshot_disk": is_cid,
+    "calculate_vm_cloud_properties": lambda result: isinstance(result, dict),
+}
+# The director tells of the VM's stemcell with these calls alone.
+ABOUT_VMS = {"create_vm", "delete_vm", "attach_disk", "detach_disk"}
 # All that is left of the director's environment.
 WIPED = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-STEMCELL_VERSION = 3
+STEMCELL = {"stemcell": {"api_version": 3}}
 
 
 class Caller(CPI):
@@ -35,7 +62,7 @@ class Caller(CPI):
         self._requests = count(1)
         self.methods: list[str] = []
 
-    def context(self) -> dict[str, Any]:
+    def context(self, method: str) -> dict[str, Any]:
         """Return the context of the next request."""
         raise NotImplementedError
 
@@ -54,7 +81,11 @@ class Caller(CPI):
 
     def request(self, method: str, arguments: list[Any], version: int | None) -> str:
         """Return a request as it is written."""
-        request = {"method": method, "arguments": arguments, "context": self.context()}
+        request = {
+            "method": method,
+            "arguments": arguments,
+            "context": self.context(method),
+        }
         if version is not None:
             request["api_version"] = version
         return json.dumps(request)
@@ -82,6 +113,15 @@ class Caller(CPI):
         assert not session(process.pid), "a process goes on"
         return answer
 
+    def ok(self, method: str, *arguments: Any, version: int | None = None) -> Any:
+        """Call, and return the result, which must be of the right kind."""
+        answer = self.call(method, *arguments, version=version)
+        assert answer["error"] is None, answer["error"]
+        result = answer["result"]
+        right = RESULTS.get(method, lambda value: value is None)
+        assert right(result), (method, result)
+        return result
+
     def info(self) -> Any:
         """Ask for info alone."""
         return self.finish(self.process(self.request("info", [], self.info_version)))
@@ -103,10 +143,9 @@ class CLI(Caller):
         environment = {**os.environ, **directories}
         super().__init__([jobs / "runc_cpi" / "bin" / "cpi"], environment)
 
-    def context(self) -> dict[str, Any]:
+    def context(self, method: str) -> dict[str, Any]:
         """It has no ids of requests, and tells the stemcell with each."""
-        stemcell = {"stemcell": {"api_version": STEMCELL_VERSION}}
-        return {"director_uuid": "e1a7", "vm": stemcell}
+        return {"director_uuid": "e1a7", "vm": STEMCELL}
 
 
 class Director(Caller):
@@ -124,11 +163,16 @@ class Director(Caller):
         super().__init__(argv, environment)
         self.properties: dict[str, Any] = {}
 
-    def context(self) -> dict[str, Any]:
+    def context(self, method: str) -> dict[str, Any]:
         """Give each request an id, and add what a cpi-config entry has."""
         self.last_request_id = f"cpi-{next(self._requests):06}"
-        ids = {"director_uuid": "d1f3", "request_id": self.last_request_id}
-        return {**ids, **self.properties}
+        context: dict[str, Any] = {
+            "director_uuid": "d1f3",
+            "request_id": self.last_request_id,
+        }
+        if method in ABOUT_VMS:
+            context["vm"] = STEMCELL
+        return {**context, **self.properties}
 
 
 def session(leader: int) -> list[int]:

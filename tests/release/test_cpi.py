@@ -133,7 +133,7 @@ def test_nothing_is_written(install: Install, compiled: Path) -> None:
         return sorted((str(path), path.stat().st_mtime_ns) for path in paths)
 
     before = listing()
-    CLI(jobs_directory, compiled).error("has_vm", "vm-1")
+    CLI(jobs_directory, compiled).error("configure_networks", "vm-1", {})
     assert listing() == before
 
 

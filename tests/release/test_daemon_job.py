@@ -1,0 +1,225 @@
+"""The job that runs the daemon on a VM or host that BOSH made."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi.daemon.config.daemon import KEYS, DaemonConfig
+from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.release import jobs, packages
+from tests.release.callers import CLI
+
+JOB = packages.RELEASE / "jobs" / "runc_cpid"
+CONTROL = "/var/vcap/jobs/runc_cpid/bin/runc_cpid_ctl"
+TLS = {"ca": "CA", "certificate": "C", "private_key": "K"}
+# Every key, with something else than its default.
+EVERYTHING: dict[str, Any] = {
+    "work_dir": "/var/vcap/store/other",
+    "network_type": "tcp",
+    "address": "[::1]:1234",
+    "cidr": "10.9.0.0/16",
+    "gateway": "10.9.0.9",
+    "bridge": "b",
+    "runtime": "/bin/true",
+    "log_format": "json",
+    "disks": {
+        "driver": "directory",
+        "filesystem": "xfs",
+        "direct_io": False,
+        "allocation": "full",
+        "overcommit": 2,
+    },
+    "tls": {**TLS, "allowed_clients": ["director"]},
+    "allow_from": ["192.0.2.0/24"],
+    "limits": {"connections": 7},
+    "security": {"profile": "privileged"},
+}
+SOCKET = {
+    "network_type": "unix",
+    "address": "/run/s",
+    "socket_mode": "0660",
+    "socket_group": "root",
+}
+# A stemcell has the group; nobody else sees what is mounted here.
+_SCRIPT = """\
+set -eu
+{ cat /etc/group; echo vcap:x:1000:; } >"$1/group"
+mount --bind "$1/group" /etc/group
+mount -t tmpfs tmpfs /var
+mkdir /var/vcap
+mount --rbind "$1/vcap" /var/vcap
+shift
+exec env -i PATH=/bin:/usr/bin:/sbin:/usr/sbin "$@"
+"""
+
+
+def render(properties: dict[str, Any]) -> Any:
+    """Return the daemon's configuration."""
+    text = jobs.render(JOB / "templates" / "config.yml.erb", {"runc_cpid": properties})
+    return json.loads(text)
+
+
+def test_defaults() -> None:
+    """What is rendered without properties is what a BOSH VM needs."""
+    rendered = render({})
+    parsed = DaemonConfig.parse(rendered)
+    assert str(parsed.address) == "0.0.0.0:9999"
+    assert str(parsed.work_dir) == "/var/vcap/store/runc_cpid"
+
+
+def test_everything() -> None:
+    """Each key of the daemon's configuration can be set, and means the same."""
+    assert render(EVERYTHING) == EVERYTHING
+    assert DaemonConfig.parse(render(EVERYTHING))
+    assert {key: render(SOCKET)[key] for key in SOCKET} == SOCKET
+    assert DaemonConfig.parse(render(SOCKET))
+    assert EVERYTHING.keys() | SOCKET.keys() == KEYS.keys()
+
+
+@pytest.mark.parametrize("missing", sorted(TLS))
+def test_part_of_tls(missing: str) -> None:
+    """Two of three are refused with the name of the third."""
+    tls = {key: value for key, value in TLS.items() if key != missing}
+    with pytest.raises(jobs.RenderingFailed, match=f"runc_cpid.tls: {missing} missing"):
+        render({"tls": tls})
+
+
+def test_packaging_tells_what_is_missing(release: Path, tmp_path: Path) -> None:
+    """A Python that the release has no wheels for is told, with the way out."""
+    package = release / "packages" / "runc-cpid"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "python3"
+    fake.write_text("#!/bin/sh\ncase $* in *print*) echo 3.99 ;; *pip*) exit 1 ;; esac\n")
+    fake.chmod(0o755)
+    outcome = packages.compile_package(
+        package, tmp_path / "s", tmp_path / "o", f"{programs}:{packages.SEARCH_PATH}"
+    )
+    assert outcome.returncode == 1
+    assert "build-release --python 3.99 --machine" in outcome.stderr
+
+
+class Host:
+    """
+    A host with the job: what monit does with it.
+
+    @ivar vcap: what is its /var/vcap.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.vcap = home / "vcap"
+        self._home = home
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def control(self, word: str) -> subprocess.Popen[bytes]:
+        """Start a program of the job's as monit does, without waiting for it."""
+        unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT]
+        process = subprocess.Popen(
+            [*unshare, "host", str(self._home), CONTROL, word],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def clear(self) -> None:
+        """End what goes on."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    @property
+    def pid(self) -> int:
+        """What the pid file says."""
+        path = self.vcap / "sys" / "run" / "runc_cpid" / "runc_cpid.pid"
+        return int(path.read_text()) if path.exists() else 0
+
+    def log(self, name: str) -> str:
+        """Return one of its logs."""
+        path = self.vcap / "sys" / "log" / "runc_cpid" / f"runc_cpid.{name}.log"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture(scope="module")
+def package(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled package of the daemon."""
+    target = tmp_path_factory.mktemp("runc-cpid") / "compiled"
+    scratch = tmp_path_factory.mktemp("scratch")
+    source = release / "packages" / "runc-cpid"
+    outcome = packages.compile_package(source, scratch, target)
+    assert outcome.returncode == 0, outcome.stderr
+    return target
+
+
+@pytest.fixture
+def unstarted(new_daemon: NewDaemon) -> Daemon:
+    """Has the configuration for a daemon; the job starts it."""
+    return new_daemon(network_type="tcp")
+
+
+@pytest.fixture
+def host(package: Path, release: Path, unstarted: Daemon, tmp_path: Path) -> Iterator[Host]:
+    """A host that the job was deployed to."""
+    host = Host(tmp_path)
+    for name in ("packages", "sys/run", "sys/log", "store"):
+        (host.vcap / name).mkdir(parents=True)
+    (host.vcap / "packages" / "runc-cpid").symlink_to(package)
+    properties = {"runc_cpid": unstarted.config}
+    jobs.install(release / "jobs" / "runc_cpid", properties, host.vcap / "jobs")
+    yield host
+    host.clear()
+
+
+def test_life_of_the_daemon(
+    host: Host, unstarted: Daemon, release: Path, compiled: Path, tmp_path: Path
+) -> None:
+    """It starts, serves, is not started twice, and stops; all as monit asks."""
+    started = host.control("start")
+    address = {"network_type": "tcp", "address": unstarted.config["address"]}
+    cpi_jobs = tmp_path / "cpi-jobs"
+    jobs.install(release / "jobs" / "runc_cpi", {"runc_cpi": address}, cpi_jobs)
+    cli = CLI(cpi_jobs, compiled)
+    eventually(lambda: "serving at" in host.log("stdout") or started.poll(), "serves", 40)
+    assert started.poll() is None, host.log("stderr")
+    assert cli.ok("has_vm", "vm-none") is False
+    # monit watches the very process.
+    assert host.pid == started.pid
+    assert host.control("start").wait(10) == 0
+    assert started.poll() is None
+    assert host.control("stop").wait(60) == 0
+    assert started.wait(10) == -signal.SIGTERM
+    assert host.pid == 0
+    assert host.control("stop").wait(10) == 0
+
+
+def test_stale_pid_file(host: Host) -> None:
+    """A number left by an earlier boot may be any process's now; it is left alone."""
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        path = host.vcap / "sys" / "run" / "runc_cpid" / "runc_cpid.pid"
+        path.parent.mkdir()
+        path.write_text(f"{bystander.pid}\n")
+        assert host.control("stop").wait(10) == 0
+        assert bystander.poll() is None
+        assert not path.exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_refusal_is_logged(host: Host) -> None:
+    """What keeps the daemon from starting is in its log, where BOSH collects it."""
+    file = host.vcap / "jobs" / "runc_cpid" / "config" / "config.yml"
+    file.write_text('{"cidr": "nonsense"}')
+    assert host.control("start").wait(30) == 1
+    assert "cidr: 'nonsense' must be an IPv4 network" in host.log("stderr")
