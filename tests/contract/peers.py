@@ -33,6 +33,19 @@ COMMANDS: dict[str, type[amp.Command]] = {
 }
 
 
+def cpi_config(
+    address: str, network_type: str = "unix", connect_timeout: float = 0
+) -> CPIConfig:
+    """Return a configuration without TLS, and with no second try."""
+    return CPIConfig(
+        network_type=network_type,
+        address=address,
+        tls=None,
+        connect_timeout=connect_timeout,
+        agent={},
+    )
+
+
 def _recording(command: type[amp.Command]) -> Callable[..., Any]:
     """Make a responder that notes the arguments and answers as told."""
 
@@ -123,7 +136,7 @@ class ServedTestCase(TestCase):
         address = self.path
         if network_type == "tcp":
             address = f"127.0.0.1:{self.ports[1].getHost().port}"
-        return CPIConfig(network_type, address, {})
+        return cpi_config(address, network_type)
 
     def client(self, network_type: str = "unix", request_id: str = "cpi-123456") -> Client:
         """Make a client, closed when the test ends."""

@@ -13,11 +13,14 @@ from twisted.internet.task import deferLater
 from twisted.protocols import amp
 
 from runc_cpi import wire
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.rpc.access import AccessList
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
-from tests.unit.doubles import Script, assemble
+from tests.unit.doubles import assemble
+from tests.unit.script import Script
 
 NETWORKS = {"n": {"type": "dynamic", "cloud_properties": {}}}
 
@@ -31,9 +34,16 @@ class ProtocolTestCase(ServedTestCase):
         self.depot = Depot(Path(self.mktemp()).absolute())
         self.depot.prepare()
         self.addCleanup(self.depot.release)
-        parts = assemble(self.script, self.depot)
-        self.stemcells, self.vms = parts.stemcells, parts.vms
-        self.factory = CPIFactory(Domain(stemcells=parts.stemcells, vms=parts.vms))
+        self.disk_script = Script()
+        parts = assemble(self.script, self.depot, self.disk_script)
+        self.driver = parts.driver
+        self.stemcells, self.vms, self.disks = parts.stemcells, parts.vms, parts.disks
+        self.factory = CPIFactory(
+            Domain(stemcells=parts.stemcells, vms=parts.vms, disks=parts.disks),
+            LimitsConfig(),
+            AccessList(None, reactor.seconds),  # type: ignore[attr-defined]
+            reactor,
+        )
         with open(os.devnull, "rb") as image:
             stemcell = await parts.stemcells.create(image.fileno(), {})
         self.stemcell_cid = stemcell.cid
@@ -41,7 +51,9 @@ class ProtocolTestCase(ServedTestCase):
 
     def protocol(self) -> amp.AMP:
         """Serve the domain."""
-        return self.factory.buildProtocol(None)
+        protocol = self.factory.buildProtocol(None)
+        assert protocol is not None
+        return protocol
 
     async def call(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
         """Call on a connection of its own."""

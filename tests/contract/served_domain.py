@@ -18,9 +18,12 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
-from tests.unit.doubles import Script, assemble
+from tests.unit.doubles import assemble
+from tests.unit.script import Script
 
 
 class Unreachable(Script):
@@ -47,11 +50,16 @@ async def serve(directory: str) -> None:
     script = Script()
     depot = Depot(Path(directory) / "work")
     depot.prepare()
-    parts = assemble(script, depot)
+    parts = assemble(script, depot, script)
     with open(os.devnull, "rb") as image:
         stemcell = await parts.stemcells.create(image.fileno(), {})
     script.__class__ = Unreachable
-    factory = CPIFactory(Domain(stemcells=parts.stemcells, vms=parts.vms))
+    factory = CPIFactory(
+        Domain(stemcells=parts.stemcells, vms=parts.vms, disks=parts.disks),
+        LimitsConfig(),
+        AccessList(LOOPBACK, reactor.seconds),  # type: ignore[attr-defined]
+        reactor,
+    )
     reactor.listenUNIX(f"{directory}/socket", factory, wantPID=False)  # type: ignore[attr-defined]
     waiting = UntilEnd()
     stdio.StandardIO(waiting, stdout=os.open(os.devnull, os.O_WRONLY))

@@ -21,7 +21,8 @@ from runc_cpi.cpi.request import REQUEST_LIMIT
 from tests.contract.executables import BARE, SCRIPT, end, judge, request, run, start
 from tests.contract.peers import served
 
-INFO = {"api_version": 3, "stemcell_formats": ["warden-tar", "general-tar"]}
+FORMATS = ["warden-tar", "general-tar", "oci-light"]
+INFO = {"api_version": 3, "stemcell_formats": FORMATS}
 Configure = Callable[[str], str]
 
 

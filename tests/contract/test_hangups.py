@@ -17,16 +17,15 @@ import pytest
 from runc_cpi import wire
 from runc_cpi.cpi import client as client_module
 from runc_cpi.cpi.client import WINDOW, Client
-from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.errors import DaemonUnreachable, StemcellRejected
-from tests.contract.peers import PATIENCE, listening, served
+from tests.contract.peers import PATIENCE, cpi_config, listening, served
 
 ANSWER = wire.encode_box([(b"_answer", b"1"), (b"exists", b"True")])
 
 
 def client_of(address: str, network_type: str = "unix") -> Client:
     """Make a client."""
-    return Client(CPIConfig(network_type, address, {}), "cpi-123456")
+    return Client(cpi_config(address, network_type), "cpi-123456")
 
 
 def call(client: Client, size: int = 10) -> dict[bytes, bytes]:
@@ -209,7 +208,7 @@ def test_a_request_id_of_any_kind(odd: str) -> None:
         connection.sendall(ANSWER)
 
     with served(behave) as path:
-        assert call(Client(CPIConfig("unix", path, {}), odd))[b"exists"] == b"True"
+        assert call(Client(cpi_config(path), odd))[b"exists"] == b"True"
 
 
 def test_a_file_and_a_daemon_that_hangs_up() -> None:

@@ -14,13 +14,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.domain.addresses import AddressPool
+from runc_cpi.daemon.domain.containers import Containers, Host
+from runc_cpi.daemon.domain.disks import DiskPolicy, Disks
 from runc_cpi.daemon.domain.interfaces import (
     IArchiver,
+    IGuests,
     IInit,
     INetworker,
     IRuntime,
@@ -28,35 +31,13 @@ from runc_cpi.daemon.domain.interfaces import (
 )
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.stemcells import Stemcells
-from runc_cpi.daemon.domain.vms import Host, VMs
+from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.storage.depot import Depot
+from tests.unit.disk_doubles import FakeDriver, FakeImages
+from tests.unit.script import Script
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
-
-
-class Script:
-    """
-    What is done, in order, and how it ends.
-
-    @ivar done: the name of each operation.
-    @ivar failing: errors by the name of the operation that fails with them.
-    @ivar pending: operations that end when the test says so.
-    """
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.failing: dict[str, Exception] = {}
-        self.pending: dict[str, Deferred[None]] = {}
-
-    def act(self, name: str, result: Any = None) -> Deferred[Any]:
-        """Note an operation, and end it as scripted."""
-        self.done.append(name)
-        if name in self.failing:
-            return fail(self.failing[name])
-        if name in self.pending:
-            return self.pending[name].addCallback(lambda _: result)
-        return succeed(result)
 
 
 @implementer(IInit)
@@ -92,16 +73,22 @@ class FakeRuntime:
     Containers that are no more than names.
 
     @ivar running: which run.
+    @ivar made: which were made, and are known until they are deleted.
+    @ivar lowers: the file system below that each was made with.
     @ivar hanging: whether killing them is of no use.
     """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.running: set[str] = set()
+        self.made: set[str] = set()
+        self.lowers: dict[str, Path] = {}
         self.hanging = False
 
-    def create(self, container_id: str, bundle: Path) -> Awaitable[int]:
+    def create(self, container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
         """Make a container."""
+        self.made.add(container_id)
+        self.lowers[container_id] = lower
         return self.script.act("create", FakeInit.pid)
 
     def start(self, container_id: str, bundle: Path) -> Awaitable[None]:
@@ -112,6 +99,7 @@ class FakeRuntime:
     def delete(self, container_id: str, bundle: Path) -> Awaitable[None]:
         """Remove it."""
         self.running.discard(container_id)
+        self.made.discard(container_id)
         return self.script.act("delete")
 
     def execute(
@@ -119,6 +107,14 @@ class FakeRuntime:
     ) -> Awaitable[Any]:
         """Run nothing."""
         return self.script.act("execute")
+
+    def known(self) -> list[str]:
+        """Name what was made."""
+        return sorted(self.made)
+
+    def knows(self, container_id: str) -> bool:
+        """Say whether it was made, and not deleted since."""
+        return container_id in self.made
 
     def find_init(self, container_id: str, bundle: Path) -> FakeInit | None:
         """Take hold of the first process of what runs."""
@@ -139,6 +135,31 @@ class FakeNetworker:
     def disconnect(self, vm_cid: str) -> Any:
         """Note it."""
         return self._script.act("disconnect")
+
+
+@implementer(IGuests)
+class FakeGuests:
+    """
+    Guests whose files are no more than notes.
+
+    @ivar cleared: what was removed.
+    @ivar written: what was written, by name.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.cleared: list[str] = []
+        self.written: dict[str, str] = {}
+
+    def clear(self, pid: int, name: str) -> Any:
+        """Note it."""
+        self.cleared.append(name)
+        return self._script.act("clear")
+
+    def write(self, pid: int, name: str, content: str) -> Any:
+        """Keep it."""
+        self.written[name] = content
+        return self._script.act("write settings")
 
 
 @implementer(IUpload)
@@ -198,36 +219,69 @@ def _unpack(target: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """A real domain over a host that is made up."""
+    """A real domain over a host that is made up; disks have a script of their own."""
 
     runtime: FakeRuntime
+    guests: FakeGuests
+    driver: FakeDriver
+    images: FakeImages
     pool: AddressPool
     stemcells: Stemcells
+    containers: Containers
+    disks: Disks
     vms: VMs
 
 
-def assemble(script: Script, depot: Depot) -> Assembly:
+def assemble(
+    script: Script,
+    depot: Depot,
+    disk_script: Script | None = None,
+    *,
+    overcommit: float = 1.0,
+) -> Assembly:
     """Put a domain together; nothing is loaded yet."""
-    archiver = FakeArchiver(script)
-    stemcells = Stemcells(depot, archiver)
-    runtime = FakeRuntime(script)
+    archiver, images = FakeArchiver(script), FakeImages(script)
+    stemcells = Stemcells(depot, archiver, images)
+    driver = FakeDriver(disk_script or Script())
+    policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
+    disks = Disks(depot=depot, archiver=archiver, driver=driver, policy=policy)
+    runtime, guests = FakeRuntime(script), FakeGuests(script)
     pool = AddressPool(NETWORK, GATEWAY)
-    plan = NetworkPlan(network=NETWORK, gateway=GATEWAY, dns=["192.0.2.53"])
-    host = Host(capabilities=[], cgroup_parent="/c", swap_accounting=False, plan=plan)
-    vms = VMs(
-        host=host,
+    containers = Containers(
+        host=Host(
+            capabilities=[], cgroup_parent="/c", swap_accounting=False, privileged=False
+        ),
         depot=depot,
-        stemcells=stemcells,
         runtime=runtime,
         networker=FakeNetworker(script),
+        guests=guests,
+        disks=disks,
+    )
+    vms = VMs(
+        depot=depot,
+        stemcells=stemcells,
+        containers=containers,
+        disks=disks,
         pool=pool,
+        plan=NetworkPlan(network=NETWORK, gateway=GATEWAY, dns=["192.0.2.53"]),
         archiver=archiver,
     )
-    return Assembly(runtime=runtime, pool=pool, stemcells=stemcells, vms=vms)
+    return Assembly(
+        runtime=runtime,
+        guests=guests,
+        driver=driver,
+        images=images,
+        pool=pool,
+        stemcells=stemcells,
+        containers=containers,
+        disks=disks,
+        vms=vms,
+    )
 
 
 verifyObject(IRuntime, FakeRuntime(Script()))
 verifyObject(IInit, FakeInit(FakeRuntime(Script()), ""))
 verifyObject(INetworker, FakeNetworker(Script()))
+verifyObject(IGuests, FakeGuests(Script()))
 verifyObject(IArchiver, FakeArchiver(Script()))
 verifyObject(IUpload, FakeUpload(Script(), Path()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runc_cpi.daemon.domain import bundle
 from runc_cpi.daemon.drivers import host
+from runc_cpi.daemon.drivers.overlay import inside_overlay
 
 GRANTED = ["CAP_CHOWN", "CAP_SYS_ADMIN"]
 
@@ -18,9 +20,6 @@ def spec(init: str = "runit", **changes: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "hostname": "vm-1",
         "boot": bundle.BOOTS[init],
-        "lower": "/w/stemcells/s/rootfs",
-        "upper": "/w/vms/vm-1/upper",
-        "work": "/w/vms/vm-1/work",
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
@@ -77,16 +76,26 @@ def test_tunables_of_the_host_are_read_only() -> None:
     assert "sysctl" not in linux
 
 
+def test_the_root_is_mounted_by_others() -> None:
+    """It can be written, and nothing is mounted over it."""
+    assert spec()["root"] == {"path": "rootfs"}
+    assert "/" not in mounts(spec())
+
+
 def test_the_root_is_an_overlay_of_the_stemcell() -> None:
-    """It is the first mount, and lives in the container's own namespace."""
-    root = spec()["mounts"][0]
-    assert (root["destination"], root["type"]) == ("/", "overlay")
-    assert {
+    """It lives in a namespace that goes with the program and what it starts."""
+    argv = inside_overlay(
+        ["runc", "create", "vm-1"], Path("/w/vms/vm-1"), Path("/w/stemcells/s/rootfs")
+    )
+    assert argv[:2] == ["unshare", "--mount"]
+    assert argv[-3:] == ["runc", "create", "vm-1"]
+    assert "/w/vms/vm-1/rootfs" in argv
+    (options,) = [argument for argument in argv if argument.startswith("lowerdir=")]
+    assert options.split(",") == [
         "lowerdir=/w/stemcells/s/rootfs",
         "upperdir=/w/vms/vm-1/upper",
         "workdir=/w/vms/vm-1/work",
-    } <= set(root["options"])
-    assert "readonly" not in spec()["root"]
+    ]
 
 
 def test_files_the_agent_renames_over_are_no_mounts() -> None:

@@ -16,6 +16,8 @@ from runc_cpi.errors import InvalidArgument
 WHOLE = {
     "network_type": "tcp",
     "address": "192.0.2.7:9999",
+    "tls": {"ca": "/ca.crt", "certificate": "/a.crt", "private_key": "/a.key"},
+    "connect_timeout": 7.5,
     "agent": {
         "mbus": "nats://192.0.2.1:4222",
         "ntp": ["192.0.2.2", "time.example"],
@@ -29,7 +31,7 @@ def test_both_languages_say_the_same(tmp_path: Path, dump: Any) -> None:
     """A BOSH job can render either."""
     path = tmp_path / "cpi"
     path.write_text(dump(WHOLE))
-    loaded = config.load(str(path))
+    loaded = config.load(str(path), {})
     assert vars(loaded) == WHOLE
 
 
@@ -38,9 +40,10 @@ def test_all_keys_are_optional(tmp_path: Path, text: str) -> None:
     """Nothing configured is the daemon's own default address, and agents told nothing."""
     path = tmp_path / "cpi"
     path.write_text(text)
-    loaded = config.load(str(path))
+    loaded = config.load(str(path), {})
     assert (loaded.network_type, loaded.address) == ("unix", "/run/runc-cpid/cpid.sock")
     assert not any(loaded.agent.values())
+    assert (loaded.tls, loaded.connect_timeout) == (None, 3.0)
 
 
 def test_the_default_address_is_the_daemons() -> None:
@@ -58,10 +61,10 @@ def test_json_does_not_import_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "yaml", None)
     path = tmp_path / "cpi.json"
     path.write_text(json.dumps(WHOLE))
-    assert config.load(str(path)).address == "192.0.2.7:9999"
+    assert config.load(str(path), {}).address == "192.0.2.7:9999"
     path.write_text("network_type: tcp\n")
     with pytest.raises(InvalidArgument, match="PyYAML is not installed"):
-        config.load(str(path))
+        config.load(str(path), {})
 
 
 @pytest.mark.parametrize(
@@ -109,9 +112,9 @@ def test_the_path_is_named(tmp_path: Path) -> None:
     path = tmp_path / "cpi.yml"
     path.write_text("adress: typo\n")
     with pytest.raises(InvalidArgument) as caught:
-        config.load(str(path))
+        config.load(str(path), {})
     assert str(caught.value).startswith(f"configuration {path}: adress: unknown key")
-    assert "network_type, address, agent" in str(caught.value)
+    assert "network_type, address, tls, connect_timeout, agent" in str(caught.value)
 
 
 def test_secrets_are_not_repeated() -> None:

@@ -51,7 +51,13 @@ def do(
     network_type: str = "unix",
 ) -> Any:
     """Call a method as the executable does."""
-    config = CPIConfig(network_type, "/nowhere", AGENT)
+    config = CPIConfig(
+        network_type=network_type,
+        address="/nowhere",
+        tls=None,
+        connect_timeout=0,
+        agent=AGENT,
+    )
     return methods.call(Request(method, list(arguments), {}, version), config, client)  # type: ignore[arg-type]
 
 
@@ -72,7 +78,7 @@ def test_info_offers_version_3() -> None:
     """A director takes the lesser of this and what it prefers, the CLI at most 2."""
     assert methods.info() == {
         "api_version": 3,
-        "stemcell_formats": ["warden-tar", "general-tar"],
+        "stemcell_formats": ["warden-tar", "general-tar", "oci-light"],
     }
 
 

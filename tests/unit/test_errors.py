@@ -30,6 +30,7 @@ EXPECTED = {
     "MethodNotImplemented": ("NotImplemented", False),
     "CloudError": ("CloudError", False),
     "DaemonUnreachable": ("CloudError", True),
+    "TLSRejected": ("CpiError", False),
     "StemcellNotFound": ("CloudError", False),
     "StemcellInUse": ("CloudError", False),
     "StemcellRejected": ("CloudError", False),
@@ -37,6 +38,10 @@ EXPECTED = {
     "StillRunning": ("CloudError", True),
     "VMNotFound": ("VMNotFound", False),
     "DiskNotFound": ("DiskNotFound", False),
+    "DiskNotAttached": ("DiskNotAttached", False),
+    "DiskAttached": ("CloudError", False),
+    "DiskBusy": ("CloudError", True),
+    "SnapshotNotFound": ("CloudError", False),
     "NoDiskSpace": ("NoDiskSpace", False),
     "VMCreationFailed": ("VMCreationFailed", False),
 }

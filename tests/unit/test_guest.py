@@ -235,7 +235,6 @@ def contents(features: Features, dns: list[str]) -> dict[str, GuestFile]:
         hostname="vm-1",
         address=IPv4Address("10.0.0.2"),
         dns=dns,
-        settings={"agent_id": "agent-1"},
         features=features,
     )
     return {file.name: file for file in made}

@@ -42,6 +42,12 @@ class ChildrenTests(TestCase):
         """Run a shell script."""
         return await self.processes.run(shell(script), timeout=timeout)
 
+    def spawn(self, script: str) -> Child:
+        """Start a shell script with pipes."""
+        return self.processes.spawn(
+            shell(script), timeout=15, child_fds={0: "w", 1: "r", 2: "r"}
+        )
+
     async def test_success(self) -> None:
         """Status 0, and all that was written."""
         outcome = await self.run_to_end("echo out; echo err >&2")
@@ -146,7 +152,7 @@ class ChildrenTests(TestCase):
         before = os.listdir("/proc/self/fd")
         pids = []
         for script in ("exit 0", "exit 1", "kill -KILL $$"):
-            child = self.processes.spawn(shell(script), timeout=15)
+            child = self.spawn(script)
             pids.append(child.transport.pid)
             await child.ended
         self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))
@@ -155,7 +161,7 @@ class ChildrenTests(TestCase):
 
     async def test_kill_after_the_end(self) -> None:
         """It does no harm."""
-        child = self.processes.spawn(shell("exit 0"), timeout=15)
+        child = self.spawn("exit 0")
         await child.ended
         child.kill()
 

@@ -11,7 +11,9 @@ from twisted.trial.unittest import TestCase
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
-from tests.unit.doubles import FakeArchiver, Script
+from tests.unit.disk_doubles import FakeImages
+from tests.unit.doubles import FakeArchiver
+from tests.unit.script import Script
 
 
 class StemcellsTests(TestCase):
@@ -30,7 +32,8 @@ class StemcellsTests(TestCase):
 
     def loaded(self) -> Stemcells:
         """Start over what is on disk."""
-        stemcells = Stemcells(self.depot, FakeArchiver(self.script))
+        self.images = FakeImages(self.script)
+        stemcells = Stemcells(self.depot, FakeArchiver(self.script), self.images)
         stemcells.load()
         return stemcells
 

@@ -86,12 +86,13 @@ def test_a_record_that_lacks_something_is_refused(key: str) -> None:
 
 def test_settings_are_those_of_the_vm() -> None:
     """They name the VM, its agent and its networks."""
-    settings = vm().settings()
+    settings = vm().settings({"disk-1": "/dev/disk-1"})
     assert settings["agent_id"] == "agent-1"
     assert settings["vm"]["name"] == "vm-1"
     assert settings["networks"]["n"]["preconfigured"] is True
     assert settings["mbus"] == "nats://192.0.2.1"
     assert settings["env"] == {"bosh": {"password": "x"}}
+    assert settings["disks"]["persistent"] == {"disk-1": "/dev/disk-1"}
 
 
 def test_cloud_properties_may_say_nothing() -> None:

@@ -22,7 +22,8 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.unit.doubles import NETWORK, Script, assemble
+from tests.unit.doubles import NETWORK, assemble
+from tests.unit.script import Script
 
 
 class VMsTests(TestCase):
@@ -48,7 +49,9 @@ class VMsTests(TestCase):
         parts = assemble(self.script, self.depot)
         self.stemcells, self.vms = parts.stemcells, parts.vms
         self.runtime, self.pool = parts.runtime, parts.pool
+        self.guests = parts.guests
         self.stemcells.load()
+        parts.disks.load()
         await self.vms.load()
 
     def new(self, **changes: Any) -> NewVM:
@@ -80,7 +83,7 @@ class VMsTests(TestCase):
     async def test_the_network_comes_before_the_first_process(self) -> None:
         """The container waits while its interface is set up."""
         vm = await self.create()
-        self.assertEqual(self.script.done, ["create", "connect", "start"])
+        self.assertEqual(self.script.done, ["create", "connect", "clear", "start"])
         self.assertTrue(self.vms.exists(vm.vm_cid))
         self.assertTrue(self.vms.is_running(vm.vm_cid))
         self.assertEqual(vm.networks["n"]["ip"], "10.0.0.2")
@@ -94,7 +97,7 @@ class VMsTests(TestCase):
 
     async def test_each_failing_step_is_undone(self) -> None:
         """The Director is told to count on nothing, and that is true."""
-        for step in ("create", "connect", "start"):
+        for step in ("create", "connect", "clear", "start"):
             self.script.failing = {step: CloudError(f"{step} is broken")}
             with self.assertRaises(VMCreationFailed) as caught:
                 await self.create()
@@ -176,15 +179,15 @@ class VMsTests(TestCase):
         """It is asked to halt, taken down and started again with the same address."""
         vm = await self.create()
         data = self.depot.vms / vm.vm_cid / "data"
-        (data / "sys/run").mkdir(parents=True)
         (data / "kept").touch()
         self.script.done.clear()
+        self.guests.cleared.clear()
         await self.vms.reboot(vm.vm_cid)
-        begun = [
-            step for step in self.script.done if step in ("create", "connect", "start")
-        ]
-        self.assertEqual(begun, ["create", "connect", "start"])
+        steps = ("create", "connect", "clear", "start")
+        begun = [step for step in self.script.done if step in steps]
+        self.assertEqual(begun, list(steps))
         self.assertLess(self.script.done.index("execute"), self.script.done.index("delete"))
+        self.assertEqual(self.guests.cleared, ["var/vcap/data/sys"])
         self.assertEqual(os.listdir(data), ["kept"])
         self.assertEqual(self.vms.all(), [vm])
 

@@ -1,0 +1,130 @@
+"""Callers of a daemon: the real executable configured anew, and bare connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runc_cpi import wire
+from tests.harness.cpi import CPI, ENVIRONMENT, EXECUTABLE
+from tests.harness.daemon import AGENT, Daemon
+
+CONTROL = Path(sys.executable).with_name("runc-cpictl")
+PATIENCE = 20.0
+
+
+def cpi_config(
+    daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any
+) -> Path:
+    """Write another configuration of the executable, and return its path."""
+    told: dict[str, Any] = {
+        "network_type": daemon.network_type,
+        "address": daemon.config["address"],
+        "agent": AGENT,
+        "connect_timeout": 1,
+        **keys,
+    }
+    if tls is not None:
+        told["tls"] = dict(tls)
+    path = daemon.home / f"cpi-{len(list(daemon.home.iterdir()))}.json"
+    path.write_text(json.dumps(told))
+    return path
+
+
+def cpi(daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any) -> CPI:
+    """Return the real executable with another configuration."""
+    return CPI(cpi_config(daemon, tls, **keys))
+
+
+def entered(pid: int, daemon: Daemon, address: str) -> CPI:
+    """Return the real executable, run in the network namespace of C{pid}."""
+    script = daemon.home / f"in-{pid}"
+    script.write_text(f'#!/bin/sh\nexec nsenter --target={pid} --net {EXECUTABLE} "$@"\n')
+    script.chmod(0o755)
+    return CPI(cpi_config(daemon, address=address), script)
+
+
+def control(config: Path, cpi_file: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run the operator's tool, which has Twisted's own client side."""
+    return subprocess.run(
+        [CONTROL, "--config", config, "--cpi", cpi_file, *command],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class Since:
+    """What a daemon logs from now on."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon, self._begin = daemon, len(daemon.log)
+
+    @property
+    def log(self) -> str:
+        """What it has logged since."""
+        return self._daemon.log[self._begin :]
+
+
+def ask(command: str, number: int = 1, **arguments: Any) -> bytes:
+    """Return a call as it goes over the wire."""
+    pairs = [(b"_ask", b"%x" % number), (b"_command", command.encode())]
+    for name, value in arguments.items():
+        if isinstance(value, (dict, list)):
+            value = json.dumps(value)
+        data = value if isinstance(value, bytes) else str(value).encode()
+        pairs += wire.split(name.encode(), data)
+    return wire.encode_box(pairs)
+
+
+@contextmanager
+def connected(daemon: Daemon) -> Iterator[socket.socket]:
+    """Connect to a daemon, and say nothing."""
+    address = str(daemon.config["address"])
+    if daemon.network_type == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+        target: Any = address
+    else:
+        connection = socket.socket()
+        target = ("127.0.0.1", int(address.rpartition(":")[2]))
+    with connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(target)
+        yield connection
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Wait for the other side to close; whatever else comes is a failure."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def call(connection: socket.socket, command: str, **arguments: Any) -> dict[bytes, bytes]:
+    """Make one call over a bare connection."""
+    connection.sendall(ask(command, **arguments))
+    return wire.read_box(connection.makefile("rb"))
+
+
+def descriptors(daemon: Daemon) -> int:
+    """Count the open files of a daemon."""
+    assert daemon.process is not None
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def memory(daemon: Daemon) -> int:
+    """Return how many KiB of memory a daemon has."""
+    assert daemon.process is not None
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text("ascii")
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1])

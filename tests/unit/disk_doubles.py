@@ -1,0 +1,166 @@
+"""Stand-ins for disks, and for where OCI images come from; verified like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from runc_cpi.daemon.domain.disk import BootParts, Container
+from runc_cpi.daemon.domain.interfaces import IDiskDriver, IImages
+from runc_cpi.errors import InvalidArgument
+from tests.unit.script import Script
+
+IMAGE = "image"
+DIGEST = "sha256:" + "d" * 64
+
+
+@implementer(IDiskDriver)
+class FakeDriver:
+    """
+    Disks that are files of a few bytes, and what VMs see of them.
+
+    @ivar taken: how many bytes each disk is said to take.
+    @ivar seen: the disks that each VM sees, by the directory of the VM.
+    @ivar sizes: the size each disk was last made or grown to, by its directory.
+    @ivar kept: what the last call was told that the VM has.
+    """
+
+    name = "fake"
+    agent_binds = False
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.taken = 0
+        self.seen: dict[Path, set[str]] = {}
+        self.sizes: dict[Path, int] = {}
+        self.kept: list[str] = []
+        self.store: str | None = None
+
+    def check(self, filesystem: str, size: int) -> None:
+        """Refuse what is as small as no other test has it."""
+        if size == 1:
+            raise InvalidArgument("size: 1 MiB is too small")
+
+    def hint(self, disk_cid: str) -> str:
+        """Return a path."""
+        return f"/dev/{disk_cid}"
+
+    def create(self, path: Path, size: int, filesystem: str) -> Any:
+        """Make a file."""
+        (path / IMAGE).write_text(f"{filesystem} {size}")
+        return self.script.act("create")
+
+    def make_ephemeral(self, bundle: Path, size: int) -> Any:
+        """Note it."""
+        return self.script.act("make_ephemeral")
+
+    def sweep(self, directory: Path, kept: Sequence[Path]) -> Any:
+        """Note what is to stay."""
+        self.kept = [path.name for path in kept]
+        return self.script.act("sweep")
+
+    def allocated(self, path: Path) -> int:
+        """Say what it is told to; without the file it fails as the real ones do."""
+        (path / IMAGE).stat()
+        return self.taken
+
+    def attach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> Any:
+        """Show it."""
+        self.kept = [path.name for path in attached]
+        shown = self.script.act("attach")
+        return shown.addCallback(
+            lambda _: self.seen.setdefault(container.bundle, set()).add(disk_cid)
+        )
+
+    def detach(
+        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+    ) -> Any:
+        """Take it."""
+        self.kept = [path.name for path in attached]
+        taken = self.script.act("detach")
+        return taken.addCallback(
+            lambda _: self.seen.setdefault(container.bundle, set()).discard(disk_cid)
+        )
+
+    def boot(self, disks: Mapping[str, Path], container: Container) -> Any:
+        """Have the specification name them."""
+        self.kept = sorted(disks)
+        nodes = [{"path": self.hint(disk_cid)} for disk_cid in sorted(disks)]
+        return self.script.act("boot", BootParts(devices=nodes))
+
+    def booted(
+        self,
+        attached: Sequence[Path],
+        container: Container,
+        store: str | None,
+        filesystem: str,
+    ) -> Any:
+        """Note what is to be mounted."""
+        self.store = store
+        return self.script.act("booted")
+
+    def thaw(self, path: Path, container: Container) -> Any:
+        """Note it."""
+        return self.script.act("thaw")
+
+    def halted(self, container: Container) -> Any:
+        """Note it."""
+        return self.script.act("halted")
+
+    def grow(
+        self, path: Path, size: int, filesystem: str, container: Container | None
+    ) -> Any:
+        """Note the size."""
+        self.sizes[path] = size
+        return self.script.act("grow")
+
+    def snapshot(self, path: Path, target: Path, container: Container | None) -> Any:
+        """Copy the file."""
+        (target / IMAGE).write_bytes((path / IMAGE).read_bytes())
+        return self.script.act("snapshot")
+
+
+@implementer(IImages)
+class FakeImages:
+    """
+    One image, whatever it is asked for.
+
+    @ivar digest: of its manifest.
+    @ivar program: what is to boot it, or L{None} for an image without anything.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.digest = DIGEST
+        self.program: str | None = "usr/sbin/runsvdir-start"
+
+    def check(self, reference: object, digest: object) -> None:
+        """Any text will do."""
+        if not isinstance(reference, str):
+            raise InvalidArgument("cloud_properties.image_reference: no text")
+
+    def fetch(self, reference: str, scratch: Path) -> Any:
+        """Leave something."""
+        (scratch / "oci").mkdir()
+        return self._script.act("fetch", self.digest)
+
+    def unpack(self, scratch: Path, target: Path) -> Any:
+        """Make a stemcell of what was left."""
+        assert (scratch / "oci").is_dir()
+        target.mkdir()
+        if self.program is not None:
+            program = target / self.program
+            program.parent.mkdir(parents=True)
+            program.touch()
+            program.chmod(0o755)
+        return self._script.act("unpack")
+
+
+verifyObject(IDiskDriver, FakeDriver(Script()))
+verifyObject(IImages, FakeImages(Script()))
