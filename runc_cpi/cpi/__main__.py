@@ -24,6 +24,7 @@ def carry_out(argv: List[str], raw: bytes) -> Any:
     asked = request.parse(raw)
     if asked.method == "info":
         return methods.info()
+    methods.check(asked.method)
     if len(argv) != 1:
         raise InvalidArgument("usage: runc-cpi CONFIG, the path of a configuration file")
     # What follows is what makes a call slower than info.

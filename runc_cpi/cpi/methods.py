@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 from runc_cpi import wire
 from runc_cpi.cpi.arguments import (
@@ -65,12 +67,8 @@ class Methods:
             # A light stemcell: its image is elsewhere, and the file that came is empty.
             answer = self._client.call("FetchStemcell", cloud_properties=cloud_properties)
             return _text(answer, b"stemcell_cid")
-        try:
-            with open(path, "rb") as image:
-                answer = self._send_image(image, cloud_properties)
-        except OSError as error:
-            raise InvalidArgument(f"image_path: {path}: {error.strerror}") from None
-        return _text(answer, b"stemcell_cid")
+        with _opened(path) as image:
+            return _text(self._send_image(image, cloud_properties), b"stemcell_cid")
 
     def _send_image(self, image: Any, cloud_properties: Any) -> Any:
         if self._config.network_type == "unix":
@@ -226,6 +224,14 @@ class Methods:
         return take(request.method, request.arguments, *expected, optional=optional)
 
 
+def check(method: str) -> None:
+    """
+    @raise MethodNotImplemented: if there is no such method.
+    """
+    if method.startswith("_") or method not in vars(Methods):
+        raise MethodNotImplemented(f"there is no method {method!r}")
+
+
 def call(request: Request, config: CPIConfig, client: Client) -> Any:
     """
     Carry out a request.
@@ -233,13 +239,20 @@ def call(request: Request, config: CPIConfig, client: Client) -> Any:
     @return: its result, in the shape of the version asked for.
     @raise CPIError: why it cannot be carried out.
     """
-    if request.method.startswith("_") or request.method not in vars(Methods):
-        raise MethodNotImplemented(f"there is no method {request.method!r}")
     try:
         return getattr(Methods(request, config, client), request.method)()
     except KeyError as error:
         message = f"runc-cpid's answer to {request.method} lacks {error}"
         raise CloudError(message) from None
+
+
+def _opened(path: str) -> Any:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InvalidArgument(f"image_path: {path}: not an ordinary file")
+        return open(path, "rb")
+    except OSError as error:
+        raise InvalidArgument(f"image_path: {path}: {error.strerror}") from None
 
 
 def _text(answer: Any, name: bytes) -> str:

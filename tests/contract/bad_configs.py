@@ -42,7 +42,8 @@ CPI = [
     Case(
         "an unknown key",
         "adress: /x",
-        "adress: unknown key; the known ones are network_type, address, tls, connect_timeout, agent",
+        "adress: unknown key; the known ones are network_type, address, tls, "
+        "connect_timeout, agent",
     ),
     Case("a number as key", "5: x", "5: unknown key; the known ones are network_type"),
     Case(

@@ -195,7 +195,7 @@ ARGUMENTS = [
     Case(
         "a directory as image",
         call("create_stemcell", "/", {}),
-        "image_path: /: Is a directory",
+        "image_path: /: not an ordinary file",
     ),
     Case(
         "properties of a stemcell",

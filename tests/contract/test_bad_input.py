@@ -20,7 +20,14 @@ from runc_cpi.cpi.__main__ import respond
 from runc_cpi.daemon.service import Options
 from tests.contract import bad_configs, bad_requests, bad_vms
 from tests.contract.cases import Case, ids
-from tests.contract.executables import ROOT, TIMEOUT, Response, judge, request
+from tests.contract.executables import (
+    ROOT,
+    TIMEOUT,
+    Response,
+    config_text,
+    judge,
+    request,
+)
 
 
 def assert_refused(case: Case, response: Response) -> None:
@@ -35,7 +42,7 @@ def assert_refused(case: Case, response: Response) -> None:
 def ask(raw: bytes, address: str, directory: Path) -> Response:
     """Have the executable's code answer a request, with the daemon at an address."""
     config = directory / "cpi.json"
-    config.write_text(json.dumps({"network_type": "unix", "address": address}))
+    config.write_text(config_text(address, "unix"))
     return judge(respond([str(config)], raw))
 
 

@@ -28,6 +28,11 @@ CREATE_VM = {
 # Each command: what the client sends, what the responder answers, what comes back.
 CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     "Ping": ({}, {"version": "1.2"}, {b"version": b"1.2"}),
+    "FetchStemcell": (
+        {"cloud_properties": {"image_reference": "docker://x"}},
+        {"stemcell_cid": "s"},
+        {b"stemcell_cid": b"s"},
+    ),
     "OpenStemcell": (
         {"cloud_properties": {"name": "x"}},
         {"upload": 12},
@@ -46,6 +51,29 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     "HasVM": ({"vm_cid": "vm-1"}, {"exists": True}, {b"exists": b"True"}),
     "RebootVM": ({"vm_cid": "vm-1"}, {}, {}),
     "SetVMMetadata": ({"vm_cid": "vm-1", "metadata": {"job": "db"}}, {}, {}),
+    "CreateDisk": (
+        {"size": 1 << 40, "cloud_properties": {"filesystem": "xfs"}},
+        {"disk_cid": "d"},
+        {b"disk_cid": b"d"},
+    ),
+    "DeleteDisk": ({"disk_cid": "d"}, {}, {}),
+    "HasDisk": ({"disk_cid": "d"}, {"exists": False}, {b"exists": b"False"}),
+    "AttachDisk": (
+        {"vm_cid": "vm-1", "disk_cid": "d", "in_settings": True},
+        {"hint": "/dev/d"},
+        {b"hint": b"/dev/d"},
+    ),
+    "DetachDisk": ({"vm_cid": "vm-1", "disk_cid": "d"}, {}, {}),
+    "GetDisks": ({"vm_cid": "vm-1"}, {"disk_cids": ["d"]}, {b"disk_cids": b'["d"]'}),
+    "ResizeDisk": ({"disk_cid": "d", "size": 2048}, {}, {}),
+    "UpdateDisk": ({"disk_cid": "d", "size": 2048, "cloud_properties": {}}, {}, {}),
+    "SnapshotDisk": (
+        {"disk_cid": "d", "metadata": {"job": "db"}},
+        {"snapshot_cid": "snapshot-1"},
+        {b"snapshot_cid": b"snapshot-1"},
+    ),
+    "DeleteSnapshot": ({"snapshot_cid": "snapshot-1"}, {}, {}),
+    "ListDisks": ({}, {"disks": []}, {b"disks": b"[]"}),
     "SetDiskMetadata": ({"disk_cid": "d", "metadata": {}}, {}, {}),
     "ListVMs": ({}, {"vms": [{"a": 1}]}, {b"vms": b'[{"a": 1}]'}),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,16 @@ import pytest
 from runc_cpi import wire
 from runc_cpi.cpi import __main__
 from runc_cpi.cpi.request import REQUEST_LIMIT
-from tests.contract.executables import BARE, SCRIPT, end, judge, request, run, start
+from tests.contract.executables import (
+    BARE,
+    SCRIPT,
+    config_text,
+    end,
+    judge,
+    request,
+    run,
+    start,
+)
 from tests.contract.peers import served
 
 FORMATS = ["warden-tar", "general-tar", "oci-light"]
@@ -32,7 +40,7 @@ def configure(tmp_path: Path) -> Configure:
 
     def write(address: str) -> str:
         path = tmp_path / "cpi.json"
-        path.write_text(json.dumps({"network_type": "unix", "address": address}))
+        path.write_text(config_text(address, "unix"))
         return str(path)
 
     return write

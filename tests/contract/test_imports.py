@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -11,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from runc_cpi import wire
-from tests.contract.executables import BARE, ENVIRONMENT, ROOT, TIMEOUT, request
+from tests.contract.executables import (
+    BARE,
+    ENVIRONMENT,
+    ROOT,
+    TIMEOUT,
+    config_text,
+    request,
+)
 from tests.contract.peers import served
 
 # Each costs milliseconds, or hundreds of them.
@@ -103,7 +109,7 @@ def test_a_call(
 
     with served(behave) as path:
         config = tmp_path / "cpi.json"
-        config.write_text(json.dumps({"network_type": "unix", "address": path}))
+        config.write_text(config_text(path, "unix"))
         modules = modules_after(CALL, str(config), stdin=request(method, *arguments))
     assert_cheap(modules)
     assert "runc_cpi.cpi.client" in modules
@@ -114,7 +120,7 @@ def test_a_call_over_tcp(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     config = tmp_path / "cpi.json"
-    config.write_text(json.dumps({"network_type": "tcp", "address": address}))
+    config.write_text(config_text(address, "tcp"))
     modules = modules_after(CALL, str(config), stdin=request("ping"))
     assert_cheap(modules)
     assert not {"encodings.idna", "stringprep", "unicodedata"} & modules
@@ -123,7 +129,7 @@ def test_a_call_over_tcp(tmp_path: Path) -> None:
 def test_a_configuration_in_yaml(tmp_path: Path) -> None:
     """It is the one thing that loads more, and only then."""
     config = tmp_path / "cpi.yml"
-    config.write_text(f"network_type: unix\naddress: {tmp_path}/none\n")
+    config.write_text(f"address: {tmp_path}/none\nconnect_timeout: 0\n")
     finished = subprocess.run(
         [sys.executable, "-I", "-c", CALL + SHOW_MODULES, str(config)],
         input=request("ping"),

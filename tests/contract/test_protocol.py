@@ -57,7 +57,7 @@ class ProtocolTests(ProtocolTestCase):
             (StillRunning("it hangs"), StillRunning, "it hangs"),
             (CloudError("no bridge"), VMCreationFailed, "no bridge"),
             (full, NoDiskSpace, "No space left"),
-            (PermissionError(errno.EPERM, "not permitted"), CloudError, "not permitted"),
+            (PermissionError(errno.EPERM, "not allowed"), VMCreationFailed, "not allowed"),
         ]
         for error, kind, text in cases:
             self.script.failing = {"create": error}

@@ -25,6 +25,7 @@ def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:
     assert in_cgroups
     assert in_cgroups <= {trace.name for trace in more if trace.kind == "cgroup"}
     daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.stop()
     assert not leaks.left(before, daemon.home.parent, [daemon.cgroup])
 
 

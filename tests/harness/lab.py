@@ -66,7 +66,15 @@ class Lab:
             leaks.Trace("link", str(daemon.config.get("bridge")))
             for daemon in self._daemons
         }
-        left = leaks.left(before | bridges, self.home, self._cgroups())
+        # What a running daemon's cgroups are below belongs to that daemon.
+        parents = {
+            leaks.Trace("cgroup", str(path))
+            for daemon in self._daemons
+            if daemon.is_running
+            for path in leaks.CGROUPS.glob(f"*/{daemon.cgroup}")
+        }
+        kept = before | bridges | parents
+        left = leaks.left(kept, self.home, self._cgroups())
         leaks.clear(left | (leaks.find(self.home, ()) & bridges) - before)
         assert not left, "left behind:\n" + "\n".join(sorted(map(str, left)))
 

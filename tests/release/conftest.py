@@ -12,6 +12,11 @@ from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.release import jobs, packages
+from tests.release.callers import CLI, Director
+from tests.release.sites import Site, properties
+from tests.release.vcap import sandboxed
+
+Install = Callable[[Mapping[str, Any]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +52,7 @@ def compiled(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def install(release: Path, tmp_path: Path) -> Callable[[Mapping[str, Any]], Path]:
+def install(release: Path, tmp_path: Path) -> Install:
     """Renders the job of the CPI; returns the directory of jobs."""
 
     def install(properties: Mapping[str, Any]) -> Path:
@@ -84,3 +89,17 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
 def image() -> Path:
     """The image of a stemcell that boots."""
     return images.bootable("runit")
+
+
+@pytest.fixture
+def create_env(install: Install, compiled: Path, daemon: Daemon, image: Path) -> Site:
+    """The bosh CLI."""
+    return Site(CLI(install(properties(daemon)), compiled), daemon, image)
+
+
+@pytest.fixture
+def director(install: Install, compiled: Path, daemon: Daemon, image: Path) -> Site:
+    """A director."""
+    argv = sandboxed(compiled, install(properties(daemon)))
+    bin_cpi = "/var/vcap/jobs/runc_cpi/bin/cpi"
+    return Site(Director([*argv, bin_cpi]), daemon, image)

@@ -19,20 +19,12 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.release import jobs, packages
 from tests.release.callers import CLI, Director
+from tests.release.sites import properties
 from tests.release.vcap import sandboxed
 
 Install = Callable[[Mapping[str, Any]], Path]
 BIN = "/var/vcap/jobs/runc_cpi/bin/cpi"
 NETWORK = {"default": {"type": "dynamic", "cloud_properties": {}}}
-
-
-def properties(daemon: Daemon) -> dict[str, Any]:
-    """Return the properties that lead to a daemon."""
-    address = {
-        "network_type": daemon.network_type,
-        "address": daemon.config["address"],
-    }
-    return {"runc_cpi": address, "agent": {"mbus": "https://m:s@0.0.0.0:6868"}}
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ class FakeGuests:
     """
     Guests whose files are no more than notes.
 
-    @ivar cleared: what was removed.
+    @ivar cleared: where it was cleared up before a boot.
     @ivar written: what was written, by name.
     """
 
@@ -151,10 +151,10 @@ class FakeGuests:
         self.cleared: list[str] = []
         self.written: dict[str, str] = {}
 
-    def clear(self, pid: int, name: str) -> Any:
+    def prepare(self, pid: int, stale: str, pid_files: str) -> Any:
         """Note it."""
-        self.cleared.append(name)
-        return self._script.act("clear")
+        self.cleared += [stale, pid_files]
+        return self._script.act("prepare")
 
     def write(self, pid: int, name: str, content: str) -> Any:
         """Keep it."""

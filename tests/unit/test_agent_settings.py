@@ -48,6 +48,7 @@ def settings(**changes: Any) -> dict[str, Any]:
             "ntp": ["192.0.2.2"],
             "blobstore": {"provider": "local", "options": {"blobstore_path": "/b"}},
         },
+        "disks": {},
     }
     return agent_settings(**{**arguments, **changes})
 
@@ -110,3 +111,10 @@ def test_interfaces_are_preconfigured() -> None:
 def test_a_prefix_stays_a_string() -> None:
     """A number would break the agent's parser."""
     assert settings()["networks"]["default"]["prefix"] == "32"
+
+
+def test_disks_are_named_for_agents_that_are_not_told() -> None:
+    """They find them by their cids, where they look for no others."""
+    disks = {"disk-1": "/dev/disk-1"}
+    done = settings(disks=disks)
+    assert done["disks"] == {"system": "", "ephemeral": "", "persistent": disks}

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+import grp
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 import yaml
 
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config import (
+    ConfigError,
+    DaemonConfig,
+    DisksConfig,
+    LimitsConfig,
+    SecurityConfig,
+    TCPAddress,
+    TLSConfig,
+    UnixAddress,
+)
 
 WHOLE = """\
 work_dir: /var/lib/cpid-2
@@ -19,6 +29,26 @@ gateway: 10.7.0.254
 bridge: br-vms
 runtime: /usr/local/bin/crun
 log_format: json
+disks:
+  driver: directory
+  filesystem: xfs
+  direct_io: false
+  allocation: full
+  overcommit: 2
+tls:
+  certificate: "\\n-----BEGIN CERTIFICATE-----"
+  private_key: /etc/runc-cpid/server.key
+  ca: /etc/runc-cpid/ca.crt
+  allowed_clients: [director]
+allow_from: [192.0.2.0/24, "2001:db8::/32"]
+limits:
+  connections: 8
+  calls: 4
+  message_bytes: 65536
+  first_seconds: 1.5
+  idle_seconds: 60
+security:
+  profile: privileged
 """
 
 
@@ -32,6 +62,30 @@ def test_everything_configured() -> None:
         bridge="br-vms",
         runtime="/usr/local/bin/crun",
         log_format="json",
+        disks=DisksConfig(
+            driver="directory",
+            filesystem="xfs",
+            direct_io=False,
+            allocation="full",
+            overcommit=2,
+        ),
+        tls=TLSConfig(
+            certificate="-----BEGIN CERTIFICATE-----",
+            private_key="/etc/runc-cpid/server.key",
+            ca="/etc/runc-cpid/ca.crt",
+            allowed_clients=("director",),
+        ),
+        allow_from=(IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8::/32")),
+        limits=LimitsConfig(
+            connections=8,
+            calls=4,
+            message_bytes=65536,
+            first_seconds=1.5,
+            idle_seconds=60,
+        ),
+        security=SecurityConfig(privileged=True),
+        socket_mode=0o600,
+        socket_group=None,
     )
 
 
@@ -47,6 +101,19 @@ def test_nothing_configured(text: str) -> None:
         bridge="runc0",
         runtime="runc",
         log_format="text",
+        disks=DisksConfig(
+            driver="image",
+            filesystem="ext4",
+            direct_io=True,
+            allocation="sparse",
+            overcommit=1.0,
+        ),
+        tls=None,
+        allow_from=None,
+        limits=LimitsConfig(),
+        security=SecurityConfig(privileged=False),
+        socket_mode=0o600,
+        socket_group=None,
     )
 
 
@@ -98,3 +165,36 @@ def test_networks_that_would_break_the_host(cidr: str) -> None:
 def test_bridge_names(name: str) -> None:
     """What the kernel takes for an interface name, and no path or option could be."""
     assert DaemonConfig.parse({"bridge": name}).bridge == name
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0660", 0o660), ("600", 0o600), ("0777", 511)])
+def test_socket_modes(text: str, mode: int) -> None:
+    """They are octal however they are written."""
+    assert DaemonConfig.parse({"socket_mode": text}).socket_mode == mode
+
+
+def test_a_socket_group() -> None:
+    """It is known by its name."""
+    name = grp.getgrgid(0).gr_name
+    assert DaemonConfig.parse({"socket_group": name}).socket_group == 0
+
+
+def test_certificates_may_begin_with_blanks() -> None:
+    """As they do when a template puts them on a line of their own."""
+    pem = "-----BEGIN CERTIFICATE-----\n"
+    keys = dict.fromkeys(("certificate", "private_key", "ca"), f"\n  {pem}")
+    tls = DaemonConfig.parse({"network_type": "tcp", "tls": keys}).tls
+    assert tls == TLSConfig(certificate=pem, private_key=pem, ca=pem, allowed_clients=())
+
+
+def test_a_network_to_allow_may_be_one_address() -> None:
+    """Then it is that one alone."""
+    config = DaemonConfig.parse({"network_type": "tcp", "allow_from": ["192.0.2.7"]})
+    assert config.allow_from == (IPv4Network("192.0.2.7/32"),)
+
+
+@pytest.mark.parametrize("section", ["disks", "limits", "security"])
+def test_an_empty_section_is_all_defaults(section: str) -> None:
+    """A key with nothing behind it is what a template leaves."""
+    assert DaemonConfig.parse({section: None}) == DaemonConfig.parse({})
+    assert DaemonConfig.parse({section: {}}) == DaemonConfig.parse({})

@@ -15,6 +15,7 @@ from runc_cpi.daemon.domain.guest import (
     GuestFile,
     guest_files,
     inspect,
+    settings_file,
     write_upper,
 )
 
@@ -232,7 +233,7 @@ def test_a_directory_is_not_modelled_on_a_file(root: Path, upper: Path) -> None:
 def contents(features: Features, dns: list[str]) -> dict[str, GuestFile]:
     """Return a VM's files by name."""
     made = guest_files(
-        hostname="vm-1",
+        vm_cid="vm-1",
         address=IPv4Address("10.0.0.2"),
         dns=dns,
         features=features,
@@ -248,10 +249,11 @@ def test_files_every_vm_gets() -> None:
     assert "127.0.0.1 localhost\n" in made["etc/hosts"].content
     resolv_conf = "nameserver 192.0.2.1\nnameserver 192.0.2.2\n"
     assert made["etc/resolv.conf"].content == resolv_conf
-    settings = made["var/vcap/bosh/warden-cpi-agent-env.json"]
+    assert len(made) == 3
+    settings = settings_file({"agent_id": "agent-1"})
+    assert settings.name == "var/vcap/bosh/warden-cpi-agent-env.json"
     assert json.loads(settings.content) == {"agent_id": "agent-1"}
     assert settings.mode == 0o600
-    assert len(made) == 4
 
 
 def test_the_clock_script_is_made_harmless() -> None:

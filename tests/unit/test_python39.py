@@ -19,8 +19,24 @@ MODULES = sorted(
 # What the modules use of the standard library, each looked up in the library
 # reference: nothing in it is newer than 3.9.  Look up what is added here.
 KNOWN_ATTRIBUTES = {
+    "binascii": {"hexlify"},
     "json": {"dumps", "loads"},
-    "os": {"strerror"},
+    "os": {
+        "O_CREAT",
+        "O_EXCL",
+        "O_NOFOLLOW",
+        "O_RDWR",
+        "close",
+        "environ",
+        "memfd_create",
+        "open",
+        "path",
+        "stat",
+        "strerror",
+        "unlink",
+        "urandom",
+        "write",
+    },
     "socket": {
         "AF_UNIX",
         "IPPROTO_TCP",
@@ -34,8 +50,18 @@ KNOWN_ATTRIBUTES = {
         "socket",
         "timeout",
     },
+    "ssl": {
+        "SSLCertVerificationError",
+        "SSLContext",
+        "SSLError",
+        "SSLSocket",
+        "TLSVersion",
+        "create_default_context",
+    },
+    "stat": {"S_ISREG"},
     "struct": {"pack"},
     "sys": {"argv", "stdin", "stdout"},
+    "time": {"monotonic", "sleep"},
 }
 NEW_BUILTINS = {"aiter", "anext", "EncodingWarning", "BaseExceptionGroup", "ExceptionGroup"}
 NEW_METHODS = {"bit_count", "add_note"}

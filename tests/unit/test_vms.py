@@ -83,7 +83,7 @@ class VMsTests(TestCase):
     async def test_the_network_comes_before_the_first_process(self) -> None:
         """The container waits while its interface is set up."""
         vm = await self.create()
-        self.assertEqual(self.script.done, ["create", "connect", "clear", "start"])
+        self.assertEqual(self.script.done, ["create", "connect", "prepare", "start"])
         self.assertTrue(self.vms.exists(vm.vm_cid))
         self.assertTrue(self.vms.is_running(vm.vm_cid))
         self.assertEqual(vm.networks["n"]["ip"], "10.0.0.2")
@@ -97,7 +97,7 @@ class VMsTests(TestCase):
 
     async def test_each_failing_step_is_undone(self) -> None:
         """The Director is told to count on nothing, and that is true."""
-        for step in ("create", "connect", "clear", "start"):
+        for step in ("create", "connect", "prepare", "start"):
             self.script.failing = {step: CloudError(f"{step} is broken")}
             with self.assertRaises(VMCreationFailed) as caught:
                 await self.create()
@@ -183,11 +183,11 @@ class VMsTests(TestCase):
         self.script.done.clear()
         self.guests.cleared.clear()
         await self.vms.reboot(vm.vm_cid)
-        steps = ("create", "connect", "clear", "start")
+        steps = ("create", "connect", "prepare", "start")
         begun = [step for step in self.script.done if step in steps]
         self.assertEqual(begun, list(steps))
         self.assertLess(self.script.done.index("execute"), self.script.done.index("delete"))
-        self.assertEqual(self.guests.cleared, ["var/vcap/data/sys"])
+        self.assertEqual(self.guests.cleared, ["var/vcap/data/sys", "run"])
         self.assertEqual(os.listdir(data), ["kept"])
         self.assertEqual(self.vms.all(), [vm])
 

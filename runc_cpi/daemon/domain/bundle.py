@@ -43,10 +43,12 @@ READONLY_PATHS = (
     "/proc/sysrq-trigger",
 )
 MASKED_PATHS = (
+    "/proc/acpi",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
     "/proc/sched_debug",
+    "/proc/scsi",
     "/proc/timer_list",
     "/sys/firmware",
     "/sys/fs/bpf",

@@ -21,6 +21,7 @@ from runc_cpi.daemon.domain.guest import (
     agent_config,
     forget_managed_disk,
     guest_files,
+    hostname,
     managed_disk,
     settings_file,
     write_upper,
@@ -35,8 +36,15 @@ from runc_cpi.errors import InvalidArgument, StillRunning
 KILL_TIMEOUT = 10.0
 GRACE = 10.0
 SYSTEMD_HALT = 37  # SIGRTMIN+3, what systemd as init takes for "halt" (systemd(1))
-RUNIT_HALT = ("/bin/sh", "-c", "sv -w 7 force-stop /etc/service/*")
+# Services first, then what they left running, as an init does before it halts.
+RUNIT_HALT = (
+    "/bin/sh",
+    "-c",
+    "sv -w 7 force-stop /etc/service/*; kill -TERM -1; "
+    "for i in 1 2 3 4 5 6 7 8 9; do kill -0 -1 2>/dev/null || break; sleep 0.3; done",
+)
 STALE = "var/vcap/data/sys"
+PID_FILES = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +137,7 @@ class Containers:
             (path / name).mkdir()
             (path / name).chmod(0o755)
         files = guest_files(
-            hostname=vm.vm_cid,
+            vm_cid=vm.vm_cid,
             address=vm.addresses[0],
             dns=networks.name_servers(vm.networks),
             features=stemcell.features,
@@ -152,7 +160,7 @@ class Containers:
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.addresses)
         await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
-        await self._guests.clear(pid, STALE)
+        await self._guests.prepare(pid, STALE, PID_FILES)
         await self._runtime.start(vm_cid, bundle)
 
     def _last_mounted(self, vm_cid: str) -> str | None:
@@ -168,6 +176,11 @@ class Containers:
                 forget_managed_disk(tree)
         return disk_cid
 
+    def _hostname(self, vm_cid: str) -> str:
+        """The agent sets its name once and for all; a reboot must not undo that."""
+        with Tree.at(self.path(vm_cid) / "upper") as tree:
+            return hostname(tree) or vm_cid
+
     def _cids(self, vm_cid: str) -> set[str]:
         return {disk.disk_cid for disk in self._disks.of(vm_cid)}
 
@@ -176,7 +189,7 @@ class Containers:
         properties = VMProperties.parse(vm.cloud_properties)
         bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
         spec = runtime_spec(
-            hostname=vm.vm_cid,
+            hostname=self._hostname(vm.vm_cid),
             boot=BOOTS[init_of(stemcell, properties)],
             # A bounded disk of its own would be mounted there instead.
             binds={"/var/vcap/data": str(path / "data")} if not bounded else {},

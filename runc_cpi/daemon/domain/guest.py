@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,8 @@ SYNC_TIME = "var/vcap/bosh/bin/sync-time"
 RESOLVED = "lib/systemd/systemd-resolved"
 AGENT_CONFIG = "var/vcap/bosh/agent.json"
 MANAGED_DISK = "var/vcap/bosh/managed_disk_settings.json"
+HOSTNAME = "etc/hostname"
+VALID_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 READ_LIMIT = 1 << 20
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
@@ -33,10 +36,11 @@ exit 0
 """
 
 # Until systemd-resolved is up, /etc/resolv.conf is a plain file that works; from then
-# on it is resolved's, as the agent and BOSH DNS expect.
+# on it is resolved's, as the agent and BOSH DNS expect.  "+" leaves the unit's sandbox,
+# in which /etc is read-only, and "-" lets resolved start all the same (systemd.service(5)).
 _RESOLVED_UNIT = """\
 [Service]
-ExecStartPost=/bin/ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+ExecStartPost=-+/bin/ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 """
 
 
@@ -103,7 +107,7 @@ class GuestFile:
 
 def guest_files(
     *,
-    hostname: str,
+    vm_cid: str,
     address: IPv4Address,
     dns: Sequence[str],
     features: Features,
@@ -113,10 +117,10 @@ def guest_files(
 
     All are ordinary files: the agent renames over several of them.
     """
-    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {hostname}\n"
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {vm_cid}\n"
     resolv_conf = "".join(f"nameserver {server}\n" for server in dns)
     files = [
-        GuestFile(name="etc/hostname", content=hostname + "\n"),
+        GuestFile(name=HOSTNAME, content=vm_cid + "\n"),
         GuestFile(name="etc/hosts", content=hosts),
         GuestFile(name="etc/resolv.conf", content=resolv_conf),
     ]
@@ -159,6 +163,13 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     except (ValueError, KeyError, TypeError):
         return []
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
+
+
+def hostname(tree: Tree) -> str | None:
+    """Return the host name that the agent gave a VM, or L{None}."""
+    raw = tree.read(HOSTNAME, READ_LIMIT)
+    name = (raw or b"").decode("utf-8", "replace").strip()
+    return name if VALID_HOSTNAME.fullmatch(name) else None
 
 
 def managed_disk(tree: Tree) -> str | None:

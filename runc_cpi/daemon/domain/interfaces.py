@@ -88,8 +88,12 @@ class IAddressPool(Interface):
 class IGuests(Interface):
     """Reaches into running VMs, trusting nothing that is in them."""
 
-    def clear(pid: int, name: str) -> Awaitable[None]:
-        """Remove a file or a tree of the VM whose process C{pid} is."""
+    def prepare(pid: int, stale: str, pid_files: str) -> Awaitable[None]:
+        """
+        Make the file system of a VM that is about to boot like that of a machine which
+        does: C{stale} is removed, so are pid files below C{pid_files}, and mounts are
+        shared among the VM's own namespaces.
+        """
 
     def write(pid: int, name: str, content: str) -> Awaitable[None]:
         """Write a file of that VM whole."""

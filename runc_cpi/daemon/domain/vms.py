@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -31,6 +32,7 @@ from runc_cpi.errors import (
     CloudError,
     CPIError,
     InvalidArgument,
+    NoDiskSpace,
     VMCreationFailed,
     VMNotFound,
 )
@@ -188,6 +190,10 @@ class VMs:
                 if type(error) is CloudError:
                     raise VMCreationFailed(str(error)) from error
                 raise
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise NoDiskSpace(f"the disk is full: {error}") from error
+                raise VMCreationFailed(str(error)) from error
             self._vms[vm_cid] = vm
             undo.pop_all()
         self.log.info(

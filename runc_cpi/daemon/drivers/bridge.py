@@ -31,6 +31,16 @@ def host_interface(vm_cid: str) -> str:
     return "v" + sha256(vm_cid.encode()).hexdigest()[:12]
 
 
+def hardware_address(address: IPv4Address) -> str:
+    """
+    Return the hardware address of the VM that has an address.
+
+    It is the same for the next VM there: neighbours remember it for up to a minute, and
+    would talk to the VM that is gone.
+    """
+    return "02:42:" + address.packed.hex(":")
+
+
 class BridgeUnusable(Exception):
     """The bridge cannot be made or used as configured."""
 
@@ -97,7 +107,12 @@ class Bridge:
                 mtu=mtu,
                 master=bridge,
                 state="up",
-                peer={"ifname": GUEST_INTERFACE, "mtu": mtu, "net_ns_pid": pid},
+                peer={
+                    "ifname": GUEST_INTERFACE,
+                    "address": hardware_address(addresses[0]),
+                    "mtu": mtu,
+                    "net_ns_pid": pid,
+                },
             )
             (index,) = ip.link_lookup(ifname=name)
             ip.link("set", index=index, ifalias=f"runc-cpid {vm_cid}")

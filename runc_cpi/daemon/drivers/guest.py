@@ -93,13 +93,13 @@ class GuestThread:
             raise CloudError(f"{work.__name__}: {error}") from error
         return result
 
-    async def clear(self, pid: int, name: str) -> None:
+    async def prepare(self, pid: int, stale: str, pid_files: str) -> None:
         """
-        Remove a file or a tree of a VM.
+        Make the file system of a VM ready to boot.
 
         @raise CloudError: if that is not possible.
         """
-        await self.run(remove, pid, name)
+        await self.run(prepare, pid, stale, pid_files)
 
     async def write(self, pid: int, name: str, content: str) -> None:
         """
@@ -130,10 +130,20 @@ def remove_node(pid: int, name: str) -> None:
         tree.remove(f"dev/{name}")
 
 
-def remove(pid: int, name: str) -> None:
-    """Remove a file or a tree of the VM."""
+def prepare(pid: int, stale: str, pid_files: str) -> None:
+    """
+    Make a VM's file system like that of a machine which boots.
+
+    @param stale: a tree to remove, which a machine would have in memory.
+    @param pid_files: the directory below which pid files of the dead are removed.
+    """
     with root_of(pid) as tree:
-        tree.remove(name)
+        tree.remove(stale)
+        tree.remove_files(pid_files, ".pid")
+    with inside(pid, CLONE_NEWNS):
+        # systemd does this on a machine but not in a container.  Without it the
+        # namespaces of its services would hold on to a disk that is unmounted.
+        namespaces.share_root()
 
 
 def write(pid: int, name: str, content: str) -> None:

@@ -12,7 +12,9 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 KINDS = {CLONE_NEWNS: "mnt", CLONE_NEWNET: "net"}
 UMOUNT_NOFOLLOW = 8
-MS_BIND = 4096
+MS_BIND = 1 << 12
+MS_REC = 1 << 14
+MS_SHARED = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +71,15 @@ def bind(source: str, target: str) -> None:
     @raise OSError: as mount(2) says.
     """
     _mount(source, target, "none", MS_BIND)
+
+
+def share_root() -> None:
+    """
+    Have mounts come and go in namespaces that are made from this thread's one as well.
+
+    @raise OSError: as mount(2) says.
+    """
+    _check(_libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SHARED), None), "/")
 
 
 def _mount(source: str, target: str, filesystem: str, flags: int) -> None:

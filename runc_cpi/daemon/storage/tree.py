@@ -135,6 +135,21 @@ class Tree:
         except FileNotFoundError:
             return
 
+    def remove_files(self, name: str, suffix: str) -> None:
+        """
+        Remove the files below a directory whose names end so, following no link.
+
+        @raise OSError: if that is not possible.
+        """
+        try:
+            with self.parent(f"{name}/.") as (directory, _):
+                for _, _, files, where in os.fwalk(dir_fd=directory):
+                    for file in files:
+                        if file.endswith(suffix):
+                            os.unlink(file, dir_fd=where)
+        except FileNotFoundError:
+            return
+
     def stat(self, name: str) -> os.stat_result | None:
         """Return what C{name} leads to, or L{None} if it leads nowhere."""
         try:

@@ -43,12 +43,14 @@ def cpi(daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any) -> CP
     return CPI(cpi_config(daemon, tls, **keys))
 
 
-def entered(pid: int, daemon: Daemon, address: str) -> CPI:
+def entered(
+    pid: int, daemon: Daemon, address: str, tls: Mapping[str, str] | None = None
+) -> CPI:
     """Return the real executable, run in the network namespace of C{pid}."""
     script = daemon.home / f"in-{pid}"
     script.write_text(f'#!/bin/sh\nexec nsenter --target={pid} --net {EXECUTABLE} "$@"\n')
     script.chmod(0o755)
-    return CPI(cpi_config(daemon, address=address), script)
+    return CPI(cpi_config(daemon, tls, address=address), script)
 
 
 def control(config: Path, cpi_file: Path, *command: str) -> subprocess.CompletedProcess[str]:

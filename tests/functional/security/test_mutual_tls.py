@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.functional.security.peers import (
     cpi_config,
 )
 from tests.harness.certificates import Authority, client_context
+from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.waiting import eventually
@@ -71,7 +73,7 @@ def bad_clients(authority: Authority, server_tls: dict[str, str]) -> dict[str, d
         "not yet": authority.issue("director", "director.example", begins=AGES),
         "not listed": authority.issue("intruder", "intruder.example"),
         "a server's": server_tls,
-        "no names": authority.issue(""[:0] or "x"),
+        "other name": authority.issue("x", purpose=None),
     }
 
 
@@ -81,7 +83,7 @@ BAD_CLIENTS = {
     "not yet": "",
     "not listed": "allowed_clients",
     "a server's": "",
-    "no names": "allowed_clients",
+    "other name": "allowed_clients",
 }
 
 
@@ -112,20 +114,25 @@ def test_right_client_of_twisted(
     assert cpi(served, files).ok("ping") == "pong"
 
 
+@pytest.mark.parametrize("size", [1, 300_000])
 @pytest.mark.parametrize("name", BAD_CLIENTS)
 def test_bad_client(
-    served: Daemon, since: Since, bad_clients: dict[str, dict[str, str]], name: str
+    served: Daemon,
+    since: Since,
+    bad_clients: dict[str, dict[str, str]],
+    name: str,
+    size: int,
 ) -> None:
     """The executable is told that, and why, its certificate is refused; so is the log."""
     caller = cpi(served, bad_clients[name])
-    large = {"note": "x" * 300_000}
-    for arguments in (("has_vm", "vm-none"), ("set_vm_metadata", "vm-none", large)):
-        error = caller.error(*arguments)
+    metadata = {"note": "x" * size}
+    for _ in range(3):
+        error = caller.error("set_vm_metadata", "vm-none", metadata)
         assert error["type"] == CPI_ERROR, error
         assert error["ok_to_retry"] is False
-        assert "runc-cpid does not accept the client certificate" in error["message"]
-        assert BAD_CLIENTS[name] in error["message"]
-    refusal_is_logged(since, "refused", "certificate" if name != "not listed" else "named")
+        assert "runc-cpid does not accept the client certificate" in error["message"], error
+        assert BAD_CLIENTS[name] in error["message"], error
+    refusal_is_logged(since, "refused a client")
 
 
 @pytest.mark.parametrize("name", BAD_CLIENTS)
@@ -151,7 +158,7 @@ def test_no_certificate(served: Daemon, since: Since, tmp_path: Path) -> None:
     ):
         connection.sendall(ask("Ping"))
         connection.recv(1)
-    refusal_is_logged(since, "127.0.0.1")
+    refusal_is_logged(since)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -168,7 +175,7 @@ def test_old_version(
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
     with connected(served) as plain, pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
         context.wrap_socket(plain)
-    refusal_is_logged(since, "127.0.0.1")
+    refusal_is_logged(since)
 
 
 def test_tls_1_2(
@@ -193,7 +200,7 @@ def test_plaintext(served: Daemon, since: Since) -> None:
     assert error["type"] == CPI_ERROR, error
     assert error["ok_to_retry"] is False
     assert "is tls missing in the CPI's configuration?" in error["message"]
-    refusal_is_logged(since, "127.0.0.1")
+    refusal_is_logged(since)
 
 
 def test_plaintext_of_the_tool(served: Daemon, since: Since) -> None:
@@ -246,12 +253,14 @@ def test_bad_server(
     assert error["ok_to_retry"] is False
     assert "the certificate of runc-cpid is not accepted" in error["message"]
     assert any(words in error["message"] for words in named.split("|")), error
+    # To OpenSSL's various versions a second ends at various times.
+    time.sleep(1.1 if name == "expired" else 0)
     outcome = control(daemon.config_file, cpi_config(daemon, client_tls), "ping")
-    assert outcome.returncode == 1
+    assert outcome.returncode == 1, outcome.stderr
     assert outcome.stderr.startswith("runc-cpictl: "), outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
     assert "Traceback" not in since.log
-    refusal_is_logged(since, "127.0.0.1")
+    refusal_is_logged(since)
 
 
 def test_wrong_host_name(
@@ -279,11 +288,10 @@ def test_tls_on_the_plain_port(new_daemon: NewDaemon, client_tls: dict[str, str]
         assert error["type"] == CPI_ERROR, error
         assert error["ok_to_retry"] is False
         assert "speaks no TLS; is tls set in runc-cpid's configuration?" in error["message"]
-    config = cpi_config(daemon, client_tls)
-    outcome = control(daemon.config_file, config, "ping")
+    outcome = control(daemon.config_file, cpi_config(daemon, client_tls), "ping")
     assert outcome.returncode == 1
     assert len(outcome.stderr.splitlines()) == 1, outcome.stderr
-    refusal_is_logged(since, "cut off|refused|speaks".split("|")[0])
+    refusal_is_logged(since)
     assert cpi(daemon).ok("ping") == "pong"
 
 
@@ -292,8 +300,6 @@ def test_silent_peer(daemon: Daemon, client_tls: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = "127.0.0.1:%d" % silent.getsockname()[1]
         path = cpi_config(daemon, client_tls, network_type="tcp", address=address)
-        from tests.harness.cpi import CPI
-
         error = CPI(path).error("ping")
     assert error["type"] == CLOUD_ERROR, error
     assert error["ok_to_retry"] is True

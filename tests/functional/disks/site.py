@@ -1,0 +1,163 @@
+"""A daemon with a stemcell, and short ways to what tests of disks do with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.harness.agent import Agent
+from tests.harness.cpi import CPI
+from tests.harness.daemon import Daemon
+from tests.harness.vm import SETTINGS, VM
+
+CONTROL = Path(sys.executable).with_name("runc-cpictl")
+STORE = "/var/vcap/store"
+MIB = 1 << 20
+DISK_NOT_FOUND = "Bosh::Clouds::DiskNotFound"
+DISK_NOT_ATTACHED = "Bosh::Clouds::DiskNotAttached"
+VM_NOT_FOUND = "Bosh::Clouds::VMNotFound"
+NO_DISK_SPACE = "Bosh::Clouds::NoDiskSpace"
+NOT_SUPPORTED = "Bosh::Clouds::NotSupported"
+CLOUD_ERROR = "Bosh::Clouds::CloudError"
+
+
+class Site:
+    """
+    A daemon and its stemcell.
+
+    @ivar daemon: which may be killed and started meanwhile.
+    """
+
+    def __init__(self, daemon: Daemon, image: Path) -> None:
+        self.daemon, self._image = daemon, image
+        self.stemcell = ""
+
+    def start(self) -> Site:
+        """Have it serve."""
+        self.daemon.start()
+        self.stemcell = self.daemon.create_stemcell(self._image)
+        return self
+
+    @property
+    def cpi(self) -> CPI:
+        """For calls to it."""
+        return self.daemon.cpi
+
+    def vm(self, cloud_properties: Mapping[str, Any] | None = None) -> VM:
+        """Make a VM."""
+        return self.daemon.create_vm(self.stemcell, cloud_properties=cloud_properties)
+
+    def disk(self, size: int = 16, cloud_properties: Any = None) -> str:
+        """Make a disk."""
+        disk_cid: str = self.cpi.ok("create_disk", size, cloud_properties or {}, None)
+        return disk_cid
+
+    def attach(self, vm: VM, disk_cid: str) -> str:
+        """Attach a disk, and tell the agent; return where it is."""
+        hint: str = self.cpi.ok("attach_disk", vm.cid, disk_cid)
+        Agent(vm).add_persistent_disk(disk_cid, hint)
+        return hint
+
+    def detach(self, vm: VM, disk_cid: str) -> None:
+        """Detach a disk, as the Director does without asking the agent to unmount it."""
+        Agent(vm).remove_persistent_disk(disk_cid)
+        self.cpi.ok("detach_disk", vm.cid, disk_cid)
+
+    def store(self, vm: VM, size: int = 16, cloud_properties: Any = None) -> str:
+        """Give a VM a new disk on its store."""
+        disk_cid = self.disk(size, cloud_properties)
+        self.attach(vm, disk_cid)
+        assert Agent(vm).mount_disk(disk_cid) == STORE
+        return disk_cid
+
+    def image(self, cid: str) -> Path:
+        """Return the file of a disk, or of a snapshot."""
+        kind = "snapshots" if cid.startswith("snapshot") else "disks"
+        return self.daemon.work_dir / kind / cid / "image"
+
+    def record(self, disk_cid: str) -> dict[str, Any]:
+        """Return what the operator's tool knows of a disk."""
+        answer = json.loads(self.control("--json", "disks").stdout)
+        return next(disk for disk in answer["disks"] if disk["disk_cid"] == disk_cid)
+
+    def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the operator's tool."""
+        argv = [str(CONTROL), "--config", str(self.daemon.config_file), *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def close(daemon: Daemon) -> None:
+    """End a daemon with its VMs; if that fails, the daemon alone."""
+    try:
+        daemon.tear_down()
+    finally:
+        if daemon.is_running:
+            daemon.kill()
+
+
+def loop_of(image: Path) -> str | None:
+    """Name the loop device that a file is attached to, by its number in the kernel."""
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            if path.read_text().rstrip("\n") == str(image.resolve()):
+                return path.parts[3]
+        except OSError:
+            continue
+    return None
+
+
+def let_go(image: Path) -> None:
+    """Detach what a test's failure would leave attached."""
+    if name := loop_of(image):
+        subprocess.run(["losetup", "--detach", f"/dev/{name}"], check=False)
+
+
+def in_settings(vm: VM) -> dict[str, str]:
+    """Return the disks that the agent's settings file names."""
+    disks: dict[str, str] = json.loads(vm.read(SETTINGS))["disks"]["persistent"]
+    return disks
+
+
+def processes(vm: VM) -> dict[int, int]:
+    """Return the processes of a VM, by pid, with the time when each was started."""
+    found = {}
+    for line in (vm.cgroups()["pids"] / "cgroup.procs").read_text().split():
+        stat = Path("/proc", line, "stat").read_text().rpartition(")")[2].split()
+        found[int(line)] = int(stat[19])
+    return found
+
+
+def check(image: Path, filesystem: str = "ext4") -> None:
+    """
+    Check the file system in a file that nothing uses, once its journal is replayed.
+
+    It is a copy that is worked on, so that the file itself is as it was.
+    """
+    copy = image.with_name("checked")
+    subprocess.run(["cp", "--sparse=always", str(image), str(copy)], check=True)
+    try:
+        if filesystem == "ext4":
+            run("e2fsck", "-E", "journal_only", "-fp", str(copy), good=(0, 1))
+            run("e2fsck", "-fn", str(copy))
+        else:
+            point = image.with_name("point")
+            point.mkdir()
+            try:
+                run("mount", "-o", "loop", str(copy), str(point))
+                run("umount", str(point))
+            finally:
+                point.rmdir()
+            run("xfs_repair", "-n", str(copy))
+    finally:
+        copy.unlink()
+
+
+def run(*argv: str, good: tuple[int, ...] = (0,)) -> str:
+    """Run a tool, which must succeed."""
+    outcome = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert outcome.returncode in good, (argv, outcome.stdout, outcome.stderr)
+    return outcome.stdout

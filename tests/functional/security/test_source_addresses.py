@@ -1,0 +1,167 @@
+"""Without TLS: the host itself and its VMs come in, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runc_cpi import wire
+from tests.functional.security.peers import (
+    Since,
+    ask,
+    connected,
+    cpi,
+    descriptors,
+    entered,
+    is_closed,
+)
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+
+HOST, OUTSIDER = "192.0.2.1", "192.0.2.2"
+
+
+def ip(*arguments: str) -> None:
+    """Run ip(8)."""
+    subprocess.run(["ip", *arguments], check=True)
+
+
+@contextmanager
+def another_machine() -> Iterator[int]:
+    """Have another network namespace, with a cable to ours; its process's pid."""
+    process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+    try:
+        own = os.readlink("/proc/self/ns/net")
+        there = f"/proc/{process.pid}/ns/net"
+        eventually(lambda: os.readlink(there) != own, "it has a namespace of its own")
+        ip("link", "add", "out0", "type", "veth", "peer", "out1", "netns", str(process.pid))
+        ip("address", "add", f"{HOST}/24", "dev", "out0")
+        ip("link", "set", "out0", "up")
+        inside = ["nsenter", f"--target={process.pid}", "--net", "ip"]
+        for arguments in (
+            ("address", "add", f"{OUTSIDER}/24", "dev", "out1"),
+            ("link", "set", "out1", "up"),
+        ):
+            subprocess.run([*inside, *arguments], check=True)
+        yield process.pid
+    finally:
+        subprocess.run(["ip", "link", "delete", "out0"], check=False)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def outsider(leaves_nothing: None) -> Iterator[int]:
+    """A process on another machine."""
+    with another_machine() as pid:
+        yield pid
+
+
+def test_outsider(new_daemon: NewDaemon, outsider: int) -> None:
+    """A foreign address is refused at once, and told once a minute, with what to set."""
+    daemon = new_daemon(network_type="tcp")
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    since = Since(daemon)
+    caller = entered(outsider, daemon, f"{HOST}:{daemon.port}")
+    for _ in range(4):
+        error = caller.error("ping")
+        assert error["type"] == "Bosh::Clouds::CloudError"
+        assert error["ok_to_retry"] is True
+        assert "allow_from" in error["message"], error
+    (line,) = since.log.splitlines()
+    assert f"refused a connection from {OUTSIDER}" in line
+    assert "allow_from" in line
+    # It is not the address that it came to: the host may call itself by that.
+    assert cpi(daemon, address=f"127.0.0.1:{daemon.port}").ok("ping") == "pong"
+
+
+def test_outsider_let_in(new_daemon: NewDaemon, outsider: int) -> None:
+    """With allow_from it comes in."""
+    daemon = new_daemon(network_type="tcp", config={"allow_from": ["192.0.2.0/24"]})
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    caller = entered(outsider, daemon, f"{HOST}:{daemon.port}")
+    assert caller.ok("ping") == "pong"
+    assert cpi(daemon, address=f"127.0.0.1:{daemon.port}").ok("ping") == "pong"
+
+
+def test_own_vm(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A VM of the daemon's own network comes in, by the gateway's address."""
+    daemon = new_daemon(network_type="tcp")
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    daemon.cpi = cpi(daemon, address=f"127.0.0.1:{daemon.port}")
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    caller = entered(vm.pid, daemon, f"{daemon.network}1:{daemon.port}")
+    assert caller.ok("has_vm", vm.cid) is True
+
+
+@pytest.mark.parametrize("address", ["[::1]", "[::]"])
+def test_ipv6(new_daemon: NewDaemon, address: str) -> None:
+    """Loopback is let in by IPv6 too, and IPv4 by way of it."""
+    daemon = new_daemon(network_type="tcp")
+    daemon.config["address"] = f"{address}:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    assert cpi(daemon, address=f"[::1]:{daemon.port}").ok("ping") == "pong"
+    with socket.socket() as probe:
+        reachable = probe.connect_ex(("127.0.0.1", daemon.port)) == 0
+    if reachable:
+        assert cpi(daemon, address=f"127.0.0.1:{daemon.port}").ok("ping") == "pong"
+
+
+def test_outsider_with_tls(
+    new_daemon: NewDaemon,
+    outsider: int,
+    server_tls: dict[str, str],
+    client_tls: dict[str, str],
+) -> None:
+    """With both tls and allow_from, a foreign address is refused before TLS begins."""
+    config = {"tls": server_tls, "allow_from": ["198.51.100.0/24"]}
+    daemon = new_daemon(network_type="tcp", config=config)
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    since, before = Since(daemon), descriptors(daemon)
+    caller = entered(outsider, daemon, f"{HOST}:{daemon.port}", client_tls)
+    for _ in range(3):
+        error = caller.error("ping")
+        assert "internal error" not in error["message"]
+        assert error["ok_to_retry"] is True, error
+    assert cpi(daemon, client_tls, address=f"127.0.0.1:{daemon.port}").ok("ping")
+    assert "Traceback" not in since.log
+    (line,) = [line for line in since.log.splitlines() if "refused" in line]
+    assert OUTSIDER in line
+    eventually(lambda: descriptors(daemon) <= before, "no connection is left open")
+
+
+def test_refused_is_closed_at_once(new_daemon: NewDaemon, outsider: int) -> None:
+    """Nothing that a refused peer sends is answered, and its place is free again."""
+    config = {"limits": {"connections": 1}}
+    daemon = new_daemon(network_type="tcp", config=config)
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    daemon.start()
+    script = "import socket,sys;c=socket.create_connection(('%s',%d));print(c.recv(9))"
+    argv = ["nsenter", f"--target={outsider}", "--net", "python3", "-c"]
+    for _ in range(5):
+        done = subprocess.run(
+            [*argv, script % (HOST, daemon.port)], capture_output=True, timeout=5, check=False
+        )
+        assert done.stdout in (b"b''\n", b""), done
+    with connected(daemon) as connection:
+        connection.sendall(ask("Ping"))
+        assert b"version" in wire.read_box(connection.makefile("rb"))
+        with connected(daemon) as second:
+            assert is_closed(second)

@@ -1,0 +1,67 @@
+"""Reading mountinfo, which a VM can fill with what it likes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.daemon.drivers import guest
+from runc_cpi.daemon.drivers.guest import Mount, mount_points, parse_mountinfo
+
+TEXT = r"""
+21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
+30 21 7:3 / /var/vcap/store rw,relatime shared:1 master:2 - ext4 /dev/disk-1 rw
+31 30 7:3 /a\040b /mnt/with\040space\011tab\012line\134back rw - ext4 /dev/disk-1 rw
+32 21 0:45 /\303\251 /mnt/x//deleted rw propagate_from:2 - tmpfs none rw
+""".lstrip()
+
+
+def test_fields() -> None:
+    """Device, root and mount point, with or without optional fields."""
+    assert parse_mountinfo(TEXT)[:2] == [
+        Mount("0:34", "/", "/"),
+        Mount("7:3", "/", "/var/vcap/store"),
+    ]
+    assert parse_mountinfo("") == []
+
+
+def test_escapes() -> None:
+    """Blanks and backslashes in names are written in octal."""
+    mount = parse_mountinfo(TEXT)[2]
+    assert mount.root == "/a b"
+    assert mount.point == "/mnt/with space\ttab\nline\\back"
+
+
+def test_an_escaped_backslash_begins_no_escape() -> None:
+    """A name may look like one."""
+    (mount,) = parse_mountinfo(r"1 1 7:0 / /a\134040b rw - ext4 x rw")
+    assert mount.point == r"/a\040b"
+
+
+def test_the_order_is_kept() -> None:
+    """What is mounted later hides what is before it."""
+    assert [mount.device for mount in parse_mountinfo(TEXT)] == [
+        "0:34",
+        "7:3",
+        "7:3",
+        "0:45",
+    ]
+
+
+def test_our_own_mounts() -> None:
+    """The last come first, for they must be unmounted first."""
+    points = mount_points(os.getpid(), lambda _: True)
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text("utf-8"))
+    assert points == [mount.point for mount in reversed(mounts)]
+    assert "/" in points
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [("/a", True), ("/a/b", True), ("/ab", False), ("/", False), ("/b/a", False)],
+)
+def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
+    """A name that only begins alike is elsewhere."""
+    assert guest._is_below(path, "/a") is below
