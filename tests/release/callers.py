@@ -81,11 +81,8 @@ class Caller(CPI):
 
     def request(self, method: str, arguments: list[Any], version: int | None) -> str:
         """Return a request as it is written."""
-        request = {
-            "method": method,
-            "arguments": arguments,
-            "context": self.context(method),
-        }
+        request: dict[str, Any] = {"method": method, "arguments": arguments}
+        request["context"] = self.context(method)
         if version is not None:
             request["api_version"] = version
         return json.dumps(request)

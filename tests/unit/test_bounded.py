@@ -75,7 +75,7 @@ class BoundedTests(SynchronousTestCase):
     @property
     def cut_off(self) -> bool:
         """Whether the connection was ended at once."""
-        return self.transport.aborting
+        return bool(self.transport.disconnected)
 
     def test_a_peer_that_says_nothing(self) -> None:
         """It has the time for a first message."""

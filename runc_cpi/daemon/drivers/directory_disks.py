@@ -189,8 +189,10 @@ def _receive(destination: str, source: Path) -> dict[str, object]:
 def _mounts_below(path: Path) -> list[str]:
     """Say what is mounted at or below C{path}, the last mounted first."""
 
+    real = os.path.realpath(path)
+
     def below(mount: Mount) -> bool:
-        return mount.point == str(path) or mount.point.startswith(f"{path}/")
+        return mount.point == real or mount.point.startswith(f"{real}/")
 
     return guest.mount_points(os.getpid(), below)
 
@@ -199,7 +201,8 @@ def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
     """Recognize mounts of what is mounted at C{point}, if anything is."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         mounts = guest.parse_mountinfo(file.read())
-    found = [mount for mount in mounts if mount.point == str(point)]
+    real = os.path.realpath(point)
+    found = [mount for mount in mounts if mount.point == real]
     if not found:
         return None
     device, root = found[-1].device, found[-1].root

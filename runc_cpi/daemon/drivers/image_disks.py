@@ -332,7 +332,7 @@ def _mount(destination: str, device: LoopDevice, filesystem: str) -> dict[str, A
 
 def _minors(paths: Sequence[Path]) -> list[int]:
     devices = loop.attached()
-    images = [str(path / IMAGE) for path in paths]
+    images = [os.path.realpath(path / IMAGE) for path in paths]
     return [devices[image].minor for image in images if image in devices]
 
 

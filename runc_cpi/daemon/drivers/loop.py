@@ -104,12 +104,12 @@ class LoopDevices:
         @param kept: files whose devices are needed.
         @return: the files whose devices were let go.
         """
-        wanted = {str(path) for path in kept}
-        found = attached()
+        wanted = {os.path.realpath(path) for path in kept}
+        found, below = attached(), os.path.realpath(directory)
         stray = [
             image
             for image in found
-            if image.startswith(f"{directory}/") and image not in wanted
+            if image.startswith(f"{below}/") and image not in wanted
         ]
         for image in stray:
             argv = ["losetup", "--detach", found[image].path]
@@ -130,7 +130,8 @@ class LoopDevices:
 
 def find(image: Path) -> LoopDevice | None:
     """Return the device that C{image} is attached to, if any."""
-    return attached().get(str(image))
+    # The kernel tells the real path of the file.
+    return attached().get(os.path.realpath(image))
 
 
 def attached() -> dict[str, LoopDevice]:

@@ -21,8 +21,13 @@ STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 # No NOTIFY_SOCKET: runc behaves differently when it sees one.
-ENVIRONMENT = {"PATH": os.environ.get("PATH", SEARCH_PATH), "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", SEARCH_PATH),
+    "LC_ALL": "C.UTF-8",
+    **{name: os.environ[name] for name in PROXIES if name in os.environ},
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,307 @@
+"""The rules for persistent disks: who may have one, and what may be done to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from runc_cpi.errors import (
+    CloudError,
+    DiskAttached,
+    DiskBusy,
+    DiskNotAttached,
+    DiskNotFound,
+    InvalidArgument,
+    NoDiskSpace,
+    NotSupported,
+)
+from tests.unit.disk_case import GIBIBYTE, DiskTestCase
+
+
+class DisksTests(DiskTestCase):
+    """What is allowed, what is refused and what stays after a failure."""
+
+    def assert_nothing_left(self) -> None:
+        """There is no disk, whole or in part."""
+        self.assertEqual(self.disks.all(), [])
+        self.assertEqual(os.listdir(self.depot.disks), [])
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_create(self) -> None:
+        """It is there, empty and nobody's, with a cid of its own."""
+        cids = {await self.make(2048), await self.make(2048, filesystem="xfs")}
+        self.assertEqual(len(cids), 2)
+        for disk_cid in cids:
+            self.assertTrue(self.disks.exists(disk_cid))
+            self.assertIsNone(self.disks.attached_to(disk_cid))
+            self.assertEqual(self.record(disk_cid).size, 2048)
+        kinds = {self.record(disk_cid).filesystem for disk_cid in cids}
+        self.assertEqual(kinds, {"ext4", "xfs"})
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_arguments(self) -> None:
+        """The host is not asked before they are good."""
+        bad: list[tuple[Any, Any]] = [
+            *[(size, {}) for size in (0, -1, 1.5, True, "1024", None, 1 << 29)],
+            *[(1024, properties) for properties in (None, [], "ext4")],
+            *[(1024, {"filesystem": name}) for name in ("btrfs", 4, None, ["ext4"])],
+        ]
+        for size, properties in bad:
+            with self.assertRaises(InvalidArgument):
+                await self.disks.create(size, properties)
+        self.assertEqual(self.script.done, [])
+        self.assert_nothing_left()
+
+    async def test_a_failing_creation_leaves_nothing(self) -> None:
+        """Neither a disk nor what was promised for it."""
+        for error in (CloudError("mkfs"), OSError(errno.ENOSPC, "No space left")):
+            self.script.failing = {"create": error}
+            with self.assertRaises(type(error)):
+                await self.make(7000)
+        self.script.failing.clear()
+        self.assert_nothing_left()
+        await self.make(7000)
+
+    async def test_a_failing_undo_does_not_hide_the_cause(self) -> None:
+        """The Director is told that the disk is full, whatever comes of it."""
+        self.script.failing = {"create": NoDiskSpace("the cause")}
+        self.host.failing = {"remove": CloudError("another matter")}
+        with self.assertRaises(NoDiskSpace):
+            await self.make()
+        self.flushLoggedErrors(CloudError)
+
+    async def test_attach(self) -> None:
+        """The record names the VM, and the VM sees the disk."""
+        disk_cid = await self.make()
+        self.assertEqual(await self.attach(disk_cid), f"/dev/{disk_cid}")
+        self.assertEqual(self.seen(), {disk_cid})
+        self.assertEqual(self.record(disk_cid).attached_to, "vm-1")
+        self.assertEqual([disk.disk_cid for disk in self.disks.of("vm-1")], [disk_cid])
+        self.assertEqual(self.disks.owners(), {"vm-1"})
+
+    async def test_attach_again(self) -> None:
+        """A Director that lost the answer gets the same one, and the disk is shown."""
+        disk_cid = await self.make()
+        hint = await self.attach(disk_cid)
+        self.driver.seen.clear()
+        self.assertEqual(await self.attach(disk_cid), hint)
+        self.assertEqual(self.seen(), {disk_cid})
+
+    async def test_an_attachment_that_fails_again(self) -> None:
+        """What a VM has stays its own, though it could not be shown once more."""
+        disk_cid = await self.make()
+        await self.attach(disk_cid)
+        self.script.failing = {"attach": CloudError("no")}
+        with self.assertRaises(CloudError):
+            await self.attach(disk_cid)
+        self.assertNotIn("detach", self.script.done)
+        self.assertEqual(self.record(disk_cid).attached_to, "vm-1")
+
+    async def test_a_second_vm_is_refused(self) -> None:
+        """Two VMs that write to one disk would ruin it."""
+        disk_cid = await self.make()
+        await self.attach(disk_cid)
+        with self.assertRaises(DiskAttached) as caught:
+            await self.attach(disk_cid, "vm-2")
+        self.assertIn("vm-1", str(caught.exception))
+        self.assertEqual((self.seen(), self.seen("vm-2")), ({disk_cid}, set()))
+
+    async def test_two_vms_at_once(self) -> None:
+        """The one that comes second is refused, not both let through."""
+        disk_cid = await self.make()
+        gate = self.script.pending["attach"] = Deferred()
+        first = Deferred.fromCoroutine(self.attach(disk_cid))
+        second = Deferred.fromCoroutine(self.attach(disk_cid, "vm-2"))
+        while "attach" not in self.script.done:
+            await self.breath()
+        gate.callback(None)
+        await first
+        with self.assertRaises(DiskAttached):
+            await second
+        self.assertEqual(self.script.done.count("attach"), 1)
+
+    async def breath(self) -> None:
+        """Let the threads of the reactor go on; the test's own limit ends it."""
+        from twisted.internet import reactor
+        from twisted.internet.task import deferLater
+
+        await deferLater(reactor, 0)
+
+    async def test_a_failing_attachment_is_taken_back(self) -> None:
+        """The disk is nobody's again, and the first error is told."""
+        disk_cid = await self.make()
+        self.script.failing = {"attach": CloudError("the cause")}
+        with self.assertRaises(CloudError) as caught:
+            await self.attach(disk_cid)
+        self.assertEqual(str(caught.exception), "the cause")
+        self.assertIsNone(self.record(disk_cid).attached_to)
+        self.assertEqual(self.disks.owners(), set())
+        self.script.failing.clear()
+        await self.attach(disk_cid, "vm-2")
+
+    async def test_taking_back_leaves_the_vm_its_other_disks(self) -> None:
+        """They may still be opened: it keeps what it had."""
+        first, second = await self.make(), await self.make()
+        await self.attach(first)
+        self.script.failing = {"attach": CloudError("no")}
+        with self.assertRaises(CloudError):
+            await self.attach(second)
+        self.assertEqual(self.script.done[-1], "detach")
+        self.assertEqual(self.driver.kept, [first])
+
+    async def test_taking_back_may_fail(self) -> None:
+        """That is logged, and the disk stays the VM's: nobody knows what it sees."""
+        disk_cid = await self.make()
+        self.script.failing = {
+            "attach": CloudError("the cause"),
+            "detach": DiskBusy("another matter"),
+        }
+        with self.assertRaises(CloudError) as caught:
+            await self.attach(disk_cid)
+        self.assertEqual(str(caught.exception), "the cause")
+        self.assertEqual(len(self.flushLoggedErrors(DiskBusy)), 1)
+        self.assertEqual(self.disks.attached_to(disk_cid), "vm-1")
+
+    async def test_what_the_driver_is_told(self) -> None:
+        """All that the VM has with the new one, and what it keeps without the old."""
+        first, second = await self.make(), await self.make()
+        await self.attach(first)
+        await self.attach(second)
+        self.assertEqual(sorted(self.driver.kept), sorted([first, second]))
+        await self.detach(first)
+        self.assertEqual(self.driver.kept, [second])
+
+    async def test_detach(self) -> None:
+        """Only then does another VM get it."""
+        disk_cid = await self.make()
+        await self.attach(disk_cid)
+        await self.detach(disk_cid)
+        self.assertEqual((self.seen(), self.disks.of("vm-1")), (set(), []))
+        await self.attach(disk_cid, "vm-2")
+        self.assertEqual(self.seen("vm-2"), {disk_cid})
+
+    async def test_a_disk_in_use_stays(self) -> None:
+        """It can be tried again once the process is gone."""
+        disk_cid = await self.make()
+        await self.attach(disk_cid)
+        self.script.failing = {"detach": DiskBusy("by process 7")}
+        with self.assertRaises(DiskBusy):
+            await self.detach(disk_cid)
+        self.assertEqual(self.record(disk_cid).attached_to, "vm-1")
+        self.script.failing.clear()
+        await self.detach(disk_cid)
+
+    async def test_detach_of_what_is_not_attached(self) -> None:
+        """It is told as the contract wants it, to this VM and to another."""
+        disk_cid = await self.make()
+        with self.assertRaises(DiskNotAttached):
+            await self.detach(disk_cid)
+        await self.attach(disk_cid)
+        with self.assertRaises(DiskNotAttached):
+            await self.detach(disk_cid, "vm-2")
+        self.assertEqual(self.seen(), {disk_cid})
+
+    async def test_delete(self) -> None:
+        """And again, which is no error."""
+        disk_cid = await self.make()
+        for _ in range(2):
+            await self.disks.delete(disk_cid)
+        self.assert_nothing_left()
+
+    async def test_an_attached_disk_is_not_deleted(self) -> None:
+        """The VM would lose its data."""
+        disk_cid = await self.make()
+        await self.attach(disk_cid)
+        with self.assertRaises(DiskAttached):
+            await self.disks.delete(disk_cid)
+        self.assertTrue((self.depot.disks / disk_cid / "image").exists())
+        await self.detach(disk_cid)
+        await self.disks.delete(disk_cid)
+
+    async def test_unknown_disks(self) -> None:
+        """Each operation names it, but for those that may be repeated."""
+        self.assertFalse(self.disks.exists("disk-x"))
+        for work in (
+            self.attach("disk-x"),
+            self.detach("disk-x"),
+            self.disks.resize("disk-x", 2048, None),
+            self.disks.update("disk-x", 2048, {}, None),
+            self.disks.set_metadata("disk-x", {}),
+            self.disks.snapshot("disk-x", {}, None),
+        ):
+            with self.assertRaises(DiskNotFound) as caught:
+                await work
+            self.assertIn("'disk-x'", str(caught.exception))
+
+    async def test_what_the_settings_name(self) -> None:
+        """Only disks of agents that are told nothing otherwise."""
+        told, untold = await self.make(), await self.make()
+        await self.attach(told)
+        await self.attach(untold, told=False)
+        self.assertEqual(self.disks.hints("vm-1"), {untold: f"/dev/{untold}"})
+        await self.detach(untold)
+        self.assertFalse(self.record(untold).in_settings)
+
+
+class RoomTests(DiskTestCase):
+    """How much may be promised."""
+
+    async def test_more_than_there_is(self) -> None:
+        """The error says how much is wanted and how much there is."""
+        with self.assertRaises(NoDiskSpace) as caught:
+            await self.make(8193)
+        self.assertIn("8193 MiB", str(caught.exception))
+        self.assertIn("8192 MiB", str(caught.exception))
+        self.assertIn("disks.overcommit", str(caught.exception))
+        await self.make(8192)
+
+    async def test_promises_add_up(self) -> None:
+        """What other disks may still grow by is not free."""
+        await self.make(5000)
+        with self.assertRaises(NoDiskSpace):
+            await self.make(5000)
+        self.driver.taken = 4000 << 20
+        await self.make(5000)
+
+    async def test_what_is_written_is_not_counted_twice(self) -> None:
+        """A file can also take more than its size."""
+        await self.make(4096)
+        self.free, self.driver.taken = 4 * GIBIBYTE, 5 * GIBIBYTE
+        await self.make(4096)
+
+    async def test_two_at_once(self) -> None:
+        """A disk counts from the moment it is begun."""
+        gate = self.script.pending["create"] = Deferred()
+        first = Deferred.fromCoroutine(self.make(5000))
+        with self.assertRaises(NoDiskSpace):
+            await self.make(5000)
+        gate.callback(None)
+        await first
+
+    async def test_overcommit(self) -> None:
+        """The operator may promise more than there is, or less."""
+        await self.begin(overcommit=2.0)
+        await self.make(16384)
+        await self.begin(overcommit=0.5)
+        with self.assertRaises(NoDiskSpace):
+            await self.make(2)
+
+    async def test_an_ephemeral_disk(self) -> None:
+        """It is promised like any other."""
+        bundle = self.depot.vms / "vm-1"
+        with self.assertRaises(NoDiskSpace):
+            await self.disks.make_ephemeral(bundle, 8193)
+        self.assertEqual(self.script.done, [])
+        await self.disks.make_ephemeral(bundle, 8192)
+
+    async def test_growth(self) -> None:
+        """Only what is added must be there."""
+        disk_cid = await self.make(8000)
+        with self.assertRaises(NoDiskSpace):
+            await self.disks.resize(disk_cid, 8193, None)
+        await self.disks.resize(disk_cid, 8192, None)
+        with self.assertRaises(NotSupported):
+            await self.disks.resize(disk_cid, 8191, None)
