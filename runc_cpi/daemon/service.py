@@ -38,7 +38,7 @@ from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
-from runc_cpi.daemon.drivers import cgroups, host
+from runc_cpi.daemon.drivers import cgroups, host, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
@@ -223,6 +223,7 @@ class Daemon(MultiService):
             archiver=archiver,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
+        notify.Watchdog(reactor).setServiceParent(self)
         self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
         access = AccessList(_admitted(config), reactor.seconds)
         self._listen(CPIFactory(self._domain, config.limits, access, reactor))
@@ -291,6 +292,7 @@ class Daemon(MultiService):
         self._domain.disks.load()
         await vms.load()
         self._port.startReading()
+        notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(vms.bring_back())
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
         self.log.info(
@@ -311,6 +313,7 @@ class Daemon(MultiService):
         self._reactor.stop()
 
     async def _stop(self) -> None:
+        notify.tell(notify.STOPPING)
         if self._port is not None:
             await self._port.stopListening()
         await super().stopService()
