@@ -10,7 +10,7 @@ import time
 
 from runc_cpi import wire
 from runc_cpi.cpi.config import CPIConfig, split_address
-from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable, TLSRejected
+from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,11 +172,6 @@ class Client:
                 from runc_cpi.cpi import tls
 
                 return tls.explain(error)
-        elif isinstance(error, wire.WireError):
-            return TLSRejected(
-                f"what answers at {self._config.address} speaks no AMP; is tls missing "
-                "in the CPI's configuration?"
-            )
         remote = self._config.network_type == "tcp"
         if isinstance(error, EOFError) and remote and not self._answered:
             return DaemonUnreachable(
@@ -225,6 +220,8 @@ def _encode(value: Any) -> bytes:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, wire.WireError):
+        return f"is it runc-cpid, and does it expect TLS? {error}"
     if isinstance(error, EOFError):
         return "it closed the connection"
     if isinstance(error, socket.timeout):

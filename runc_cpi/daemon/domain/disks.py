@@ -153,7 +153,7 @@ class Disks:
             await deferToThread(self._depot.publish, scratch, self._path(disk.disk_cid))
         except BaseException:
             del self._disks[disk.disk_cid]
-            await self._archiver.remove(scratch)
+            await self._discard(scratch)
             raise
         self.log.info("created {disk_cid}, {size} MiB", disk_cid=disk.disk_cid, size=size)
         return disk
@@ -187,14 +187,9 @@ class Disks:
         @raise DiskAttached: if another VM has it.
         """
         async with self._locks(disk_cid):
-            disk = self._get(disk_cid)
+            disk = self._usable(disk_cid)
             if disk.attached_to not in (None, vm_cid):
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
-            if disk.driver != self._driver.name:
-                raise NotSupported(
-                    f"{disk_cid} was made by the driver {disk.driver}, and this daemon "
-                    f"is configured for {self._driver.name}"
-                )
             await self._save(replace(disk, attached_to=vm_cid, in_settings=in_settings))
             try:
                 await self._driver.attach(
@@ -202,16 +197,17 @@ class Disks:
                 )
             except BaseException:
                 if disk.attached_to is None:
-                    await self._take_back(disk, container)
+                    await self._take_back(disk, vm_cid, container)
                 raise
         self.log.info("attached {disk_cid} to {vm_cid}", disk_cid=disk_cid, vm_cid=vm_cid)
         return self.hint(disk_cid)
 
-    async def _take_back(self, disk: Disk, container: Container) -> None:
+    async def _take_back(self, disk: Disk, vm_cid: str, container: Container) -> None:
         """Undo an attachment that failed; that this fails too is only logged."""
         path = self._path(disk.disk_cid)
         try:
-            await self._driver.detach(path, disk.disk_cid, container, [])
+            kept = [other for other in self._paths(vm_cid) if other != path]
+            await self._driver.detach(path, disk.disk_cid, container, kept)
             await self._save(disk)
         except (CPIError, OSError):
             self.log.failure("cannot take {disk_cid} back", disk_cid=disk.disk_cid)
@@ -295,7 +291,7 @@ class Disks:
         """
         size = check_size("new_size", size)
         async with self._locks(disk_cid):
-            await self._resize(self._get(disk_cid), size, container)
+            await self._resize(self._usable(disk_cid), size, container)
 
     async def _resize(self, disk: Disk, size: int, container: Container | None) -> None:
         if size < disk.size:
@@ -322,7 +318,7 @@ class Disks:
         """
         size = check_size("new_size", size)
         async with self._locks(disk_cid):
-            disk = self._get(disk_cid)
+            disk = self._usable(disk_cid)
             filesystem = check_filesystem(cloud_properties, disk.filesystem)
             if filesystem != disk.filesystem:
                 raise NotSupported(
@@ -357,7 +353,7 @@ class Disks:
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
         async with self._locks(disk_cid):
-            disk = self._get(disk_cid)
+            disk = self._usable(disk_cid)
             snapshot = Snapshot(
                 snapshot_cid=f"snapshot-{uuid4()}",
                 disk_cid=disk_cid,
@@ -376,7 +372,7 @@ class Disks:
                 await deferToThread(write_record, record, snapshot.to_json())
                 await deferToThread(self._depot.publish, scratch, target)
             except BaseException:
-                await self._archiver.remove(scratch)
+                await self._discard(scratch)
                 raise
         self._snapshots[snapshot.snapshot_cid] = snapshot
         self.log.info(
@@ -388,10 +384,13 @@ class Disks:
 
     async def delete_snapshot(self, snapshot_cid: str) -> None:
         """Delete a snapshot; an unknown one is no error."""
-        if self._snapshots.pop(snapshot_cid, None) is None:
-            return
-        path = self._depot.snapshots / snapshot_cid
-        await self._archiver.remove(await deferToThread(self._depot.set_aside, path))
+        async with self._locks(snapshot_cid):
+            if snapshot_cid not in self._snapshots:
+                return
+            path = self._depot.snapshots / snapshot_cid
+            trash = await deferToThread(self._depot.set_aside, path)
+            del self._snapshots[snapshot_cid]
+            await self._archiver.remove(trash)
         self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)
 
     def attached_to(self, disk_cid: str) -> str | None:
@@ -407,6 +406,28 @@ class Disks:
             return self._disks[disk_cid]
         except KeyError:
             raise DiskNotFound(f"there is no disk {disk_cid!r}") from None
+
+    def _usable(self, disk_cid: str) -> Disk:
+        """
+        Return a disk that the driver in use can handle.
+
+        @raise NotSupported: if another driver made it.
+        """
+        disk = self._get(disk_cid)
+        if disk.driver != self._driver.name:
+            raise NotSupported(
+                f"{disk_cid} was made by the driver {disk.driver}, and this daemon "
+                f"is configured for {self._driver.name}"
+            )
+        return disk
+
+    async def _discard(self, scratch: Path) -> None:
+        """Remove what did not become a disk; that this fails is only logged."""
+        try:
+            await self._archiver.remove(scratch)
+        except CPIError as error:
+            path, text = str(scratch), str(error)
+            self.log.error("cannot remove {path}: {error}", path=path, error=text)
 
     def _path(self, disk_cid: str) -> Path:
         return self._depot.disks / disk_cid

@@ -116,7 +116,7 @@ class VMs:
         """Make what a VM sees of its disks agree with their records, after a crash."""
         container = self._containers.find(vm_cid)
         try:
-            if vm_cid not in self._vms:
+            if not self._path(vm_cid).exists():
                 await self._disks.release(vm_cid, container)
             elif container.pid is not None:
                 await self._disks.restore(vm_cid, container)

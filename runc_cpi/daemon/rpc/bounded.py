@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextvars import copy_context
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.protocols import amp
@@ -36,6 +38,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def __init__(self, limits: LimitsConfig, reactor: Any) -> None:
         super().__init__()
         self._limits, self._reactor = limits, reactor
+        self._slots = DeferredSemaphore(limits.calls)
         self._under_way = 0
         self._message = 0
         self._choked = False
@@ -99,10 +102,20 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self._under_way += 1
         self.setTimeout(None)
         self._breathe()
-        answer: Deferred[amp.AmpBox] = super().dispatchCommand(box)
+        # What was read along with others may be more than is allowed, and waits.
+        context = copy_context()
+        answer: Deferred[Any] = self._slots.acquire()
+        answer.addCallback(lambda _: context.run(self._begin, box))
         return answer.addBoth(self._answered)
 
+    def _begin(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
+        if self.transport is None:
+            return fail(ConnectionDone("the caller hung up before the call began"))
+        answer: Deferred[amp.AmpBox] = super().dispatchCommand(box)
+        return answer
+
     def _answered(self, result: Any) -> Any:
+        self._slots.release()
         self._under_way -= 1
         if self.transport is not None:
             if not self._under_way:

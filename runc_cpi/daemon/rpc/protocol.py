@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -260,6 +261,8 @@ class CPIProtocol(BoundedAMP):
         elif isinstance(error, CPIError):
             code, text = commands.WIRE_ERRORS[type(error)], str(error)
             self.log.info("{command} refused: {text}", command=command, text=text)
+        elif isinstance(error, ConnectionDone):
+            code, text = commands.WIRE_ERRORS[CloudError], str(error)
         elif isinstance(error, OSError):
             kind = NoDiskSpace if error.errno == errno.ENOSPC else CloudError
             code, text = commands.WIRE_ERRORS[kind], f"{command}: {error}"

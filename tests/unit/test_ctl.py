@@ -1,0 +1,221 @@
+"""C{runc-cpictl}: its command line, where it finds the daemon, and its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.python import usage
+
+from runc_cpi.ctl import __main__ as ctl
+from runc_cpi.ctl.__main__ import Options, disk_rows, stemcell_rows, table, vm_rows
+
+VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"
+TLS = {"certificate": "/c", "private_key": "/k", "ca": "/ca"}
+
+
+def parse(tmp_path: Path, config: Any, *arguments: str) -> Options:
+    """Parse a command line with a daemon's configuration."""
+    path = tmp_path / "config.yml"
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    options = Options()
+    options.parseOptions(["--config", str(path), *arguments])
+    return options
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, ("unix", "/run/runc-cpid/cpid.sock")),
+        ({"address": "/run/x"}, ("unix", "/run/x")),
+        ({"network_type": "tcp"}, ("tcp", "127.0.0.1:9999")),
+        ({"network_type": "tcp", "address": "0.0.0.0:80"}, ("tcp", "127.0.0.1:80")),
+        ({"network_type": "tcp", "address": "[::]:80"}, ("tcp", "[::1]:80")),
+        ({"network_type": "tcp", "address": "192.0.2.1:8"}, ("tcp", "192.0.2.1:8")),
+    ],
+)
+def test_where_the_daemon_is(tmp_path: Path, config: Any, expected: Any) -> None:
+    """Its own configuration tells; from where it listens on all, the host itself."""
+    cpi = parse(tmp_path, config, "ping").cpi
+    assert (cpi.network_type, cpi.address, cpi.tls) == (*expected, None)
+
+
+def test_as_a_cpi_does(tmp_path: Path) -> None:
+    """With a client certificate, which the daemon's configuration does not have."""
+    cpi = tmp_path / "cpi.json"
+    cpi.write_text(json.dumps({"network_type": "tcp", "address": "h:1", "tls": TLS}))
+    daemon = {"network_type": "tcp", "tls": TLS}
+    found = parse(tmp_path, daemon, "--cpi", str(cpi), "vms").cpi
+    assert (found.address, found.tls) == ("h:1", TLS)
+    with pytest.raises(usage.UsageError, match="give --cpi"):
+        parse(tmp_path, daemon, "vms")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{ broken",
+        "[]",
+        "cidr: x",
+        "unheard_of: 1",
+        "address: 2001-99-99",
+        "address: !!int x",
+        "? [a]\n: b",
+        "[" * 10_000,
+    ],
+    ids=["open", "list", "value", "key", "date", "number", "list as key", "no end"],
+)
+def test_a_configuration_that_is_no_good(tmp_path: Path, config: str) -> None:
+    """The file is named, in one line."""
+    with pytest.raises(usage.UsageError) as caught:
+        parse(tmp_path, config, "ping")
+    assert str(caught.value).startswith(str(tmp_path / "config.yml"))
+
+
+def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
+    """It is not the daemon's that is blamed."""
+    cpi = tmp_path / "cpi.json"
+    for text in ("{ broken", '{"address": 5}'):
+        cpi.write_text(text)
+        with pytest.raises(usage.UsageError) as caught:
+            parse(tmp_path, {}, "--cpi", str(cpi), "ping")
+        assert str(cpi) in str(caught.value)
+        assert "config.yml" not in str(caught.value)
+
+
+def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
+    """One that was named must be there."""
+    options = Options()
+    with pytest.raises(usage.UsageError, match="No such file"):
+        options.parseOptions(["--config", str(tmp_path / "none"), "ping"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (["console", VM_CID], {"vm_cid": VM_CID, "argv": ()}),
+        (["exec", VM_CID], {"vm_cid": VM_CID, "argv": ()}),
+        (["exec", VM_CID, "ls", "/"], {"vm_cid": VM_CID, "argv": ("ls", "/")}),
+        (["exec", "--", VM_CID, "ls", "-l"], {"vm_cid": VM_CID, "argv": ("ls", "-l")}),
+        (["resize-disk", "disk-1", "2048"], {"disk_cid": "disk-1", "size": 2048}),
+    ],
+)
+def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) -> None:
+    """What follows them is theirs."""
+    options = parse(tmp_path, {}, *arguments)
+    assert options.subCommand == arguments[0]
+    assert dict(options.subOptions) == values
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["frobnicate"],
+        ["vms", "x"],
+        ["console"],
+        ["exec"],
+        ["exec", "vm-1"],
+        ["exec", "../../etc"],
+        ["exec", VM_CID + "/.."],
+        ["console", "-x"],
+        ["resize-disk"],
+        ["resize-disk", "disk-1"],
+        ["resize-disk", "disk-1", "x"],
+        ["resize-disk", "disk-1", "-5"],
+        ["resize-disk", "disk-1", "1.5"],
+        ["resize-disk", "disk-1", "\u0663"],
+        ["--jason", "vms"],
+    ],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
+def test_bad_command_lines(tmp_path: Path, arguments: list[str]) -> None:
+    """They are told as such, and nothing is asked of the daemon."""
+    with pytest.raises(usage.UsageError):
+        parse(tmp_path, {}, *arguments)
+
+
+def test_a_bad_command_line_ends_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lines, and status 1."""
+    monkeypatch.setattr("sys.argv", ["runc-cpictl", "frobnicate"])
+    with pytest.raises(SystemExit, match=r"^runc-cpictl: .*\nTry runc-cpictl --help\.$"):
+        ctl.main()
+
+
+def test_certs_need_no_daemon(tmp_path: Path) -> None:
+    """Its configuration, which will name them, may be wrong still."""
+    options = parse(tmp_path, "{ broken", "certs", "--host", "h", "d")
+    assert options.subOptions["directory"] == "d"
+
+
+def test_columns() -> None:
+    """As wide as what is in them, without blanks at the end."""
+    assert table(("A", "LONG"), [("wide", "x"), ("", "")]) == "A     LONG\nwide  x\n"
+    assert table(("A", "B"), []) == "A  B"
+
+
+VM = {
+    "vm_cid": "vm-1",
+    "running": True,
+    "addresses": ["10.0.0.2", "10.0.0.3"],
+    "agent_id": "agent-1",
+    "metadata": {},
+}
+DISK = {
+    "disk_cid": "disk-1",
+    "size": 1024,
+    "driver": "image",
+    "filesystem": "xfs",
+    "attached_to": None,
+    "metadata": {"job": "db", "index": 0},
+}
+STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties": {}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "thing", "line"),
+    [
+        (vm_rows, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
+        (
+            vm_rows,
+            {**VM, "running": False, "metadata": {"name": "db/0"}},
+            "vm-1 stopped 10.0.0.2,10.0.0.3 db/0",
+        ),
+        (disk_rows, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
+        (
+            disk_rows,
+            {**DISK, "driver": "directory", "attached_to": "vm-1", "metadata": {}},
+            "disk-1 1024 MiB directory vm-1",
+        ),
+        (stemcell_rows, STEMCELL, "s-1 unknown"),
+        (
+            stemcell_rows,
+            {
+                **STEMCELL,
+                "features": {"init": "runit"},
+                "cloud_properties": {"name": "jammy", "version": 1.5},
+            },
+            "s-1 runit jammy 1.5",
+        ),
+    ],
+)
+def test_rows(rows: Any, thing: dict[str, Any], line: str) -> None:
+    """What an operator looks for, in one line each."""
+    heading, shown = rows([thing]).splitlines()
+    assert shown.split() == line.split()
+    assert heading == heading.upper()
+
+
+def test_a_console(tmp_path: Path, capfdbinary: Any) -> None:
+    """It is copied byte for byte; one that is not there is named."""
+    config = parse(tmp_path, {"work_dir": str(tmp_path)}, "ping").daemon
+    path = tmp_path / "vms" / VM_CID / "console.log"
+    with pytest.raises(SystemExit, match=f"{path}: No such file"):
+        ctl.show_console(config, VM_CID)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"login: \xff\n")
+    ctl.show_console(config, VM_CID)
+    ctl.sys.stdout.flush()
+    assert capfdbinary.readouterr().out == b"login: \xff\n"
