@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from OpenSSL import SSL
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectError, ConnectionClosed
@@ -19,16 +18,16 @@ from twisted.protocols import amp
 from twisted.python import usage
 
 from runc_cpi import __version__
-from runc_cpi.cpi.config import CPIConfig, load, parse
+from runc_cpi.cpi import config as cpi_config
+from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
 VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
-UNREADABLE = (OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError, CPIError)
 CONSOLE = "console.log"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -89,24 +88,23 @@ class Options(usage.Options):
         path = Path(self["config"])
         try:
             if path.exists() or self["config"] != DEFAULT_CONFIG:
-                raw = yaml.safe_load(path.read_text("utf-8"))
+                self.daemon = load(path)
             else:
-                raw = None
-            self.daemon = DaemonConfig.parse(raw)
+                self.daemon = DaemonConfig.parse(None)
             self.cpi = self._cpi_config()
-        except UNREADABLE as error:
-            raise usage.UsageError(f"{path}: {error}") from None
+        except (ConfigError, CPIError) as error:
+            raise usage.UsageError(str(error)) from None
 
     def _cpi_config(self) -> CPIConfig:
         if self["cpi"] is not None:
-            return load(self["cpi"], {})
+            return cpi_config.load(self["cpi"], {})
         if self.daemon.tls is not None:
             raise ConfigError("the daemon wants TLS: give --cpi, with a client certificate")
         address = self.daemon.address
         if isinstance(address, UnixAddress):
-            return parse({"network_type": "unix", "address": address.path})
+            return cpi_config.parse({"network_type": "unix", "address": address.path})
         host = ANY_ADDRESS.get(address.host, address.host)
-        return parse(
+        return cpi_config.parse(
             {"network_type": "tcp", "address": str(TCPAddress(host, address.port))}
         )
 

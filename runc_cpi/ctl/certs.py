@@ -18,7 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.python import usage
 
 DAYS = 3650
-NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]*")
+MOST_DAYS = 36500
+RESERVED = ("ca", "server", "vars")
+NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]{0,63}")
 # Clocks of hosts differ.
 BACKDATED = timedelta(hours=1)
 
@@ -55,9 +57,12 @@ class CertsOptions(usage.Options):
         """See that nothing is missing."""
         if not self.hosts:
             raise usage.UsageError("--host is missing: how is the daemon reached?")
-        if self["days"] < 1:
-            raise usage.UsageError("--days: must be 1 or more")
+        if not 1 <= self["days"] <= MOST_DAYS:
+            raise usage.UsageError(f"--days: must be from 1 to {MOST_DAYS}")
         self.clients = self.clients or ["director"]
+        for name in self.clients:
+            if name in RESERVED or self.clients.count(name) > 1:
+                raise usage.UsageError(f"--client: {name} is taken: it names files")
 
 
 def _checked(name: str) -> str:

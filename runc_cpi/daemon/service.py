@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
@@ -29,7 +28,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from runc_cpi.daemon import log
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
 from runc_cpi.daemon.domain.addresses import AddressPool
 from runc_cpi.daemon.domain.bundle import DROPPED_CAPABILITIES
 from runc_cpi.daemon.domain.containers import Containers, Host
@@ -69,24 +68,10 @@ class Options(usage.Options):
         """Read the configuration; what is wrong with it ends the program."""
         if self["config"] is None:
             _refuse("--config: missing; give the path of a YAML file")
-        path = Path(self["config"])
         try:
-            self.config = DaemonConfig.parse(yaml.safe_load(path.read_text("utf-8")))
-        except OSError as error:
-            _refuse(f"--config: {path}: {error.strerror}")
-        except UnicodeDecodeError:
-            _refuse(f"{path}: not UTF-8 text")
-        # Its constructors also raise what int(), date() and the like do.
-        except (
-            yaml.YAMLError,
-            RecursionError,
-            ValueError,
-            LookupError,
-            AttributeError,
-        ) as error:
-            _refuse(f"{path}: not YAML: {' '.join(str(error).split())}")
+            self.config = load(Path(self["config"]))
         except ConfigError as error:
-            _refuse(f"{path}: {error}")
+            _refuse(str(error))
 
 
 def _refuse(reason: str) -> Any:

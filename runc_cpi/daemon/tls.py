@@ -110,8 +110,9 @@ def load(config: TLSConfig) -> SSL.Context:
     context.use_certificate(certificates[0])
     for extra in certificates[1:]:
         context.add_extra_chain_cert(extra)
-    context.use_privatekey(_private_key(config.private_key))
+    private_key = _private_key(config.private_key)
     try:
+        context.use_privatekey(private_key)
         context.check_privatekey()
     except SSL.Error:
         raise ConfigError("tls.private_key: does not belong to tls.certificate") from None

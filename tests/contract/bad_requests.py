@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 from runc_cpi.cpi.request import REQUEST_LIMIT
@@ -115,6 +116,16 @@ SIGNATURES: list[tuple[str, list[str], int]] = [
     ("has_vm", ["vm_cid"], 0),
     ("reboot_vm", ["vm_cid"], 0),
     ("set_vm_metadata", ["vm_cid", "metadata"], 0),
+    ("create_disk", ["size", "cloud_properties", "vm_cid"], 2),
+    ("delete_disk", ["disk_cid"], 0),
+    ("has_disk", ["disk_cid"], 0),
+    ("attach_disk", ["vm_cid", "disk_cid"], 0),
+    ("detach_disk", ["vm_cid", "disk_cid"], 0),
+    ("get_disks", ["vm_cid"], 0),
+    ("resize_disk", ["disk_cid", "new_size"], 0),
+    ("update_disk", ["disk_cid", "new_size", "cloud_properties"], 0),
+    ("snapshot_disk", ["disk_cid", "metadata"], 1),
+    ("delete_snapshot", ["snapshot_cid"], 0),
     ("set_disk_metadata", ["disk_cid", "metadata"], 0),
     ("calculate_vm_cloud_properties", ["vm_resources"], 0),
 ]
@@ -139,8 +150,8 @@ def _first_texts() -> list[Case]:
     values = [(None, "None"), (5, "5"), ("", "''"), (True, "True"), (["a"], r"\['a'\]")]
     cases = []
     for (method, names, optional), (value, shown) in zip(
-        [each for each in SIGNATURES if each[1] and each[1][0] != "vm_resources"],
-        [*values, *values],
+        [each for each in SIGNATURES if each[1] and each[1][0].endswith(("cid", "path"))],
+        cycle(values),
         strict=False,
     ):
         rest: list[Any] = [{} for _ in names[1 : len(names) - optional]]

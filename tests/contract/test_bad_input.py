@@ -1,8 +1,9 @@
 """
 Bad input, in tables: each with the exact type of error and a message that names it.
 
-The rows are in L{tests.contract.bad_requests}, L{tests.contract.bad_vms} and
-L{tests.contract.bad_configs}.
+The rows are in L{tests.contract.bad_requests}, L{tests.contract.bad_vms},
+L{tests.contract.bad_disks}, L{tests.contract.bad_configs} and
+L{tests.contract.bad_sections}.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 
 from runc_cpi.cpi.__main__ import respond
 from runc_cpi.daemon.service import Options
-from tests.contract import bad_configs, bad_requests, bad_vms
+from tests.contract import bad_configs, bad_disks, bad_requests, bad_sections, bad_vms
 from tests.contract.cases import Case, ids
 from tests.contract.executables import (
     ROOT,
@@ -28,6 +29,11 @@ from tests.contract.executables import (
     judge,
     request,
 )
+
+REQUESTS = [*bad_requests.CASES, *bad_disks.ARGUMENTS]
+CPI = [*bad_configs.CPI, *bad_sections.CPI]
+DAEMON = [*bad_configs.DAEMON, *bad_sections.DAEMON]
+CALLS = [*bad_vms.CASES, *bad_disks.DISKS]
 
 
 def assert_refused(case: Case, response: Response) -> None:
@@ -46,14 +52,14 @@ def ask(raw: bytes, address: str, directory: Path) -> Response:
     return judge(respond([str(config)], raw))
 
 
-@pytest.mark.parametrize("case", bad_requests.CASES, ids=ids(bad_requests.CASES))
+@pytest.mark.parametrize("case", REQUESTS, ids=ids(REQUESTS))
 def test_requests(tmp_path: Path, case: Case) -> None:
     """They are refused without the daemon, which is not even there."""
     raw = case.given if isinstance(case.given, bytes) else json.dumps(case.given).encode()
     assert_refused(case, ask(raw, str(tmp_path / "none"), tmp_path))
 
 
-@pytest.mark.parametrize("case", bad_vms.CASES, ids=ids(bad_vms.CASES))
+@pytest.mark.parametrize("case", CALLS, ids=ids(CALLS))
 def test_calls(tmp_path: Path, domain: tuple[str, str], case: Case) -> None:
     """They are refused by the daemon, which asks nothing of the host."""
     address, stemcell_cid = domain
@@ -68,7 +74,7 @@ def write(path: Path, case: Case) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("case", bad_configs.CPI, ids=ids(bad_configs.CPI))
+@pytest.mark.parametrize("case", CPI, ids=ids(CPI))
 def test_configurations_of_the_executable(tmp_path: Path, case: Case) -> None:
     """The file is named as well; info is answered all the same."""
     path = write(tmp_path / "cpi.yml", case)
@@ -91,7 +97,7 @@ def refusal(*arguments: str) -> str:
     return said[len(prefix) :]
 
 
-@pytest.mark.parametrize("case", bad_configs.DAEMON, ids=ids(bad_configs.DAEMON))
+@pytest.mark.parametrize("case", DAEMON, ids=ids(DAEMON))
 def test_configurations_of_the_daemon(tmp_path: Path, case: Case) -> None:
     """One line, which names the file, the key, its value and what is accepted."""
     path = write(tmp_path / "config.yml", case)
@@ -134,5 +140,5 @@ def test_the_daemon_ends_with_one_line(tmp_path: Path, text: str) -> None:
 
 def test_there_are_many_rows() -> None:
     """Tables are there to be long."""
-    tables = (bad_requests.CASES, bad_vms.CASES, bad_configs.CPI, bad_configs.DAEMON)
+    tables = (REQUESTS, CALLS, CPI, DAEMON)
     assert all(len(table) >= 30 for table in tables)

@@ -6,7 +6,9 @@ import io
 import os
 import queue
 import select
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from runc_cpi import wire
 from runc_cpi.cpi import client as client_module
 from runc_cpi.cpi.client import WINDOW, Client
-from runc_cpi.errors import DaemonUnreachable, StemcellRejected
+from runc_cpi.errors import DaemonUnreachable, StemcellRejected, TLSRejected
 from tests.contract.peers import PATIENCE, cpi_config, listening, served
 
 ANSWER = wire.encode_box([(b"_answer", b"1"), (b"exists", b"True")])
@@ -183,6 +185,45 @@ def test_another_server_that_stays(garbage: bytes) -> None:
 
     with served(behave) as path:
         assert_lost(path)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff", b"\x16\x03\x01\x02\x00\x01"])
+def test_another_server_at_a_port(garbage: bytes) -> None:
+    """There it may be TLS that is missing; to try again would not help."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                read_request(connection)
+                connection.sendall(garbage)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(TLSRejected, match=f"{address} speaks no AMP; is tls missing"):
+            call(client_of(address, "tcp"))
+        thread.join(PATIENCE)
+
+
+def test_a_daemon_that_is_about_to_start() -> None:
+    """It is waited for, for as long as configured and no longer."""
+    path = f"{tempfile.mkdtemp(prefix='cpi-')}/socket"
+    tries: list[str] = []
+
+    def listen_then(_: float) -> None:
+        tries.append(path)
+        if len(tries) == 3:
+            listener.bind(path)
+            listener.listen()
+
+    with socket.socket(socket.AF_UNIX) as listener, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_module.time, "sleep", listen_then)
+        client = Client(cpi_config(path, connect_timeout=60), "cpi-1")
+        client._connect()
+        client.close()
+    assert len(tries) == 3
+    shutil.rmtree(Path(path).parent)
 
 
 def test_a_daemon_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str] | None] = {
 KEPT_APART = {
     "twisted.protocols": (f"{DAEMON}.rpc", "runc_cpi.ctl"),
     "pyroute2": (f"{DAEMON}.drivers",),
-    "yaml": (f"{DAEMON}.service", "runc_cpi.ctl", "runc_cpi.cpi.config"),
+    "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (f"{DAEMON}.drivers", "runc_cpi.ctl"),
     "ctypes": (f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"),
     "cryptography": (f"{DAEMON}.tls", "runc_cpi.ctl.certs"),

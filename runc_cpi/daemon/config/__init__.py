@@ -2,6 +2,7 @@
 
 from runc_cpi.daemon.config.checks import ConfigError
 from runc_cpi.daemon.config.daemon import DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config.file import load
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -18,4 +19,5 @@ __all__ = [
     "TCPAddress",
     "TLSConfig",
     "UnixAddress",
+    "load",
 ]

@@ -22,6 +22,7 @@ from tests.functional.security.peers import (
     entered,
     is_closed,
 )
+from tests.harness.certificates import Authority
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 
@@ -124,11 +125,12 @@ def test_ipv6(new_daemon: NewDaemon, address: str) -> None:
 def test_outsider_with_tls(
     new_daemon: NewDaemon,
     outsider: int,
-    server_tls: dict[str, str],
+    authority: Authority,
     client_tls: dict[str, str],
 ) -> None:
     """With both tls and allow_from, a foreign address is refused before TLS begins."""
-    config = {"tls": server_tls, "allow_from": ["198.51.100.0/24"]}
+    tls = authority.issue("daemon", HOST, "127.0.0.1", purpose="server")
+    config = {"tls": tls, "allow_from": ["198.51.100.0/24"]}
     daemon = new_daemon(network_type="tcp", config=config)
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"
     daemon.write_config()

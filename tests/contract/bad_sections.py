@@ -1,0 +1,118 @@
+"""Sections of both configurations that are refused: TLS, disks, limits and the like."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.contract.cases import Case
+
+PEM = "must be PEM, or the path of a file of it"
+CA = "ca: /a, certificate: /b"
+ALL = f"{{{CA}, private_key: /c}}"
+
+CPI = [
+    Case("a text as TLS", "{network_type: tcp, tls: yes please}", "tls: must hold ca"),
+    Case("TLS of nothing", "{network_type: tcp, tls: {}}", f"tls.ca: {PEM}"),
+    Case(
+        "TLS without a key",
+        f"{{network_type: tcp, tls: {{{CA}}}}}",
+        f"tls.private_key: {PEM}",
+    ),
+    Case(
+        "TLS with an empty CA",
+        "{network_type: tcp, tls: {ca: ''}}",
+        f"tls.ca: {PEM}",
+    ),
+    Case(
+        "an unknown key of TLS",
+        "{network_type: tcp, tls: {cert: /a}}",
+        "tls.cert: unknown key; the known ones are ca, certificate, private_key",
+    ),
+    Case("TLS on a socket", f"tls: {ALL}", "tls: goes with network_type tcp alone"),
+    *[
+        Case(
+            f"{value} as timeout",
+            f"connect_timeout: {value}",
+            r"connect_timeout: .* must be a number of seconds",
+        )
+        for value in ("soon", "-1", "true", "[1]", ".nan", "-.inf")
+    ],
+]
+
+
+def _daemon(key: str, rows: list[tuple[Any, str]]) -> list[Case]:
+    """Make a row for each value of a key, written as YAML."""
+    section, _, name = key.partition(".")
+    cases = []
+    for value, accepted in rows:
+        text = f"{section}: {{{name}: {value}}}" if name else f"{section}: {value}"
+        message = rf"{re.escape(key)}: (.* )?must be {accepted}"
+        cases.append(Case(f"{key} {value}", text, message))
+    return cases
+
+
+WHOLE, TRUTH = "a whole number from 1 to", "true or false"
+DAEMON = [
+    *[
+        Case(f"a text as {key}", f"{key}: x", f"{key}: 'x' must be keys and values")
+        for key in ("disks", "limits", "security")
+    ],
+    *[
+        Case(f"an unknown key of {key}", f"{key}: {{x: 1}}", rf"{key}\.x: unknown key; the")
+        for key in ("disks", "limits", "security")
+    ],
+    *_daemon("disks.driver", [("zfs", "image or directory"), (5, "image or directory")]),
+    *_daemon("disks.filesystem", [("btrfs", "ext4 or xfs"), ("[ext4]", "ext4 or xfs")]),
+    *_daemon("disks.direct_io", [("'yes'", TRUTH), (1, TRUTH)]),
+    *_daemon("disks.allocation", [("thin", "sparse or full")]),
+    *_daemon(
+        "disks.overcommit",
+        [("much", "a number"), ("true", "a number"), (0, "from 0.01"), (".nan", "from")],
+    ),
+    *_daemon("disks.overcommit", [(-1, "from 0.01"), (".inf", "from"), (1001, "from")]),
+    *_daemon("limits.connections", [(0, WHOLE), (1.5, WHOLE), ("many", WHOLE)]),
+    *_daemon("limits.calls", [(-1, WHOLE), ("true", WHOLE), (10001, WHOLE)]),
+    *_daemon("limits.message_bytes", [("32M", WHOLE), (0, WHOLE)]),
+    *_daemon("limits.first_seconds", [("x", "a number"), (0, "from 1"), (3601, "from 1")]),
+    *_daemon("limits.idle_seconds", [("null", "a number"), (".nan", "from 1")]),
+    *_daemon("security.profile", [("none", "default or privileged")]),
+    *_daemon("security.profile", [("true", "default or privileged")]),
+    *_daemon("socket_mode", [("'0888'", "octal"), ("rw", "octal"), ("'1777'", "octal")]),
+    Case("a number as mode", "socket_mode: 660", "socket_mode: 660 must be a file mode in"),
+    Case("a mode without quotes", "socket_mode: 0660", "socket_mode: 432 must be .*quotes"),
+    Case("an unknown group", "socket_group: no-such", "socket_group: there is no group"),
+    Case("a number as group", "socket_group: 0", "socket_group: 0 must be the name of"),
+    Case(
+        "a mode of a port",
+        "{network_type: tcp, socket_mode: '0660'}",
+        "socket_mode: goes with network_type unix alone",
+    ),
+    Case("TLS of a socket", f"tls: {ALL}", "tls: goes with network_type tcp alone"),
+    Case("access to a socket", "allow_from: []", "allow_from: goes with network_type tcp"),
+    Case("a text as TLS", "{network_type: tcp, tls: x}", "tls: 'x' must be keys and"),
+    Case("TLS of nothing", "{network_type: tcp, tls: {}}", f"tls.certificate: {PEM}"),
+    Case(
+        "TLS without a CA",
+        "{network_type: tcp, tls: {certificate: /a, private_key: /b}}",
+        f"tls.ca: {PEM}",
+    ),
+    Case(
+        "an unknown key of TLS",
+        "{network_type: tcp, tls: {cert: /a}}",
+        "tls.cert: unknown key; the known ones are certificate, private_key, ca, allowed",
+    ),
+    Case(
+        "a text as clients",
+        f"{{network_type: tcp, tls: {{{CA}, private_key: /c, allowed_clients: x}}}}",
+        "tls.allowed_clients: 'x' must be a list of texts",
+    ),
+    *[
+        Case(
+            f"{value} to allow",
+            f"{{network_type: tcp, allow_from: {value}}}",
+            "allow_from: .*must be ",
+        )
+        for value in ("192.0.2.0/24", "[x]", "[5]", "[192.0.2.1/24]", "{a: b}", "['']")
+    ],
+]

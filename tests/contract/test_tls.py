@@ -1,0 +1,151 @@
+"""TLS from end to end: the executable's client, the daemon's identity, real handshakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, wrapServerTLS
+from twisted.internet.protocol import Factory
+from twisted.protocols import amp
+
+from runc_cpi.cpi.client import Client
+from runc_cpi.cpi.config import CPIConfig
+from runc_cpi.daemon.config import TLSConfig
+from runc_cpi.daemon.tls import Identity
+from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
+from tests.contract.peers import Recorder, ServedTestCase
+from tests.unit.certificates import CA, Pair
+
+AUTHORITY, STRANGER = CA(), CA()
+SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
+CLIENT = AUTHORITY.issue("director")
+
+
+class TLSTests(ServedTestCase):
+    """Each side looks at the other's certificate before a word is said."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.received: list[Any] = []
+        self.port: Any = None
+
+    def protocol(self) -> amp.AMP:
+        """Record what comes."""
+        return Recorder(self.received, {"HasVM": {"exists": True}})
+
+    async def serve(self, pair: Pair = SERVER, allowed: tuple[str, ...] = ()) -> None:
+        """Listen with TLS."""
+        config = TLSConfig(
+            certificate=pair.certificate,
+            private_key=pair.key,
+            ca=AUTHORITY.pem,
+            allowed_clients=allowed,
+        )
+        factory = Factory.forProtocol(amp.AMP)
+        factory.noisy = False
+        factory.buildProtocol = self._build  # type: ignore[method-assign]
+        endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        self.port = await wrapServerTLS(Identity(config), endpoint).listen(factory)
+        self.addCleanup(maybeDeferred, self.port.stopListening)
+
+    async def ask(
+        self,
+        pair: Pair | None = CLIENT,
+        ca: str = AUTHORITY.pem,
+        host: str = "127.0.0.1",
+        port: Any = None,
+    ) -> Any:
+        """Call the daemon as the executable does."""
+        tls = None
+        if pair is not None:
+            tls = {"ca": ca, "certificate": pair.certificate, "private_key": pair.key}
+        config = CPIConfig(
+            network_type="tcp",
+            address=f"{host}:{(port or self.port).getHost().port}",
+            tls=tls,
+            connect_timeout=0,
+            agent={},
+        )
+        client = Client(config, "cpi-1")
+        self.clients.append(client)
+        return await self.beside(client.call, "HasVM", vm_cid="vm-\u2603" * 1000)
+
+    async def refusal(self, **arguments: Any) -> CPIError:
+        """Return the error that a call ends with; nothing was asked of the daemon."""
+        with self.assertRaises(CPIError) as caught:
+            await self.ask(**arguments)
+        self.assertEqual(self.received, [])
+        return caught.exception
+
+    async def test_both_are_accepted(self) -> None:
+        """A call is answered as without TLS."""
+        await self.serve()
+        self.assertEqual((await self.ask())[b"exists"], b"True")
+
+    async def test_names_that_are_allowed(self) -> None:
+        """By common name or by alternative name."""
+        await self.serve(allowed=("director", "ops.example"))
+        self.assertEqual((await self.ask())[b"exists"], b"True")
+        other = AUTHORITY.issue("x", "ops.example")
+        self.assertEqual((await self.ask(pair=other))[b"exists"], b"True")
+
+    async def test_a_name_that_is_not_allowed(self) -> None:
+        """The CA alone is not enough then."""
+        await self.serve(allowed=("director",))
+        for pair in (AUTHORITY.issue("other"), AUTHORITY.issue("Director")):
+            error = await self.refusal(pair=pair)
+            self.assertIs(type(error), TLSRejected)
+            self.assertIn("tls.allowed_clients", str(error))
+
+    async def test_a_client_of_another_ca(self) -> None:
+        """Whatever name it has."""
+        await self.serve()
+        error = await self.refusal(pair=STRANGER.issue("director"))
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("does not accept the client certificate", str(error))
+
+    async def test_a_client_that_expired(self) -> None:
+        """It is told why."""
+        await self.serve()
+        error = await self.refusal(pair=AUTHORITY.issue("director", days=-5))
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("expired", str(error))
+
+    async def test_a_servers_certificate_as_a_clients(self) -> None:
+        """Nobody who breaks into one host gets into the others."""
+        await self.serve()
+        self.assertIs(type(await self.refusal(pair=SERVER)), TLSRejected)
+
+    async def test_a_clients_certificate_as_a_servers(self) -> None:
+        """The other way round."""
+        await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1"))
+        error = await self.refusal()
+        self.assertIn("certificate of runc-cpid is not accepted", str(error))
+
+    async def test_a_daemon_of_another_ca(self) -> None:
+        """Nothing is said to it."""
+        await self.serve()
+        error = await self.refusal(ca=STRANGER.pem)
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("certificate of runc-cpid is not accepted", str(error))
+
+    async def test_a_daemon_of_another_name(self) -> None:
+        """Its certificate must be for the address that is configured."""
+        await self.serve()
+        error = await self.refusal(host="localhost")
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("localhost", str(error))
+
+    async def test_a_daemon_without_tls(self) -> None:
+        """It is told as such, and cannot be told for a daemon that is down."""
+        error = await self.refusal(port=self.ports[1])
+        self.assertIs(type(error), TLSRejected)
+
+    async def test_a_client_without_tls(self) -> None:
+        """The connection ends before it is answered."""
+        await self.serve()
+        error = await self.refusal(pair=None)
+        self.assertIn(type(error), (DaemonUnreachable, TLSRejected))
+        self.assertIn("TLS", str(error) + " tls".upper() * ("tls" in str(error)))
