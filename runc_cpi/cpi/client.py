@@ -134,7 +134,7 @@ class Client:
         try:
             self._socket.sendall(self._box(command, arguments))
         except OSError as error:
-            raise self._hung_up(error) from None
+            raise self._hung_up(self._told(error)) from None
 
     def _box(self, command: str, arguments: Dict[str, Any]) -> bytes:
         self._asks += 1
@@ -162,6 +162,15 @@ class Client:
                 raise BY_CODE[code](text)
             raise CloudError(f"runc-cpid answered {code}: {text}")
         return box
+
+    def _told(self, error: OSError) -> Exception:
+        """Return what the daemon said when it hung up on what was being sent, if any."""
+        if self._config.tls is not None:
+            try:
+                self._socket.recv(1)
+            except OSError as said:
+                return said
+        return error
 
     def _hung_up(self, error: Exception) -> Exception:
         if self._config.tls is not None:

@@ -95,8 +95,10 @@ def _deserialize(text: str) -> Any:
         LookupError,
         AttributeError,
     ) as error:
-        problem = " ".join(str(error).split())
-        raise InvalidArgument(f"neither JSON nor YAML: {problem}") from None
+        # Its words would quote the file, which may hold passwords and keys.
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InvalidArgument(f"neither JSON nor YAML{where}") from None
 
 
 def parse(raw: Any) -> CPIConfig:

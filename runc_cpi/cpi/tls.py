@@ -17,7 +17,9 @@ PEM = "-----BEGIN "
 # What a daemon says, by OpenSSL's names for it, of a certificate that it refuses.
 ALERTS = {
     "CERTIFICATE_REQUIRED": "it wants a client certificate, and tls.certificate is not set",
+    "UNSUPPORTED_CERTIFICATE": "it is not one for clients",
     "UNKNOWN_CA": "it does not know the CA that signed it",
+    "DECRYPT_ERROR": "another CA of the same name signed it",
     "CERTIFICATE_EXPIRED": "it has expired",
     "BAD_CERTIFICATE": "it is not acceptable, or its name is not in tls.allowed_clients",
     "INTERNAL_ERROR": "its name is not in tls.allowed_clients",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
+from service_identity.exceptions import VerificationError
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import react
@@ -168,6 +169,8 @@ async def ask(reactor: Any, options: Options) -> None:
         text = await _answer(peer, options)
     except ConnectError as error:
         sys.exit(f"runc-cpictl: cannot reach runc-cpid at {address}: {error}")
+    except VerificationError:
+        sys.exit(f"runc-cpictl: the certificate of runc-cpid is not for {address}")
     except SSL.Error as error:
         sys.exit(f"runc-cpictl: TLS with runc-cpid at {address} failed: {error}")
     except ConnectionClosed as error:

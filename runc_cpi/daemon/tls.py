@@ -107,13 +107,20 @@ def load(config: TLSConfig) -> SSL.Context:
             raise ConfigError(f"{key}: expired on {found[0].not_valid_after_utc:%Y-%m-%d}")
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.use_certificate(certificates[0])
-    for extra in certificates[1:]:
-        context.add_extra_chain_cert(extra)
+    try:
+        context.use_certificate(certificates[0])
+        for extra in certificates[1:]:
+            context.add_extra_chain_cert(extra)
+    except SSL.Error as error:
+        raise ConfigError(
+            f"tls.certificate: OpenSSL refuses it: {_reason(error)}"
+        ) from None
     private_key = _private_key(config.private_key)
     try:
         context.use_privatekey(private_key)
         context.check_privatekey()
+    except TypeError:
+        raise ConfigError("tls.private_key: is of a kind that TLS has no use for") from None
     except SSL.Error:
         raise ConfigError("tls.private_key: does not belong to tls.certificate") from None
     store = context.get_cert_store()
@@ -178,6 +185,11 @@ def _private_key(value: str) -> Any:
         return load_pem_private_key(_pem("tls.private_key", value), None)
     except (ValueError, TypeError):
         raise ConfigError("tls.private_key: holds no PEM key without password") from None
+
+
+def _reason(error: SSL.Error) -> str:
+    reasons = error.args[0] if error.args else ()
+    return "; ".join(str(reason[-1]) for reason in reasons) or "no reason given"
 
 
 def _pem(key: str, value: str) -> bytes:

@@ -14,17 +14,22 @@ ODD_YAML = [
     Case("lists without end", "[" * 10_000, ".*"),
 ]
 BROKEN = [
-    Case("an open list", "address: [", ".*YAML: .*line 1, column 11"),
-    Case("a tab", "\taddress: x", ".*YAML: "),
-    Case("an alias of nothing", "address: *x", ".*YAML: .*undefined alias"),
+    Case("an open list", "address: [", ".*YAML at line 1, column 11$"),
+    Case("a tab", "\taddress: x", ".*YAML at line 1, column 1$"),
+    Case("an alias of nothing", "a: b\naddress: *x", ".*YAML at line 2, column 10$"),
     Case(
         "an object of Python",
         "address: !!python/object:os.system {}",
-        ".*YAML: .*constructor",
+        ".*YAML at line 1, column 10$",
     ),
-    Case("a key that is a list", "? [a]\n: b", ".*YAML: .*unhashable"),
-    Case("a control character", "address: \x07", ".*YAML: "),
-    Case("two documents", "---\n{}\n---\n{}", ".*YAML: .*single document"),
+    Case("a key that is a list", "? [a]\n: b", ".*YAML at line 1, column 3$"),
+    Case("a control character", "address: \x07", ".*YAML$"),
+    Case("two documents", "---\n{}\n---\n{}", ".*YAML at line 3, column 1$"),
+    # What is around the mistake may well be a password or a private key.
+    Case("a secret in quotes", "mbus: 'sesame", "(?!.*sesame).*YAML at line 1, column"),
+    Case("a secret in a key", "k: |\n  sesame\n-x", "(?!.*sesame).*YAML at line"),
+    Case("a secret as tag", "k: !sesame x", "(?!.*sesame).*YAML at line 1, column 4$"),
+    Case("a secret as number", "k: !!int sesame", "(?!.*sesame).*YAML$"),
 ]
 
 URL, SERVERS = "agent.mbus: .*URL", "agent.ntp: .*list of servers"

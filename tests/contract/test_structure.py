@@ -65,7 +65,8 @@ KEPT_APART = {
     "subprocess": (f"{DAEMON}.drivers", "runc_cpi.ctl"),
     "ctypes": (f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"),
     "cryptography": (f"{DAEMON}.tls", "runc_cpi.ctl.certs"),
-    "OpenSSL": (f"{DAEMON}.tls", "runc_cpi.ctl"),
+    # The connection tells in the log why its TLS failed.
+    "OpenSSL": (f"{DAEMON}.tls", f"{DAEMON}.rpc.bounded", "runc_cpi.ctl"),
     "ssl": ("runc_cpi.cpi",),
 }
 

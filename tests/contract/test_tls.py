@@ -18,7 +18,7 @@ from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
 from tests.unit.certificates import CA, Pair
 
-AUTHORITY, STRANGER = CA(), CA()
+AUTHORITY, STRANGER, NAMESAKE = CA(), CA("another CA"), CA()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
 CLIENT = AUTHORITY.issue("director")
 
@@ -106,6 +106,13 @@ class TLSTests(ServedTestCase):
         self.assertIs(type(error), TLSRejected)
         self.assertIn("does not accept the client certificate", str(error))
 
+    async def test_a_client_of_a_ca_of_the_same_name(self) -> None:
+        """As they are when each was made by the same tool."""
+        await self.serve()
+        error = await self.refusal(pair=NAMESAKE.issue("director"))
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("does not accept the client certificate", str(error))
+
     async def test_a_client_that_expired(self) -> None:
         """It is told why."""
         await self.serve()
@@ -148,4 +155,4 @@ class TLSTests(ServedTestCase):
         await self.serve()
         error = await self.refusal(pair=None)
         self.assertIn(type(error), (DaemonUnreachable, TLSRejected))
-        self.assertIn("TLS", str(error) + " tls".upper() * ("tls" in str(error)))
+        self.assertIn("speak TLS", str(error))

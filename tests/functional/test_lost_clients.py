@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
 import subprocess
 from collections.abc import Callable
@@ -66,21 +66,16 @@ def test_other_calls_are_brought_to_an_end(
         assert vm.is_alive()
 
 
-def test_upload(
-    new_daemon: NewDaemon, tmp_path: Path, image: Callable[[str], Path]
-) -> None:
+def test_upload(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
     """Half an image that was streamed is no stemcell, and is cleared away at once."""
     daemon = new_daemon(network_type="tcp").start()
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    call = daemon.cpi.start("create_stemcell", str(fifo), {})
     data = image("runit").read_bytes()
-    with fifo.open("wb") as source:
-        source.write(data[: len(data) // 2])
-        source.flush()
+    with daemon.connection() as client:
+        upload = int(client.call("OpenStemcell", cloud_properties={})[b"upload"])
+        half = io.BytesIO(data[: len(data) // 2])
+        client.send_stream("WriteStemcell", half, upload=upload)
         eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
-        kill(call)
-        eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
+    eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
     assert not list((daemon.work_dir / "stemcells").iterdir())
     assert daemon.cpi.ok("ping") == "pong"
 
@@ -95,16 +90,15 @@ def test_image_passed_as_a_file(daemon: Daemon, image: Callable[[str], Path]) ->
     assert not list((daemon.work_dir / "stemcells").iterdir())
 
 
-def test_slow_sender(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> None:
+def test_slow_sender(new_daemon: NewDaemon, tiny: Path) -> None:
     """An image that comes in drops, with other calls in between, is a whole stemcell."""
     daemon = new_daemon(network_type="tcp").start()
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    call = daemon.cpi.start("create_stemcell", str(fifo), {})
     data = tiny.read_bytes()
-    with fifo.open("wb", buffering=0) as source:
+    with daemon.connection() as client:
+        upload = int(client.call("OpenStemcell", cloud_properties={})[b"upload"])
         for start in range(0, len(data), 40_000):
-            source.write(data[start : start + 40_000])
+            piece = data[start : start + 40_000]
+            client.call("WriteStemcell", upload=upload, data=piece)
             assert daemon.cpi.ok("has_vm", "vm-none") is False
-    stemcell = daemon.cpi.finish(call)["result"]
-    daemon.create_vm(stemcell)
+        answer = client.call("CloseStemcell", upload=upload)
+    daemon.create_vm(answer[b"stemcell_cid"].decode())

@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from runc_cpi.cpi.client import Client
+from runc_cpi.cpi.config import load
 from tests.harness.cpi import CPI
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
@@ -77,6 +80,7 @@ class Daemon:
         cpi_config.write_text(json.dumps(told))
         self.cpi = CPI(cpi_config)
         self._path = path
+        self.launcher: Sequence[str] = (str(TWISTD),)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -101,7 +105,7 @@ class Daemon:
 
     def argv(self, *twistd_options: str) -> list[str]:
         """Return the command line."""
-        usual = [str(TWISTD), "--nodaemon", "--pidfile="]
+        usual = [*self.launcher, "--nodaemon", "--pidfile="]
         plugin = ["runc-cpid", "--config", str(self.config_file)]
         return [*usual, *twistd_options, *plugin]
 
@@ -184,6 +188,15 @@ class Daemon:
     def is_running(self) -> bool:
         """Whether the process is there."""
         return self.process is not None and self.process.poll() is None
+
+    @contextmanager
+    def connection(self) -> Iterator[Client]:
+        """Connect to it as the executable does, for calls one at a time."""
+        client = Client(load(str(self.home / "cpi.json"), {}), "cpi-test")
+        try:
+            yield client
+        finally:
+            client.close()
 
     def vm_cids(self) -> list[str]:
         """Name the VMs whose directories are there."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
@@ -66,6 +66,18 @@ class CA:
         )
 
 
+def weak_pair(authority: CA) -> Pair:
+    """Return a certificate whose key is shorter than what OpenSSL takes."""
+    key = rsa.generate_private_key(65537, 1024)
+    builder = authority._builder(_name("weak"), key.public_key(), 1)
+    return Pair(_pem(builder.sign(authority._key, hashes.SHA256())), _private_pem(key))
+
+
+def exchange_key() -> str:
+    """Return a key that cannot sign anything."""
+    return _private_pem(x25519.X25519PrivateKey.generate())
+
+
 def encrypted_key() -> str:
     """Return a key that needs a password."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -93,7 +105,7 @@ def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def _private_pem(key: Any) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -55,7 +55,9 @@ class FakeDriver:
         return self.script.act("create")
 
     def make_ephemeral(self, bundle: Path, size: int) -> Any:
-        """Note it."""
+        """Make a file of that size, with nothing in it."""
+        with open(bundle / "ephemeral", "wb") as file:
+            file.truncate(size << 20)
         return self.script.act("make_ephemeral")
 
     def sweep(self, directory: Path, kept: Sequence[Path]) -> Any:
@@ -67,6 +69,11 @@ class FakeDriver:
         """Say what it is told to; without the file it fails as the real ones do."""
         (path / IMAGE).stat()
         return self.taken
+
+    def ephemeral_room(self, bundle: Path) -> int:
+        """Nothing was written yet."""
+        file = bundle / "ephemeral"
+        return file.stat().st_size if file.exists() else 0
 
     def attach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]

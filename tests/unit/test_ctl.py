@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 
 from runc_cpi.ctl import __main__ as ctl
 from runc_cpi.ctl.__main__ import Options, disk_rows, stemcell_rows, table, vm_rows
+from tests.unit.certificates import CA
 
+AUTHORITY = CA()
 VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"
 TLS = {"certificate": "/c", "private_key": "/k", "ca": "/ca"}
 
@@ -83,6 +87,27 @@ def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
             parse(tmp_path, {}, "--cpi", str(cpi), "ping")
         assert str(cpi) in str(caught.value)
         assert "config.yml" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ca", "certificate", "private_key"])
+@pytest.mark.parametrize(
+    "value", ["/no/such", "/dev/null", "-----BEGIN CERTIFICATE-----\n"]
+)
+def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) -> None:
+    """They are told in one line, before anything is tried."""
+    pair = AUTHORITY.issue("director")
+    tls = {"ca": AUTHORITY.pem, "certificate": pair.certificate, "private_key": pair.key}
+    cpi = tmp_path / "cpi.json"
+    given = {"network_type": "tcp", "address": "127.0.0.1:9", "tls": {**tls, name: value}}
+    cpi.write_text(json.dumps(given))
+    options = parse(tmp_path, {}, "--cpi", str(cpi), "ping")
+    asking = Deferred.fromCoroutine(ctl.ask(MemoryReactorClock(), options))
+    failures: list[Any] = []
+    asking.addErrback(failures.append)
+    (failure,) = failures
+    assert isinstance(failure.value, SystemExit), failure
+    assert str(failure.value).startswith("runc-cpictl: ")
+    assert "\n" not in str(failure.value)
 
 
 def test_a_configuration_that_is_missing(tmp_path: Path) -> None:

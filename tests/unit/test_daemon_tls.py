@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon import tls
 from runc_cpi.daemon.config import ConfigError, TLSConfig
-from tests.unit.certificates import CA, encrypted_key
+from tests.unit.certificates import CA, encrypted_key, exchange_key, weak_pair
 
 AUTHORITY = CA()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
@@ -75,6 +75,19 @@ def test_bad_ones(changes: dict[str, str], message: str) -> None:
     assert len(str(caught.value)) < 120
 
 
+def test_a_key_that_cannot_sign() -> None:
+    """It is a key of its kind, and no good for TLS."""
+    with pytest.raises(ConfigError, match=r"^tls\.private_key: "):
+        tls.load(config(private_key=exchange_key()))
+
+
+def test_a_weak_certificate() -> None:
+    """OpenSSL refuses it, which is no reason for a traceback."""
+    weak = weak_pair(AUTHORITY)
+    with pytest.raises(ConfigError, match=r"^tls\.certificate: "):
+        tls.load(config(certificate=weak.certificate, private_key=weak.key))
+
+
 def test_an_expired_certificate() -> None:
     """Clients would refuse it, with less of an explanation."""
     old = AUTHORITY.issue("server", client=False, days=-5)
@@ -124,7 +137,7 @@ class IdentityTests(SynchronousTestCase):
         connection = self.identity.serverConnectionForTLS(None)
         certificate = connection.get_certificate()
         assert certificate is not None
-        return certificate.get_subject().CN
+        return tls.client_names(certificate.to_cryptography()).pop()
 
     def test_renewal(self) -> None:
         """It is noticed within a while, without anybody telling."""
@@ -138,6 +151,16 @@ class IdentityTests(SynchronousTestCase):
         self.write(OTHER.certificate, SERVER.key)
         self.clock.advance(tls.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "server")
+        self.write(OTHER.certificate, OTHER.key)
+        self.clock.advance(tls.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "other")
+
+    def test_a_renewal_that_no_one_foresaw(self) -> None:
+        """Whatever is wrong with it, the files are looked at again later."""
+        weak = weak_pair(AUTHORITY)
+        self.write(weak.certificate, weak.key)
+        self.clock.advance(tls.CHECK_INTERVAL)
+        self.flushLoggedErrors()
         self.write(OTHER.certificate, OTHER.key)
         self.clock.advance(tls.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")

@@ -16,9 +16,8 @@ from runc_cpi.errors import (
     DiskNotFound,
     InvalidArgument,
     NoDiskSpace,
-    NotSupported,
 )
-from tests.unit.disk_case import GIBIBYTE, DiskTestCase
+from tests.unit.disk_case import DiskTestCase
 
 
 class DisksTests(DiskTestCase):
@@ -244,64 +243,3 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.disks.hints("vm-1"), {untold: f"/dev/{untold}"})
         await self.detach(untold)
         self.assertFalse(self.record(untold).in_settings)
-
-
-class RoomTests(DiskTestCase):
-    """How much may be promised."""
-
-    async def test_more_than_there_is(self) -> None:
-        """The error says how much is wanted and how much there is."""
-        with self.assertRaises(NoDiskSpace) as caught:
-            await self.make(8193)
-        self.assertIn("8193 MiB", str(caught.exception))
-        self.assertIn("8192 MiB", str(caught.exception))
-        self.assertIn("disks.overcommit", str(caught.exception))
-        await self.make(8192)
-
-    async def test_promises_add_up(self) -> None:
-        """What other disks may still grow by is not free."""
-        await self.make(5000)
-        with self.assertRaises(NoDiskSpace):
-            await self.make(5000)
-        self.driver.taken = 4000 << 20
-        await self.make(5000)
-
-    async def test_what_is_written_is_not_counted_twice(self) -> None:
-        """A file can also take more than its size."""
-        await self.make(4096)
-        self.free, self.driver.taken = 4 * GIBIBYTE, 5 * GIBIBYTE
-        await self.make(4096)
-
-    async def test_two_at_once(self) -> None:
-        """A disk counts from the moment it is begun."""
-        gate = self.script.pending["create"] = Deferred()
-        first = Deferred.fromCoroutine(self.make(5000))
-        with self.assertRaises(NoDiskSpace):
-            await self.make(5000)
-        gate.callback(None)
-        await first
-
-    async def test_overcommit(self) -> None:
-        """The operator may promise more than there is, or less."""
-        await self.begin(overcommit=2.0)
-        await self.make(16384)
-        await self.begin(overcommit=0.5)
-        with self.assertRaises(NoDiskSpace):
-            await self.make(2)
-
-    async def test_an_ephemeral_disk(self) -> None:
-        """It is promised like any other."""
-        bundle = self.depot.vms / "vm-1"
-        with self.assertRaises(NoDiskSpace):
-            await self.disks.make_ephemeral(bundle, 8193)
-        self.assertEqual(self.script.done, [])
-        await self.disks.make_ephemeral(bundle, 8192)
-
-    async def test_growth(self) -> None:
-        """Only what is added must be there."""
-        disk_cid = await self.make(8000)
-        with self.assertRaises(NoDiskSpace):
-            await self.disks.resize(disk_cid, 8193, None)
-        await self.disks.resize(disk_cid, 8192, None)
-        with self.assertRaises(NotSupported):
-            await self.disks.resize(disk_cid, 8191, None)

@@ -28,7 +28,10 @@ def load(path: Path) -> DaemonConfig:
     try:
         raw = yaml.safe_load(text)
     except NOT_YAML as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        # Its words would quote the file, which may hold a private key.
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}: not YAML{where}") from None
     try:
         return DaemonConfig.parse(raw)
     except ConfigError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +72,7 @@ class Disks:
         self._locks = KeyedLock()
         self._disks: dict[str, Disk] = {}
         self._snapshots: dict[str, Snapshot] = {}
+        self._in_the_making: dict[Path, int] = {}
 
     def load(self) -> None:
         """Read the records; one that cannot be read is left alone and reported."""
@@ -135,7 +138,6 @@ class Disks:
         size = check_size("size", size)
         filesystem = check_filesystem(cloud_properties, self._policy.filesystem)
         self._driver.check(filesystem, size)
-        self._check_room(size * MEBIBYTE)
         disk = Disk(
             disk_cid=f"disk-{uuid4()}",
             size=size,
@@ -144,15 +146,16 @@ class Disks:
             cloud_properties=cloud_properties,
             created_at=_now(),
         )
-        # Counted from here on, so that others see it when they look for room.
+        self._check_room(size)
         scratch = self._depot.new_scratch()
-        self._disks[disk.disk_cid] = disk
         try:
-            await self._driver.create(scratch, size, filesystem)
-            await deferToThread(write_record, scratch / RECORD, disk.to_json())
-            await deferToThread(self._depot.publish, scratch, self._path(disk.disk_cid))
+            with self._promised(scratch, size):
+                await self._driver.create(scratch, size, filesystem)
+                await deferToThread(write_record, scratch / RECORD, disk.to_json())
+                path = self._path(disk.disk_cid)
+                await deferToThread(self._depot.publish, scratch, path)
+                self._disks[disk.disk_cid] = disk
         except BaseException:
-            del self._disks[disk.disk_cid]
             await self._discard(scratch)
             raise
         self.log.info("created {disk_cid}, {size} MiB", disk_cid=disk.disk_cid, size=size)
@@ -236,8 +239,9 @@ class Disks:
         @param size: MiB.
         @raise NoDiskSpace: if there is no room for it.
         """
-        self._check_room(size * MEBIBYTE)
-        await self._driver.make_ephemeral(bundle, size)
+        self._check_room(size)
+        with self._promised(bundle, size):
+            await self._driver.make_ephemeral(bundle, size)
 
     async def restore(self, vm_cid: str, container: Container) -> None:
         """Make sure that a running VM sees the disks that its records say it has."""
@@ -298,10 +302,11 @@ class Disks:
             raise NotSupported(
                 f"{disk.disk_cid} has {disk.size} MiB and cannot shrink to {size} MiB"
             )
-        self._check_room((size - disk.size) * MEBIBYTE)
+        self._check_room(size - disk.size)
         path = self._path(disk.disk_cid)
-        await self._driver.grow(path, size, disk.filesystem, container)
-        await self._save(replace(disk, size=size))
+        with self._promised(path, size):
+            await self._driver.grow(path, size, disk.filesystem, container)
+            await self._save(replace(disk, size=size))
         self.log.info("grew {disk_cid} to {size} MiB", disk_cid=disk.disk_cid, size=size)
 
     async def update(
@@ -440,15 +445,25 @@ class Disks:
         await deferToThread(write_record, record, disk.to_json())
         self._disks[disk.disk_cid] = disk
 
-    def _check_room(self, wanted: int) -> None:
+    @contextmanager
+    def _promised(self, path: Path, size: int) -> Iterator[None]:
+        """Count C{size} MiB while they are not on record, so that others see them."""
+        self._in_the_making[path] = size
+        try:
+            yield
+        finally:
+            del self._in_the_making[path]
+
+    def _check_room(self, size: int) -> None:
         """
-        See whether C{wanted} more bytes may be promised.
+        See whether C{size} more MiB may be promised.
 
         @raise NoDiskSpace: if not.
         """
+        wanted = size * MEBIBYTE
         room = os.statvfs(self._depot.work_dir)
         limit = room.f_bavail * room.f_frsize * self._policy.overcommit
-        promised = wanted + sum(map(self._still_to_come, self.all()))
+        promised = wanted + self._still_to_come()
         if promised > limit:
             raise NoDiskSpace(
                 f"{wanted // MEBIBYTE} MiB are wanted; with what disks may still grow "
@@ -463,12 +478,21 @@ class Disks:
                 limit=int(limit) // MEBIBYTE,
             )
 
-    def _still_to_come(self, disk: Disk) -> int:
-        try:
-            taken: int = self._driver.allocated(self._path(disk.disk_cid))
-        except OSError:
-            taken = 0  # it is being made
-        return max(0, disk.size * MEBIBYTE - taken)
+    def _still_to_come(self) -> int:
+        """Return how many bytes all disks may still take beyond what they do now."""
+        sizes = {self._path(disk.disk_cid): disk.size for disk in self.all()}
+        sizes |= self._in_the_making
+        total = 0
+        for path, size in sizes.items():
+            try:
+                taken: int = self._driver.allocated(path)
+            except OSError:
+                taken = 0  # it is only just being made
+            total += max(0, size * MEBIBYTE - taken)
+        for bundle in self._depot.vms.iterdir():
+            if bundle not in self._in_the_making:
+                total += self._driver.ephemeral_room(bundle)
+        return total
 
 
 def _now() -> str:

@@ -165,6 +165,9 @@ class IDiskDriver(Interface):
     def allocated(path: Path) -> int:
         """Say how many bytes the disk takes by now."""
 
+    def ephemeral_room(bundle: Path) -> int:
+        """Say by how many bytes a VM's /var/vcap/data may still grow, if it is bounded."""
+
     def attach(
         path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
     ) -> Awaitable[None]:

@@ -66,6 +66,10 @@ class DirectoryDisks:
         """Nothing is promised, so nothing is kept account of."""
         return 0
 
+    def ephemeral_room(self, bundle: Path) -> int:
+        """As L{allocated}."""
+        return 0
+
     async def attach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
     ) -> None:

@@ -28,6 +28,7 @@ EPHEMERAL = "ephemeral"
 EPHEMERAL_POINT = "/var/vcap/data"
 STORE = "/var/vcap/store"
 MEBIBYTE = 1 << 20
+BLOCK = 512  # what st_blocks counts in (stat(2))
 TOOL_TIMEOUT = 600.0
 COPY_TIMEOUT = 3600.0
 LEAST = {"ext4": 2, "xfs": 300}
@@ -133,7 +134,15 @@ class ImageDisks:
 
     def allocated(self, path: Path) -> int:
         """Say how many bytes the file takes by now."""
-        return (path / IMAGE).stat().st_blocks * 512
+        return (path / IMAGE).stat().st_blocks * BLOCK
+
+    def ephemeral_room(self, bundle: Path) -> int:
+        """Say by how many bytes what is behind /var/vcap/data may still grow."""
+        try:
+            found = (bundle / EPHEMERAL).stat()
+        except FileNotFoundError:
+            return 0
+        return max(0, found.st_size - found.st_blocks * BLOCK)
 
     async def attach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]

@@ -6,6 +6,7 @@ import os
 from contextvars import copy_context
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
@@ -50,6 +51,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def connectionMade(self) -> None:
         """Begin to count the time."""
         super().connectionMade()
+        self._peer = self.transport.getPeer()
         self.transport.registerProducer(self, True)
         self.setTimeout(self._limits.first_seconds)
 
@@ -59,7 +61,17 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
+        if isinstance(reason.value, SSL.Error):
+            self._tell_of_tls(reason.value)
         super().connectionLost(reason)
+
+    def _tell_of_tls(self, error: Any) -> None:
+        reasons = error.args[0] if error.args else ()
+        words = "; ".join(str(reason[-1]) for reason in reasons)
+        peer = getattr(self._peer, "host", "a peer")
+        self.log.warn(
+            "TLS with {peer} failed: {words}", peer=peer, words=words or "no reason given"
+        )
 
     def timeoutConnection(self) -> None:
         """Cut off a peer that says nothing."""

@@ -26,10 +26,7 @@ from tests.harness.vm import SETTINGS
 from tests.harness.waiting import eventually
 
 
-
-def test_life(
-    new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]
-) -> None:
+def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) -> None:
     """From create_disk to delete_disk in a VM that runs on as if nothing happened."""
     site = Site(new_daemon(), image(kind)).start()
     cpi, vm = site.cpi, site.vm()

@@ -75,9 +75,7 @@ def test_wherever_it_is_mounted(site: Site) -> None:
     assert vm.attempt("test", "-e", f"/dev/{disk_cid}").returncode == 1
 
 
-def test_in_nested_containers(
-    new_daemon: NewDaemon, image: Callable[[str], Path]
-) -> None:
+def test_in_nested_containers(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
     """As with bpm: a container in the VM got the store, and runs on without it."""
     site = Site(new_daemon(), image("runit")).start()
     vm = site.vm()
@@ -222,6 +220,4 @@ def test_many_at_a_time(daemon: Daemon, store_image: Path) -> None:
     calls = [site.cpi.start("detach_disk", vm.cid, disk_cid) for _ in range(4)]
     errors = [site.cpi.finish(call)["error"] for call in calls]
     assert errors.count(None) == 1
-    assert {error["type"] for error in errors if error} == {
-        "Bosh::Clouds::DiskNotAttached"
-    }
+    assert {error["type"] for error in errors if error} == {"Bosh::Clouds::DiskNotAttached"}

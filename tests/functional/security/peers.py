@@ -20,9 +20,7 @@ CONTROL = Path(sys.executable).with_name("runc-cpictl")
 PATIENCE = 20.0
 
 
-def cpi_config(
-    daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any
-) -> Path:
+def cpi_config(daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any) -> Path:
     """Write another configuration of the executable, and return its path."""
     told: dict[str, Any] = {
         "network_type": daemon.network_type,
@@ -53,7 +51,9 @@ def entered(
     return CPI(cpi_config(daemon, tls, address=address), script)
 
 
-def control(config: Path, cpi_file: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def control(
+    config: Path, cpi_file: Path, *command: str
+) -> subprocess.CompletedProcess[str]:
     """Run the operator's tool, which has Twisted's own client side."""
     return subprocess.run(
         [CONTROL, "--config", config, "--cpi", cpi_file, *command],

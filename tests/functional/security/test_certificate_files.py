@@ -235,9 +235,7 @@ def test_no_name(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["ca", "certificate", "private_key"])
-def test_bad_files_of_clients(
-    served: Daemon, client_tls: dict[str, str], key: str
-) -> None:
+def test_bad_files_of_clients(served: Daemon, client_tls: dict[str, str], key: str) -> None:
     """A client's own file that is not there, or no PEM, is named by both clients."""
     broken = {"missing": "/nonexistent", "nonsense": "-----BEGIN X-----\nhunter2"}
     for name, value in broken.items():

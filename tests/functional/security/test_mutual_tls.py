@@ -64,7 +64,9 @@ def refusal_is_logged(since: Since, *words: str) -> None:
 
 
 @pytest.fixture
-def bad_clients(authority: Authority, server_tls: dict[str, str]) -> dict[str, dict[str, str]]:
+def bad_clients(
+    authority: Authority, server_tls: dict[str, str]
+) -> dict[str, dict[str, str]]:
     """What clients show that are not to be let in."""
     stranger = Authority("another CA").issue("director", "director.example")
     return {
@@ -230,9 +232,7 @@ BAD_SERVERS = {
         "not yet valid",
     ),
     "expired": (
-        lambda ca: ca.issue(
-            "d", "127.0.0.1", purpose="server", ends=timedelta(seconds=6)
-        ),
+        lambda ca: ca.issue("d", "127.0.0.1", purpose="server", ends=timedelta(seconds=6)),
         "expired",
     ),
 }
@@ -298,7 +298,7 @@ def test_tls_on_the_plain_port(new_daemon: NewDaemon, client_tls: dict[str, str]
 def test_silent_peer(daemon: Daemon, client_tls: dict[str, str]) -> None:
     """What accepts and says nothing is no daemon that can be reached: worth a retry."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = "127.0.0.1:%d" % silent.getsockname()[1]
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
         path = cpi_config(daemon, client_tls, network_type="tcp", address=address)
         error = CPI(path).error("ping")
     assert error["type"] == CLOUD_ERROR, error

@@ -18,7 +18,9 @@ from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 
-SECRETS = {name: f"hunter2-{name}-s3cr3t" for name in ("mbus", "blob", "env", "key", "meta")}
+SECRETS = {
+    name: f"hunter2-{name}-s3cr3t" for name in ("mbus", "blob", "env", "key", "meta")
+}
 AGENT = {
     "mbus": f"nats://nats:{SECRETS['mbus']}@192.0.2.9:4222",
     "blobstore": {"provider": "dav", "options": {"password": SECRETS["blob"]}},

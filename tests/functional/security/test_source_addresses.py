@@ -159,7 +159,10 @@ def test_refused_is_closed_at_once(new_daemon: NewDaemon, outsider: int) -> None
     argv = ["nsenter", f"--target={outsider}", "--net", "python3", "-c"]
     for _ in range(5):
         done = subprocess.run(
-            [*argv, script % (HOST, daemon.port)], capture_output=True, timeout=5, check=False
+            [*argv, script % (HOST, daemon.port)],
+            capture_output=True,
+            timeout=5,
+            check=False,
         )
         assert done.stdout in (b"b''\n", b""), done
     with connected(daemon) as connection:

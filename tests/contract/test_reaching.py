@@ -1,0 +1,113 @@
+"""Reaching a daemon: one that is not there, not yet there, or cannot be at such a place."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi.cpi import client as client_module
+from runc_cpi.cpi.client import Client
+from runc_cpi.errors import DaemonUnreachable
+from tests.contract.peers import PATIENCE, cpi_config, listening
+from tests.contract.test_hangups import ANSWER, call, client_of, read_request
+
+
+def test_nobody_listens_at_a_socket(tmp_path: Path) -> None:
+    """There is no such file, or nobody behind it; the error names it either way."""
+    missing = str(tmp_path / "socket")
+    with pytest.raises(DaemonUnreachable) as caught:
+        call(client_of(missing))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {missing} (unix): No such file or directory"
+    )
+    with listening() as (listener, path):
+        listener.close()
+        with pytest.raises(DaemonUnreachable) as caught:
+            call(client_of(path))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {path} (unix): Connection refused"
+    )
+
+
+def test_nobody_listens_at_a_port() -> None:
+    """The error names address and port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(DaemonUnreachable) as caught:
+        call(client_of(address, "tcp"))
+    assert str(caught.value) == (
+        f"cannot reach runc-cpid at {address} (tcp): Connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("network_type", "address"),
+    [
+        ("unix", "/" + "s" * 200),
+        ("unix", "/tmp/\udce4"),
+        ("tcp", "a..b:80"),
+        ("tcp", "a" * 70 + ".example:80"),
+        ("tcp", "\u2603.\ud800:80"),
+        ("tcp", "h\0st:80"),
+    ],
+    ids=["long path", "odd path", "empty label", "long label", "no text", "NUL"],
+)
+def test_addresses_that_cannot_be_tried(network_type: str, address: str) -> None:
+    """They are told like others, not as a bug of the executable."""
+    with pytest.raises(DaemonUnreachable, match="^cannot reach runc-cpid at "):
+        call(client_of(address, network_type))
+
+
+def test_a_daemon_that_is_slow_to_accept() -> None:
+    """Callers wait in the kernel's queue; more of them than fit are not turned away."""
+    outcomes: queue.Queue[Any] = queue.Queue()
+
+    def run(path: str) -> None:
+        try:
+            outcomes.put(call(client_of(path)))
+        except DaemonUnreachable as error:
+            outcomes.put(error)
+
+    with listening(backlog=0) as (listener, path), socket.socket(socket.AF_UNIX) as first:
+        first.connect(path)
+        caller = threading.Thread(target=run, args=[path])
+        caller.start()
+        try:
+            # Nobody was asked yet, so what comes now can only be an error.
+            with pytest.raises(queue.Empty):
+                pytest.fail(f"it did not wait: {outcomes.get(timeout=0.2)}")
+            listener.accept()[0].close()
+            connection, _ = listener.accept()
+            with connection:
+                read_request(connection)
+                connection.sendall(ANSWER)
+            assert outcomes.get(timeout=PATIENCE)[b"exists"] == b"True"
+        finally:
+            caller.join()
+
+
+def test_a_daemon_that_is_about_to_start() -> None:
+    """It is waited for, for as long as configured and no longer."""
+    path = f"{tempfile.mkdtemp(prefix='cpi-')}/socket"
+    tries: list[str] = []
+
+    def listen_then(_: float) -> None:
+        tries.append(path)
+        if len(tries) == 3:
+            listener.bind(path)
+            listener.listen()
+
+    with socket.socket(socket.AF_UNIX) as listener, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_module.time, "sleep", listen_then)
+        client = Client(cpi_config(path, connect_timeout=60), "cpi-1")
+        client._connect()
+        client.close()
+    assert len(tries) == 3
+    shutil.rmtree(Path(path).parent)
