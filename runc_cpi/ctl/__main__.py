@@ -71,6 +71,7 @@ class Options(usage.Options):
         ["disks", None, usage.Options, "list the persistent disks"],
         ["stemcells", None, usage.Options, "list the stemcells"],
         ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
+        ["repair", None, usage.Options, "put right what a crash or a hand left amiss"],
         ["console", None, _VMOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
     ]
@@ -161,6 +162,13 @@ def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
 
 
+def repair_lines(answer: dict[str, Any]) -> str:
+    """Format what was put right, and what could not be."""
+    lines = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
+    done, problems = len(answer["done"]), len(answer["problems"])
+    return "\n".join([*lines, f"{done} things put right, {problems} problems left"])
+
+
 async def ask(reactor: Any, options: Options) -> None:
     """Ask the daemon, and print what it says."""
     address = options.cpi.address
@@ -196,6 +204,9 @@ async def _answer(peer: amp.AMP, options: Options) -> str:
         disk_cid, size = given["disk_cid"], given["size"]
         answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)
         text = f"{disk_cid} has {size} MiB now"
+    elif command == "repair":
+        answer = await peer.callRemote(commands.Repair)
+        text = repair_lines(answer)
     else:
         answer = await peer.callRemote(commands.ListStemcells)
         text = stemcell_rows(answer["stemcells"])

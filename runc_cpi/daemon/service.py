@@ -34,9 +34,13 @@ from runc_cpi.daemon.domain.bundle import DROPPED_CAPABILITIES
 from runc_cpi.daemon.domain.containers import Containers, Host
 from runc_cpi.daemon.domain.disks import DiskPolicy, Disks
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
+from runc_cpi.daemon.domain.keeper import Keeper
 from runc_cpi.daemon.domain.networks import NetworkPlan
+from runc_cpi.daemon.domain.registry import Registry
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
+from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.drivers import cgroups, host, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
@@ -54,6 +58,10 @@ from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
+
+# For calls to be finished, and then to be undone, when the daemon stops.
+FINISH_SECONDS = 20.0
+UNDO_SECONDS = 10.0
 
 
 class Options(usage.Options):
@@ -169,13 +177,19 @@ class Daemon(MultiService):
     ) -> None:
         config, reactor = self._config, self._reactor
         processes = Processes(reactor, limit=max(2, os.cpu_count() or 1))
+        self._processes = processes
         archiver = Archiver(processes)
-        stemcells = Stemcells(self._depot, archiver, OCIImages(processes))
+        scratch = Scratch(self._depot, archiver)
+        stemcells = Stemcells(self._depot, archiver, OCIImages(processes), scratch)
+        pool = AddressPool(config.network, config.gateway)
+        registry = Registry(self._depot, stemcells, pool)
+        watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = GuestThread(reactor)
         disks = Disks(
             depot=self._depot,
             archiver=archiver,
+            scratch=scratch,
             driver=self._disk_driver(processes),
             policy=DiskPolicy(
                 filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
@@ -195,23 +209,36 @@ class Daemon(MultiService):
             networker=self._networker,
             guests=self._guests,
             disks=disks,
+            watcher=watcher,
         )
         vms = VMs(
-            depot=self._depot,
+            registry=registry,
             stemcells=stemcells,
             containers=containers,
             disks=disks,
-            pool=AddressPool(config.network, config.gateway),
+            pool=pool,
             plan=NetworkPlan(
                 network=config.network, gateway=config.gateway, dns=host.name_servers()
             ),
-            archiver=archiver,
+            scratch=scratch,
+        )
+        keeper = Keeper(
+            reactor=reactor,
+            registry=registry,
+            stemcells=stemcells,
+            containers=containers,
+            disks=disks,
+            vms=vms,
+            scratch=scratch,
+            watcher=watcher,
+            restart=config.restart,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
         notify.Watchdog(reactor).setServiceParent(self)
-        self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks)
+        self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks, keeper=keeper)
         access = AccessList(_admitted(config), reactor.seconds)
-        self._listen(CPIFactory(self._domain, config.limits, access, reactor))
+        self._factory = CPIFactory(self._domain, config.limits, access, reactor)
+        self._listen(self._factory)
 
     def _disk_driver(self, processes: Processes) -> IDiskDriver:
         disks = self._config.disks
@@ -270,15 +297,11 @@ class Daemon(MultiService):
 
     async def _start(self) -> None:
         stemcells, vms = self._domain.stemcells, self._domain.vms
-        for leftover in self._depot.scratch.iterdir():
-            await stemcells.discard(leftover)
-        stemcells.load()
-        await stemcells.sweep()
-        self._domain.disks.load()
-        await vms.load()
+        keeper = self._domain.keeper
+        repairs = await keeper.load()
         self._port.startReading()
         notify.tell(notify.READY)
-        returning = Deferred.fromCoroutine(vms.bring_back())
+        returning = Deferred.fromCoroutine(keeper.bring_back(repairs))
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
@@ -301,12 +324,21 @@ class Daemon(MultiService):
         notify.tell(notify.STOPPING)
         if self._port is not None:
             await self._port.stopListening()
+            await self._finish_calls()
+            self._domain.keeper.close()
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
             self._guests.stop()
         cgroups.remove(_cgroup_parent(self._config.work_dir))
         self._depot.release()
+
+    async def _finish_calls(self) -> None:
+        """Answer the calls that are under way; those that take too long fail."""
+        if not await self._factory.drain(FINISH_SECONDS):
+            self.log.warn("calls take too long to wait for: they are broken off")
+            self._processes.kill_all()
+            await self._factory.drain(UNDO_SECONDS)
 
     def stopService(self) -> Deferred[None]:
         """Take no more calls, and let go of everything.  VMs keep running."""

@@ -39,7 +39,12 @@ class ProtocolTestCase(ServedTestCase):
         self.driver = parts.driver
         self.stemcells, self.vms, self.disks = parts.stemcells, parts.vms, parts.disks
         self.factory = CPIFactory(
-            Domain(stemcells=parts.stemcells, vms=parts.vms, disks=parts.disks),
+            Domain(
+                stemcells=parts.stemcells,
+                vms=parts.vms,
+                disks=parts.disks,
+                keeper=parts.keeper,
+            ),
             LimitsConfig(),
             AccessList(None, reactor.seconds),  # type: ignore[attr-defined]
             reactor,

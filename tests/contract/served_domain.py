@@ -55,7 +55,12 @@ async def serve(directory: str) -> None:
         stemcell = await parts.stemcells.create(image.fileno(), {})
     script.__class__ = Unreachable
     factory = CPIFactory(
-        Domain(stemcells=parts.stemcells, vms=parts.vms, disks=parts.disks),
+        Domain(
+            stemcells=parts.stemcells,
+            vms=parts.vms,
+            disks=parts.disks,
+            keeper=parts.keeper,
+        ),
         LimitsConfig(),
         AccessList(LOOPBACK, reactor.seconds),  # type: ignore[attr-defined]
         reactor,

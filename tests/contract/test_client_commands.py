@@ -75,6 +75,11 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     "DeleteSnapshot": ({"snapshot_cid": "snapshot-1"}, {}, {}),
     "ListDisks": ({}, {"disks": []}, {b"disks": b"[]"}),
     "SetDiskMetadata": ({"disk_cid": "d", "metadata": {}}, {}, {}),
+    "Repair": (
+        {},
+        {"done": ["a"], "problems": []},
+        {b"done": b'["a"]', b"problems": b"[]"},
+    ),
     "ListVMs": ({}, {"vms": [{"a": 1}]}, {b"vms": b'[{"a": 1}]'}),
 }
 

@@ -146,6 +146,6 @@ class DisksTests(ProtocolTestCase):
         self.assertIsNotNone(factory.buildProtocol(near))
         self.assertIsNone(factory.buildProtocol(near))
         assert first is not None
-        factory.left()
+        factory.left(first)
         self.assertIsNone(factory.buildProtocol(far))
         self.assertIsNotNone(factory.buildProtocol(near))

@@ -49,9 +49,7 @@ class DiskTestCase(TestCase):
             parts.runtime,
             parts.guests,
         )
-        self.stemcells.load()
-        self.disks.load()
-        await self.vms.load()
+        await parts.load()
         self.script.done.clear()
 
     async def make(self, size: int = 1024, **cloud_properties: Any) -> str:

@@ -63,7 +63,7 @@ class FakeDriver:
     def sweep(self, directory: Path, kept: Sequence[Path]) -> Any:
         """Note what is to stay."""
         self.kept = [path.name for path in kept]
-        return self.script.act("sweep")
+        return self.script.act("sweep", [])
 
     def allocated(self, path: Path) -> int:
         """Say what it is told to; without the file it fails as the real ones do."""

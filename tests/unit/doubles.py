@@ -14,7 +14,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -29,9 +30,14 @@ from runc_cpi.daemon.domain.interfaces import (
     IRuntime,
     IUpload,
 )
+from runc_cpi.daemon.domain.keeper import Keeper
 from runc_cpi.daemon.domain.networks import NetworkPlan
+from runc_cpi.daemon.domain.registry import Registry
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
+from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
 from tests.unit.disk_doubles import FakeDriver, FakeImages
 from tests.unit.script import Script
@@ -55,12 +61,20 @@ class FakeInit:
         self._signals.append(number)
         self._runtime.script.done.append(f"signal {number}")
 
-    def ended_within(self, seconds: float) -> Awaitable[bool]:
+    def ended_within(self, seconds: float | None) -> Awaitable[bool]:
         """End at the first signal, unless this runtime's processes hang."""
+        if seconds is None:
+            self._watching = Deferred()
+            self._runtime.watched[self._container_id] = self._watching
+            return self._watching
         ended = bool(self._signals) and not self._runtime.hanging
         if ended:
             self._runtime.running.discard(self._container_id)
         return succeed(ended)
+
+    def exit_status(self) -> Awaitable[int | None]:
+        """Return what the test has set."""
+        return succeed(self._runtime.status)
 
     def close(self) -> None:
         """Let go."""
@@ -76,6 +90,8 @@ class FakeRuntime:
     @ivar made: which were made, and are known until they are deleted.
     @ivar lowers: the file system below that each was made with.
     @ivar hanging: whether killing them is of no use.
+    @ivar watched: what fires at the end of one that is watched.
+    @ivar status: the wait status of those that end.
     """
 
     def __init__(self, script: Script) -> None:
@@ -84,6 +100,8 @@ class FakeRuntime:
         self.made: set[str] = set()
         self.lowers: dict[str, Path] = {}
         self.hanging = False
+        self.watched: dict[str, Deferred[bool]] = {}
+        self.status: int | None = None
 
     def create(self, container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
         """Make a container."""
@@ -123,18 +141,29 @@ class FakeRuntime:
 
 @implementer(INetworker)
 class FakeNetworker:
-    """Interfaces that are no more than notes."""
+    """
+    Interfaces that are no more than notes.
+
+    @ivar links: who has one.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.links: set[str] = set()
 
     def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Any:
         """Note it."""
+        self.links.add(vm_cid)
         return self._script.act("connect")
 
     def disconnect(self, vm_cid: str) -> Any:
         """Note it."""
+        self.links.discard(vm_cid)
         return self._script.act("disconnect")
+
+    def connected(self) -> Any:
+        """Name who was connected."""
+        return succeed(set(self.links))
 
 
 @implementer(IGuests)
@@ -230,6 +259,13 @@ class Assembly:
     containers: Containers
     disks: Disks
     vms: VMs
+    keeper: Keeper
+    networker: FakeNetworker
+    clock: Clock
+
+    async def load(self) -> Repairs:
+        """Begin as the daemon does."""
+        return await self.keeper.load()
 
 
 def assemble(
@@ -238,33 +274,50 @@ def assemble(
     disk_script: Script | None = None,
     *,
     overcommit: float = 1.0,
+    restart: bool = False,
 ) -> Assembly:
     """Put a domain together; nothing is loaded yet."""
     archiver, images = FakeArchiver(script), FakeImages(script)
-    stemcells = Stemcells(depot, archiver, images)
+    scratch = Scratch(depot, archiver)
+    stemcells = Stemcells(depot, archiver, images, scratch)
     driver = FakeDriver(disk_script or Script())
     policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
-    disks = Disks(depot=depot, archiver=archiver, driver=driver, policy=policy)
+    disks = Disks(
+        depot=depot, archiver=archiver, scratch=scratch, driver=driver, policy=policy
+    )
     runtime, guests = FakeRuntime(script), FakeGuests(script)
-    pool = AddressPool(NETWORK, GATEWAY)
+    pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)
+    registry, watcher, clock = Registry(depot, stemcells, pool), Watcher(), Clock()
     containers = Containers(
         host=Host(
             capabilities=[], cgroup_parent="/c", swap_accounting=False, privileged=False
         ),
         depot=depot,
         runtime=runtime,
-        networker=FakeNetworker(script),
+        networker=networker,
         guests=guests,
         disks=disks,
+        watcher=watcher,
     )
     vms = VMs(
-        depot=depot,
+        registry=registry,
         stemcells=stemcells,
         containers=containers,
         disks=disks,
         pool=pool,
         plan=NetworkPlan(network=NETWORK, gateway=GATEWAY, dns=["192.0.2.53"]),
-        archiver=archiver,
+        scratch=scratch,
+    )
+    keeper = Keeper(
+        reactor=clock,
+        registry=registry,
+        stemcells=stemcells,
+        containers=containers,
+        disks=disks,
+        vms=vms,
+        scratch=scratch,
+        watcher=watcher,
+        restart=restart,
     )
     return Assembly(
         runtime=runtime,
@@ -276,6 +329,9 @@ def assemble(
         containers=containers,
         disks=disks,
         vms=vms,
+        keeper=keeper,
+        networker=networker,
+        clock=clock,
     )
 
 

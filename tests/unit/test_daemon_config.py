@@ -29,6 +29,7 @@ gateway: 10.7.0.254
 bridge: br-vms
 runtime: /usr/local/bin/crun
 log_format: json
+restart: on-failure
 disks:
   driver: directory
   filesystem: xfs
@@ -62,6 +63,7 @@ def test_everything_configured() -> None:
         bridge="br-vms",
         runtime="/usr/local/bin/crun",
         log_format="json",
+        restart=True,
         disks=DisksConfig(
             driver="directory",
             filesystem="xfs",
@@ -89,6 +91,22 @@ def test_everything_configured() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "restart"),
+    [("no", False), ("'no'", False), ("false", False), ("on-failure", True)],
+)
+def test_restart(text: str, restart: bool) -> None:
+    """YAML takes a bare "no" for a truth value, which nobody means here."""
+    assert DaemonConfig.parse(yaml.safe_load(f"restart: {text}")).restart is restart
+
+
+@pytest.mark.parametrize("text", ["yes", "always", "1", "[]", "null"])
+def test_no_such_policy(text: str) -> None:
+    """The error names the two that there are."""
+    with pytest.raises(ConfigError, match=r"^restart: .* must be no or on-failure$"):
+        DaemonConfig.parse(yaml.safe_load(f"restart: {text}"))
+
+
 @pytest.mark.parametrize("text", ["", "{}", "# nothing\n", "---\n"])
 def test_nothing_configured(text: str) -> None:
     """There is a sensible default for everything."""
@@ -101,6 +119,7 @@ def test_nothing_configured(text: str) -> None:
         bridge="runc0",
         runtime="runc",
         log_format="text",
+        restart=False,
         disks=DisksConfig(
             driver="image",
             filesystem="ext4",

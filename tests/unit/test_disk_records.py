@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from runc_cpi.daemon.domain import disks as disks_module
 from runc_cpi.daemon.domain.disk import Disk, Snapshot
+from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.errors import CloudError
 from tests.unit.disk_case import DiskTestCase
 
@@ -78,7 +79,7 @@ class RestartTests(DiskTestCase):
         first, second = await self.make(3000), await self.make(3000)
         await self.attach(first)
         before = self.disks.all()
-        self.disks.load()
+        self.disks.load(Repairs())
         self.assertEqual(self.disks.all(), before)
         self.assertEqual(self.disks.attached_to(first), "vm-1")
         self.assertIsNone(self.disks.attached_to(second))

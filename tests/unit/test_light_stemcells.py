@@ -10,6 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.storage.depot import Depot
@@ -104,8 +106,10 @@ class LightStemcellsTests(TestCase):
 
     def loaded(self) -> Stemcells:
         """Start over what is on disk."""
-        stemcells = Stemcells(self.depot, FakeArchiver(self.script), self.images)
-        stemcells.load()
+        archiver = FakeArchiver(self.script)
+        scratch = Scratch(self.depot, archiver)
+        stemcells = Stemcells(self.depot, archiver, self.images, scratch)
+        stemcells.load(Repairs())
         return stemcells
 
     async def fetch(self, **more: Any) -> Any:
@@ -189,7 +193,8 @@ class LightStemcellsTests(TestCase):
         """Images without a stemcell go, the others stay."""
         stemcell = await self.fetch()
         (self.depot.images / ("sha256-" + "e" * 64)).mkdir()
-        again = self.loaded()
-        await again.sweep()
+        again, repairs = self.loaded(), Repairs()
+        await again.sweep(repairs)
+        self.assertEqual(len(repairs.done), 1)
         self.assertEqual(self.left(), (1, 1, 0))
         self.assertTrue(stemcell.rootfs.is_dir())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
@@ -33,8 +35,10 @@ class StemcellsTests(TestCase):
     def loaded(self) -> Stemcells:
         """Start over what is on disk."""
         self.images = FakeImages(self.script)
-        stemcells = Stemcells(self.depot, FakeArchiver(self.script), self.images)
-        stemcells.load()
+        archiver = FakeArchiver(self.script)
+        scratch = Scratch(self.depot, archiver)
+        stemcells = Stemcells(self.depot, archiver, self.images, scratch)
+        stemcells.load(Repairs())
         return stemcells
 
     def assert_nothing_left(self) -> None:

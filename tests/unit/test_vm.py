@@ -62,7 +62,7 @@ def test_a_record_comes_back_from_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        {"schema": 2},
+        {"schema": 3},
         {"schema": None},
         {"addresses": ["not one"]},
         {"addresses": None},
@@ -73,6 +73,13 @@ def test_a_record_of_another_version_is_refused(damage: dict[str, Any]) -> None:
     """It is a ValueError, which the daemon reports, and nothing else."""
     with pytest.raises(ValueError, match=r".+"):
         VM.from_json({**vm().to_json(), **damage})
+
+
+def test_a_record_of_the_first_version_is_read() -> None:
+    """It knew of no VMs that had stopped."""
+    record = {**vm().to_json(), "schema": 1}
+    del record["stopped"]
+    assert VM.from_json(record) == vm()
 
 
 @pytest.mark.parametrize("key", sorted(set(vm().to_json()) - {"metadata"}))

@@ -50,9 +50,8 @@ class VMsTests(TestCase):
         self.stemcells, self.vms = parts.stemcells, parts.vms
         self.runtime, self.pool = parts.runtime, parts.pool
         self.guests = parts.guests
-        self.stemcells.load()
-        parts.disks.load()
-        await self.vms.load()
+        self.keeper, self.networker = parts.keeper, parts.networker
+        self.repairs = await parts.load()
 
     def new(self, **changes: Any) -> NewVM:
         """Return arguments of create_vm, with changes."""

@@ -29,6 +29,7 @@ Network = IPv4Network | IPv6Network
 
 NETWORK_TYPES = ("unix", "tcp")
 LOG_FORMATS = ("text", "json")
+RESTARTS = ("no", "on-failure")
 DEFAULT_WORK_DIR = "/var/lib/runc-cpid"
 DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
 DEFAULT_CIDR = "10.0.0.0/16"
@@ -77,6 +78,7 @@ class DaemonConfig:
     @ivar bridge: the name of the host's interface to it.
     @ivar runtime: the OCI runtime, by name or path.
     @ivar log_format: C{text} or C{json}.
+    @ivar restart: whether to boot a VM again whose first process failed.
     @ivar disks: how persistent disks are made.
     @ivar tls: mutual TLS, or L{None}.
     @ivar allow_from: from where connections are taken beside the usual, or L{None}.
@@ -93,6 +95,7 @@ class DaemonConfig:
     bridge: str
     runtime: str
     log_format: str
+    restart: bool
     disks: DisksConfig
     tls: TLSConfig | None
     allow_from: tuple[Network, ...] | None
@@ -137,6 +140,7 @@ class DaemonConfig:
             bridge=_bridge(raw.get("bridge", DEFAULT_BRIDGE)),
             runtime=_runtime(raw.get("runtime", DEFAULT_RUNTIME)),
             log_format=choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
+            restart=_restart(raw.get("restart", "no")),
             disks=DisksConfig.parse(raw.get("disks")),
             tls=tls,
             allow_from=_networks(raw.get("allow_from")),
@@ -156,6 +160,7 @@ KEYS: Mapping[str, str] = {
     "bridge": "an interface name",
     "runtime": "the name or path of an OCI runtime",
     "log_format": "text or json",
+    "restart": "no or on-failure",
     "disks": "keys and values",
     "tls": "keys and values",
     "allow_from": "a list of networks",
@@ -164,7 +169,10 @@ KEYS: Mapping[str, str] = {
     "socket_mode": "a file mode in quotes, such as '0660'",
     "socket_group": "the name of a group",
 }
-TEXT_KEYS = KEYS.keys() - {"disks", "tls", "allow_from", "limits", "security"}
+TEXT_KEYS = KEYS.keys() - {
+    *("disks", "tls", "allow_from", "limits", "security"),
+    "restart",
+}
 
 
 def _directory(key: str, value: str) -> Path:
@@ -252,6 +260,12 @@ def _runtime(value: str) -> str:
     if not value or value.startswith("-") or "\0" in value:
         raise ConfigError(f"runtime: {value!r} must be the name or path of a program")
     return value
+
+
+def _restart(value: Any) -> bool:
+    # Without quotes YAML takes "no" for a truth value.
+    policy = "no" if value is False else value
+    return choice("restart", policy, RESTARTS) == "on-failure"
 
 
 def _networks(raw: Any) -> tuple[Network, ...] | None:

@@ -26,6 +26,11 @@ class KeyedLock:
         finally:
             lock.release()
 
+    def is_held(self, key: str) -> bool:
+        """Say whether somebody holds the lock of C{key}."""
+        lock = self._locks.get(key)
+        return lock is not None and bool(lock.locked)
+
 
 async def side_by_side(*works: Awaitable[None]) -> None:
     """

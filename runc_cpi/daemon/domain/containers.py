@@ -29,6 +29,7 @@ from runc_cpi.daemon.domain.guest import (
 from runc_cpi.daemon.domain.interfaces import IGuests, INetworker, IRuntime
 from runc_cpi.daemon.domain.stemcells import Stemcell
 from runc_cpi.daemon.domain.vm import VM, VMProperties
+from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import InvalidArgument, StillRunning
@@ -93,21 +94,39 @@ class Containers:
         networker: INetworker,
         guests: IGuests,
         disks: Disks,
+        watcher: Watcher,
     ) -> None:
         self._host, self._depot, self._runtime = host, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
+        self._watcher = watcher
 
     def path(self, vm_cid: str) -> Path:
         """Return the directory of a VM, which is its container's bundle."""
         return self._depot.vms / vm_cid
 
-    def strays(self) -> list[str]:
-        """Name the containers whose VMs' directories are gone."""
-        return [name for name in self._runtime.known() if not self.path(name).exists()]
+    async def traces(self) -> set[str]:
+        """Name all that there is a container, a cgroup or an interface of."""
+        return {*self._runtime.known(), *await self._networker.connected()}
 
     def was_lost(self, vm_cid: str) -> bool:
         """Say whether a container went with a reboot of the host, not by itself."""
         return self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
+
+    def watch(self, vm_cid: str) -> bool:
+        """Have it noticed when a VM ends; say whether it runs at all."""
+        init = self._runtime.find_init(vm_cid, self.path(vm_cid))
+        if init is None:
+            return False
+        self._watcher.watch(vm_cid, init)
+        return True
+
+    async def reconnect(self, vm: VM) -> bool:
+        """Give a running VM its interface back; say whether it had lost it."""
+        pid = self.find(vm.vm_cid).pid
+        if pid is None or vm.vm_cid in await self._networker.connected():
+            return False
+        await self._networker.connect(vm.vm_cid, pid, vm.addresses)
+        return True
 
     def find(self, vm_cid: str) -> Container:
         """Describe a VM's container as it is now."""
@@ -162,6 +181,7 @@ class Containers:
         await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
         await self._guests.prepare(pid, STALE, PID_FILES)
         await self._runtime.start(vm_cid, bundle)
+        self.watch(vm_cid)
 
     def _last_mounted(self, vm_cid: str) -> str | None:
         """
@@ -208,6 +228,7 @@ class Containers:
     async def ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
         path = self.path(vm.vm_cid)
+        self._watcher.unwatch(vm.vm_cid)
         init = self._runtime.find_init(vm.vm_cid, path)
         if init is None:
             return
@@ -228,6 +249,7 @@ class Containers:
         @raise StillRunning: if its first process does not end.
         """
         path = self.path(vm_cid)
+        self._watcher.unwatch(vm_cid)
         if not path.exists():
             return
         init = self._runtime.find_init(vm_cid, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,8 +24,11 @@ from runc_cpi.daemon.domain.disk import (
     check_size,
 )
 from runc_cpi.daemon.domain.interfaces import IArchiver, IDiskDriver
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
+    CloudError,
     CPIError,
     DiskAttached,
     DiskNotAttached,
@@ -65,34 +68,40 @@ class Disks:
     log = Logger()
 
     def __init__(
-        self, *, depot: Depot, archiver: IArchiver, driver: IDiskDriver, policy: DiskPolicy
+        self,
+        *,
+        depot: Depot,
+        archiver: IArchiver,
+        scratch: Scratch,
+        driver: IDiskDriver,
+        policy: DiskPolicy,
     ) -> None:
-        self._depot, self._archiver = depot, archiver
+        self._depot, self._archiver, self._scratch = depot, archiver, scratch
         self._driver, self._policy = driver, policy
         self._locks = KeyedLock()
         self._disks: dict[str, Disk] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._in_the_making: dict[Path, int] = {}
+        self._aside: set[str] = set()
 
-    def load(self) -> None:
-        """Read the records; one that cannot be read is left alone and reported."""
+    def load(self, repairs: Repairs) -> None:
+        """Read the records; one that cannot be read is set aside, as it is."""
         for path in sorted(self._depot.disks.iterdir()):
             try:
                 disk = Disk.from_json(read_record(path / RECORD))
             except (OSError, ValueError, TypeError) as error:
-                self._ignored(path, error)
+                repairs.failed(f"set {path / RECORD} aside: {error}")
+                self._aside.add(path.name)
             else:
                 self._disks[disk.disk_cid] = disk
         for path in sorted(self._depot.snapshots.iterdir()):
             try:
                 snapshot = Snapshot.from_json(read_record(path / SNAPSHOT_RECORD))
             except (OSError, ValueError, TypeError) as error:
-                self._ignored(path, error)
+                repairs.failed(f"set {path / SNAPSHOT_RECORD} aside: {error}")
+                self._aside.add(path.name)
             else:
                 self._snapshots[snapshot.snapshot_cid] = snapshot
-
-    def _ignored(self, path: Path, error: Exception) -> None:
-        self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
 
     def all(self) -> list[Disk]:
         """Return every disk."""
@@ -107,7 +116,16 @@ class Disks:
         return {disk.attached_to for disk in self.all() if disk.attached_to is not None}
 
     def exists(self, disk_cid: str) -> bool:
-        """Say whether there is such a disk."""
+        """
+        Say whether there is such a disk.
+
+        @raise CloudError: if its record cannot be read.
+        """
+        if disk_cid in self._aside:
+            raise CloudError(
+                f"the record of {disk_cid} cannot be read, and it was set aside; the "
+                "daemon's log tells more"
+            )
         return disk_cid in self._disks
 
     def hint(self, disk_cid: str) -> str:
@@ -147,16 +165,15 @@ class Disks:
             created_at=_now(),
         )
         self._check_room(size)
-        scratch = self._depot.new_scratch()
+        scratch = self._scratch.new()
         try:
             with self._promised(scratch, size):
                 await self._driver.create(scratch, size, filesystem)
                 await deferToThread(write_record, scratch / RECORD, disk.to_json())
-                path = self._path(disk.disk_cid)
-                await deferToThread(self._depot.publish, scratch, path)
+                await self._scratch.publish(scratch, self._path(disk.disk_cid))
                 self._disks[disk.disk_cid] = disk
         except BaseException:
-            await self._discard(scratch)
+            await self._scratch.discard(scratch)
             raise
         self.log.info("created {disk_cid}, {size} MiB", disk_cid=disk.disk_cid, size=size)
         return disk
@@ -168,14 +185,13 @@ class Disks:
         @raise DiskAttached: if a VM has it.
         """
         async with self._locks(disk_cid):
-            disk = self._disks.get(disk_cid)
-            if disk is None:
+            if not self.exists(disk_cid):
                 return
+            disk = self._get(disk_cid)
             if disk.attached_to is not None:
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
-            trash = await deferToThread(self._depot.set_aside, self._path(disk_cid))
+            await self._scratch.remove(self._path(disk_cid))
             del self._disks[disk_cid]
-            await self._archiver.remove(trash)
         self.log.info("deleted {disk_cid}", disk_cid=disk_cid)
 
     async def attach(
@@ -243,17 +259,32 @@ class Disks:
         with self._promised(bundle, size):
             await self._driver.make_ephemeral(bundle, size)
 
-    async def restore(self, vm_cid: str, container: Container) -> None:
+    async def restore(self, vm_cid: str, container: Container, repairs: Repairs) -> None:
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
             path = self._path(disk.disk_cid)
-            await self._driver.attach(path, disk.disk_cid, container, self._paths(vm_cid))
-            await self._driver.thaw(path, container)
+            async with self._locks(disk.disk_cid):
+                if await self._driver.attach(
+                    path, disk.disk_cid, container, self._paths(vm_cid)
+                ):
+                    repairs.did(f"gave {disk.disk_cid} to {vm_cid} again")
+                if await self._driver.thaw(path, container):
+                    repairs.did(f"thawed {disk.disk_cid}")
 
-    async def sweep(self) -> None:
-        """Clear away what a crash left on the host."""
-        kept = [self._path(disk.disk_cid) for disk in self.all() if disk.attached_to]
-        await self._driver.sweep(self._depot.work_dir, kept)
+    async def sweep(self, busy: Callable[[str], bool], repairs: Repairs) -> None:
+        """
+        Clear away what a crash left on the host.
+
+        @param busy: says of which VMs something is being done right now.
+        """
+        kept = [
+            self._path(disk.disk_cid)
+            for disk in self.all()
+            if disk.attached_to or self._locks.is_held(disk.disk_cid)
+        ]
+        kept += [path for path in self._depot.vms.iterdir() if busy(path.name)]
+        for image in await self._driver.sweep(self._depot.work_dir, kept):
+            repairs.did(f"let go of the loop device of {image}")
 
     async def boot(self, vm_cid: str, container: Container) -> BootParts:
         """Prepare for a VM to boot with the disks it has."""
@@ -368,16 +399,16 @@ class Disks:
                 metadata=metadata,
                 created_at=_now(),
             )
-            scratch = self._depot.new_scratch()
+            scratch = self._scratch.new()
             target = self._depot.snapshots / snapshot.snapshot_cid
             try:
                 await self._driver.snapshot(self._path(disk_cid), scratch, container)
                 await self._archiver.sync(scratch)
                 record = scratch / SNAPSHOT_RECORD
                 await deferToThread(write_record, record, snapshot.to_json())
-                await deferToThread(self._depot.publish, scratch, target)
+                await self._scratch.publish(scratch, target)
             except BaseException:
-                await self._discard(scratch)
+                await self._scratch.discard(scratch)
                 raise
         self._snapshots[snapshot.snapshot_cid] = snapshot
         self.log.info(
@@ -392,10 +423,8 @@ class Disks:
         async with self._locks(snapshot_cid):
             if snapshot_cid not in self._snapshots:
                 return
-            path = self._depot.snapshots / snapshot_cid
-            trash = await deferToThread(self._depot.set_aside, path)
+            await self._scratch.remove(self._depot.snapshots / snapshot_cid)
             del self._snapshots[snapshot_cid]
-            await self._archiver.remove(trash)
         self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)
 
     def attached_to(self, disk_cid: str) -> str | None:
@@ -407,10 +436,9 @@ class Disks:
         return self._get(disk_cid).attached_to
 
     def _get(self, disk_cid: str) -> Disk:
-        try:
-            return self._disks[disk_cid]
-        except KeyError:
-            raise DiskNotFound(f"there is no disk {disk_cid!r}") from None
+        if not self.exists(disk_cid):
+            raise DiskNotFound(f"there is no disk {disk_cid!r}")
+        return self._disks[disk_cid]
 
     def _usable(self, disk_cid: str) -> Disk:
         """
@@ -425,14 +453,6 @@ class Disks:
                 f"is configured for {self._driver.name}"
             )
         return disk
-
-    async def _discard(self, scratch: Path) -> None:
-        """Remove what did not become a disk; that this fails is only logged."""
-        try:
-            await self._archiver.remove(scratch)
-        except CPIError as error:
-            path, text = str(scratch), str(error)
-            self.log.error("cannot remove {path}: {error}", path=path, error=text)
 
     def _path(self, disk_cid: str) -> Path:
         return self._depot.disks / disk_cid

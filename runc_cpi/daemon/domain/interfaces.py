@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,14 @@ class IInit(Interface):
     def send(number: int) -> None:
         """Send a signal."""
 
-    def ended_within(seconds: float) -> Awaitable[bool]:
-        """Wait for its end, at most so long, and say whether it came."""
+    def ended_within(seconds: float | None) -> Awaitable[bool]:
+        """
+        Wait for its end, at most so long if that is not L{None}, and say whether it
+        came; it did not if L{close} was called meanwhile.
+        """
+
+    def exit_status() -> Awaitable[int | None]:
+        """Return the wait status of one that ended, or L{None} if it cannot be told."""
 
     def close() -> None:
         """Let go of it."""
@@ -70,6 +76,9 @@ class INetworker(Interface):
 
     def disconnect(vm_cid: str) -> Awaitable[None]:
         """Remove the VM's interface; one that is gone is no error."""
+
+    def connected() -> Awaitable[Collection[str]]:
+        """Name the VMs that have an interface."""
 
 
 class IAddressPool(Interface):
@@ -159,8 +168,11 @@ class IDiskDriver(Interface):
     def make_ephemeral(bundle: Path, size: int) -> Awaitable[None]:
         """Make what a VM's /var/vcap/data will be on, C{size} MiB large."""
 
-    def sweep(directory: Path, kept: Sequence[Path]) -> Awaitable[None]:
-        """Clear away what a crash left; C{kept} are the disks that VMs have."""
+    def sweep(directory: Path, kept: Sequence[Path]) -> Awaitable[Sequence[str]]:
+        """
+        Clear away what a crash left below C{directory}; C{kept} are the directories of
+        disks and VMs that need what they have.  Say what was let go of.
+        """
 
     def allocated(path: Path) -> int:
         """Say how many bytes the disk takes by now."""
@@ -170,8 +182,11 @@ class IDiskDriver(Interface):
 
     def attach(
         path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
-    ) -> Awaitable[None]:
-        """Show a disk to a VM; C{attached} are all that it has, this one among them."""
+    ) -> Awaitable[bool]:
+        """
+        Show a disk to a VM; C{attached} are all that it has, this one among them.  Say
+        whether there was anything to do.
+        """
 
     def detach(
         path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
@@ -193,8 +208,11 @@ class IDiskDriver(Interface):
         C{store}, with C{filesystem} on it, is the disk to be at /var/vcap/store.
         """
 
-    def thaw(path: Path, container: Container) -> Awaitable[None]:
-        """Have a running VM write to a disk again, after a snapshot that was cut off."""
+    def thaw(path: Path, container: Container) -> Awaitable[bool]:
+        """
+        Have a running VM write to a disk again, after a snapshot that was cut off.  Say
+        whether it could not.
+        """
 
     def halted(container: Container) -> Awaitable[None]:
         """Clear away what only a running VM needs."""

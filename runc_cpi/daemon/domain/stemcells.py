@@ -16,9 +16,10 @@ from twisted.logger import Logger
 from runc_cpi.daemon.domain.concurrency import KeyedLock
 from runc_cpi.daemon.domain.guest import Features, inspect
 from runc_cpi.daemon.domain.interfaces import IArchiver, IImages, IUpload
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
-    CPIError,
     InvalidArgument,
     StemcellInUse,
     StemcellNotFound,
@@ -99,7 +100,7 @@ class StemcellUpload:
 
     def __init__(self, stemcells: Stemcells, cloud_properties: dict[str, Any]) -> None:
         self._stemcells, self._cloud_properties = stemcells, cloud_properties
-        self._scratch = stemcells.depot.new_scratch()
+        self._scratch = stemcells.scratch.new()
         self._upload: IUpload = stemcells.archiver.open(_make_rootfs(self._scratch))
 
     async def write(self, data: bytes) -> None:
@@ -122,32 +123,36 @@ class StemcellUpload:
     async def abort(self) -> None:
         """Give up, and remove what there is."""
         await self._upload.abort()
-        await self._stemcells.discard(self._scratch)
+        await self._stemcells.scratch.discard(self._scratch)
 
 
 class Stemcells:
     """
     All stemcells of this host.
 
-    @ivar depot: where they are.
-    @ivar archiver: unpacks and removes them.
+    @ivar archiver: unpacks them.
+    @ivar scratch: where they are made, and removed.
     """
 
     log = Logger()
 
-    def __init__(self, depot: Depot, archiver: IArchiver, images: IImages) -> None:
-        self.depot, self.archiver, self._images = depot, archiver, images
+    def __init__(
+        self, depot: Depot, archiver: IArchiver, images: IImages, scratch: Scratch
+    ) -> None:
+        self._depot, self.archiver, self._images = depot, archiver, images
+        self.scratch = scratch
         self._locks = KeyedLock()
         self._stemcells: dict[str, Stemcell] = {}
         self._users: Counter[str] = Counter()
+        self._suspects: set[str] = set()
 
-    def load(self) -> None:
-        """Read the records; one that cannot be read is left alone and reported."""
-        for path in sorted(self.depot.stemcells.iterdir()):
+    def load(self, repairs: Repairs) -> None:
+        """Read the records; one that cannot be read is set aside, as it is."""
+        for path in sorted(self._depot.stemcells.iterdir()):
             try:
-                stemcell = Stemcell.load(path, self.depot.images)
+                stemcell = Stemcell.load(path, self._depot.images)
             except (OSError, ValueError) as error:
-                self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
+                repairs.failed(f"set {path / RECORD} aside: {error}")
             else:
                 self._stemcells[stemcell.cid] = stemcell
 
@@ -171,12 +176,12 @@ class Stemcells:
         @raise CPIError: what is wrong with the arguments or the image.
         """
         properties = _checked(cloud_properties)
-        scratch = self.depot.new_scratch()
+        scratch = self.scratch.new()
         try:
             await self.archiver.unpack(image, _make_rootfs(scratch))
             return await self.adopt(scratch, properties)
         except BaseException:
-            await self.discard(scratch)
+            await self.scratch.discard(scratch)
             raise
 
     async def fetch(self, cloud_properties: Any) -> Stemcell:
@@ -190,7 +195,7 @@ class Stemcells:
         reference = properties.get("image_reference")
         wanted = properties.get("image_digest")
         self._images.check(reference, wanted)
-        scratch = self.depot.new_scratch()
+        scratch = self.scratch.new()
         try:
             digest = await self._images.fetch(str(reference), scratch)
             if wanted not in (None, digest):
@@ -207,41 +212,34 @@ class Stemcells:
                 await self._drop_image(digest)
                 raise
         finally:
-            await self.discard(scratch)
+            await self.scratch.discard(scratch)
 
     async def _unpack_once(self, scratch: Path, digest: str) -> None:
-        path = _unpacked(self.depot.images, digest)
+        path = _unpacked(self._depot.images, digest)
         if not path.exists():
-            whole = self.depot.new_scratch()
+            whole = self.scratch.new()
             try:
                 await self._images.unpack(scratch, whole / ROOTFS)
                 await self.archiver.sync(whole)
-                await deferToThread(self.depot.publish, whole, path)
+                await self.scratch.publish(whole, path)
             except BaseException:
-                await self.discard(whole)
+                await self.scratch.discard(whole)
                 raise
 
     async def _drop_image(self, digest: str) -> None:
         """Remove an unpacked image that no stemcell is made of any more."""
         async with self._locks(digest):
-            path = _unpacked(self.depot.images, digest)
+            path = _unpacked(self._depot.images, digest)
             used = any(stemcell.image == digest for stemcell in self._stemcells.values())
             if not used and path.exists():
-                await self.archiver.remove(await deferToThread(self.depot.set_aside, path))
+                await self.scratch.remove(path)
 
-    async def sweep(self) -> None:
+    async def sweep(self, repairs: Repairs) -> None:
         """Remove what a crash left: unpacked images without a stemcell."""
-        for path in self.depot.images.iterdir():
+        for path in sorted(self._depot.images.iterdir()):
             await self._drop_image(path.name.replace("-", ":", 1))
-
-    async def discard(self, scratch: Path) -> None:
-        """Remove what did not become a stemcell; that this fails is only logged."""
-        try:
-            await self.archiver.remove(scratch)
-        except CPIError as error:
-            self.log.error(
-                "cannot remove {path}: {error}", path=str(scratch), error=str(error)
-            )
+            if not path.exists():
+                repairs.did(f"removed {path}, which no stemcell is made of")
 
     async def adopt(
         self,
@@ -256,7 +254,7 @@ class Stemcells:
         @param image: the digest of the unpacked image that has the C{rootfs} instead.
         @raise StemcellRejected: if that is no root file system.
         """
-        shared = None if image is None else _unpacked(self.depot.images, image) / ROOTFS
+        shared = None if image is None else _unpacked(self._depot.images, image) / ROOTFS
         features = await deferToThread(inspect, shared or scratch / ROOTFS)
         if features is None:
             raise StemcellRejected(
@@ -266,8 +264,8 @@ class Stemcells:
         cid = f"stemcell-{uuid4()}"
         stemcell = Stemcell(
             cid=cid,
-            path=self.depot.stemcells / cid,
-            rootfs=shared or self.depot.stemcells / cid / ROOTFS,
+            path=self._depot.stemcells / cid,
+            rootfs=shared or self._depot.stemcells / cid / ROOTFS,
             image=image,
             features=features,
             cloud_properties=cloud_properties,
@@ -275,7 +273,7 @@ class Stemcells:
         )
         await self.archiver.sync(scratch)
         await deferToThread(write_record, scratch / RECORD, stemcell.to_json())
-        await deferToThread(self.depot.publish, scratch, stemcell.path)
+        await self.scratch.publish(scratch, stemcell.path)
         self._stemcells[cid] = stemcell
         self.log.info(
             "created {stemcell_cid}, init {init}",
@@ -292,12 +290,18 @@ class Stemcells:
         """
         if self._users[cid]:
             raise StemcellInUse(f"{cid} is in use by {self._users[cid]} VMs")
+        if cid in self._stemcells and self._suspects:
+            suspects = ", ".join(sorted(self._suspects))
+            raise StemcellInUse(f"{cid} may be that of {suspects}, whose record is no good")
         stemcell = self._stemcells.pop(cid, None)
         if stemcell is None:
             return
-        trash = self.depot.set_aside(stemcell.path)
+        try:
+            await self.scratch.remove(stemcell.path)
+        except OSError:
+            self._stemcells[cid] = stemcell
+            raise
         self.log.info("deleted {stemcell_cid}", stemcell_cid=cid)
-        await self.archiver.remove(trash)
         if stemcell.image is not None:
             await self._drop_image(stemcell.image)
 
@@ -307,14 +311,27 @@ class Stemcells:
 
         @raise StemcellNotFound: if there is no such stemcell.
         """
-        if cid not in self._stemcells:
-            raise StemcellNotFound(f"there is no stemcell {cid!r}")
+        stemcell = self.get(cid)
         self._users[cid] += 1
-        return self._stemcells[cid]
+        return stemcell
 
     def release(self, cid: str) -> None:
         """Count one user less."""
         self._users[cid] -= 1
+
+    def get(self, cid: str) -> Stemcell:
+        """
+        Return a stemcell.
+
+        @raise StemcellNotFound: if there is no such stemcell.
+        """
+        if cid not in self._stemcells:
+            raise StemcellNotFound(f"there is no stemcell {cid!r}")
+        return self._stemcells[cid]
+
+    def guard(self, vm_cid: str) -> None:
+        """Let no stemcell be deleted: it is not known which one this VM is of."""
+        self._suspects.add(vm_cid)
 
 
 def _unpacked(images: Path, digest: str) -> Path:

@@ -12,7 +12,7 @@ from runc_cpi.daemon.domain.bundle import BOOTS
 from runc_cpi.daemon.domain.disk import MAXIMUM_SIZE
 from runc_cpi.errors import InvalidArgument
 
-SCHEMA = 1
+SCHEMA = 2
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
@@ -100,6 +100,7 @@ class VM:
     @ivar agent: C{mbus}, C{ntp} and C{blobstore} of the CPI that made it.
     @ivar metadata: what set_vm_metadata last said.
     @ivar created_at: when, in ISO 8601.
+    @ivar stopped: whether it ended by itself, and is to stay so.
     """
 
     vm_cid: str
@@ -112,6 +113,7 @@ class VM:
     agent: Mapping[str, Any]
     created_at: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stopped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept on disk."""
@@ -127,17 +129,23 @@ class VM:
             "agent": dict(self.agent),
             "created_at": self.created_at,
             "metadata": dict(self.metadata),
+            "stopped": self.stopped,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """
-        Read a record.
+        Read a record.  Before schema 2 there was no C{stopped}.
 
-        @raise ValueError: if it is not one of this version.
+        @raise ValueError: if it is none, or of a newer version.
         """
-        if record.get("schema") != SCHEMA:
-            raise ValueError(f"schema {record.get('schema')!r}; {SCHEMA} is known")
+        schema = record.get("schema")
+        if schema == 1:
+            record = {**record, "stopped": False}
+        elif schema != SCHEMA:
+            raise ValueError(f"schema {schema!r}; 1 and {SCHEMA} are known")
+        elif "stopped" not in record:
+            raise ValueError("not a VM's record: no stopped")
         values = {name: value for name, value in record.items() if name != "schema"}
         try:
             addresses = tuple(map(IPv4Address, values.pop("addresses")))

@@ -7,37 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.domain import networks
-from runc_cpi.daemon.domain.concurrency import KeyedLock, side_by_side
+from runc_cpi.daemon.domain.concurrency import KeyedLock
 from runc_cpi.daemon.domain.containers import Containers, init_of
 from runc_cpi.daemon.domain.disk import Container
 from runc_cpi.daemon.domain.disks import Disks
-from runc_cpi.daemon.domain.interfaces import IAddressPool, IArchiver
+from runc_cpi.daemon.domain.interfaces import IAddressPool
+from runc_cpi.daemon.domain.registry import Registry
+from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vm import VM, NewVM, VMProperties
-from runc_cpi.daemon.storage.depot import (
-    Depot,
-    read_record,
-    sync_directory,
-    write_record,
-)
-from runc_cpi.errors import (
-    CloudError,
-    CPIError,
-    InvalidArgument,
-    NoDiskSpace,
-    VMCreationFailed,
-    VMNotFound,
-)
-
-RECORD = "vm.json"
+from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, VMCreationFailed
 
 
 class VMs:
@@ -45,6 +30,8 @@ class VMs:
     All VMs of this host.
 
     What is done to one VM is serialized; different ones go side by side.
+
+    @ivar locks: one for each VM, held while something is done to it.
     """
 
     log = Logger()
@@ -52,97 +39,34 @@ class VMs:
     def __init__(
         self,
         *,
-        depot: Depot,
+        registry: Registry,
         stemcells: Stemcells,
         containers: Containers,
         disks: Disks,
         pool: IAddressPool,
         plan: networks.NetworkPlan,
-        archiver: IArchiver,
+        scratch: Scratch,
     ) -> None:
-        self._depot, self._stemcells, self._containers = depot, stemcells, containers
+        self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._pool, self._plan = disks, pool, plan
-        self._archiver = archiver
-        self._locks = KeyedLock()
-        self._vms: dict[str, VM] = {}
-        self._unreadable: set[str] = set()
-
-    async def load(self) -> None:
-        """
-        Read the records, take the addresses they name, and clear up what is no VM.
-
-        A directory without a record is a VM whose creation was not finished or whose
-        deletion was: nothing of it is to stay.
-        """
-        for vm_cid in self._containers.strays():
-            self._path(vm_cid).mkdir(mode=0o700)
-        for path in sorted(self._depot.vms.iterdir()):
-            if not (path / RECORD).exists():
-                await self._sweep(path)
-                continue
-            try:
-                vm = VM.from_json(read_record(path / RECORD))
-                self._stemcells.hold(vm.stemcell_cid)
-                for address in vm.addresses:
-                    await self._pool.claim(address, vm.vm_cid)
-            except (OSError, ValueError, CPIError) as error:
-                self.log.error("ignored {path}: {error}", path=str(path), error=str(error))
-                self._unreadable.add(path.name)
-            else:
-                self._vms[vm.vm_cid] = vm
-        for vm_cid in self._disks.owners():
-            await self._see_to_disks(vm_cid)
-        await self._disks.sweep()
-
-    async def bring_back(self) -> None:
-        """Boot the VMs that a reboot of the host took down; each for itself."""
-        lost = [vm_cid for vm_cid in self._vms if self._containers.was_lost(vm_cid)]
-        await side_by_side(*map(self._bring_back, lost))
-
-    async def _bring_back(self, vm_cid: str) -> None:
-        async with self._locks(vm_cid):
-            if vm_cid not in self._vms or not self._containers.was_lost(vm_cid):
-                return
-            try:
-                await self._reboot(self._vms[vm_cid])
-            except (CPIError, OSError) as error:
-                self.log.error(
-                    "cannot bring back {vm_cid}: {error}", vm_cid=vm_cid, error=str(error)
-                )
-            else:
-                self.log.info("brought back {vm_cid}", vm_cid=vm_cid)
-
-    async def _see_to_disks(self, vm_cid: str) -> None:
-        """Make what a VM sees of its disks agree with their records, after a crash."""
-        container = self._containers.find(vm_cid)
-        try:
-            if not self._path(vm_cid).exists():
-                await self._disks.release(vm_cid, container)
-            elif container.pid is not None:
-                await self._disks.restore(vm_cid, container)
-        except CPIError as error:
-            self.log.error("disks of {vm_cid}: {error}", vm_cid=vm_cid, error=str(error))
-
-    async def _sweep(self, path: Path) -> None:
-        try:
-            await self._clear_away(path.name)
-            self.log.info("removed {vm_cid}, not a whole VM", vm_cid=path.name)
-        except (CPIError, OSError) as error:
-            self.log.error(
-                "cannot remove {vm_cid}: {error}", vm_cid=path.name, error=str(error)
-            )
+        self._scratch = scratch
+        self.locks = KeyedLock()
 
     def all(self) -> list[VM]:
         """Return every VM."""
-        return list(self._vms.values())
+        return self._registry.all()
 
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""
         return self._containers.find(vm_cid).pid is not None
 
     def exists(self, vm_cid: str) -> bool:
-        """Say whether there is such a VM, running or not."""
-        return vm_cid in self._vms
+        """
+        Say whether there is such a VM, running or not.
+
+        @raise CloudError: if its record cannot be read.
+        """
+        return self._registry.exists(vm_cid)
 
     async def create(self, new: NewVM) -> VM:
         """
@@ -163,7 +87,7 @@ class VMs:
                 vm_cid=vm_cid,
                 names=", ".join(properties.unknown),
             )
-        async with self._locks(vm_cid), AsyncExitStack() as undo:
+        async with self.locks(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
             init_of(stemcell, properties)
@@ -180,12 +104,11 @@ class VMs:
                 agent=new.agent,
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
-            path = self._path(vm_cid)
-            undo.push_async_callback(self._quietly, self._clear_away, vm_cid)
+            undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             try:
                 await self._containers.furnish(vm, stemcell)
                 await self._containers.boot(vm, stemcell)
-                await deferToThread(write_record, path / RECORD, vm.to_json())
+                await self._registry.save(vm)
             except CloudError as error:
                 if type(error) is CloudError:
                     raise VMCreationFailed(str(error)) from error
@@ -194,7 +117,6 @@ class VMs:
                 if error.errno == errno.ENOSPC:
                     raise NoDiskSpace(f"the disk is full: {error}") from error
                 raise VMCreationFailed(str(error)) from error
-            self._vms[vm_cid] = vm
             undo.pop_all()
         self.log.info(
             "created {vm_cid} at {address} from {stemcell_cid}",
@@ -210,19 +132,14 @@ class VMs:
 
         @raise CloudError: if it cannot be confirmed that the VM is gone.
         """
-        async with self._locks(vm_cid):
-            if vm_cid in self._unreadable:
-                raise CloudError(f"the record of {vm_cid} cannot be read; see the log")
-            if vm_cid not in self._vms:
+        async with self.locks(vm_cid):
+            if not self._registry.exists(vm_cid):
                 return
-            path = self._path(vm_cid)
-            await deferToThread(_forget, path)
+            await self._registry.erase(vm_cid)
             await self._containers.take_down(vm_cid)
             await self._disks.release(vm_cid, self._containers.find(vm_cid))
-            vm = self._vms.pop(vm_cid)
-            self._stemcells.release(vm.stemcell_cid)
-            await self._pool.release(vm_cid)
-            await self._quietly(self._remove_directory, path)
+            await self._registry.forget(vm_cid)
+            await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 
     async def reboot(self, vm_cid: str) -> None:
@@ -232,18 +149,22 @@ class VMs:
         @raise VMNotFound: if there is no such VM.
         @raise CloudError: if it does not stop, or does not start.
         """
-        async with self._locks(vm_cid):
-            await self._reboot(self._get(vm_cid))
+        async with self.locks(vm_cid):
+            await self.boot_again(self._registry.get(vm_cid))
         self.log.info("rebooted {vm_cid}", vm_cid=vm_cid)
 
-    async def _reboot(self, vm: VM) -> None:
-        stemcell = self._stemcells.hold(vm.stemcell_cid)
-        try:
-            await self._containers.ask_to_halt(vm, stemcell)
-            await self._containers.take_down(vm.vm_cid)
-            await self._containers.boot(vm, stemcell)
-        finally:
-            self._stemcells.release(stemcell.cid)
+    async def boot_again(self, vm: VM) -> None:
+        """
+        Boot a VM whose lock is held, after stopping it if it runs.
+
+        @raise CloudError: if it does not stop, or does not start.
+        """
+        stemcell = self._stemcells.get(vm.stemcell_cid)
+        await self._containers.ask_to_halt(vm, stemcell)
+        await self._containers.take_down(vm.vm_cid)
+        await self._containers.boot(vm, stemcell)
+        if vm.stopped:
+            await self._registry.save(replace(vm, stopped=False))
 
     async def set_metadata(self, vm_cid: str, metadata: Any) -> None:
         """
@@ -254,11 +175,9 @@ class VMs:
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
-        async with self._locks(vm_cid):
-            vm = replace(self._get(vm_cid), metadata=metadata)
-            record = self._path(vm_cid) / RECORD
-            await deferToThread(write_record, record, vm.to_json())
-            self._vms[vm_cid] = vm
+        async with self.locks(vm_cid):
+            vm = replace(self._registry.get(vm_cid), metadata=metadata)
+            await self._registry.save(vm)
 
     async def attach_disk(self, vm_cid: str, disk_cid: str, *, in_settings: bool) -> str:
         """
@@ -270,8 +189,8 @@ class VMs:
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
         """
-        async with self._locks(vm_cid):
-            vm = self._get(vm_cid)
+        async with self.locks(vm_cid):
+            vm = self._registry.get(vm_cid)
             hint = await self._disks.attach(
                 vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
             )
@@ -288,8 +207,8 @@ class VMs:
         @raise DiskNotAttached: if the VM does not have it.
         @raise DiskBusy: if a process of the VM still uses it.
         """
-        async with self._locks(vm_cid):
-            vm = self._get(vm_cid)
+        async with self.locks(vm_cid):
+            vm = self._registry.get(vm_cid)
             told = self._disks.hints(vm_cid)
             await self._disks.detach(vm_cid, disk_cid, self._containers.find(vm_cid))
             if disk_cid in told:
@@ -301,7 +220,8 @@ class VMs:
 
         @raise VMNotFound: if there is no such VM.
         """
-        return [disk.disk_cid for disk in self._disks.of(self._get(vm_cid).vm_cid)]
+        vm = self._registry.get(vm_cid)
+        return [disk.disk_cid for disk in self._disks.of(vm.vm_cid)]
 
     @asynccontextmanager
     async def holding(self, disk_cid: str) -> AsyncIterator[Container | None]:
@@ -315,28 +235,20 @@ class VMs:
         if vm_cid is None:
             yield None
             return
-        async with self._locks(vm_cid):
+        async with self.locks(vm_cid):
             still = self._disks.attached_to(disk_cid) == vm_cid
             yield self._containers.find(vm_cid) if still else None
 
-    def _get(self, vm_cid: str) -> VM:
-        try:
-            return self._vms[vm_cid]
-        except KeyError:
-            raise VMNotFound(f"there is no VM {vm_cid!r}") from None
+    async def clear_away(self, vm_cid: str) -> None:
+        """
+        Remove all there may be of what is no VM; its directory last, for another try.
 
-    def _path(self, vm_cid: str) -> Path:
-        return self._depot.vms / vm_cid
-
-    async def _clear_away(self, vm_cid: str) -> None:
-        """Remove all there may be of a VM; its directory last, for another try."""
+        @raise CloudError: if something of it stays.
+        """
         await self._containers.take_down(vm_cid)
-        await self._remove_directory(self._path(vm_cid))
-
-    async def _remove_directory(self, path: Path) -> None:
+        path = self._registry.path(vm_cid)
         if path.exists():
-            trash = await deferToThread(self._depot.set_aside, path)
-            await self._archiver.remove(trash)
+            await self._scratch.remove(path)
 
     async def _quietly(self, undo: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Clean up; a failure is logged, and never hides the first error."""
@@ -344,8 +256,3 @@ class VMs:
             await undo(*args)
         except Exception:
             self.log.failure("could not clean up after a VM")
-
-
-def _forget(path: Path) -> None:
-    (path / RECORD).unlink(missing_ok=True)
-    sync_directory(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface
@@ -20,6 +21,8 @@ from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNET, inside
 from runc_cpi.errors import CloudError
 
 GUEST_INTERFACE = "eth0"
+ALIAS = "runc-cpid "
+OWN_ALIAS = re.compile(ALIAS + r"(vm-[0-9a-f-]{36})")
 DEFAULT_MTU = 1500
 
 P = ParamSpec("P")
@@ -115,7 +118,7 @@ class Bridge:
                 },
             )
             (index,) = ip.link_lookup(ifname=name)
-            ip.link("set", index=index, ifalias=f"runc-cpid {vm_cid}")
+            ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
         with inside(pid, CLONE_NEWNET), IPRoute() as ip:
             (loopback,) = ip.link_lookup(ifname="lo")
             ip.link("set", index=loopback, state="up")
@@ -130,6 +133,18 @@ class Bridge:
         """Remove a VM's pair; one that is gone is no error."""
         with IPRoute() as ip:
             _remove(ip, host_interface(vm_cid))
+
+    def connected(self) -> set[str]:
+        """Name the VMs that have a pair with one end at this bridge."""
+        with IPRoute() as ip:
+            (bridge,) = ip.link_lookup(ifname=self.name)
+            links = ip.get_links()
+        aliases = [
+            OWN_ALIAS.fullmatch(str(link.get_attr("IFLA_IFALIAS") or ""))
+            for link in links
+            if link.get_attr("IFLA_MASTER") == bridge
+        ]
+        return {alias[1] for alias in aliases if alias is not None}
 
 
 @implementer(INetworker)
@@ -171,11 +186,22 @@ class BridgeNetworker:
         """
         await self._do(self._bridge.disconnect, vm_cid)
 
-    async def _do(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    async def connected(self) -> set[str]:
+        """
+        Name the VMs that have an interface.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(self._bridge.connected)
+
+    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            await deferToThreadPool(self._reactor, self._thread, work, *args, **kwargs)
+            result: T = await deferToThreadPool(
+                self._reactor, self._thread, work, *args, **kwargs
+            )
         except (NetlinkError, OSError, ValueError) as error:
             raise CloudError(f"network: {work.__name__}: {_why(error)}") from error
+        return result
 
 
 def _remove(ip: Any, name: str) -> None:

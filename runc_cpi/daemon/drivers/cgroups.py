@@ -15,6 +15,26 @@ def directories(path: str, root: Path = ROOT) -> list[Path]:
     return [found for found in (root / name, *root.glob(f"*/{name}")) if found.is_dir()]
 
 
+def children(path: str, root: Path = ROOT) -> set[str]:
+    """Name the cgroups right below one, in any hierarchy."""
+    return {
+        entry.name
+        for top in directories(path, root)
+        for entry in os.scandir(top)
+        if entry.is_dir()
+    }
+
+
+def processes(path: str, root: Path = ROOT) -> set[int]:
+    """List the processes in a cgroup and those below it."""
+    found: set[int] = set()
+    for top in directories(path, root):
+        for directory, _, _ in os.walk(top):
+            with suppress(OSError):
+                found.update(map(int, Path(directory, "cgroup.procs").read_text().split()))
+    return found
+
+
 def remove(path: str, root: Path = ROOT) -> None:
     """
     Remove a cgroup and those below it, where no process is left.

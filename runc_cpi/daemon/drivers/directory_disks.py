@@ -59,8 +59,9 @@ class DirectoryDisks:
             path=str(bundle),
         )
 
-    async def sweep(self, directory: Path, kept: Sequence[Path]) -> None:
+    async def sweep(self, directory: Path, kept: Sequence[Path]) -> list[str]:
         """There is nothing that could be left over: mounts go with their VMs."""
+        return []
 
     def allocated(self, path: Path) -> int:
         """Nothing is promised, so nothing is kept account of."""
@@ -72,21 +73,23 @@ class DirectoryDisks:
 
     async def attach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
-    ) -> None:
+    ) -> bool:
         """
         Mount the disk where a running VM receives it.
 
+        @return: whether it was not mounted.
         @raise CloudError: if the kernel refuses, or the VM does not receive it.
         """
         if container.pid is None:
-            return
-        await self._bind(path, container.bundle / MOUNTS / disk_cid)
+            return False
+        changed = await self._bind(path, container.bundle / MOUNTS / disk_cid)
         wanted = self.hint(disk_cid)
         if not guest.mount_points(container.pid, lambda mount: mount.point == wanted):
             raise CloudError(
                 f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
                 "made them private; reboot it"
             )
+        return changed
 
     async def detach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
@@ -140,8 +143,9 @@ class DirectoryDisks:
         for point in _mounts_below(container.bundle / MOUNTS):
             await self._unbind(Path(point))
 
-    async def thaw(self, path: Path, container: Container) -> None:
+    async def thaw(self, path: Path, container: Container) -> bool:
         """Nothing is ever frozen."""
+        return False
 
     async def grow(
         self, path: Path, size: int, filesystem: str, container: Container | None
@@ -165,10 +169,12 @@ class DirectoryDisks:
         if not outcome.ok:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 
-    async def _bind(self, path: Path, point: Path) -> None:
+    async def _bind(self, path: Path, point: Path) -> bool:
         point.mkdir(exist_ok=True)
-        if _same_directory(point) is None:
-            await self._mount("--bind", str(path / DATA), str(point))
+        if _same_directory(point) is not None:
+            return False
+        await self._mount("--bind", str(path / DATA), str(point))
+        return True
 
     async def _unbind(self, point: Path) -> None:
         outcome = await self._processes.run(["umount", str(point)], timeout=TOOL_TIMEOUT)

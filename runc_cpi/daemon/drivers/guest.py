@@ -110,8 +110,12 @@ class GuestThread:
         await self.run(write, pid, name, content)
 
 
-def make_node(pid: int, name: str, device: int) -> None:
-    """Make a block device node C{name} in the VM's /dev; one that is right stays."""
+def make_node(pid: int, name: str, device: int) -> bool:
+    """
+    Make a block device node C{name} in the VM's /dev; one that is right stays.
+
+    @return: whether it had to be made.
+    """
     with root_of(pid) as tree, tree.parent(f"dev/{name}") as (dev, last):
         try:
             found = os.stat(last, dir_fd=dev, follow_symlinks=False)
@@ -119,9 +123,10 @@ def make_node(pid: int, name: str, device: int) -> None:
             pass
         else:
             if stat.S_ISBLK(found.st_mode) and found.st_rdev == device:
-                return
+                return False
             os.unlink(last, dir_fd=dev)
         os.mknod(last, stat.S_IFBLK | 0o660, device, dir_fd=dev)
+    return True
 
 
 def remove_node(pid: int, name: str) -> None:

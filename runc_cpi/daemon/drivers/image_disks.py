@@ -127,10 +127,10 @@ class ImageDisks:
         self.check(self._ephemeral_filesystem, size)
         await self._create_file(bundle / EPHEMERAL, size, self._ephemeral_filesystem)
 
-    async def sweep(self, directory: Path, kept: Sequence[Path]) -> None:
+    async def sweep(self, directory: Path, kept: Sequence[Path]) -> list[str]:
         """Let go of loop devices of files below C{directory} that no VM needs."""
-        for image in await self._loops.sweep(directory, [path / IMAGE for path in kept]):
-            self.log.info("let go of the loop device of {image}", image=image)
+        needed = [path / name for path in kept for name in (IMAGE, EPHEMERAL)]
+        return await self._loops.sweep(directory, needed)
 
     def allocated(self, path: Path) -> int:
         """Say how many bytes the file takes by now."""
@@ -146,17 +146,23 @@ class ImageDisks:
 
     async def attach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
-    ) -> None:
+    ) -> bool:
         """
         Attach the file to a loop device, and make its node in a running VM.
 
+        @return: whether one of them was not there.
         @raise CloudError: if the kernel refuses.
         """
+        changed = loop.find(path / IMAGE) is None
         device = await self._loops.attach(path / IMAGE)
         if container.pid is not None:
             minors = _minors(attached)
             await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
-            await self._guests.run(guest.make_node, container.pid, disk_cid, device.number)
+            made = await self._guests.run(
+                guest.make_node, container.pid, disk_cid, device.number
+            )
+            changed = changed or made
+        return changed
 
     async def detach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
@@ -295,15 +301,15 @@ class ImageDisks:
         if not outcome.ok:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 
-    async def thaw(self, path: Path, container: Container) -> None:
+    async def thaw(self, path: Path, container: Container) -> bool:
         """
         Let a VM write to a disk again, after a snapshot that was cut off.
 
+        @return: whether it was frozen.
         @raise CloudError: if the kernel refuses.
         """
         where = self._mounted_at(loop.find(path / IMAGE), container)
-        if where is not None:
-            await self._guests.run(_thaw, *where)
+        return where is not None and await self._guests.run(_thaw, *where)
 
     @staticmethod
     def _mounted_at(
@@ -362,15 +368,17 @@ def _open_in_guest(pid: int, point: str) -> int:
         return tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def _thaw(pid: int, point: str) -> None:
+def _thaw(pid: int, point: str) -> bool:
     mount = _open_in_guest(pid, point)
     try:
         fcntl.ioctl(mount, FITHAW, 0)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # it was not frozen
+        if error.errno != errno.EINVAL:
             raise
+        return False  # it was not frozen
     finally:
         os.close(mount)
+    return True
 
 
 def _grow_mounted(pid: int, point: str, filesystem: str, size: int) -> None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
+import struct
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IInit
+
+# linux/pidfd.h: struct pidfd_info.
+INFO_SIZE = 64
+PIDFD_GET_INFO = (3 << 30) | (INFO_SIZE << 16) | (0xFF << 8) | 11
+INFO_EXIT = 1 << 3
+EXIT_CODE_OFFSET = 60
+STATUS_TRIES = 50
+STATUS_PAUSE = 0.1
 
 
 @implementer(IReadDescriptor, IInit)
@@ -54,21 +65,34 @@ class Init:
         except ProcessLookupError:
             return
 
-    async def ended_within(self, seconds: float) -> bool:
+    async def ended_within(self, seconds: float | None) -> bool:
         """Wait for the end, at most so long, and say whether it came."""
         if _ended(self._pidfd):
             return True
         self._waiting = Deferred()
-        alarm = self._reactor.callLater(seconds, self._resume, False)
         self._reactor.addReader(self)
+        if seconds is None:
+            return await self._waiting
+        alarm = self._reactor.callLater(seconds, self._resume, False)
         try:
             return await self._waiting
         finally:
             if alarm.active():
                 alarm.cancel()
 
+    async def exit_status(self) -> int | None:
+        """Return the wait status, which the kernel tells once a parent has reaped it."""
+        for _ in range(STATUS_TRIES):
+            status = _exit_status(self._pidfd)
+            if status is not None:
+                return status
+            await deferLater(self._reactor, STATUS_PAUSE)
+        return None
+
     def close(self) -> None:
         """Let go of the process."""
+        if self._waiting is not None:
+            self._resume(False)
         os.close(self._pidfd)
 
     def _resume(self, ended: bool) -> None:
@@ -97,6 +121,18 @@ def _ended(pidfd: int) -> bool:
     watch = select.poll()
     watch.register(pidfd, select.POLLIN)
     return bool(watch.poll(0))
+
+
+def _exit_status(pidfd: int) -> int | None:
+    info = bytearray(INFO_SIZE)
+    struct.pack_into("<Q", info, 0, INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return None  # a kernel before 6.15, or it is not reaped yet
+    (mask,) = struct.unpack_from("<Q", info)
+    (status,) = struct.unpack_from("<i", info, EXIT_CODE_OFFSET)
+    return int(status) if mask & INFO_EXIT else None
 
 
 def _belongs(pid: int, cgroup: str) -> bool:

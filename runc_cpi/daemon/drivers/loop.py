@@ -36,6 +36,15 @@ class LoopDevice:
         return os.minor(self.number)
 
     @property
+    def goes_by_itself(self) -> bool:
+        """Whether it is detached once what is mounted of it is unmounted."""
+        flag = Path("/sys/block", os.path.basename(self.path), "loop", "autoclear")
+        try:
+            return flag.read_text("ascii").strip() == "1"
+        except OSError:
+            return True  # it is gone
+
+    @property
     def key(self) -> str:
         """Its numbers as mountinfo has them."""
         return f"{os.major(self.number)}:{self.minor}"
@@ -108,8 +117,10 @@ class LoopDevices:
         found, below = attached(), os.path.realpath(directory)
         stray = [
             image
-            for image in found
-            if image.startswith(f"{below}/") and image not in wanted
+            for image, device in found.items()
+            if image.startswith(f"{below}/")
+            and image not in wanted
+            and not device.goes_by_itself
         ]
         for image in stray:
             argv = ["losetup", "--detach", found[image].path]

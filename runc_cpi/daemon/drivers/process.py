@@ -144,6 +144,7 @@ class Processes:
     def __init__(self, reactor: Any, limit: int) -> None:
         self._reactor = reactor
         self._slots = DeferredSemaphore(limit)
+        self._children: set[Child] = set()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def spawn(
@@ -174,12 +175,19 @@ class Processes:
         alarm = self._reactor.callLater(timeout, child.expire)
 
         def disarm(outcome: Outcome) -> Outcome:
+            self._children.discard(child)
             if alarm.active():
                 alarm.cancel()
             return outcome
 
+        self._children.add(child)
         child.ended.addCallback(disarm)
         return child
+
+    def kill_all(self) -> None:
+        """End all children; whoever waits for one sees it fail."""
+        for child in list(self._children):
+            child.kill()
 
     async def run(
         self,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
@@ -15,10 +20,12 @@ from runc_cpi.daemon.drivers import cgroups
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Outcome, Processes
-from runc_cpi.errors import CloudError
+from runc_cpi.errors import CloudError, StillRunning
 
 CREATE_TIMEOUT = 60.0
 CALL_TIMEOUT = 30.0
+KILL_TRIES = 100
+KILL_PAUSE = 0.1
 LOG_TAIL = 8192
 CONSOLE = "console.log"
 PID_FILE = "pid"
@@ -80,9 +87,43 @@ class Runtime:
         await self._call("start", [container_id], bundle)
 
     async def delete(self, container_id: str, bundle: Path) -> None:
-        """Remove a container, killing it if need be.  An unknown one is no error."""
-        await self._call("delete", ["--force", container_id], bundle)
+        """
+        Remove a container, killing it if need be.  An unknown one is no error.
+
+        @raise StillRunning: if a process of it does not end.
+        @raise CloudError: if the runtime fails.
+        """
+        try:
+            await self._call("delete", ["--force", container_id], bundle)
+        except CloudError:
+            if self._is_sound(container_id):
+                raise
+            # The runtime cannot read its own state, so it never will.
+            await self._kill(container_id)
+            await deferToThread(shutil.rmtree, self._root / container_id)
+        await self._kill(container_id)
         cgroups.remove(self.cgroup_of(container_id))
+
+    def _is_sound(self, container_id: str) -> bool:
+        try:
+            json.loads((self._root / container_id / "state.json").read_bytes())
+        except FileNotFoundError:
+            return not self.knows(container_id)
+        except ValueError:
+            return False
+        return True
+
+    async def _kill(self, container_id: str) -> None:
+        """End what is in a container's cgroup still, which is nothing as a rule."""
+        for _ in range(KILL_TRIES):
+            left = cgroups.processes(self.cgroup_of(container_id))
+            if not left:
+                return
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await deferLater(self._reactor, KILL_PAUSE)
+        raise StillRunning(f"process {min(left)} of {container_id} does not end")
 
     def knows(self, container_id: str) -> bool:
         """
@@ -105,8 +146,9 @@ class Runtime:
         return f"{self._cgroup_parent}/{container_id}"
 
     def known(self) -> list[str]:
-        """Name the containers that the runtime has a state of."""
-        return [path.name for path in self._root.iterdir() if path.is_dir()]
+        """Name the containers that the runtime has a state of, or the kernel a cgroup."""
+        states = {path.name for path in self._root.iterdir() if path.is_dir()}
+        return sorted(states | cgroups.children(self._cgroup_parent))
 
     async def execute(
         self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float

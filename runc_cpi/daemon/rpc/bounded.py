@@ -23,6 +23,10 @@ ENTRY_COST = 128
 DESCRIPTORS = 8
 
 
+class Retired(Exception):
+    """A call came when no more are taken."""
+
+
 @implementer(IPushProducer)
 class BoundedAMP(amp.AMP, TimeoutMixin):
     """
@@ -43,6 +47,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self._under_way = 0
         self._message = 0
         self._choked = False
+        self._retired = False
 
     def callLater(self, period: float, function: Any) -> Any:
         """Use the daemon's clock for timeouts."""
@@ -77,6 +82,12 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         """Cut off a peer that says nothing."""
         if self.transport is not None:
             self.transport.abortConnection()
+
+    def retire(self) -> None:
+        """Take no more calls, and hang up once those under way are answered."""
+        self._retired = True
+        if not self._under_way:
+            self.transport.loseConnection()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Keep a descriptor for the message that goes with it, but not many."""
@@ -123,6 +134,8 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def _begin(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         if self.transport is None:
             return fail(ConnectionDone("the caller hung up before the call began"))
+        if self._retired:
+            return fail(Retired("runc-cpid is about to stop; try again"))
         answer: Deferred[amp.AmpBox] = super().dispatchCommand(box)
         return answer
 
@@ -132,6 +145,9 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         if self.transport is not None:
             if not self._under_way:
                 self.setTimeout(self._limits.idle_seconds)
+                if self._retired:
+                    # Once this answer is written.
+                    self.callLater(0, self.transport.loseConnection)
             self._breathe()
         return result
 

@@ -275,6 +275,12 @@ class SetDiskMetadata(_Command):
     arguments = [DISK_CID, METADATA]
 
 
+class Repair(_Command):
+    """Make what there is agree with the records, and say what was done for that."""
+
+    response = [(b"done", JSON()), (b"problems", JSON())]
+
+
 class ListVMs(_Command):
     """Say which VMs there are, and how they are."""
 

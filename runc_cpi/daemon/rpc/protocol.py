@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
@@ -22,16 +22,18 @@ from twisted.python.failure import Failure
 from runc_cpi import __version__
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.domain.disks import Disks
+from runc_cpi.daemon.domain.keeper import Keeper
 from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
 from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.access import AccessList
-from runc_cpi.daemon.rpc.bounded import BoundedAMP
+from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.errors import (
     CloudError,
     CPIError,
+    DaemonUnreachable,
     InvalidArgument,
     NoDiskSpace,
 )
@@ -50,6 +52,7 @@ class Domain:
     stemcells: Stemcells
     vms: VMs
     disks: Disks
+    keeper: Keeper
 
 
 class CPIProtocol(BoundedAMP):
@@ -65,7 +68,7 @@ class CPIProtocol(BoundedAMP):
     def __init__(self, domain: Domain, limits: LimitsConfig, reactor: Any) -> None:
         super().__init__(limits, reactor)
         self._stemcells, self._vms = domain.stemcells, domain.vms
-        self._disks = domain.disks
+        self._disks, self._keeper = domain.disks, domain.keeper
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
         self._broken: dict[int, CPIError] = {}
@@ -206,6 +209,11 @@ class CPIProtocol(BoundedAMP):
         await self._disks.set_metadata(disk_cid, metadata)
         return {}
 
+    @commands.Repair.responder
+    async def repair(self) -> Answer:
+        repairs = await self._keeper.repair()
+        return {"done": repairs.done, "problems": repairs.problems}
+
     @commands.ListVMs.responder
     def list_vms(self) -> Answer:
         return {
@@ -226,13 +234,16 @@ class CPIProtocol(BoundedAMP):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
-        if isinstance(self.factory, CPIFactory):
-            self.factory.left()
-        for number in list(self._uploads):
-            abort = Deferred.fromCoroutine(self._abort(number))
-            abort.addErrback(
-                lambda failure: self.log.failure("could not clear an upload", failure)
-            )
+        leaving = Deferred.fromCoroutine(self._leave())
+        leaving.addErrback(lambda failure: self.log.failure("bug leaving", failure))
+
+    async def _leave(self) -> None:
+        try:
+            for number in list(self._uploads):
+                await self._abort(number)
+        finally:
+            if isinstance(self.factory, CPIFactory):
+                self.factory.left(self)
 
     def locateResponder(self, name: bytes) -> Any:
         """Find what answers a command.  TLS begins with the first byte, or not at all."""
@@ -261,8 +272,8 @@ class CPIProtocol(BoundedAMP):
         elif isinstance(error, CPIError):
             code, text = commands.WIRE_ERRORS[type(error)], str(error)
             self.log.info("{command} refused: {text}", command=command, text=text)
-        elif isinstance(error, ConnectionDone):
-            code, text = commands.WIRE_ERRORS[CloudError], str(error)
+        elif isinstance(error, (ConnectionDone, Retired)):
+            code, text = commands.WIRE_ERRORS[DaemonUnreachable], str(error)
         elif isinstance(error, OSError):
             kind = NoDiskSpace if error.errno == errno.ENOSPC else CloudError
             code, text = commands.WIRE_ERRORS[kind], f"{command}: {error}"
@@ -325,20 +336,44 @@ class CPIFactory(Factory):
     ) -> None:
         self._domain, self._limits = domain, limits
         self._access, self._reactor = access, reactor
-        self._connections = 0
+        self._connections: set[CPIProtocol] = set()
+        self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
         """Make a protocol, or nothing, which has the connection closed at once."""
         if not self._access.admits(addr):
             return None
-        if self._connections >= self._limits.connections:
+        if len(self._connections) >= self._limits.connections:
             self.log.warn("refused a connection: limits.connections are open")
             return None
-        self._connections += 1
         protocol = CPIProtocol(self._domain, self._limits, self._reactor)
         protocol.factory = self
+        self._connections.add(protocol)
         return protocol
 
-    def left(self) -> None:
+    def left(self, protocol: CPIProtocol) -> None:
         """A connection that was let in is gone."""
-        self._connections -= 1
+        self._connections.discard(protocol)
+        if not self._connections and self._empty is not None:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    async def drain(self, seconds: float) -> bool:
+        """
+        Take no more calls, and wait until those under way are answered.
+
+        @return: whether they were, within so many seconds.
+        """
+        for protocol in list(self._connections):
+            protocol.retire()
+        if not self._connections:
+            return True
+        self._empty = Deferred()
+        alarm = self._reactor.callLater(seconds, self._empty.cancel)
+        try:
+            await self._empty
+        except CancelledError:
+            self._empty = None
+            return False
+        alarm.cancel()
+        return True

@@ -1,0 +1,38 @@
+"""An account of what was put right, for the log and for whoever asked."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+
+class Repairs:
+    """
+    What one reconciliation came to; each line is logged as it comes.
+
+    @ivar done: what was put right.
+    @ivar problems: what could not be.
+    """
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.problems: list[str] = []
+
+    def did(self, text: str) -> None:
+        """Note what was put right."""
+        self.log.info("repair: {text}", text=text)
+        self.done.append(text)
+
+    def failed(self, text: str) -> None:
+        """Note what could not be put right, and is left as it is."""
+        self.log.error("repair: {text}", text=text)
+        self.problems.append(text)
+
+    def summarize(self) -> None:
+        """Log how much there was."""
+        self.log.info(
+            "repair: {done} things put right, {problems} problems left",
+            done=len(self.done),
+            problems=len(self.problems),
+        )

@@ -1,0 +1,171 @@
+"""What somebody broke behind the daemon's back, and C{runc-cpictl repair} puts right."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import leaks, netns
+from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+
+CONTROL = Path(sys.executable).with_name("runc-cpictl")
+NOTHING = "0 things put right, 0 problems left"
+
+
+def repair(daemon: Daemon) -> list[str]:
+    """Run the command, and return its lines; once more it has nothing to do."""
+    lines = control(daemon, "repair").splitlines()
+    assert control(daemon, "repair") == NOTHING + "\n"
+    return lines
+
+
+def control(daemon: Daemon, *arguments: str) -> str:
+    """Run the operator's tool."""
+    outcome = subprocess.run(
+        [CONTROL, "--config", daemon.config_file, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
+    """With VMs and disks that are as they should be, not a thing is touched."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
+    daemon.cpi.ok("attach_disk", vm.cid, disk)
+    pid = vm.pid
+    assert repair(daemon) == [NOTHING]
+    assert json.loads(control(daemon, "--json", "repair")) == {"done": [], "problems": []}
+    assert vm.pid == pid
+    assert vm.is_alive()
+    daemon.stop()
+    daemon.start()
+    assert NOTHING in daemon.log
+    daemon.cpi.ok("detach_disk", vm.cid, disk)
+    daemon.cpi.ok("delete_disk", disk)
+
+
+def test_a_lost_interface(daemon: Daemon, tiny: Path) -> None:
+    """A VM gets its address back, and its processes never noticed."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    pid = vm.pid
+    (link,) = [name for name in netns.links() if name.startswith("v")]
+    subprocess.run(["ip", "link", "delete", link], check=True)
+    assert repair(daemon)[0] == f"connected {vm.cid} again"
+    assert vm.pid == pid
+    assert vm.address in vm.run("ip", "addr")
+    vm.run("ping", "-c", "1", "-W", "2", daemon.network + "1")
+
+
+def test_a_lost_device(daemon: Daemon, tiny: Path) -> None:
+    """A disk's node that something in the VM removed is made again."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
+    hint = daemon.cpi.ok("attach_disk", vm.cid, disk)
+    vm.run("rm", hint)
+    assert repair(daemon)[0] == f"gave {disk} to {vm.cid} again"
+    vm.shell(f"test -b {hint} && dd if={hint} of=/dev/null bs=512 count=1")
+    daemon.cpi.ok("detach_disk", vm.cid, disk)
+    daemon.cpi.ok("delete_disk", disk)
+
+
+def test_a_vm_that_was_lost(daemon: Daemon, tiny: Path) -> None:
+    """One whose container was deleted by hand is booted again."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    vm.shell("echo 1 >/kept")
+    root = str(daemon.work_dir / "runtime")
+    subprocess.run(["runc", "--root", root, "delete", "--force", vm.cid], check=True)
+    eventually(lambda: not vm.is_alive(), "it is gone")
+    # The daemon takes it for a VM that ended by itself, as it has noticed that.
+    record = vm.directory / "vm.json"
+    eventually(lambda: json.loads(record.read_text())["stopped"], "it is noted", 15)
+    assert repair(daemon) == [NOTHING]
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.read("/kept") == "1\n"
+
+
+def test_a_state_that_the_runtime_cannot_read(daemon: Daemon, tiny: Path) -> None:
+    """The VM is deleted all the same, with all its processes."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    state = daemon.work_dir / "runtime" / vm.cid / "state.json"
+    state.write_text(state.read_text()[:100])
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert not vm.is_alive()
+
+
+def test_leftovers(daemon: Daemon, tiny: Path) -> None:
+    """What is provably the daemon's and nobody's is removed, and nothing else."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    gone = "vm-01234567-89ab-cdef-0123-456789abcdef"
+    (daemon.work_dir / "vms" / gone / "upper").mkdir(parents=True)
+    (daemon.scratch / "old-thing").mkdir()
+    disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
+    image = daemon.work_dir / "disks" / disk / "image"
+    subprocess.run(["losetup", "--find", image], check=True)
+    other = daemon.home / "image"
+    other.write_bytes(bytes(1 << 20))
+    subprocess.run(["losetup", "--find", other], check=True)
+    sleeper, cgroup = lost_process(daemon, "vm-76543210-89ab-cdef-0123-456789abcdef")
+    try:
+        lines = repair(daemon)
+        assert {
+            f"removed {gone}, which was no whole VM",
+            f"removed {daemon.scratch / 'old-thing'}, which was not finished",
+            f"let go of the loop device of {image}",
+            f"removed {cgroup.name}, which was no whole VM",
+        } == set(lines[:-1])
+        assert sleeper.wait(5) == -signal.SIGKILL
+        assert not cgroup.exists()
+        assert str(other) in subprocess.check_output(["losetup", "--list"], text=True)
+    finally:
+        sleeper.kill()
+        device = subprocess.check_output(
+            ["losetup", "--noheadings", "--output", "NAME", "-j", other], text=True
+        )
+        subprocess.run(["losetup", "--detach", device.strip()], check=True)
+    daemon.cpi.ok("delete_disk", disk)
+    assert vm.is_alive()
+
+
+def lost_process(daemon: Daemon, name: str) -> tuple[subprocess.Popen[bytes], Path]:
+    """Leave a process in a cgroup of a VM that there never was."""
+    (parent,) = [
+        path for path in leaks.CGROUPS.glob(f"pids/{daemon.cgroup}") if path.is_dir()
+    ] or [leaks.CGROUPS / daemon.cgroup]
+    cgroup = parent / name
+    cgroup.mkdir()
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    (cgroup / "cgroup.procs").write_text(str(sleeper.pid))
+    return sleeper, cgroup
+
+
+@pytest.mark.parametrize("driver", ["image", "directory"])
+def test_disks_of_a_vm_that_is_gone(new_daemon: NewDaemon, tiny: Path, driver: str) -> None:
+    """Whoever removed a VM's directory by hand did not take its disks with it."""
+    config: dict[str, Any] = {"disks": {"driver": driver}}
+    daemon = new_daemon(config=config).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
+    daemon.cpi.ok("attach_disk", vm.cid, disk)
+    daemon.stop()
+    (vm.directory / "vm.json").unlink()
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", vm.cid) is False
+    assert daemon.cpi.ok("has_disk", disk) is True
+    assert not vm.directory.exists()
+    other = daemon.create_vm(daemon.create_stemcell(tiny))
+    daemon.cpi.ok("attach_disk", other.cid, disk)
+    daemon.cpi.ok("detach_disk", other.cid, disk)
+    daemon.cpi.ok("delete_disk", disk)

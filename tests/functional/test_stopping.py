@@ -1,0 +1,86 @@
+"""A daemon that is asked to stop: calls under way are finished, new ones refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.errors import DaemonUnreachable
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+
+
+def test_a_stemcell_is_finished(daemon: Daemon, image: Callable[[str], Path]) -> None:
+    """The caller is answered, and the next daemon has what was promised."""
+    call = daemon.cpi.start("create_stemcell", str(image("runit")), {})
+    eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
+    daemon.stop()
+    answer = daemon.cpi.finish(call)
+    assert answer["error"] is None, answer
+    daemon.start()
+    assert daemon.create_vm(answer["result"]).is_alive()
+
+
+def test_half_an_upload_is_refused(
+    new_daemon: NewDaemon, image: Callable[[str], Path]
+) -> None:
+    """Its sender is not waited for, and may try again."""
+    daemon = new_daemon(network_type="tcp").start()
+    with daemon.connection() as client:
+        upload = int(client.call("OpenStemcell", cloud_properties={})[b"upload"])
+        data = image("runit").read_bytes()[:65535]
+        client.call("WriteStemcell", upload=upload, data=data)
+        began = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - began < 10
+        with pytest.raises(DaemonUnreachable):
+            client.call("WriteStemcell", upload=upload, data=data)
+    assert not list(daemon.scratch.iterdir())
+
+
+def test_a_vm_is_finished(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> None:
+    """Meanwhile who is connected is told to try again, and nobody else gets in."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    wrapper.hold("start")
+    with daemon.connection() as client:
+        call = daemon.cpi.start("create_vm", *vm_arguments(stemcell))
+        eventually(lambda: wrapper.is_waiting("start"), "the VM is about to start")
+        client.call("Ping")
+        assert daemon.process is not None
+        daemon.process.terminate()
+        with pytest.raises(DaemonUnreachable):
+            eventually(lambda: not client.call("Ping"), "calls are refused")
+    assert daemon.cpi.error("ping")["ok_to_retry"] is True
+    wrapper.mend()
+    vm_cid, _ = daemon.cpi.finish(call)["result"]
+    daemon.process.wait(20)
+    daemon.process = None
+    daemon.start()
+    assert daemon.cpi.ok("has_vm", vm_cid) is True
+
+
+@pytest.mark.timeout(120)
+def test_a_call_that_does_not_end(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """It is broken off and undone, in bounded time, and its caller is told."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    wrapper.hold("create")
+    call = daemon.cpi.start("create_vm", *vm_arguments(stemcell))
+    eventually(lambda: wrapper.is_waiting("create"), "the VM is in the making")
+    began = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - began < 30
+    assert daemon.cpi.finish(call)["error"] is not None
+    wrapper.mend()
+    assert "broken off" in daemon.log
+    assert not daemon.vm_cids()

@@ -1,0 +1,76 @@
+"""A reboot of the host, as far as one daemon can tell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from tests.harness import leaks, netns
+from tests.harness.daemon import Daemon
+from tests.harness.waiting import eventually
+
+
+def reboot_host(daemon: Daemon) -> None:
+    """
+    Take away all that the kernel and the runtime know, and keep what is on the disk.
+
+    The daemon is killed, and not started again.
+    """
+    if daemon.is_running:
+        daemon.kill()
+    daemon.process = None
+    _kill_containers(daemon)
+    for line in sorted(_mounts(daemon), key=len, reverse=True):
+        subprocess.run(["umount", "--lazy", line], check=True)
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):
+            if path.read_text("utf-8").startswith(str(daemon.work_dir)):
+                subprocess.run(["losetup", "--detach", f"/dev/{path.parts[3]}"], check=True)
+    shutil.rmtree(daemon.work_dir / "runtime")
+    # A new boot has a new id.
+    (daemon.work_dir / "boot_id").unlink()
+    bridge = str(daemon.config["bridge"])
+    subprocess.run(["ip", "link", "delete", bridge], check=True)
+    eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")
+
+
+def _kill_containers(daemon: Daemon) -> None:
+    tops = [path for path in leaks.CGROUPS.glob(f"*/{daemon.cgroup}") if path.is_dir()]
+    tops += [path for path in [leaks.CGROUPS / daemon.cgroup] if path.is_dir()]
+
+    def alive() -> bool:
+        found = False
+        for top in tops:
+            for directory, _, _ in os.walk(top):
+                with suppress(OSError):
+                    for pid in Path(directory, "cgroup.procs").read_text().split():
+                        found = True
+                        with suppress(ProcessLookupError):
+                            os.kill(int(pid), signal.SIGKILL)
+        return found
+
+    eventually(lambda: not alive(), "no process of a VM is left", 30)
+    for top in tops:
+        for directory, _, _ in os.walk(top, topdown=False):
+            path = Path(directory)
+            eventually(lambda path=path: _removed(path), f"{path} is gone")
+
+
+def _removed(path: Path) -> bool:
+    with suppress(OSError):
+        path.rmdir()
+    return not path.exists()
+
+
+def _mounts(daemon: Daemon) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+    points = [line.split()[4] for line in lines]
+    return [point for point in points if point.startswith(str(daemon.work_dir))]
+
+
+def _interfaces() -> set[str]:
+    return {name for name in netns.links() if name.startswith("v")}
