@@ -1,0 +1,147 @@
+"""A whole host full of VMs: after a reboot of it, and over many coming and going."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import leaks, netns
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.host import reboot_host
+from tests.harness.waiting import eventually
+
+CLIENTS = 16
+VMS = 100
+CYCLES = 200
+# Allocators keep some of what they got; a leak of VMs would be many times that.
+SLACK_KIB = 24 * 1024
+
+
+def each(work: Any, items: Any) -> list[Any]:
+    """Do something with each of many, by so many clients at once."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return list(pool.map(work, items))
+
+
+@pytest.mark.timeout(300)
+def test_host_reboot(
+    daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All come back, each with its address and its files; how long it took is printed."""
+    stemcell = daemon.create_stemcell(tiny)
+    arguments = vm_arguments(stemcell)
+    results = each(lambda _: daemon.cpi.ok("create_vm", *arguments), range(VMS))
+    vms = [daemon.vm(result) for result in results]
+    marked = vms[::10]
+    for vm in marked:
+        vm.shell(f"echo {vm.cid} >/mark")
+    disk = daemon.cpi.ok("create_disk", 8, {}, None)
+    hint = daemon.cpi.ok("attach_disk", vms[0].cid, disk)
+    reboot_host(daemon)
+    assert not any(vm.is_alive() for vm in vms)
+    began = time.monotonic()
+    daemon.start()
+    served = time.monotonic() - began
+    back = "brought back "
+    eventually(lambda: daemon.log.count(back) == VMS, "all are back", 120)
+    took = time.monotonic() - began
+    with capsys.disabled():
+        print(
+            f"\n{VMS} VMs back {took:.1f} s after a reboot; calls taken at {served:.1f} s"
+        )
+    for vm in vms:
+        assert vm.is_alive()
+    for vm in marked:
+        assert vm.read("/mark").strip() == vm.cid
+        assert vm.address in vm.run("ip", "addr")
+    vms[0].shell(f"test -b {hint}")
+    each(lambda vm: daemon.cpi.ok("delete_vm", vm.cid), vms)
+    daemon.cpi.ok("delete_disk", disk)
+
+
+def come_and_go(daemon: Daemon, stemcell: str) -> None:
+    """Make a VM, ask about it, and delete it."""
+    vm_cid, _ = daemon.cpi.ok("create_vm", *vm_arguments(stemcell))
+    assert daemon.cpi.ok("has_vm", vm_cid) is True
+    daemon.cpi.ok("delete_vm", vm_cid)
+    assert daemon.cpi.ok("has_vm", vm_cid) is False
+
+
+def usage(daemon: Daemon) -> dict[str, int]:
+    """Count what a daemon could lose hold of."""
+    assert daemon.process is not None
+    pid = daemon.process.pid
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in status)
+    traces = leaks.find(daemon.home, [daemon.cgroup])
+    counted = {
+        "KiB of memory": int(fields["VmRSS"].split()[0]),
+        "file descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "threads": int(fields["Threads"]),
+        "interfaces": len(netns.links()),
+    }
+    for kind in ("mount", "cgroup", "process", "loop device", "file"):
+        counted[f"leftovers: {kind}"] = sum(trace.kind == kind for trace in traces)
+    return counted
+
+
+@contextmanager
+def same_at_the_end(daemon: Daemon, capsys: Any, what: str) -> Iterator[None]:
+    """See that all a daemon has at the end is what it had, and print it."""
+    before = usage(daemon)
+    yield
+    eventually(lambda: _same(before, usage(daemon)), "all is as it was", 10)
+    after = usage(daemon)
+    with capsys.disabled():
+        print(f"\n{what}:")
+        for name, count in before.items():
+            print(f"  {name}: {count} before, {after[name]} after")
+    assert _same(before, after)
+
+
+def _same(before: dict[str, int], after: dict[str, int]) -> bool:
+    slack = {"KiB of memory": SLACK_KIB, "threads": 20}
+    return all(after[name] <= before[name] + slack.get(name, 0) for name in before)
+
+
+def warmed_up(daemon: Daemon, tiny: Path) -> str:
+    """Have a daemon do all that it will do once, as some of it stays in memory."""
+    stemcell = daemon.create_stemcell(tiny)
+    each(lambda _: come_and_go(daemon, stemcell), range(2 * CLIENTS))
+    return stemcell
+
+
+@pytest.mark.timeout(300)
+def test_coming_and_going(
+    daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two hundred VMs, made and deleted by sixteen clients, leave no trace."""
+    stemcell = warmed_up(daemon, tiny)
+    with same_at_the_end(daemon, capsys, f"{CYCLES} VMs made and deleted"):
+        each(lambda _: come_and_go(daemon, stemcell), range(CYCLES))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_soak(daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two hundred VMs at a time, made and deleted again for five minutes."""
+    stemcell = warmed_up(daemon, tiny)
+    rounds, end = 0, time.monotonic() + 300
+    with same_at_the_end(daemon, capsys, "VMs made and deleted for five minutes"):
+        while time.monotonic() < end:
+            arguments = vm_arguments(stemcell)
+            made = each(
+                lambda _, a=arguments: daemon.cpi.ok("create_vm", *a), range(CYCLES)
+            )
+            each(lambda result: daemon.cpi.ok("delete_vm", result[0]), made)
+            rounds += 1
+    with capsys.disabled():
+        print(f"  {rounds} rounds of {CYCLES} VMs")
