@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,12 @@ class Daemon(MultiService):
             ),
             depot=self._depot,
             runtime=Runtime(
-                reactor, processes, runtime, self._depot.runtime, cgroup_parent
+                reactor,
+                processes,
+                runtime,
+                self._depot.runtime,
+                cgroup_parent,
+                timeout=config.runtime_timeout,
             ),
             networker=self._networker,
             guests=self._guests,
@@ -383,4 +389,6 @@ def makeService(options: Options, reactor: Any = None) -> Daemon:
     """Make the service that C{twistd} runs."""
     if reactor is None:
         from twisted.internet import reactor
+    # Twisted goes by the time of day: when that is set, timers would fire or hang.
+    reactor.seconds = time.monotonic
     return Daemon(reactor, options.config, options.parent or {})

@@ -25,6 +25,10 @@ if [ -e "$here/fail-$operation" ]; then
 fi
 {runc} "$@"
 status=$?
+if [ -e "$here/wait-after-$operation" ]; then
+  : >"$here/waiting-$operation"
+  while [ -e "$here/wait-after-$operation" ]; do sleep 0.02; done
+fi
 if [ -e "$here/fail-after-$operation" ]; then
   cat "$here/fail-after-$operation" >&2
   exit 1
@@ -53,9 +57,10 @@ class Wrapper:
         name = f"fail-after-{operation}" if after else f"fail-{operation}"
         (self._directory / name).write_text(complaint + "\n")
 
-    def hold(self, operation: str) -> None:
-        """Have an operation wait before it does anything."""
-        (self._directory / f"wait-{operation}").touch()
+    def hold(self, operation: str, *, after: bool = False) -> None:
+        """Have an operation wait before it does anything, or after all is done."""
+        name = f"wait-after-{operation}" if after else f"wait-{operation}"
+        (self._directory / name).touch()
 
     def is_waiting(self, operation: str) -> bool:
         """Say whether an operation has come so far that it waits."""

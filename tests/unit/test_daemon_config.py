@@ -30,6 +30,7 @@ bridge: br-vms
 runtime: /usr/local/bin/crun
 log_format: json
 restart: on-failure
+runtime_timeout: 2.5
 disks:
   driver: directory
   filesystem: xfs
@@ -62,6 +63,7 @@ def test_everything_configured() -> None:
         gateway=IPv4Address("10.7.0.254"),
         bridge="br-vms",
         runtime="/usr/local/bin/crun",
+        runtime_timeout=2.5,
         log_format="json",
         restart=True,
         disks=DisksConfig(
@@ -118,6 +120,7 @@ def test_nothing_configured(text: str) -> None:
         gateway=IPv4Address("10.0.0.1"),
         bridge="runc0",
         runtime="runc",
+        runtime_timeout=60,
         log_format="text",
         restart=False,
         disks=DisksConfig(

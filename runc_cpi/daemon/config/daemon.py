@@ -17,7 +17,13 @@ from ipaddress import (
 from pathlib import Path
 from typing import Any, Self
 
-from runc_cpi.daemon.config.checks import ConfigError, check_keys, choice, texts
+from runc_cpi.daemon.config.checks import (
+    ConfigError,
+    check_keys,
+    choice,
+    number,
+    texts,
+)
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -77,6 +83,7 @@ class DaemonConfig:
     @ivar gateway: the host's address in it.
     @ivar bridge: the name of the host's interface to it.
     @ivar runtime: the OCI runtime, by name or path.
+    @ivar runtime_timeout: after how many seconds an operation of it is given up.
     @ivar log_format: C{text} or C{json}.
     @ivar restart: whether to boot a VM again whose first process failed.
     @ivar disks: how persistent disks are made.
@@ -94,6 +101,7 @@ class DaemonConfig:
     gateway: IPv4Address
     bridge: str
     runtime: str
+    runtime_timeout: float
     log_format: str
     restart: bool
     disks: DisksConfig
@@ -139,6 +147,9 @@ class DaemonConfig:
             gateway=_gateway(raw, network),
             bridge=_bridge(raw.get("bridge", DEFAULT_BRIDGE)),
             runtime=_runtime(raw.get("runtime", DEFAULT_RUNTIME)),
+            runtime_timeout=number(
+                "runtime_timeout", raw.get("runtime_timeout", 60), 1, 3600
+            ),
             log_format=choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
             restart=_restart(raw.get("restart", "no")),
             disks=DisksConfig.parse(raw.get("disks")),
@@ -159,6 +170,7 @@ KEYS: Mapping[str, str] = {
     "gateway": "an IPv4 address in cidr",
     "bridge": "an interface name",
     "runtime": "the name or path of an OCI runtime",
+    "runtime_timeout": "a number of seconds",
     "log_format": "text or json",
     "restart": "no or on-failure",
     "disks": "keys and values",
@@ -171,7 +183,7 @@ KEYS: Mapping[str, str] = {
 }
 TEXT_KEYS = KEYS.keys() - {
     *("disks", "tls", "allow_from", "limits", "security"),
-    "restart",
+    *("restart", "runtime_timeout"),
 }
 
 

@@ -22,8 +22,6 @@ from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Outcome, Processes
 from runc_cpi.errors import CloudError, StillRunning
 
-CREATE_TIMEOUT = 60.0
-CALL_TIMEOUT = 30.0
 KILL_TRIES = 100
 KILL_PAUSE = 0.1
 LOG_TAIL = 8192
@@ -43,6 +41,7 @@ class Runtime:
     @param program: the runtime's name or path.
     @param root: where the runtime keeps its state.
     @param cgroup_parent: below which path the cgroups of its containers are.
+    @param timeout: after how many seconds an operation is given up.
     """
 
     def __init__(
@@ -52,10 +51,12 @@ class Runtime:
         program: str,
         root: Path,
         cgroup_parent: str,
+        *,
+        timeout: float,
     ) -> None:
         self._reactor, self._processes = reactor, processes
         self._program, self._root = program, root
-        self._cgroup_parent = cgroup_parent
+        self._cgroup_parent, self._timeout = cgroup_parent, timeout
 
     async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
         """
@@ -74,7 +75,6 @@ class Runtime:
                 "create",
                 [*arguments, container_id],
                 bundle,
-                timeout=CREATE_TIMEOUT,
                 output=console,
                 lower=lower,
             )
@@ -93,23 +93,23 @@ class Runtime:
         @raise StillRunning: if a process of it does not end.
         @raise CloudError: if the runtime fails.
         """
-        try:
-            await self._call("delete", ["--force", container_id], bundle)
-        except CloudError:
-            if self._is_sound(container_id):
-                raise
-            # The runtime cannot read its own state, so it never will.
-            await self._kill(container_id)
-            await deferToThread(shutil.rmtree, self._root / container_id)
+        if self.knows(container_id):
+            try:
+                await self._call("delete", ["--force", container_id], bundle)
+            except CloudError:
+                if self._has_sound_state(container_id):
+                    raise
+                # The runtime cannot read its own state, and so will never succeed.
+                await self._kill(container_id)
+                state = self._root / container_id
+                await deferToThread(shutil.rmtree, state, ignore_errors=True)
         await self._kill(container_id)
         cgroups.remove(self.cgroup_of(container_id))
 
-    def _is_sound(self, container_id: str) -> bool:
+    def _has_sound_state(self, container_id: str) -> bool:
         try:
             json.loads((self._root / container_id / "state.json").read_bytes())
-        except FileNotFoundError:
-            return not self.knows(container_id)
-        except ValueError:
+        except (OSError, ValueError):
             return False
         return True
 
@@ -165,7 +165,6 @@ class Runtime:
         arguments: Sequence[str],
         bundle: Path,
         *,
-        timeout: float = CALL_TIMEOUT,
         output: int | None = None,
         lower: Path | None = None,
     ) -> None:
@@ -176,7 +175,7 @@ class Runtime:
         if lower is not None:
             argv = inside_overlay(argv, bundle, lower)
         before = os.fstat(output).st_size if output is not None else 0
-        outcome = await self._processes.run(argv, timeout=timeout, output=output)
+        outcome = await self._processes.run(argv, timeout=self._timeout, output=output)
         if not outcome.ok:
             program = os.path.basename(self._program)
             detail = last_error(log)

@@ -70,7 +70,7 @@ class Depot:
             if directory != self.work_dir:
                 directory.chmod(DIRECTORY_MODE)
         lock = os.open(
-            self.work_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE
+            self.work_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE
         )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

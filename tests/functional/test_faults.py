@@ -1,0 +1,233 @@
+"""A host that fails: each call says what failed, leaves nothing, and works later on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.harness import clock
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+
+CREATION_FAILED = "Bosh::Clouds::VMCreationFailed"
+CLOUD_ERROR = "Bosh::Clouds::CloudError"
+NO_DISK_SPACE = "Bosh::Clouds::NoDiskSpace"
+
+
+@contextmanager
+def mounted(path: Path, *options: str) -> Iterator[None]:
+    """Have a file system in memory at C{path}."""
+    path.mkdir(exist_ok=True)
+    argv = ["mount", "-t", "tmpfs", "-o", ",".join(["mode=700", *options])]
+    subprocess.run([*argv, "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def remount(path: Path, option: str) -> None:
+    """Change how it is mounted."""
+    argv = ["mount", "-o", f"remount,{option}", str(path)]
+    subprocess.run(argv, check=True)
+
+
+def test_out_of_inodes(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> None:
+    """It is no space on the disk as well, though there is room."""
+    daemon = new_daemon()
+    with mounted(daemon.work_dir, "size=64m", "nr_inodes=120"):
+        daemon.start()
+        stemcell = daemon.create_stemcell(tiny)
+        vm = daemon.create_vm(stemcell)
+        ballast = daemon.work_dir / "ballast"
+        ballast.mkdir()
+        for number in range(1000):
+            try:
+                (ballast / str(number)).touch()
+            except OSError:
+                break
+        error = daemon.cpi.error("create_stemcell", str(tiny), {})
+        assert error["type"] == NO_DISK_SPACE, error
+        error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
+        assert error["type"] == NO_DISK_SPACE, error
+        error = daemon.cpi.error("create_disk", 4, {}, None)
+        assert error["type"] == NO_DISK_SPACE, error
+        assert daemon.vm_cids() == [vm.cid]
+        assert vm.is_alive()
+        daemon.cpi.ok("delete_vm", vm.cid)
+        shutil.rmtree(ballast)
+        vm = daemon.create_vm(stemcell)
+        daemon.tear_down()
+
+
+def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> None:
+    """VMs run on; what would change something is refused, and nothing is lost."""
+    daemon = new_daemon()
+    with mounted(daemon.work_dir, "size=64m"):
+        daemon.start()
+        stemcell = daemon.create_stemcell(tiny)
+        vm = daemon.create_vm(stemcell)
+        # A container's layer keeps its file system writable; the daemon's view is not.
+        daemon.kill()
+        bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]
+        subprocess.run(bound, check=True)
+        daemon.start()
+        remount(daemon.work_dir, "bind,ro")
+        for method, arguments in {
+            "create_vm": vm_arguments(stemcell),
+            "create_disk": [4, {}, None],
+            "create_stemcell": [str(tiny), {}],
+            "set_vm_metadata": [vm.cid, {"a": "b"}],
+            "delete_vm": [vm.cid],
+            "delete_stemcell": ["stemcell-none"],
+        }.items():
+            answer = daemon.cpi.call(method, *arguments)
+            if method != "delete_stemcell":
+                assert "Read-only file system" in answer["error"]["message"], answer
+        assert daemon.cpi.ok("has_vm", vm.cid) is True
+        assert vm.is_alive()
+        remount(daemon.work_dir, "bind,rw")
+        daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
+        daemon.tear_down()
+        subprocess.run(["umount", str(daemon.work_dir)], check=True)
+
+
+@pytest.mark.parametrize("operation", ["create", "start", "delete"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_runtime_that_hangs(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str, after: bool
+) -> None:
+    """It is given up in time, and what it did or did not do is undone."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    config = {"runtime": str(wrapper.program), "runtime_timeout": 2}
+    daemon = new_daemon(config=config).start()
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    wrapper.hold(operation, after=after)
+    if operation == "delete" and after:
+        # It is gone, and that was all that was asked for.
+        daemon.cpi.ok("delete_vm", vm.cid)
+        return
+    if operation == "delete":
+        error = daemon.cpi.error("delete_vm", vm.cid)
+        assert error["type"] == CLOUD_ERROR
+    else:
+        error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
+        assert error["type"] == CREATION_FAILED
+        assert daemon.vm_cids() == [vm.cid]
+        assert vm.is_alive()
+    assert "took too long and was killed" in error["message"]
+    wrapper.mend()
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+
+
+@pytest.mark.parametrize("network_type", ["unix", "tcp"])
+@pytest.mark.parametrize("program", ["tar", "igzip"])
+def test_tar_is_killed(
+    new_daemon: NewDaemon, image: Callable[[str], Path], network_type: str, program: str
+) -> None:
+    """Half a stemcell is none; the error says who was ended, and by what."""
+    daemon = new_daemon(network_type=network_type).start()
+    call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
+    (pid,) = eventually(lambda: children(daemon, program), f"{program} runs")
+    os.kill(pid, signal.SIGKILL)
+    error = daemon.cpi.finish(call)["error"]
+    assert "SIGKILL" in error["message"], error
+    eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
+    assert not list((daemon.work_dir / "stemcells").iterdir())
+
+
+def children(daemon: Daemon, program: str) -> list[int]:
+    """Find the daemon's children that run a program."""
+    assert daemon.process is not None
+    parent = daemon.process.pid
+    tasks = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [
+        int(pid)
+        for pid in tasks
+        if Path(f"/proc/{pid}/comm").read_text().strip() == program
+    ]
+
+
+PROGRAMS = {
+    "create_stemcell": ("tar", "sync"),
+    "create_vm": ("runc", "unshare"),
+    "delete_vm": ("runc",),
+    "create_disk": ("mkfs.ext4",),
+    "attach_disk": ("losetup",),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "program"),
+    [(method, program) for method, programs in PROGRAMS.items() for program in programs],
+)
+def test_missing_programs(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path, method: str, program: str
+) -> None:
+    """One that is removed while the daemon runs is named, and its return is enough."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for directory in ("/bin", "/sbin", "/usr/bin", "/usr/sbin"):
+        for entry in os.scandir(directory):
+            if not (tools / entry.name).exists() and entry.name not in ("python3",):
+                (tools / entry.name).symlink_to(entry.path)
+    daemon = new_daemon(path=str(tools)).start()
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    disk = daemon.cpi.ok("create_disk", 4, {}, None)
+    calls = {
+        "create_stemcell": [str(tiny), {}],
+        "create_vm": vm_arguments(stemcell),
+        "delete_vm": [vm.cid],
+        "create_disk": [4, {}, None],
+        "attach_disk": [vm.cid, disk],
+    }
+    aside = tmp_path / program
+    (tools / program).rename(aside)
+    error = daemon.cpi.error(method, *calls[method])
+    assert program in error["message"], error
+    assert (
+        "No such file or directory" in error["message"] or "not found" in error["message"]
+    )
+    assert not list(daemon.scratch.iterdir())
+    aside.rename(tools / program)
+    result = daemon.cpi.ok(method, *calls[method])
+    if method == "attach_disk":
+        daemon.cpi.ok("detach_disk", vm.cid, disk)
+    if method == "create_disk":
+        daemon.cpi.ok("delete_disk", result)
+    daemon.cpi.ok("delete_disk", disk)
+
+
+@pytest.mark.parametrize("offset", [-86_400, 86_400])
+def test_a_clock_that_jumps(new_daemon: NewDaemon, tiny: Path, offset: int) -> None:
+    """Timers neither all fire at once nor hang; calls under way are not broken off."""
+    daemon = new_daemon(network_type="tcp")
+    daemon.launcher = clock.LAUNCHER
+    daemon.start()
+    stemcell = daemon.create_stemcell(tiny)
+    with daemon.connection() as idle:
+        idle.call("Ping")
+        calls = [daemon.cpi.start("create_vm", *vm_arguments(stemcell)) for _ in range(4)]
+        (daemon.home / clock.OFFSET).write_text(str(offset))
+        for call in calls:
+            answer = daemon.cpi.finish(call)
+            assert answer["error"] is None, answer
+        # Its time is not up, and a timer that has to fire does so in time.
+        idle.call("Ping")
+        vm_cid = answer["result"][0]
+        began = time.monotonic()
+        daemon.cpi.ok("reboot_vm", vm_cid)
+        assert time.monotonic() - began < 20
