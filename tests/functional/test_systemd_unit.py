@@ -1,0 +1,111 @@
+"""The unit for systemd: the daemon under what it asks for, and in step with systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon
+from tests.harness.images import PROJECT
+from tests.harness.lab import NewDaemon
+from tests.harness.waiting import eventually
+
+UNIT = PROJECT / "operations/systemd/runc-cpid.service"
+DROP = "CapabilityBoundingSet=~"
+
+
+def settings() -> dict[str, list[str]]:
+    """Read the unit; a key may be there several times."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def dropped() -> list[str]:
+    """Name the capabilities that the unit takes away."""
+    values = settings()["CapabilityBoundingSet"]
+    return [name for value in values for name in value.removeprefix("~").split()]
+
+
+@pytest.fixture
+def notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket that systemd would listen at."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        yield listener
+
+
+def told(listener: socket.socket, what: str) -> float:
+    """Wait until that is told, and say when it was."""
+    while listener.recv(4096).decode("ascii") != what:
+        pass
+    return time.monotonic()
+
+
+def launch(daemon: Daemon) -> None:
+    """Start it as the unit does, with what the unit takes away."""
+    names = ",".join(f"-{name.removeprefix('CAP_').lower()}" for name in dropped())
+    daemon.launch(prefix=["setpriv", f"--bounding-set={names}"])
+
+
+def test_what_vms_need_of_it() -> None:
+    """They outlive the service, and inherit no restriction that would harm them."""
+    found = settings()
+    assert found["KillMode"] == ["process"]
+    assert found["Delegate"] == ["yes"]
+    assert found["Restart"] == ["on-failure"]
+    assert found["Type"] == ["notify"]
+    for key in found:
+        assert not key.startswith(("Protect", "Private", "SystemCall", "NoNew", "Lock"))
+
+
+def test_in_step_with_systemd(
+    new_daemon: NewDaemon, notified: socket.socket, image: Callable[[str], Path]
+) -> None:
+    """It says when it is ready, that it is alive, and that it stops; VMs boot."""
+    daemon = new_daemon()
+    launch(daemon)
+    told(notified, "READY=1")
+    # Ready is ready: the first call is answered.
+    assert daemon.cpi.ok("ping") == "pong"
+    first = told(notified, "WATCHDOG=1")
+    assert told(notified, "WATCHDOG=1") - first < 1
+    vm = daemon.create_vm(daemon.create_stemcell(image("systemd")))
+    assert vm.wait_for_agent() == "agent-1"
+    assert "NOTIFY_SOCKET" not in vm.read("/proc/1/environ")
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    told(notified, "STOPPING=1")
+    daemon.process.wait(20)
+    daemon.process = None
+
+
+def test_a_daemon_that_hangs_says_nothing(
+    new_daemon: NewDaemon, notified: socket.socket
+) -> None:
+    """So systemd ends it and starts another, which the VMs never notice."""
+    daemon = new_daemon()
+    launch(daemon)
+    told(notified, "READY=1")
+    assert daemon.process is not None
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    notified.settimeout(1)
+    with pytest.raises(TimeoutError):
+        eventually(lambda: not notified.recv(4096), "what was told before is read")
+    os.kill(daemon.process.pid, signal.SIGCONT)
+    notified.settimeout(20)
+    told(notified, "WATCHDOG=1")
