@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from runc_cpi.cpi import methods, request
@@ -69,9 +70,13 @@ def main() -> None:
         response = respond(sys.argv[1:], read_request())
     except KeyboardInterrupt:
         response = request.response(None, CPIError("interrupted"))
-    sys.stdout.write(response)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(response + "\n")
+        sys.stdout.flush()
+    except (OSError, AttributeError) as error:
+        # Nobody can be told but on stderr; not to have Python try once more at its end.
+        sys.stderr.write(f"runc-cpi: cannot write the response: {error}\n")
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,8 @@ def _encode(value: Any) -> bytes:
         return b"True" if value else b"False"
     if isinstance(value, int):
         return b"%d" % value
-    return json.dumps(value).encode("utf-8")
+    # Not escaped, as it would be up to three times as long; lone surrogates are let pass.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _reason(error: Exception) -> str:

@@ -62,6 +62,7 @@ from runc_cpi.daemon.trial import try_runtime
 
 # For calls to be finished, and then to be undone, when the daemon stops.
 FINISH_SECONDS = 20.0
+BACKGROUND_LOG = "twistd.log"
 UNDO_SECONDS = 10.0
 
 
@@ -78,8 +79,10 @@ class Options(usage.Options):
         if self["config"] is None:
             _refuse("--config: missing; give the path of a YAML file")
         try:
+            # Before twistd tries to write its pid file.
+            host.check_root()
             self.config = load(Path(self["config"]))
-        except ConfigError as error:
+        except (host.HostUnfit, ConfigError) as error:
             _refuse(str(error))
 
 
@@ -115,6 +118,8 @@ class Daemon(MultiService):
         super().setServiceParent(parent)
         if isinstance(parent, Componentized) and not self._twistd.get("syslog"):
             name = self._twistd.get("logfile")
+            if not name and not self._twistd.get("nodaemon"):
+                name = BACKGROUND_LOG  # as twistd does: stdout leads nowhere then
             stream = LogFile.fromFullPath(name) if name and name != "-" else sys.stdout
             observer = log.observer(stream, self._config.log_format)
             parent.setComponent(ILogObserver, observer)
@@ -141,7 +146,6 @@ class Daemon(MultiService):
     def _take_hold(self) -> None:
         config = self._config
         try:
-            host.check_root()
             host.check_programs()
             if config.disks.driver == "image":
                 host.check_loop_devices(config.disks.filesystem)
@@ -372,11 +376,14 @@ def _clear_socket(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except BlockingIOError:
+            pass  # its queue is full, so somebody listens
     raise Refused(f"address: {path}: another program listens there")
 
 

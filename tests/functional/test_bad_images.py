@@ -20,6 +20,8 @@ from tests.harness.waiting import eventually
 NOISE = bytes((n * n * 31 + n // 251) % 251 for n in range(300_000))
 PLAIN = archive([*shell_entries(), entry("noise", NOISE)])
 PACKED = gzip.compress(PLAIN)
+# The last member, with its header and the end of the archive, in whole records.
+LAST = len(PLAIN) - PLAIN.index(b"noise\0")
 
 
 def flipped(data: bytes, where: float) -> bytes:
@@ -47,6 +49,8 @@ DAMAGED = {
         "unpacked",
     ),
     "half a plain archive": (PLAIN[: len(PLAIN) // 2], "unpacked"),
+    "cut between members": (PLAIN[:-LAST], "no end"),
+    "gzip cut between members": (gzip.compress(PLAIN[:-LAST]), "no end"),
     "header damaged": (flipped(PLAIN, 0.00001), "unpacked"),
     "zstd cut short": (b"\x28\xb5\x2f\xfd\x04\x00", "unpacked"),
     "xz cut short": (b"\xfd7zXZ\x00\x00", "unpacked"),
@@ -103,13 +107,17 @@ def test_damaged(server: Daemon, no_stemcell: None, tmp_path: Path, name: str) -
     assert str(server.work_dir) not in error["message"]
 
 
-@pytest.mark.parametrize("extra", [b"", b"trailing garbage"])
-def test_whole_image_is_read(
+@pytest.mark.parametrize(
+    "extra",
+    [b"", gzip.compress(b""), gzip.compress(b"more"), b"garbage" * 500_000],
+    ids=["nothing", "nothing packed", "more", "garbage"],
+)
+def test_what_follows_an_image(
     server: Daemon, no_stemcell: None, tmp_path: Path, extra: bytes
 ) -> None:
-    """Zeros or other members after the end of the archive are no error."""
+    """Whatever comes after the end of the archive is no error, on either transport."""
     path = tmp_path / "image"
-    path.write_bytes(gzip.compress(PLAIN + bytes(64 << 10)) + gzip.compress(extra))
+    path.write_bytes(gzip.compress(PLAIN + bytes(64 << 10)) + extra)
     stemcell = server.create_stemcell(path)
     server.cpi.ok("delete_stemcell", stemcell)
 

@@ -200,11 +200,49 @@ def test_record_of_a_lost_stemcell(daemon: Daemon, tiny: Path) -> None:
     shutil.move(place, aside)
     daemon.start()
     assert daemon.cpi.ok("ping") == "pong"
-    assert vm.cid in daemon.log
+    assert f"{vm.cid} cannot be booted again" in daemon.log
+    assert daemon.cpi.ok("has_vm", vm.cid) is True
+    assert stemcell in daemon.cpi.error("reboot_vm", vm.cid)["message"]
     daemon.stop()
     shutil.move(aside, place)
     daemon.start()
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    daemon.stop()
+    shutil.move(place, aside)
+    daemon.start()
+    daemon.cpi.ok("delete_vm", vm.cid)
+
+
+def test_another_network(daemon: Daemon, tiny: Path) -> None:
+    """VMs of a network that was configured before are still VMs, and can be deleted."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    daemon.stop()
+    before, daemon.config["cidr"] = daemon.config["cidr"], "10.78.0.0/24"
+    daemon.write_config()
+    daemon.start()
+    assert f"{vm.cid}: address {vm.address} is outside of 10.78.0.0/24" in daemon.log
     assert daemon.cpi.ok("has_vm", vm.cid) is True
+    assert vm.is_alive()
+    assert daemon.create_vm(stemcell).address == "10.78.0.2"
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.config["cidr"] = before
+
+
+def test_a_vm_that_was_not_deleted_whole(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """Nothing can be done to it but to delete it again."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    wrapper.fail("delete", "not today")
+    assert "not today" in daemon.cpi.error("delete_vm", vm.cid)["message"]
+    error = daemon.cpi.error("set_vm_metadata", vm.cid, {"a": "b"})
+    assert f"{vm.cid} was not deleted whole" in error["message"]
+    assert not (vm.directory / "vm.json").exists()
+    wrapper.mend()
+    daemon.cpi.ok("delete_vm", vm.cid)
 
 
 def test_calls_wait_for_a_daemon_that_starts(daemon: Daemon, tiny: Path) -> None:

@@ -26,6 +26,7 @@ KNOWN_ATTRIBUTES = {
         "O_EXCL",
         "O_NOFOLLOW",
         "O_RDWR",
+        "_exit",
         "close",
         "environ",
         "memfd_create",
@@ -60,7 +61,7 @@ KNOWN_ATTRIBUTES = {
     },
     "stat": {"S_ISREG"},
     "struct": {"pack"},
-    "sys": {"argv", "stdin", "stdout"},
+    "sys": {"argv", "stderr", "stdin", "stdout"},
     "time": {"monotonic", "sleep"},
 }
 NEW_BUILTINS = {"aiter", "anext", "EncodingWarning", "BaseExceptionGroup", "ExceptionGroup"}

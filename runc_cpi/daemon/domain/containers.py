@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,10 @@ class Containers:
         """Name all that there is a container, a cgroup or an interface of."""
         return {*self._runtime.known(), *await self._networker.connected()}
 
+    async def connected(self) -> Collection[str]:
+        """Name the VMs that have an interface."""
+        return await self._networker.connected()
+
     def was_lost(self, vm_cid: str) -> bool:
         """Say whether a container went with a reboot of the host, not by itself."""
         return self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
@@ -181,7 +185,8 @@ class Containers:
         await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
         await self._guests.prepare(pid, STALE, PID_FILES)
         await self._runtime.start(vm_cid, bundle)
-        self.watch(vm_cid)
+        if not self.watch(vm_cid):
+            self._watcher.ended(vm_cid, None)  # before anybody could look
 
     def _last_mounted(self, vm_cid: str) -> str | None:
         """

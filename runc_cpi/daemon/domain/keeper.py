@@ -76,7 +76,11 @@ class Keeper:
         return repairs
 
     async def bring_back(self, repairs: Repairs) -> None:
-        """Boot the VMs that a reboot of the host took down, or that failed meanwhile."""
+        """
+        Boot the VMs that a reboot of the host took down, or that failed meanwhile, and
+        clear up what takes long.
+        """
+        await self._scratch.sweep(repairs)
         down = [vm.vm_cid for vm in self._registry.all() if self._is_down(vm.vm_cid)]
         await side_by_side(*(self._revive(vm_cid, repairs) for vm_cid in down))
         repairs.summarize()
@@ -86,13 +90,13 @@ class Keeper:
         self._watcher.close()
 
     async def _reconcile(self, repairs: Repairs) -> None:
-        await self._scratch.sweep(repairs)
         await self._stemcells.sweep(repairs)
         known = {vm.vm_cid for vm in self._registry.all()}
         for name in sorted({*self._registry.incomplete(), *await self._strays()}):
             await self._sweep(name, repairs)
+        connected = await self._containers.connected()
         for vm_cid in sorted(self._disks.owners() | known):
-            await self._see_to(vm_cid, repairs)
+            await self._see_to(vm_cid, vm_cid in connected, repairs)
         await self._disks.sweep(self._vms.locks.is_held, repairs)
 
     async def _strays(self) -> set[str]:
@@ -113,7 +117,7 @@ class Keeper:
             else:
                 repairs.did(f"removed {name}, which was no whole VM")
 
-    async def _see_to(self, vm_cid: str, repairs: Repairs) -> None:
+    async def _see_to(self, vm_cid: str, connected: bool, repairs: Repairs) -> None:
         """Make what a VM has agree with the records, and have it watched."""
         async with self._vms.locks(vm_cid):
             container = self._containers.find(vm_cid)
@@ -122,7 +126,9 @@ class Keeper:
                     await self._disks.release(vm_cid, container)
                     repairs.did(f"took its disks from {vm_cid}, which is gone")
                 elif container.pid is not None and self._registry.exists(vm_cid):
-                    if await self._containers.reconnect(self._registry.get(vm_cid)):
+                    if not connected and await self._containers.reconnect(
+                        self._registry.get(vm_cid)
+                    ):
                         repairs.did(f"connected {vm_cid} again")
                     await self._disks.restore(vm_cid, container, repairs)
                     self._containers.watch(vm_cid)

@@ -23,7 +23,12 @@ from runc_cpi.daemon.storage.depot import (
     write_record,
 )
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import AddressUnavailable, CloudError, CPIError, VMNotFound
+from runc_cpi.errors import (
+    AddressUnavailable,
+    CloudError,
+    StemcellNotFound,
+    VMNotFound,
+)
 
 RECORD = "vm.json"
 
@@ -42,6 +47,7 @@ class Registry:
         self._vms: dict[str, VM] = {}
         self._aside: set[str] = set()
         self._erased: set[str] = set()
+        self._stemless: set[str] = set()
 
     def path(self, vm_cid: str) -> Path:
         """Return the directory of a VM."""
@@ -54,17 +60,25 @@ class Registry:
                 continue  # not whole, and no VM
             try:
                 vm = VM.from_json(read_record(path / RECORD))
-                await self._take(vm)
-            except (OSError, ValueError, CPIError) as error:
+            except (OSError, ValueError) as error:
                 repairs.failed(f"set {path / RECORD} aside: {error}")
                 await self._set_aside(path)
             else:
                 self._vms[vm.vm_cid] = vm
+                await self._take(vm, repairs)
 
-    async def _take(self, vm: VM) -> None:
-        self._stemcells.hold(vm.stemcell_cid)
+    async def _take(self, vm: VM, repairs: Repairs) -> None:
+        """Take what a VM needs; one that cannot have it is a VM all the same."""
+        try:
+            self._stemcells.hold(vm.stemcell_cid)
+        except StemcellNotFound as error:
+            repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
+            self._stemless.add(vm.vm_cid)
         for address in vm.addresses:
-            await self._pool.claim(address, vm.vm_cid)
+            try:
+                await self._pool.claim(address, vm.vm_cid)
+            except AddressUnavailable as error:
+                repairs.failed(f"{vm.vm_cid}: {error}")
 
     async def _set_aside(self, path: Path) -> None:
         self._aside.add(path.name)
@@ -103,10 +117,12 @@ class Registry:
         Return a VM.
 
         @raise VMNotFound: if there is no such VM.
-        @raise CloudError: if its record cannot be read.
+        @raise CloudError: if its record cannot be read, or it is half deleted.
         """
         if not self.exists(vm_cid):
             raise VMNotFound(f"there is no VM {vm_cid!r}")
+        if vm_cid in self._erased:
+            raise CloudError(f"{vm_cid} was not deleted whole; delete it again")
         return self._vms[vm_cid]
 
     def find(self, vm_cid: str) -> VM | None:
@@ -124,15 +140,22 @@ class Registry:
         self._vms[vm.vm_cid] = vm
 
     async def erase(self, vm_cid: str) -> None:
-        """Remove a record: after a crash from here on, what is left will be removed."""
-        self._erased.add(vm_cid)
+        """
+        Remove a record: after a crash from here on, what is left will be removed.
+
+        @raise OSError: if it cannot be removed; the VM is one as before.
+        """
         await deferToThread(_erase, self.path(vm_cid))
+        self._erased.add(vm_cid)
 
     async def forget(self, vm_cid: str) -> None:
         """Let others have what an erased VM had, which is gone by now."""
         vm = self._vms.pop(vm_cid)
         self._erased.discard(vm_cid)
-        self._stemcells.release(vm.stemcell_cid)
+        if vm_cid in self._stemless:
+            self._stemless.discard(vm_cid)
+        else:
+            self._stemcells.release(vm.stemcell_cid)
         await self._pool.release(vm_cid)
 
 

@@ -16,7 +16,6 @@ SCHEMA = 2
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
-MAXIMUM_DISK = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -231,13 +231,12 @@ class VMs:
         @return: the VM's container, or L{None} if no VM has the disk.
         @raise DiskNotFound: if there is no such disk.
         """
-        vm_cid = self._disks.attached_to(disk_cid)
-        if vm_cid is None:
-            yield None
-            return
-        async with self.locks(vm_cid):
-            still = self._disks.attached_to(disk_cid) == vm_cid
-            yield self._containers.find(vm_cid) if still else None
+        while (vm_cid := self._disks.attached_to(disk_cid)) is not None:
+            async with self.locks(vm_cid):
+                if self._disks.attached_to(disk_cid) == vm_cid:
+                    yield self._containers.find(vm_cid)
+                    return
+        yield None
 
     async def clear_away(self, vm_cid: str) -> None:
         """

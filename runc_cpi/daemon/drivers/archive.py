@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
@@ -54,7 +54,14 @@ TAR = (
     "--acls",
     "--delay-directory-restore",
     "--warning=no-timestamp",
+    # Has it say how the archive ended: with status 0 it ends for want of input, too.
+    "--block-number",
 )
+WHOLE = b"** Block of NULs **"
+# gzip(1) and pigz(1) take it for a reason to end with status 2, igzip(1) for none.
+IGNORED = re.compile(rb"trailing (garbage|junk)")
+# An upload is at the mercy of its sender, so there may be more of them than processors.
+UPLOADS = 16
 
 
 def decompressor_for(header: bytes) -> Sequence[str] | None:
@@ -93,6 +100,7 @@ class _Pipeline:
     ) -> None:
         tar = [*TAR, f"--directory={target}"]
         first = decompressor_for(header)
+        self._killed: set[Child] = set()
         if first is None:
             self._children = [self._spawn(processes, tar, source, None)]
         else:
@@ -129,13 +137,21 @@ class _Pipeline:
 
     @property
     def broken(self) -> bool:
-        """Whether a process has ended, as none does before its input ends."""
-        return any(child.outcome is not None for child in self._children)
+        """Whether a process has failed."""
+        outcomes = [child.outcome for child in self._children]
+        return any(outcome is not None and not _is_good(outcome) for outcome in outcomes)
+
+    @property
+    def sated(self) -> bool:
+        """Whether the first process has all it wants: what else comes is ignored."""
+        return self._children[0].outcome is not None
 
     def kill(self) -> None:
         """End all at once."""
         for child in self._children:
-            child.kill()
+            if child.outcome is None:
+                self._killed.add(child)
+                child.kill()
 
     async def ended(self) -> list[Outcome]:
         """Wait for all."""
@@ -152,9 +168,18 @@ class _Pipeline:
         for outcome in reversed(outcomes):
             if DISK_FULL.search(outcome.stderr):
                 raise NoDiskSpace("the disk ran full while the image was unpacked")
-        for outcome in outcomes:
-            if not outcome.ok and outcome.signal != signal.SIGPIPE:
+        # Who was killed because of another is not at fault.
+        ended = zip(self._children, outcomes, strict=True)
+        own = [outcome for child, outcome in ended if child not in self._killed]
+        for outcome in own or outcomes:
+            if not _is_good(outcome) and outcome.signal != signal.SIGPIPE:
                 raise StemcellRejected(f"the image cannot be unpacked: {_why(outcome)}")
+        if WHOLE not in outcomes[-1].stdout:
+            raise StemcellRejected("the image is cut short: its archive has no end")
+
+
+def _is_good(outcome: Outcome) -> bool:
+    return outcome.ok or (outcome.status == 2 and bool(IGNORED.search(outcome.stderr)))
 
 
 def _why(outcome: Outcome) -> str:
@@ -204,10 +229,16 @@ class _Valve:
 
 @implementer(IUpload)
 class Upload:
-    """An image that comes in pieces."""
+    """
+    An image that comes in pieces.
 
-    def __init__(self, processes: Processes, target: Path) -> None:
-        self._processes, self._target = processes, target
+    @param slots: one is taken while it is unpacked.
+    """
+
+    def __init__(
+        self, processes: Processes, slots: DeferredSemaphore, target: Path
+    ) -> None:
+        self._processes, self._slots, self._target = processes, slots, target
         self._head = b""
         self._pipeline: _Pipeline | None = None
         self._valve: _Valve | None = None
@@ -222,7 +253,7 @@ class Upload:
             self._head += data
             if len(self._head) < HEADER_SIZE:
                 return
-            data = self._begin()
+            data = await self._begin()
         await self._pass_on(data)
 
     async def finish(self) -> None:
@@ -232,7 +263,7 @@ class Upload:
         @raise CPIError: if it cannot be.
         """
         if self._pipeline is None:
-            await self._pass_on(self._begin())
+            await self._pass_on(await self._begin())
         assert self._pipeline is not None
         stdin = self._pipeline.stdin
         stdin.unregisterProducer()
@@ -245,8 +276,15 @@ class Upload:
             self._pipeline.kill()
             await self._pipeline.ended()
 
-    def _begin(self) -> bytes:
-        self._pipeline = _Pipeline(self._processes, self._head, "w", self._target)
+    async def _begin(self) -> bytes:
+        await self._slots.acquire()
+        try:
+            self._pipeline = _Pipeline(self._processes, self._head, "w", self._target)
+        except BaseException:
+            self._slots.release()
+            raise
+        ended = Deferred.fromCoroutine(self._pipeline.ended())
+        ended.addCallback(lambda _: self._slots.release())
         self._valve = _Valve(self._pipeline.stdin)
         return self._head
 
@@ -256,8 +294,9 @@ class Upload:
         if self._pipeline.broken:
             self._pipeline.kill()
             await self._pipeline.succeeded()
-        self._pipeline.stdin.write(data)
-        await self._valve.wait()
+        if not self._pipeline.sated:
+            self._pipeline.stdin.write(data)
+            await self._valve.wait()
 
 
 @implementer(IArchiver)
@@ -266,10 +305,12 @@ class Archiver:
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
+        self._files = DeferredSemaphore(processes.limit)
+        self._uploads = DeferredSemaphore(UPLOADS)
 
     def open(self, target: Path) -> Upload:
         """Unpack into C{target} what will be written."""
-        return Upload(self._processes, target)
+        return Upload(self._processes, self._uploads, target)
 
     async def unpack(self, image: int, target: Path) -> None:
         """
@@ -285,7 +326,11 @@ class Archiver:
         except OSError as error:
             raise InvalidArgument(f"cannot read the image: {error.strerror}") from None
         os.lseek(image, 0, os.SEEK_SET)
-        await _Pipeline(self._processes, header, image, target).succeeded()
+        await self._files.acquire()
+        try:
+            await _Pipeline(self._processes, header, image, target).succeeded()
+        finally:
+            self._files.release()
 
     async def sync(self, path: Path) -> None:
         """

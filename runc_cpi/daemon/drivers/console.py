@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 LIMIT = 1 << 20
-INTERVAL = 15.0
+INTERVAL = 1.0
 CONSOLE = "console.log"
 OLD_CONSOLE = "console.log.1"
 

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from runc_cpi.errors import CloudError, DiskBusy
 
 CGROUPS = Path("/sys/fs/cgroup")
 HIERARCHIES = ("pids", "memory", "systemd", "unified", ".")
+THREADS = 4
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 P = ParamSpec("P")
@@ -60,24 +62,24 @@ def _unescape(text: str) -> str:
 @implementer(IGuests)
 class GuestThread:
     """
-    Runs what enters VMs, in one thread of its own.
+    Runs what enters VMs, in threads of its own: to unmount a disk can take long.
 
-    The thread has a root and working directory apart from the other threads', so that
-    it can change its mount namespace alone.
+    Each has a root and working directory apart from the other threads', so that it can
+    change its mount namespace alone.
     """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._thread = ThreadPool(1, 1, "guests")
+        self._threads = ThreadPool(1, THREADS, "guests")
+        self._prepared = threading.local()
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-        self._thread.callInThread(leave_alone)
+        """Start the threads."""
+        self._threads.start()
 
     def stop(self) -> None:
-        """End the thread, once it has done what it was given."""
-        self._thread.stop()
+        """End the threads, once they have done what they were given."""
+        self._threads.stop()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """
@@ -87,11 +89,20 @@ class GuestThread:
         """
         try:
             result: T = await deferToThreadPool(
-                self._reactor, self._thread, work, *args, **kwargs
+                self._reactor, self._threads, self._alone(work), *args, **kwargs
             )
         except OSError as error:
             raise CloudError(f"{work.__name__}: {error}") from error
         return result
+
+    def _alone(self, work: Callable[P, T]) -> Callable[P, T]:
+        def working(*args: P.args, **kwargs: P.kwargs) -> T:
+            if not hasattr(self._prepared, "done"):
+                leave_alone()
+                self._prepared.done = True
+            return work(*args, **kwargs)
+
+        return working
 
     async def prepare(self, pid: int, stale: str, pid_files: str) -> None:
         """

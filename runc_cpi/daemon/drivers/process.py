@@ -143,6 +143,7 @@ class Processes:
 
     def __init__(self, reactor: Any, limit: int) -> None:
         self._reactor = reactor
+        self.limit = limit
         self._slots = DeferredSemaphore(limit)
         self._children: set[Child] = set()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
