@@ -29,6 +29,16 @@ def refused(daemon: Daemon, stemcell: str, network: Any) -> dict[str, Any]:
     return error
 
 
+def test_netmask_and_gateway_are_the_hosts(daemon: Daemon, tiny: Path) -> None:
+    """What was asked for instead is told in the log, and not to the agent."""
+    asked = manual(daemon.network + "9", netmask="255.255.0.0", gateway="10.9.9.9")
+    vm = daemon.create_vm(daemon.create_stemcell(tiny), {"a": asked})
+    assert vm.networks["a"]["netmask"] == "255.255.255.0"
+    assert vm.networks["a"]["gateway"] == daemon.network + "1"
+    assert "networks.a.netmask: '255.255.0.0', here it is 255.255.255.0" in daemon.log
+    assert "networks.a.gateway: '10.9.9.9', here it is" in daemon.log
+
+
 def test_manual_networks_come_back_as_they_were(daemon: Daemon, stemcell: str) -> None:
     """All that was asked comes back, also what means nothing here."""
     asked = manual(daemon.network + "7", dns=["192.0.2.1"], default=["dns", "gateway"])

@@ -141,20 +141,42 @@ def complete(
     addresses: Mapping[str, IPv4Address],
     plan: NetworkPlan,
 ) -> dict[str, dict[str, Any]]:
-    """Return the networks as the VM has them: all that was asked, and the addresses."""
+    """
+    Return the networks as the VM has them: all that was asked, and the addresses.
+
+    Netmask and gateway are the host's, whatever was asked for.
+    """
     networks: dict[str, dict[str, Any]] = {}
     for request in requests:
         network = networks[request.name] = {**request.settings, "type": request.kind}
+        if request.kind != "vip":
+            network.update(_of_host(request, plan))
         if network.get("prefix") is not None:
             # The agent parses it as a string; a number breaks its settings.
             network["prefix"] = str(network["prefix"])
         if request.kind == "dynamic":
             network["ip"] = str(addresses[request.name])
-            network["netmask"] = str(plan.network.netmask)
-            network["gateway"] = str(plan.gateway)
         if request.kind != "vip" and not network.get("dns"):
             network["dns"] = list(plan.dns)
     return networks
+
+
+def _of_host(request: Request, plan: NetworkPlan) -> dict[str, str]:
+    ours = {"netmask": str(plan.network.netmask), "gateway": str(plan.gateway)}
+    # A manual network without a gateway is not the VM's way out, and gets none.
+    asked = ours.keys() if request.kind == "dynamic" else request.settings.keys()
+    return {key: value for key, value in ours.items() if key in asked}
+
+
+def overruled(requests: Sequence[Request], plan: NetworkPlan) -> list[str]:
+    """Name what was asked for and is otherwise on this host."""
+    return [
+        f"networks.{request.name}.{key}: {request.settings[key]!r}, here it is {value}"
+        for request in requests
+        if request.kind == "manual"
+        for key, value in _of_host(request, plan).items()
+        if request.settings[key] not in (value, None)
+    ]
 
 
 def name_servers(networks: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -87,6 +87,8 @@ class VMs:
                 vm_cid=vm_cid,
                 names=", ".join(properties.unknown),
             )
+        for difference in networks.overruled(requests, self._plan):
+            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
         async with self.locks(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
