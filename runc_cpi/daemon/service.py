@@ -204,6 +204,7 @@ class Daemon(MultiService):
             host=Host(
                 capabilities=capabilities,
                 cgroup_parent=cgroup_parent,
+                open_files=host.open_files(),
                 swap_accounting=host.swap_accounting(),
                 privileged=config.security.privileged,
             ),

@@ -36,6 +36,7 @@ def try_runtime(
             binds={},
             cgroup=cgroup,
             capabilities=capabilities,
+            open_files=host.open_files(),
             resources=limits(cpu=None, ram=None, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,15 @@ def test_net_tunables_are_its_own(vm: VM) -> None:
     vm.shell("echo 1 >/proc/sys/net/ipv4/ip_forward")
     assert vm.read("/proc/sys/net/ipv4/ip_forward") == "1\n"
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text("ascii") == "0\n"
+
+
+def test_open_files(vm: VM) -> None:
+    """The first process may have as many as the daemon's hard limit."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    (line,) = [
+        line.split() for line in vm.read("/proc/1/limits").splitlines() if "open f" in line
+    ]
+    assert line[3:5] == [str(hard)] * 2
 
 
 def test_directories(vm: VM) -> None:

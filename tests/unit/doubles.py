@@ -290,7 +290,11 @@ def assemble(
     registry, watcher, clock = Registry(depot, stemcells, pool), Watcher(), Clock()
     containers = Containers(
         host=Host(
-            capabilities=[], cgroup_parent="/c", swap_accounting=False, privileged=False
+            capabilities=[],
+            cgroup_parent="/c",
+            open_files=1024,
+            swap_accounting=False,
+            privileged=False,
         ),
         depot=depot,
         runtime=runtime,

@@ -24,6 +24,7 @@ def spec(init: str = "runit", **changes: Any) -> dict[str, Any]:
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
         "resources": bundle.limits(cpu=None, ram=None, swap_accounting=False),
+        "open_files": 20000,
     }
     return bundle.runtime_spec(**{**arguments, **changes})
 
@@ -50,6 +51,12 @@ def test_capabilities_are_those_granted() -> None:
     sets = spec()["process"]["capabilities"]
     assert sets.pop("inheritable") == []
     assert sets == dict.fromkeys(("bounding", "effective", "permitted"), GRANTED)
+
+
+def test_open_files() -> None:
+    """As many as the daemon may have, whatever its own soft limit is."""
+    limit = {"type": "RLIMIT_NOFILE", "hard": 20000, "soft": 20000}
+    assert spec()["process"]["rlimits"] == [limit]
 
 
 def test_dropped_capabilities_exist() -> None:

@@ -138,6 +138,7 @@ def runtime_spec(
     cgroup: str,
     capabilities: Sequence[str],
     resources: Mapping[str, Any],
+    open_files: int,
     disks: BootParts = NO_DISKS,
     privileged: bool = False,
 ) -> dict[str, Any]:
@@ -148,6 +149,7 @@ def runtime_spec(
     @param cgroup: the container's path below the root of each cgroup hierarchy.
     @param capabilities: what the VM may do; never more than the daemon itself.
     @param resources: the cgroup limits.
+    @param open_files: how many each process may have; never more than the daemon itself.
     @param privileged: whether the host's kernel tunables are left open.
     @param disks: the mounts, nodes and device rules for the VM's disks.
     """
@@ -172,6 +174,7 @@ def runtime_spec(
             "cwd": "/",
             "args": list(boot.argv),
             "env": list(boot.env),
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": open_files, "soft": open_files}],
             "capabilities": {
                 "bounding": granted,
                 "effective": granted,

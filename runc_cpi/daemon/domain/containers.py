@@ -56,11 +56,13 @@ class Host:
     @ivar capabilities: what is granted to each.
     @ivar cgroup_parent: below which path their cgroups are.
     @ivar privileged: whether the host's kernel tunables are theirs to change.
+    @ivar open_files: how many files each process of a VM may have open.
     @ivar swap_accounting: whether memory and swap can be bounded together.
     """
 
     capabilities: Sequence[str]
     cgroup_parent: str
+    open_files: int
     swap_accounting: bool
     privileged: bool
 
@@ -225,6 +227,7 @@ class Containers:
                 ram=properties.ram,
                 swap_accounting=self._host.swap_accounting,
             ),
+            open_files=self._host.open_files,
             disks=parts,
             privileged=self._host.privileged,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -58,6 +59,11 @@ def grantable(dropped: frozenset[str]) -> list[str]:
     """
     own = own_capabilities(Path("/proc/self/status").read_text("ascii"))
     return [name for name in CAPABILITIES if name in own and name not in dropped]
+
+
+def open_files() -> int:
+    """Return how many open files a process may be granted: as many as the daemon's own."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def swap_accounting() -> bool:
