@@ -19,6 +19,7 @@ from runc_cpi.daemon.drivers.process import (
     STDERR_TAIL,
     STDOUT_LIMIT,
     Child,
+    Lane,
     Outcome,
     Processes,
 )
@@ -198,9 +199,9 @@ class SlotsTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.processes = Processes(self.reactor, limit=2)
 
-    def begin(self) -> Deferred[Outcome]:
+    def begin(self, lane: Lane = Lane.QUICK) -> Deferred[Outcome]:
         """Begin to run a child."""
-        return Deferred.fromCoroutine(self.processes.run(["x"], timeout=5))
+        return Deferred.fromCoroutine(self.processes.run(["x"], timeout=5, lane=lane))
 
     def end(self, number: int) -> None:
         """End a child."""
@@ -217,6 +218,16 @@ class SlotsTests(SynchronousTestCase):
         self.end(0)
         self.end(2)
         self.assertTrue(self.successResultOf(running[2]).ok)
+
+    def test_one_kind_holds_up_no_other(self) -> None:
+        """What copies for minutes, or waits, leaves room for what takes milliseconds."""
+        running = [self.begin(lane) for lane in Lane for _ in range(3)]
+        # All three that wait for something else, and two of each that works.
+        self.assertEqual(len(self.reactor.children), 7)
+        for number in range(9):
+            self.end(number)
+        for each in running:
+            self.assertTrue(self.successResultOf(each).ok)
 
     def test_waiting_takes_no_time_of_the_child(self) -> None:
         """The clock runs from the start of the child, not from the call."""

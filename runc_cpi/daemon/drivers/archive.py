@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
-from runc_cpi.daemon.drivers.process import Child, Outcome, Processes
+from runc_cpi.daemon.drivers.process import Child, Lane, Outcome, Processes
 from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, StemcellRejected
 
 UNPACK_TIMEOUT = 3600.0
@@ -350,6 +350,6 @@ class Archiver:
         await self._do(argv, REMOVE_TIMEOUT)
 
     async def _do(self, argv: Sequence[str], timeout: float) -> None:
-        outcome = await self._processes.run(argv, timeout=timeout)
+        outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)
         if not outcome.ok:
             raise CloudError(outcome.complaint())

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -17,6 +18,7 @@ from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
 DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+IDLE_LIMIT = 32
 STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
 
@@ -28,6 +30,14 @@ ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     **{name: os.environ[name] for name in PROXIES if name in os.environ},
 }
+
+
+class Lane(Enum):
+    """What a child does with its time; those of one kind queue, and hold up no others."""
+
+    QUICK = "takes milliseconds"
+    BULK = "reads or writes much"
+    IDLE = "waits for something else most of the time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +148,17 @@ class Processes:
     Starts child processes.
 
     @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
-    @param limit: how many L{run} may have at work at once.
+    @param limit: how many L{run} may have at work at once, of each kind that works.
     """
 
     def __init__(self, reactor: Any, limit: int) -> None:
         self._reactor = reactor
         self.limit = limit
-        self._slots = DeferredSemaphore(limit)
+        self._slots = {
+            Lane.QUICK: DeferredSemaphore(limit),
+            Lane.BULK: DeferredSemaphore(limit),
+            Lane.IDLE: DeferredSemaphore(IDLE_LIMIT),
+        }
         self._children: set[Child] = set()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
@@ -195,12 +209,13 @@ class Processes:
         argv: Sequence[str],
         *,
         timeout: float,
+        lane: Lane = Lane.QUICK,
         output: int | None = None,
         inherit: Mapping[int, int] | None = None,
         dies_with_us: bool = False,
     ) -> Outcome:
         """
-        Run a child to its end, when there is room for one more.
+        Run a child to its end, when there is room for one more of its kind.
 
         @param timeout: after so many seconds it is killed, and still waited for.
         @param output: a descriptor for stdout and stderr.  Needed for a child that
@@ -213,10 +228,11 @@ class Processes:
         if output is not None:
             streams = {1: output, 2: output}
         fds = {0: self._null, **streams, **(inherit or {})}
-        await self._slots.acquire()
+        slots = self._slots[lane]
+        await slots.acquire()
         try:
             return await self.spawn(
                 argv, timeout=timeout, child_fds=fds, dies_with_us=dies_with_us
             ).ended
         finally:
-            self._slots.release()
+            slots.release()

@@ -19,7 +19,7 @@ from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
-from runc_cpi.daemon.drivers.process import Outcome, Processes
+from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
 from runc_cpi.errors import CloudError, StillRunning
 
 KILL_TRIES = 100
@@ -157,6 +157,7 @@ class Runtime:
         return await self._processes.run(
             [self._program, "--root", str(self._root), "exec", container_id, *argv],
             timeout=timeout,
+            lane=Lane.IDLE,
         )
 
     async def _call(
