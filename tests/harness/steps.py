@@ -54,7 +54,7 @@ def before(
 def instrument() -> None:
     """Wrap all that matters."""
     from runc_cpi.daemon.domain import disks, vms
-    from runc_cpi.daemon.drivers import guest, namespaces
+    from runc_cpi.daemon.drivers import guest, mounts, namespaces
     from runc_cpi.daemon.drivers.process import Processes
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
     from runc_cpi.daemon.storage import depot
@@ -77,7 +77,7 @@ def instrument() -> None:
     before(os, "mknod", lambda *_, **__: "mknod")
     before(os, "unlink", node)
     before(namespaces, "mount")
-    before(guest, "unmount")
+    before(mounts, "unmount")
     before(CPIProtocol, "sendBox", lambda *_: "answer")
 
 

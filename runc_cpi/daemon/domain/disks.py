@@ -200,7 +200,8 @@ class Disks:
         """
         Give a disk to a VM; one that it has already is made sure of.
 
-        @param in_settings: whether the agent's settings file is to name it.
+        @param in_settings: whether the agent's settings file is to name it; once it
+            does, it does so until the disk is detached.
         @return: where the VM finds it.
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
@@ -209,7 +210,8 @@ class Disks:
             disk = self._usable(disk_cid)
             if disk.attached_to not in (None, vm_cid):
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
-            await self._save(replace(disk, attached_to=vm_cid, in_settings=in_settings))
+            named = in_settings or disk.in_settings
+            await self._save(replace(disk, attached_to=vm_cid, in_settings=named))
             try:
                 await self._driver.attach(
                     self._path(disk_cid), disk_cid, container, self._paths(vm_cid)
@@ -262,14 +264,17 @@ class Disks:
     async def restore(self, vm_cid: str, container: Container, repairs: Repairs) -> None:
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
-            path = self._path(disk.disk_cid)
-            async with self._locks(disk.disk_cid):
-                if await self._driver.attach(
-                    path, disk.disk_cid, container, self._paths(vm_cid)
-                ):
-                    repairs.did(f"gave {disk.disk_cid} to {vm_cid} again")
-                if await self._driver.thaw(path, container):
-                    repairs.did(f"thawed {disk.disk_cid}")
+            path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
+            async with self._locks(disk_cid):
+                try:
+                    if await self._driver.attach(
+                        path, disk_cid, container, self._paths(vm_cid)
+                    ):
+                        repairs.did(f"gave {disk_cid} to {vm_cid} again")
+                    if await self._driver.thaw(path, container):
+                        repairs.did(f"thawed {disk_cid}")
+                except (CPIError, OSError) as error:
+                    repairs.failed(f"{disk_cid} of {vm_cid}: {error}")
 
     async def sweep(self, busy: Callable[[str], bool], repairs: Repairs) -> None:
         """

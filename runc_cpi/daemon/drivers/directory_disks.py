@@ -11,8 +11,9 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
-from runc_cpi.daemon.drivers import guest
-from runc_cpi.daemon.drivers.guest import GuestThread, Mount
+from runc_cpi.daemon.drivers import guest, mounts
+from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.mounts import Mount
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.errors import CloudError, DiskBusy, NotSupported
 
@@ -84,7 +85,7 @@ class DirectoryDisks:
             return False
         changed = await self._bind(path, container.bundle / MOUNTS / disk_cid)
         wanted = self.hint(disk_cid)
-        if not guest.mount_points(container.pid, lambda mount: mount.point == wanted):
+        if not mounts.mount_points(container.pid, lambda mount: mount.point == wanted):
             raise CloudError(
                 f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
                 "made them private; reboot it"
@@ -105,7 +106,7 @@ class DirectoryDisks:
         if wanted is None:
             return
         if container.pid is not None:
-            await self._guests.run(guest.unmount_everywhere, container.cgroup, wanted)
+            await self._guests.run(mounts.unmount_everywhere, container.cgroup, wanted)
         await self._unbind(point)
         point.rmdir()
 
@@ -204,15 +205,15 @@ def _mounts_below(path: Path) -> list[str]:
     def below(mount: Mount) -> bool:
         return mount.point == real or mount.point.startswith(f"{real}/")
 
-    return guest.mount_points(os.getpid(), below)
+    return mounts.mount_points(os.getpid(), below)
 
 
 def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
     """Recognize mounts of what is mounted at C{point}, if anything is."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        mounts = guest.parse_mountinfo(file.read())
+        table = mounts.parse_mountinfo(file.read())
     real = os.path.realpath(point)
-    found = [mount for mount in mounts if mount.point == real]
+    found = [mount for mount in table if mount.point == real]
     if not found:
         return None
     device, root = found[-1].device, found[-1].root
