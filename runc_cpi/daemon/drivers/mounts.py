@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runc_cpi.daemon.drivers import namespaces
 from runc_cpi.daemon.drivers.guest import root_of
-from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside, unmount
+from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -178,7 +179,7 @@ def _unmounted(own: int, mount: Mount) -> bool:
     if not _is_on_top(own, mount):
         return False
     try:
-        unmount(mount.point)
+        namespaces.unmount(mount.point)
     except OSError as error:
         if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOENT):
             raise
