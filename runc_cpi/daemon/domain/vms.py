@@ -168,7 +168,11 @@ class VMs:
         stemcell = self._stemcells.get(vm.stemcell_cid)
         await self._containers.ask_to_halt(vm, stemcell)
         await self._containers.take_down(vm.vm_cid)
-        await self._containers.boot(vm, stemcell)
+        try:
+            await self._containers.boot(vm, stemcell)
+        except BaseException:
+            await self._quietly(self._containers.take_down, vm.vm_cid)
+            raise
         if vm.stopped:
             await self._registry.save(replace(vm, stopped=False))
 

@@ -269,7 +269,12 @@ class ImageDisks:
         if store is not None and container.pid is not None:
             # By the name that the agent knows it by, and looks for among the mounts.
             source = self.hint(store)
-            await self._guests.run(guest.mount, container.pid, source, STORE, filesystem)
+            try:
+                await self._guests.run(
+                    guest.mount, container.pid, source, STORE, filesystem
+                )
+            except CloudError as error:
+                raise CloudError(f"{store} cannot be mounted: {error}") from None
         # Mounted by now: the device goes when the VM's mount does.
         await self._loops.let_go(container.bundle / EPHEMERAL)
 

@@ -29,7 +29,7 @@ n=0
 while [ -e /go ]; do
   n=$((n + 1))
   echo $n >{STORE}/draft && sync && mv {STORE}/draft {STORE}/number
-  echo $n >/written
+  echo $n >/draft && mv /draft /written
 done
 """
 
