@@ -15,7 +15,7 @@ from runc_cpi.daemon.drivers import guest, mounts
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.mounts import Mount
 from runc_cpi.daemon.drivers.process import Processes
-from runc_cpi.errors import CloudError, DiskBusy, NotSupported
+from runc_cpi.errors import CloudError, DiskBusy
 
 DATA = "data"
 MOUNTS = "disks"
@@ -37,6 +37,7 @@ class DirectoryDisks:
     log = Logger()
     name = "directory"
     agent_binds = True
+    keeps_to_sizes = False
 
     def __init__(self, processes: Processes, guests: GuestThread) -> None:
         self._processes, self._guests = processes, guests
@@ -65,7 +66,7 @@ class DirectoryDisks:
         return []
 
     def allocated(self, path: Path) -> int:
-        """Nothing is promised, so nothing is kept account of."""
+        """Nothing is kept account of, as no size is kept to."""
         return 0
 
     def ephemeral_room(self, bundle: Path) -> int:
@@ -151,12 +152,7 @@ class DirectoryDisks:
     async def grow(
         self, path: Path, size: int, filesystem: str, container: Container | None
     ) -> None:
-        """
-        @raise NotSupported: always, as there is no size.
-        """
-        raise NotSupported(
-            "disks of the driver directory have no size; set disks.driver to image"
-        )
+        """A directory can hold more already."""
 
     async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
         """

@@ -99,6 +99,7 @@ class ImageDisks:
     log = Logger()
     name = "image"
     agent_binds = False
+    keeps_to_sizes = True
 
     def __init__(
         self,
