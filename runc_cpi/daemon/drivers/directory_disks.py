@@ -84,14 +84,22 @@ class DirectoryDisks:
         """
         if container.pid is None:
             return False
-        changed = await self._bind(path, container.bundle / MOUNTS / disk_cid)
-        wanted = self.hint(disk_cid)
-        if not mounts.mount_points(container.pid, lambda mount: mount.point == wanted):
+        point = container.bundle / MOUNTS / disk_cid
+        changed = await self._bind(path, point)
+        if not self._is_received(container.pid, disk_cid):
+            # The agent unmounts the very directory that it was told of.
+            await self._unbind(point)
+            changed = await self._bind(path, point)
+        if not self._is_received(container.pid, disk_cid):
             raise CloudError(
                 f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
                 "made them private; reboot it"
             )
         return changed
+
+    def _is_received(self, pid: int, disk_cid: str) -> bool:
+        wanted = self.hint(disk_cid)
+        return bool(mounts.mount_points(pid, lambda mount: mount.point == wanted))
 
     async def detach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
