@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
@@ -64,6 +65,7 @@ from runc_cpi.daemon.trial import try_runtime
 FINISH_SECONDS = 20.0
 BACKGROUND_LOG = "twistd.log"
 UNDO_SECONDS = 10.0
+ROOM_INTERVAL = 300.0
 
 
 class Options(usage.Options):
@@ -245,6 +247,9 @@ class Daemon(MultiService):
             restart=config.restart,
         )
         ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
+        watch = TimerService(ROOM_INTERVAL, disks.room.watch)
+        watch.clock = reactor
+        watch.setServiceParent(self)
         notify.Watchdog(reactor).setServiceParent(self)
         self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks, keeper=keeper)
         access = AccessList(_admitted(config), reactor.seconds)
@@ -310,6 +315,7 @@ class Daemon(MultiService):
         stemcells, vms = self._domain.stemcells, self._domain.vms
         keeper = self._domain.keeper
         repairs = await keeper.load()
+        self._domain.disks.room.watch()
         self._port.startReading()
         notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(keeper.bring_back(repairs))

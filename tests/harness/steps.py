@@ -21,19 +21,27 @@ NOTES = "steps"
 LAUNCHER = (sys.executable, str(Path(__file__).resolve()))
 
 
+_here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def step(name: str) -> None:
     """Note a step, or end here."""
     try:
-        wanted = Path(ARM).read_text("utf-8")
+        wanted = _opened(ARM, os.O_RDONLY).read()
     except FileNotFoundError:
         return
-    with open(NOTES, "a+", encoding="utf-8") as notes:
-        notes.seek(0)
+    with _opened(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND) as notes:
         number = len(notes.readlines()) + 1
         notes.write(name + "\n")
     if wanted in (str(number), name):
-        os.unlink(ARM)
+        os.unlink(ARM, dir_fd=_here)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _opened(name: str, flags: int) -> Any:
+    # A thread that visits a VM would look for any path there.
+    fd = os.open(name, flags | os.O_CLOEXEC, 0o644, dir_fd=_here)
+    return open(fd, "r+" if flags & os.O_RDWR else "r", encoding="utf-8")
 
 
 def before(
@@ -68,16 +76,20 @@ def instrument() -> None:
     def node(name: Any, *_: Any, **__: Any) -> str | None:
         return f"node {str(name)[:4]}" if str(name).startswith("disk-") else None
 
+    def rule(path: Path, *_: Any, **__: Any) -> str | None:
+        return path.name if path.name.startswith("devices.") else None
+
     for module in (disks, vms):
         before(module, "write_record", record)
     before(Path, "rename", renamed)
     before(depot, "sync_directory", lambda path: f"sync {path.name[:4]}")
     before(Processes, "spawn", lambda _, argv, **__: f"spawn {argv[0]}")
     before(guest.GuestThread, "run", lambda _, work, *__: f"guest {work.__name__}")
+    before(Path, "write_text", rule)
     before(os, "mknod", lambda *_, **__: "mknod")
     before(os, "unlink", node)
     before(namespaces, "mount")
-    before(guest, "unmount")
+    before(namespaces, "unmount")
     before(CPIProtocol, "sendBox", lambda *_: "answer")
 
 

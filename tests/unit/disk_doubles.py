@@ -31,6 +31,7 @@ class FakeDriver:
 
     name = "fake"
     agent_binds = False
+    keeps_to_sizes = True
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers import guest
-from runc_cpi.daemon.drivers.guest import Mount, mount_points, parse_mountinfo
+from runc_cpi.daemon.drivers import mounts
+from runc_cpi.daemon.drivers.mounts import Mount, mount_points, parse_mountinfo
 
 TEXT = r"""
 21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
@@ -19,10 +19,10 @@ TEXT = r"""
 
 
 def test_fields() -> None:
-    """Device, root and mount point, with or without optional fields."""
+    """Number, device, root and mount point, with or without optional fields."""
     assert parse_mountinfo(TEXT)[:2] == [
-        Mount("0:34", "/", "/"),
-        Mount("7:3", "/", "/var/vcap/store"),
+        Mount(21, "0:34", "/", "/"),
+        Mount(30, "7:3", "/", "/var/vcap/store"),
     ]
     assert parse_mountinfo("") == []
 
@@ -53,8 +53,8 @@ def test_the_order_is_kept() -> None:
 def test_our_own_mounts() -> None:
     """The last come first, for they must be unmounted first."""
     points = mount_points(os.getpid(), lambda _: True)
-    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text("utf-8"))
-    assert points == [mount.point for mount in reversed(mounts)]
+    ours = parse_mountinfo(Path("/proc/self/mountinfo").read_text("utf-8"))
+    assert points == [mount.point for mount in reversed(ours)]
     assert "/" in points
 
 
@@ -64,4 +64,4 @@ def test_our_own_mounts() -> None:
 )
 def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
     """A name that only begins alike is elsewhere."""
-    assert guest._is_below(path, "/a") is below
+    assert mounts._is_below(path, "/a") is below

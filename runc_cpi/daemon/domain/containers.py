@@ -276,9 +276,15 @@ class Containers:
         )
         await self._disks.halted(self.find(vm_cid))
 
-    async def tell_agent(self, vm: VM) -> None:
-        """Write the agent's settings file anew, in one step for whoever reads it."""
-        file = settings_file(vm.settings(self._disks.hints(vm.vm_cid)))
+    async def tell_agent(self, vm: VM, *, but: str = "") -> None:
+        """
+        Write the agent's settings file anew, in one step for whoever reads it.
+
+        @param but: a disk not to name in it any more.
+        """
+        hints = self._disks.hints(vm.vm_cid)
+        hints.pop(but, None)
+        file = settings_file(vm.settings(hints))
         container = self.find(vm.vm_cid)
         if container.pid is None:
             upper = self.path(vm.vm_cid) / "upper"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from runc_cpi.daemon.domain.disk import (
 )
 from runc_cpi.daemon.domain.interfaces import IArchiver, IDiskDriver
 from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.room import MEBIBYTE, Room
 from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
@@ -34,14 +33,11 @@ from runc_cpi.errors import (
     DiskNotAttached,
     DiskNotFound,
     InvalidArgument,
-    NoDiskSpace,
     NotSupported,
 )
 
 RECORD = "disk.json"
 SNAPSHOT_RECORD = "snapshot.json"
-MEBIBYTE = 1 << 20
-TIGHT = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +56,8 @@ class DiskPolicy:
 class Disks:
     """
     All persistent disks of this host, and their snapshots.
+
+    @ivar room: what is promised to them.
 
     A disk belongs to a VM from the moment its record says so; what the VM sees follows,
     and is made up for when the daemon comes back after a crash in between.
@@ -81,7 +79,7 @@ class Disks:
         self._locks = KeyedLock()
         self._disks: dict[str, Disk] = {}
         self._snapshots: dict[str, Snapshot] = {}
-        self._in_the_making: dict[Path, int] = {}
+        self.room = Room(depot, driver, policy.overcommit, self._sizes)
         self._aside: set[str] = set()
 
     def load(self, repairs: Repairs) -> None:
@@ -164,10 +162,10 @@ class Disks:
             cloud_properties=cloud_properties,
             created_at=_now(),
         )
-        self._check_room(size)
+        self.room.check(size)
         scratch = self._scratch.new()
         try:
-            with self._promised(scratch, size):
+            with self.room.promised(scratch, size):
                 await self._driver.create(scratch, size, filesystem)
                 await deferToThread(write_record, scratch / RECORD, disk.to_json())
                 await self._scratch.publish(scratch, self._path(disk.disk_cid))
@@ -200,7 +198,8 @@ class Disks:
         """
         Give a disk to a VM; one that it has already is made sure of.
 
-        @param in_settings: whether the agent's settings file is to name it.
+        @param in_settings: whether the agent's settings file is to name it; once it
+            does, it does so until the disk is detached.
         @return: where the VM finds it.
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
@@ -209,7 +208,8 @@ class Disks:
             disk = self._usable(disk_cid)
             if disk.attached_to not in (None, vm_cid):
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
-            await self._save(replace(disk, attached_to=vm_cid, in_settings=in_settings))
+            named = in_settings or disk.in_settings
+            await self._save(replace(disk, attached_to=vm_cid, in_settings=named))
             try:
                 await self._driver.attach(
                     self._path(disk_cid), disk_cid, container, self._paths(vm_cid)
@@ -255,21 +255,24 @@ class Disks:
         @param size: MiB.
         @raise NoDiskSpace: if there is no room for it.
         """
-        self._check_room(size)
-        with self._promised(bundle, size):
+        self.room.check(size)
+        with self.room.promised(bundle, size):
             await self._driver.make_ephemeral(bundle, size)
 
     async def restore(self, vm_cid: str, container: Container, repairs: Repairs) -> None:
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
-            path = self._path(disk.disk_cid)
-            async with self._locks(disk.disk_cid):
-                if await self._driver.attach(
-                    path, disk.disk_cid, container, self._paths(vm_cid)
-                ):
-                    repairs.did(f"gave {disk.disk_cid} to {vm_cid} again")
-                if await self._driver.thaw(path, container):
-                    repairs.did(f"thawed {disk.disk_cid}")
+            path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
+            async with self._locks(disk_cid):
+                try:
+                    if await self._driver.attach(
+                        path, disk_cid, container, self._paths(vm_cid)
+                    ):
+                        repairs.did(f"gave {disk_cid} to {vm_cid} again")
+                    if await self._driver.thaw(path, container):
+                        repairs.did(f"thawed {disk_cid}")
+                except (CPIError, OSError) as error:
+                    repairs.failed(f"{disk_cid} of {vm_cid}: {error}")
 
     async def sweep(self, busy: Callable[[str], bool], repairs: Repairs) -> None:
         """
@@ -333,9 +336,9 @@ class Disks:
             raise NotSupported(
                 f"{disk.disk_cid} has {disk.size} MiB and cannot shrink to {size} MiB"
             )
-        self._check_room(size - disk.size)
+        self.room.check(size - disk.size)
         path = self._path(disk.disk_cid)
-        with self._promised(path, size):
+        with self.room.promised(path, size):
             await self._driver.grow(path, size, disk.filesystem, container)
             await self._save(replace(disk, size=size))
         self.log.info("grew {disk_cid} to {size} MiB", disk_cid=disk.disk_cid, size=size)
@@ -399,10 +402,14 @@ class Disks:
                 metadata=metadata,
                 created_at=_now(),
             )
+            path = self._path(disk_cid)
+            size = -(-self._driver.allocated(path) // MEBIBYTE)
+            self.room.check(size)
             scratch = self._scratch.new()
             target = self._depot.snapshots / snapshot.snapshot_cid
             try:
-                await self._driver.snapshot(self._path(disk_cid), scratch, container)
+                with self.room.promised(scratch, size):
+                    await self._driver.snapshot(path, scratch, container)
                 await self._archiver.sync(scratch)
                 record = scratch / SNAPSHOT_RECORD
                 await deferToThread(write_record, record, snapshot.to_json())
@@ -457,6 +464,9 @@ class Disks:
     def _path(self, disk_cid: str) -> Path:
         return self._depot.disks / disk_cid
 
+    def _sizes(self) -> dict[Path, int]:
+        return {self._path(disk.disk_cid): disk.size for disk in self.all()}
+
     def _paths(self, vm_cid: str) -> list[Path]:
         return [self._path(disk.disk_cid) for disk in self.of(vm_cid)]
 
@@ -464,55 +474,6 @@ class Disks:
         record = self._path(disk.disk_cid) / RECORD
         await deferToThread(write_record, record, disk.to_json())
         self._disks[disk.disk_cid] = disk
-
-    @contextmanager
-    def _promised(self, path: Path, size: int) -> Iterator[None]:
-        """Count C{size} MiB while they are not on record, so that others see them."""
-        self._in_the_making[path] = size
-        try:
-            yield
-        finally:
-            del self._in_the_making[path]
-
-    def _check_room(self, size: int) -> None:
-        """
-        See whether C{size} more MiB may be promised.
-
-        @raise NoDiskSpace: if not.
-        """
-        wanted = size * MEBIBYTE
-        room = os.statvfs(self._depot.work_dir)
-        limit = room.f_bavail * room.f_frsize * self._policy.overcommit
-        promised = wanted + self._still_to_come()
-        if promised > limit:
-            raise NoDiskSpace(
-                f"{wanted // MEBIBYTE} MiB are wanted; with what disks may still grow "
-                f"by, that makes {promised // MEBIBYTE} MiB, and "
-                f"{int(limit) // MEBIBYTE} MiB may be promised on this host "
-                "(disks.overcommit)"
-            )
-        if promised > limit * TIGHT:
-            self.log.warn(
-                "disks may still grow by {promised} MiB of {limit} MiB",
-                promised=promised // MEBIBYTE,
-                limit=int(limit) // MEBIBYTE,
-            )
-
-    def _still_to_come(self) -> int:
-        """Return how many bytes all disks may still take beyond what they do now."""
-        sizes = {self._path(disk.disk_cid): disk.size for disk in self.all()}
-        sizes |= self._in_the_making
-        total = 0
-        for path, size in sizes.items():
-            try:
-                taken: int = self._driver.allocated(path)
-            except OSError:
-                taken = 0  # it is only just being made
-            total += max(0, size * MEBIBYTE - taken)
-        for bundle in self._depot.vms.iterdir():
-            if bundle not in self._in_the_making:
-                total += self._driver.ephemeral_room(bundle)
-        return total
 
 
 def _now() -> str:

@@ -155,6 +155,7 @@ class IDiskDriver(Interface):
 
     name: str = Attribute("what the configuration calls it")
     agent_binds: bool = Attribute("whether agents are to bind-mount its disks")
+    keeps_to_sizes: bool = Attribute("whether a disk can hold no more than its size")
 
     def check(filesystem: str, size: int) -> None:
         """Raise InvalidArgument if there can be no such disk."""

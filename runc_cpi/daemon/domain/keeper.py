@@ -125,13 +125,15 @@ class Keeper:
                 if not self._registry.path(vm_cid).exists():
                     await self._disks.release(vm_cid, container)
                     repairs.did(f"took its disks from {vm_cid}, which is gone")
-                elif container.pid is not None and self._registry.exists(vm_cid):
-                    if not connected and await self._containers.reconnect(
-                        self._registry.get(vm_cid)
-                    ):
-                        repairs.did(f"connected {vm_cid} again")
-                    await self._disks.restore(vm_cid, container, repairs)
-                    self._containers.watch(vm_cid)
+                elif self._registry.exists(vm_cid):
+                    vm = self._registry.get(vm_cid)
+                    if container.pid is not None:
+                        if not connected and await self._containers.reconnect(vm):
+                            repairs.did(f"connected {vm_cid} again")
+                        await self._disks.restore(vm_cid, container, repairs)
+                        self._containers.watch(vm_cid)
+                    if self._disks.hints(vm_cid):
+                        await self._containers.tell_agent(vm)
             except (CPIError, OSError) as error:
                 repairs.failed(f"{vm_cid}: {error}")
 

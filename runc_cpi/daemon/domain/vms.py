@@ -22,7 +22,13 @@ from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vm import VM, NewVM, VMProperties
-from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, VMCreationFailed
+from runc_cpi.errors import (
+    CloudError,
+    CPIError,
+    InvalidArgument,
+    NoDiskSpace,
+    VMCreationFailed,
+)
 
 
 class VMs:
@@ -164,7 +170,11 @@ class VMs:
         stemcell = self._stemcells.get(vm.stemcell_cid)
         await self._containers.ask_to_halt(vm, stemcell)
         await self._containers.take_down(vm.vm_cid)
-        await self._containers.boot(vm, stemcell)
+        try:
+            await self._containers.boot(vm, stemcell)
+        except BaseException:
+            await self._quietly(self._containers.take_down, vm.vm_cid)
+            raise
         if vm.stopped:
             await self._registry.save(replace(vm, stopped=False))
 
@@ -196,7 +206,7 @@ class VMs:
             hint = await self._disks.attach(
                 vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
             )
-            if in_settings:
+            if disk_cid in self._disks.hints(vm_cid):
                 await self._containers.tell_agent(vm)
         return hint
 
@@ -211,10 +221,15 @@ class VMs:
         """
         async with self.locks(vm_cid):
             vm = self._registry.get(vm_cid)
-            told = self._disks.hints(vm_cid)
-            await self._disks.detach(vm_cid, disk_cid, self._containers.find(vm_cid))
-            if disk_cid in told:
-                await self._containers.tell_agent(vm)
+            if disk_cid in self._disks.hints(vm_cid):
+                # As long as the disk is on record as attached, a crash puts this right.
+                await self._containers.tell_agent(vm, but=disk_cid)
+            try:
+                await self._disks.detach(vm_cid, disk_cid, self._containers.find(vm_cid))
+            except CPIError:
+                if disk_cid in self._disks.hints(vm_cid):
+                    await self._containers.tell_agent(vm)
+                raise
 
     def disks_of(self, vm_cid: str) -> list[str]:
         """

@@ -11,10 +11,11 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
-from runc_cpi.daemon.drivers import guest
-from runc_cpi.daemon.drivers.guest import GuestThread, Mount
+from runc_cpi.daemon.drivers import guest, mounts
+from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.mounts import Mount
 from runc_cpi.daemon.drivers.process import Processes
-from runc_cpi.errors import CloudError, DiskBusy, NotSupported
+from runc_cpi.errors import CloudError, DiskBusy
 
 DATA = "data"
 MOUNTS = "disks"
@@ -36,6 +37,7 @@ class DirectoryDisks:
     log = Logger()
     name = "directory"
     agent_binds = True
+    keeps_to_sizes = False
 
     def __init__(self, processes: Processes, guests: GuestThread) -> None:
         self._processes, self._guests = processes, guests
@@ -64,7 +66,7 @@ class DirectoryDisks:
         return []
 
     def allocated(self, path: Path) -> int:
-        """Nothing is promised, so nothing is kept account of."""
+        """Nothing is kept account of, as no size is kept to."""
         return 0
 
     def ephemeral_room(self, bundle: Path) -> int:
@@ -82,14 +84,22 @@ class DirectoryDisks:
         """
         if container.pid is None:
             return False
-        changed = await self._bind(path, container.bundle / MOUNTS / disk_cid)
-        wanted = self.hint(disk_cid)
-        if not guest.mount_points(container.pid, lambda mount: mount.point == wanted):
+        point = container.bundle / MOUNTS / disk_cid
+        changed = await self._bind(path, point)
+        if not self._is_received(container.pid, disk_cid):
+            # The agent unmounts the very directory that it was told of.
+            await self._unbind(point)
+            changed = await self._bind(path, point)
+        if not self._is_received(container.pid, disk_cid):
             raise CloudError(
                 f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
                 "made them private; reboot it"
             )
         return changed
+
+    def _is_received(self, pid: int, disk_cid: str) -> bool:
+        wanted = self.hint(disk_cid)
+        return bool(mounts.mount_points(pid, lambda mount: mount.point == wanted))
 
     async def detach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
@@ -105,7 +115,7 @@ class DirectoryDisks:
         if wanted is None:
             return
         if container.pid is not None:
-            await self._guests.run(guest.unmount_everywhere, container.cgroup, wanted)
+            await self._guests.run(mounts.unmount_everywhere, container.cgroup, wanted)
         await self._unbind(point)
         point.rmdir()
 
@@ -150,12 +160,7 @@ class DirectoryDisks:
     async def grow(
         self, path: Path, size: int, filesystem: str, container: Container | None
     ) -> None:
-        """
-        @raise NotSupported: always, as there is no size.
-        """
-        raise NotSupported(
-            "disks of the driver directory have no size; set disks.driver to image"
-        )
+        """A directory can hold more already."""
 
     async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
         """
@@ -204,15 +209,15 @@ def _mounts_below(path: Path) -> list[str]:
     def below(mount: Mount) -> bool:
         return mount.point == real or mount.point.startswith(f"{real}/")
 
-    return guest.mount_points(os.getpid(), below)
+    return mounts.mount_points(os.getpid(), below)
 
 
 def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
     """Recognize mounts of what is mounted at C{point}, if anything is."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        mounts = guest.parse_mountinfo(file.read())
+        table = mounts.parse_mountinfo(file.read())
     real = os.path.realpath(point)
-    found = [mount for mount in mounts if mount.point == real]
+    found = [mount for mount in table if mount.point == real]
     if not found:
         return None
     device, root = found[-1].device, found[-1].root

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,44 +16,14 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IGuests
 from runc_cpi.daemon.drivers import namespaces
-from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside, leave_alone, unmount
+from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside, leave_alone
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import CloudError, DiskBusy
+from runc_cpi.errors import CloudError
 
-CGROUPS = Path("/sys/fs/cgroup")
-HIERARCHIES = ("pids", "memory", "systemd", "unified", ".")
 THREADS = 4
-_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Mount:
-    """
-    A line of mountinfo (proc(5)).
-
-    @ivar device: major and minor number, as C{7:3}.
-    @ivar root: which directory of the file system is mounted.
-    @ivar point: where, as the process sees it.
-    """
-
-    device: str
-    root: str
-    point: str
-
-
-def parse_mountinfo(text: str) -> list[Mount]:
-    """Read mountinfo, in its order: what is mounted later hides what is before it."""
-    return [
-        Mount(fields[2], _unescape(fields[3]), _unescape(fields[4]))
-        for fields in map(str.split, text.splitlines())
-    ]
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
 
 
 @implementer(IGuests)
@@ -187,83 +154,3 @@ def bind(pid: int, source: str, target: str) -> None:
 def root_of(pid: int) -> AbstractContextManager[Tree]:
     """Open the file system that C{pid} sees, so that no link in it leads out of it."""
     return Tree.at(Path(f"/proc/{pid}/root"))
-
-
-def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
-    """Say where C{pid} sees what is wanted, the last mounted first."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8") as file:
-        mounts = parse_mountinfo(file.read())
-    return [mount.point for mount in reversed(mounts) if wanted(mount)]
-
-
-def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
-    """
-    Unmount a disk in every mount namespace that a VM's processes have.
-
-    @param cgroup: the container's path in its hierarchies.
-    @raise DiskBusy: naming a process that still uses it.
-    @raise OSError: if the kernel refuses for another reason.
-    """
-    for pid in _one_of_each_namespace(cgroup):
-        try:
-            points = mount_points(pid, wanted)
-            with inside(pid, CLONE_NEWNS):
-                failed = [point for point in points if not _unmounted(point)]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        if failed:
-            holder = _holder(cgroup, failed[0])
-            raise DiskBusy(f"the disk is still in use at {failed[0]}, {holder}")
-
-
-def _unmounted(point: str) -> bool:
-    try:
-        unmount(point)
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return False
-        # Unmounting in one namespace can unmount in those that follow it.
-        if error.errno not in (errno.EINVAL, errno.ENOENT):
-            raise
-    return True
-
-
-def _one_of_each_namespace(cgroup: str) -> list[int]:
-    found: dict[str, int] = {}
-    for pid in processes(cgroup):
-        try:
-            found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return list(found.values())
-
-
-def processes(cgroup: str) -> Iterator[int]:
-    """List all processes of a container, those of containers inside it as well."""
-    for hierarchy in HIERARCHIES:
-        top = CGROUPS / hierarchy / cgroup.lstrip("/")
-        if top.is_dir():
-            for directory, _, _ in os.walk(top):
-                try:
-                    yield from map(int, Path(directory, "cgroup.procs").read_text().split())
-                except OSError:
-                    continue
-            return
-
-
-def _holder(cgroup: str, point: str) -> str:
-    for pid in processes(cgroup):
-        try:
-            handles = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
-            handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
-            for handle in handles:
-                if _is_below(os.readlink(handle), point):
-                    name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
-                    return f"by process {pid} ({name})"
-        except OSError:
-            continue
-    return "by a process that cannot be told"
-
-
-def _is_below(path: str, point: str) -> bool:
-    return path == point or path.startswith(point + "/")

@@ -6,7 +6,8 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,19 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
-from runc_cpi.daemon.drivers import guest, loop
+from runc_cpi.daemon.drivers import guest, host, loop, mounts
 from runc_cpi.daemon.drivers.devices import DeviceRules
-from runc_cpi.daemon.drivers.guest import GuestThread, Mount
+from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
-from runc_cpi.daemon.drivers.process import Processes
-from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, NotSupported
+from runc_cpi.daemon.drivers.mounts import Mount
+from runc_cpi.daemon.drivers.process import Outcome, Processes
+from runc_cpi.errors import (
+    CloudError,
+    DiskBusy,
+    InvalidArgument,
+    NoDiskSpace,
+    NotSupported,
+)
 
 IMAGE = "image"
 EPHEMERAL = "ephemeral"
@@ -31,6 +39,8 @@ MEBIBYTE = 1 << 20
 BLOCK = 512  # what st_blocks counts in (stat(2))
 TOOL_TIMEOUT = 600.0
 COPY_TIMEOUT = 3600.0
+PATIENCE = 1.0
+PATIENCE_WITH_THE_DEAD = 30.0  # the kernel may have much to write before it lets go
 LEAST = {"ext4": 2, "xfs": 300}
 
 # Nothing is reserved for root, and what can be is left to be written when needed.
@@ -43,15 +53,29 @@ MKFS = {
 }
 
 # A freeze must not outlive whoever asked for it, so one shell sees to all three steps,
-# also when the daemon is gone meanwhile.  $1: seconds, $2: from, $3: to; 3: the mount.
+# and stops copying when the daemon ends.  $1: seconds, $2: from, $3: to; 3: the mount.
 FROZEN_COPY = """
+trap 'kill $copy' TERM
 fsfreeze --freeze /proc/self/fd/3 || exit 1
-timeout "$1" cp --sparse=always --reflink=auto -- "$2" "$3"
+timeout "$1" cp --sparse=always --reflink=auto -- "$2" "$3" &
+copy=$!
+wait $copy
 status=$?
 fsfreeze --unfreeze /proc/self/fd/3
 exit $status
 """
+TOLD_OF_OUR_END = ("setpriv", "--pdeathsig=TERM", "--")
 FREEZE_LIMIT = 300
+
+# XFS grows only while mounted (xfs_growfs(8)); this mount goes with the shell, at the
+# latest.  $1: the device, $2: any directory.
+GROW_XFS = """
+mount -t xfs -o nodev,nosuid -- "$1" "$2" || exit 1
+xfs_growfs -d "$2"
+status=$?
+umount -- "$2"
+exit $status
+"""
 
 # ioctl(2) numbers, from linux/fs.h, fs/ext4/ext4.h and xfs_fs.h.
 FITHAW = 0xC0045878
@@ -75,6 +99,7 @@ class ImageDisks:
     log = Logger()
     name = "image"
     agent_binds = False
+    keeps_to_sizes = True
 
     def __init__(
         self,
@@ -156,8 +181,7 @@ class ImageDisks:
         changed = loop.find(path / IMAGE) is None
         device = await self._loops.attach(path / IMAGE)
         if container.pid is not None:
-            minors = _minors(attached)
-            await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+            await self._allow(container, attached)
             made = await self._guests.run(
                 guest.make_node, container.pid, disk_cid, device.number
             )
@@ -170,18 +194,45 @@ class ImageDisks:
         """
         Unmount the disk wherever the VM mounted it, and take its node and device away.
 
-        @raise DiskBusy: if a process of the VM still uses it.
+        @raise DiskBusy: if a process of the VM still uses it; it stays attached.
         @raise CloudError: if the kernel refuses.
         """
-        device = loop.find(path / IMAGE)
-        if device is not None and container.pid is not None:
-            await self._guests.run(
-                guest.unmount_everywhere, container.cgroup, _is_of(device)
+        image = path / IMAGE
+        if container.pid is None:
+            await self._loops.detach(image, PATIENCE_WITH_THE_DEAD)
+            return
+        device = loop.find(image)
+        if device is not None:
+            await self._flush(path, container)
+            everywhere = mounts.unmount_everywhere
+            await self._guests.run(everywhere, container.cgroup, _is_of(device))
+        # First of all, for the device may be another file's the moment it is let go.
+        await self._allow(container, attached)
+        try:
+            await self._loops.detach(image, PATIENCE)
+        except DiskBusy:
+            assert device is not None
+            await self._allow(container, [*attached, path])
+            who = await self._guests.run(
+                mounts.device_holder, container.cgroup, device.number
             )
-            await self._guests.run(guest.remove_node, container.pid, disk_cid)
-            minors = _minors(attached)
-            await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
-        await self._loops.detach(path / IMAGE)
+            hint = self.hint(disk_cid)
+            raise DiskBusy(f"the disk is still in use as {hint}, {who}") from None
+        await self._guests.run(guest.remove_node, container.pid, disk_cid)
+
+    async def _allow(self, container: Container, attached: Sequence[Path]) -> None:
+        """Let a VM's processes open these disks, and no others."""
+        minors = _minors(attached)
+        await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+
+    async def _flush(self, path: Path, container: Container) -> None:
+        """Write a disk's data back first: while it is unmounted, other VMs wait."""
+        try:
+            async with self._mounted(path, container) as mount:
+                if mount is not None:
+                    await deferToThread(mounts.sync, mount)
+        except (CloudError, OSError) as error:
+            self.log.warn("{path}: {error}", path=str(path), error=str(error))
 
     async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
         """Have the specification make the nodes."""
@@ -215,12 +266,16 @@ class ImageDisks:
         filesystem: str,
     ) -> None:
         """Narrow what the specification had to allow to what is attached; mount."""
-        minors = _minors(attached)
-        await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+        await self._allow(container, attached)
         if store is not None and container.pid is not None:
             # By the name that the agent knows it by, and looks for among the mounts.
             source = self.hint(store)
-            await self._guests.run(guest.mount, container.pid, source, STORE, filesystem)
+            try:
+                await self._guests.run(
+                    guest.mount, container.pid, source, STORE, filesystem
+                )
+            except CloudError as error:
+                raise CloudError(f"{store} cannot be mounted: {error}") from None
         # Mounted by now: the device goes when the VM's mount does.
         await self._loops.let_go(container.bundle / EPHEMERAL)
 
@@ -238,37 +293,32 @@ class ImageDisks:
         @raise CloudError: if a tool fails.
         """
         image = path / IMAGE
-        await deferToThread(_extend, image, size * MEBIBYTE, self._full)
-        device = loop.find(image)
-        if device is not None:
-            await self._loops.resized(device)
-        where = self._mounted_at(device, container)
-        if where is not None:
-            await self._guests.run(_grow_mounted, *where, filesystem, size * MEBIBYTE)
-        elif filesystem == "ext4":
-            target = str(image) if device is None else device.path
-            # Exit status 1 means that errors were corrected (e2fsck(8)).
-            await self._tool(["e2fsck", "-fp", target], good=(0, 1))
-            await self._tool(["resize2fs", target])
-        else:
-            await self._grow_xfs(image)
+        async with self._mounted(path, container) as mount:
+            if mount is not None:
+                _check_growable(filesystem)
+            await deferToThread(_extend, image, size * MEBIBYTE, self._full)
+            device = loop.find(image)
+            if device is not None:
+                await self._loops.resized(device)
+            if mount is not None:
+                await deferToThread(_grow_mounted, mount, filesystem, size * MEBIBYTE)
+            elif filesystem == "ext4":
+                target = str(image) if device is None else device.path
+                # Exit status 1 means that errors were corrected (e2fsck(8)).
+                await self._tool(["e2fsck", "-fp", target], good=(0, 1))
+                await self._tool(["resize2fs", target])
+            else:
+                await self._grow_xfs(path, attached=device is not None)
 
-    async def _grow_xfs(self, image: Path) -> None:
-        # XFS grows only while mounted (xfs_growfs(8)).
-        was_attached = loop.find(image) is not None
+    async def _grow_xfs(self, path: Path, *, attached: bool) -> None:
+        image = path / IMAGE
         device = await self._loops.attach(image)
-        point = image.with_name("growing")
-        point.mkdir(exist_ok=True)
         try:
-            await self._tool(["mount", "-t", "xfs", "-o", "nodev", device.path, str(point)])
-            try:
-                await self._tool(["xfs_growfs", "-d", str(point)])
-            finally:
-                await self._tool(["umount", str(point)])
+            argv = ["unshare", "--mount", "--propagation=private", "sh", "-c", GROW_XFS]
+            await self._tool([*argv, "grow", device.path, str(path)])
         finally:
-            point.rmdir()
-            if not was_attached:
-                await self._loops.detach(image)
+            if not attached:
+                await self._loops.detach(image, PATIENCE)
 
     async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
         """
@@ -280,26 +330,21 @@ class ImageDisks:
         @raise CloudError: if the copy fails.
         """
         image, copy = path / IMAGE, target / IMAGE
-        where = self._mounted_at(loop.find(image), container)
         reflink = ["cp", "--reflink=always", "--", str(image), str(copy)]
         outcome = await self._processes.run(reflink, timeout=COPY_TIMEOUT)
         if outcome.ok:
             return
         copy.unlink(missing_ok=True)
-        if where is None:
-            await self._tool(["cp", "--sparse=always", "--", str(image), str(copy)])
-            return
-        mount = await self._guests.run(_open_in_guest, *where)
-        try:
+        async with self._mounted(path, container) as mount:
+            if mount is None:
+                argv = ["cp", "--sparse=always", "--", str(image), str(copy)]
+                _check(await self._processes.run(argv, timeout=COPY_TIMEOUT))
+                return
             limit = str(FREEZE_LIMIT)
-            argv = ["sh", "-c", FROZEN_COPY, "snapshot", limit, str(image), str(copy)]
-            outcome = await self._processes.run(
-                argv, timeout=FREEZE_LIMIT + TOOL_TIMEOUT, inherit={3: mount}
-            )
-        finally:
-            os.close(mount)
-        if not outcome.ok:
-            raise CloudError(f"snapshot: {outcome.complaint()}")
+            argv = [*TOLD_OF_OUR_END, "sh", "-c", FROZEN_COPY, "snapshot"]
+            argv += [limit, str(image), str(copy)]
+            timeout = FREEZE_LIMIT + TOOL_TIMEOUT
+            _check(await self._processes.run(argv, timeout=timeout, inherit={3: mount}))
 
     async def thaw(self, path: Path, container: Container) -> bool:
         """
@@ -308,28 +353,58 @@ class ImageDisks:
         @return: whether it was frozen.
         @raise CloudError: if the kernel refuses.
         """
-        where = self._mounted_at(loop.find(path / IMAGE), container)
-        return where is not None and await self._guests.run(_thaw, *where)
+        async with self._mounted(path, container) as mount:
+            return mount is not None and _thaw(mount)
 
-    @staticmethod
-    def _mounted_at(
-        device: LoopDevice | None, container: Container | None
-    ) -> tuple[int, str] | None:
-        if device is None or container is None or container.pid is None:
-            return None
-        points = guest.mount_points(container.pid, _is_of(device))
-        return (container.pid, points[0]) if points else None
+    @asynccontextmanager
+    async def _mounted(
+        self, path: Path, container: Container | None
+    ) -> AsyncIterator[int | None]:
+        """
+        Open a disk's file system where a VM has it mounted, if it has.
 
-    async def _tool(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> bytes:
-        outcome = await self._processes.run(argv, timeout=TOOL_TIMEOUT)
-        if outcome.status not in good:
-            if b"No space left on device" in outcome.stderr:
-                raise NoDiskSpace(outcome.complaint())
-            raise CloudError(outcome.complaint())
-        return outcome.stdout
+        @raise CloudError: if it is mounted, but out of reach.
+        """
+        device = loop.find(path / IMAGE)
+        mount = None
+        if device is not None and container is not None and container.pid is not None:
+            wanted = _is_of(device)
+            mount = await self._guests.run(
+                mounts.open_mounted, container.cgroup, device.number, wanted
+            )
+        try:
+            yield mount
+        finally:
+            if mount is not None:
+                os.close(mount)
+
+    async def _tool(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> None:
+        _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT), good)
 
 
-def _is_of(device: LoopDevice) -> Any:
+def _check(outcome: Outcome, good: Sequence[int] = (0,)) -> None:
+    """
+    @raise NoDiskSpace: if a tool found the host's file system full.
+    @raise CloudError: if it failed for another reason.
+    """
+    if outcome.status not in good:
+        if b"No space left on device" in outcome.stderr:
+            raise NoDiskSpace(outcome.complaint())
+        raise CloudError(outcome.complaint())
+
+
+def _check_growable(filesystem: str) -> None:
+    """
+    @raise NotSupported: if a file system cannot be grown while it is mounted.
+    """
+    if filesystem == "ext4" and "CAP_SYS_RESOURCE" not in host.grantable(frozenset()):
+        raise NotSupported(
+            "ext4 cannot be grown while it is mounted: the daemon lacks "
+            "CAP_SYS_RESOURCE; detach the disk first"
+        )
+
+
+def _is_of(device: LoopDevice) -> Callable[[Mount], bool]:
     def is_of(mount: Mount) -> bool:
         return mount.device == device.key
 
@@ -363,38 +438,21 @@ def _extend(image: Path, size: int, full: bool) -> None:
         os.close(fd)
 
 
-def _open_in_guest(pid: int, point: str) -> int:
-    with guest.root_of(pid) as tree:
-        return tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _thaw(pid: int, point: str) -> bool:
-    mount = _open_in_guest(pid, point)
+def _thaw(mount: int) -> bool:
     try:
         fcntl.ioctl(mount, FITHAW, 0)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         return False  # it was not frozen
-    finally:
-        os.close(mount)
     return True
 
 
-def _grow_mounted(pid: int, point: str, filesystem: str, size: int) -> None:
-    mount = _open_in_guest(pid, point)
-    try:
-        block = os.fstatvfs(mount).f_bsize
-        if filesystem == "ext4":
-            request, argument = EXT4_IOC_RESIZE_FS, struct.pack("<Q", size // block)
-        else:
-            request = XFS_IOC_FSGROWFSDATA
-            argument = struct.pack("<QII", size // block, XFS_INODE_PERCENT, 0)
-        fcntl.ioctl(mount, request, argument)
-    except PermissionError:
-        raise NotSupported(
-            f"{filesystem} cannot be grown while it is mounted: the daemon lacks "
-            "CAP_SYS_RESOURCE; detach the disk first"
-        ) from None
-    finally:
-        os.close(mount)
+def _grow_mounted(mount: int, filesystem: str, size: int) -> None:
+    blocks = size // os.fstatvfs(mount).f_bsize
+    if filesystem == "ext4":
+        request, argument = EXT4_IOC_RESIZE_FS, struct.pack("<Q", blocks)
+    else:
+        request = XFS_IOC_FSGROWFSDATA
+        argument = struct.pack("<QII", blocks, XFS_INODE_PERCENT, 0)
+    fcntl.ioctl(mount, request, argument)

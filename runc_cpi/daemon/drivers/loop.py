@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.errors import CloudError, DiskBusy
 
 CALL_TIMEOUT = 30.0
-RELEASE_TRIES = 20
-RELEASE_PAUSE = 0.05
+ATTACH_TRIES = 3
+RELEASE_PAUSE = 0.02
+
+# From linux/loop.h; struct loop_info64 is read and written as a whole.
+LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C04, 0x4C05
+INFO_SIZE, FLAGS_AT, AUTOCLEAR = 232, 52, 4
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,13 @@ class LoopDevices:
 
         @raise CloudError: if there is no loop device to be had.
         """
-        found = find(image)
-        if found is not None:
-            return found
+        for _ in range(ATTACH_TRIES):
+            device = find(image) or await self._make(image)
+            if await deferToThread(_keep, device, image):
+                return device
+        raise CloudError(f"{image}: its loop device goes as soon as it is there")
+
+    async def _make(self, image: Path) -> LoopDevice:
         direct_io = f"--direct-io={'on' if self._direct_io else 'off'}"
         argv = ["losetup", "--find", "--show", "--nooverlap", direct_io, str(image)]
         outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
@@ -78,11 +90,12 @@ class LoopDevices:
         path = outcome.stdout.decode("ascii").strip()
         return LoopDevice(path, os.stat(path).st_rdev)
 
-    async def detach(self, image: Path) -> None:
+    async def detach(self, image: Path, patience: float) -> None:
         """
         Detach a file; one that is not attached is no error.
 
-        @raise DiskBusy: if something holds the device.
+        @param patience: how many seconds to wait for the last user to be gone.
+        @raise DiskBusy: if something holds the device, which stays as it was.
         """
         device = find(image)
         if device is None:
@@ -90,12 +103,15 @@ class LoopDevices:
         argv = ["losetup", "--detach", device.path]
         outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
         # The kernel lets go with the last user, which losetup does not wait for.
-        for _ in range(RELEASE_TRIES):
-            if find(image) is None:
+        deadline = self._reactor.seconds() + patience
+        while find(image) is not None:
+            if self._reactor.seconds() > deadline:
+                # Or it would go later, when nobody expects it.
+                if await deferToThread(_keep, device, image):
+                    reason = "it is still in use" if outcome.ok else outcome.complaint()
+                    raise DiskBusy(f"{device.path} cannot be detached: {reason}")
                 return
             await deferLater(self._reactor, RELEASE_PAUSE)
-        reason = "it is still in use" if outcome.ok else outcome.complaint()
-        raise DiskBusy(f"{device.path} cannot be detached: {reason}")
 
     async def let_go(self, image: Path) -> None:
         """Have a device detached once nothing uses it, which may be at once."""
@@ -137,6 +153,34 @@ class LoopDevices:
         outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
         if not outcome.ok:
             raise CloudError(outcome.complaint())
+
+
+def _keep(device: LoopDevice, image: Path) -> bool:
+    """
+    Have a device outlive its last user, whatever was asked of it before.
+
+    @return: whether it is there, and of C{image}.
+    @raise OSError: if the kernel refuses.
+    """
+    file = os.stat(image)
+    fd = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        info = bytearray(INFO_SIZE)
+        fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
+        number, inode = struct.unpack_from("=QQ", info)
+        if (number, inode) != (file.st_dev, file.st_ino):
+            return False
+        (flags,) = struct.unpack_from("=I", info, FLAGS_AT)
+        if flags & AUTOCLEAR:
+            struct.pack_into("=I", info, FLAGS_AT, flags & ~AUTOCLEAR)
+            fcntl.ioctl(fd, LOOP_SET_STATUS64, info)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # there is no file behind it any more
+            raise
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def find(image: Path) -> LoopDevice | None:

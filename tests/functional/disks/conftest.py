@@ -50,9 +50,23 @@ def new_site(new_daemon: NewDaemon, store_image: Path) -> Callable[..., Site]:
     return make
 
 
+@pytest.fixture(scope="module")
+def shared_site(lab: Lab, store_image: Path) -> Iterator[Site]:
+    """What L{site} is for all tests of a module."""
+    with lab.daemons() as lend:
+        yield Site(lend(), store_image).start()
+
+
 @pytest.fixture
-def site(new_site: Callable[..., Site]) -> Site:
-    """A daemon with the image driver, and a stemcell."""
+def site(shared_site: Site, leaves_nothing: None) -> Iterator[Site]:
+    """A daemon with the image driver, which has a stemcell; the test must not end it."""
+    yield shared_site
+    shared_site.clear()
+
+
+@pytest.fixture
+def own_site(new_site: Callable[..., Site]) -> Site:
+    """Such a daemon for one test, which may end and start it."""
     return new_site()
 
 

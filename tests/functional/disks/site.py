@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Site:
         self.daemon.start()
         self.stemcell = self.daemon.create_stemcell(self._image)
         return self
+
+    def clear(self) -> None:
+        """Delete all but the stemcell."""
+        work_dir = self.daemon.work_dir
+        for kind, noun in (("vms", "vm"), ("disks", "disk"), ("snapshots", "snapshot")):
+            for path in (work_dir / kind).iterdir():
+                self.cpi.ok(f"delete_{noun}", path.name)
 
     @property
     def cpi(self) -> CPI:
@@ -131,29 +139,43 @@ def processes(vm: VM) -> dict[int, int]:
     return found
 
 
-def check(image: Path, filesystem: str = "ext4") -> None:
-    """
-    Check the file system in a file that nothing uses, once its journal is replayed.
-
-    It is a copy that is worked on, so that the file itself is as it was.
-    """
-    copy = image.with_name("checked")
-    subprocess.run(["cp", "--sparse=always", str(image), str(copy)], check=True)
+@contextmanager
+def copied(image: Path) -> Iterator[Path]:
+    """Lend a copy of a file, so that work on it leaves the file itself as it was."""
+    copy = image.with_name("copied")
+    run("cp", "--sparse=always", str(image), str(copy))
     try:
+        yield copy
+    finally:
+        copy.unlink()
+
+
+@contextmanager
+def looked_at(image: Path, filesystem: str = "ext4") -> Iterator[Path]:
+    """Mount a file that nothing uses on the host, and lend the mount point."""
+    options = "loop,nouuid" if filesystem == "xfs" else "loop"
+    point = image.with_name("point")
+    point.mkdir()
+    try:
+        run("mount", "-t", filesystem, "-o", options, str(image), str(point))
+        try:
+            yield point
+        finally:
+            run("umount", str(point))
+    finally:
+        point.rmdir()
+
+
+def check(image: Path, filesystem: str = "ext4") -> None:
+    """Check the file system in a file that nothing uses, once its journal is replayed."""
+    with copied(image) as copy:
         if filesystem == "ext4":
             run("e2fsck", "-E", "journal_only", "-fp", str(copy), good=(0, 1))
             run("e2fsck", "-fn", str(copy))
         else:
-            point = image.with_name("point")
-            point.mkdir()
-            try:
-                run("mount", "-o", "loop", str(copy), str(point))
-                run("umount", str(point))
-            finally:
-                point.rmdir()
+            with looked_at(copy, "xfs"):
+                pass
             run("xfs_repair", "-n", str(copy))
-    finally:
-        copy.unlink()
 
 
 def run(*argv: str, good: tuple[int, ...] = (0,)) -> str:

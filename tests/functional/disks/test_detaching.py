@@ -10,7 +10,6 @@ import pytest
 
 from tests.functional.disks.site import CLOUD_ERROR, Site, loop_of, processes
 from tests.harness.agent import MIGRATION, STORE, Agent
-from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
@@ -160,7 +159,8 @@ def test_attached_again_after_a_refusal(site: Site) -> None:
     site.cpi.error("detach_disk", vm.cid, disk_cid)
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid) == hint
     vm.shell(f"kill -9 {pid}")
-    eventually(lambda: f"{pid}" not in vm.shell("ls /proc").split(), "the holder's end")
+    # Dead, but not taken note of: the first process of this VM does nothing at all.
+    eventually(lambda: ") Z " in vm.read(f"/proc/{pid}/stat"), "the holder's end")
     usable(site, vm, disk_cid)
 
 
@@ -209,10 +209,8 @@ def test_behind_a_chroot(site: Site) -> None:
     assert loop_of(site.image(disk_cid)) is None
 
 
-def test_many_at_a_time(daemon: Daemon, store_image: Path) -> None:
-    """Two calls for one disk at once: one of them does it, the other says so."""
-    site = Site(daemon, store_image)
-    site.stemcell = daemon.create_stemcell(store_image)
+def test_many_at_a_time(site: Site) -> None:
+    """Several calls for one disk at once: one of them does it, the others say so."""
     vm, disk_cid = site.vm(), site.disk()
     calls = [site.cpi.start("attach_disk", vm.cid, disk_cid) for _ in range(4)]
     hints = {site.cpi.finish(call)["result"] for call in calls}
