@@ -161,7 +161,7 @@ class Site:
         return (self.daemon.home / steps.NOTES).read_text().splitlines()
 
     def died(self, answered: bool) -> bool:
-        """Say whether the daemon died; if a call was not answered it did, or is about to."""
+        """Say whether the daemon died: it has to if a call was not answered."""
         assert self.daemon.process is not None
         if not answered:
             self.daemon.process.wait(DYING)
