@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -24,6 +25,7 @@ from runc_cpi.daemon.domain.guest import (
     hostname,
     managed_disk,
     settings_file,
+    told_disks,
     write_upper,
 )
 from runc_cpi.daemon.domain.interfaces import IGuests, INetworker, IRuntime
@@ -268,6 +270,15 @@ class Containers:
         )
         await self._disks.halted(self.find(vm_cid))
 
+    async def remind_agent(self, vm: VM) -> bool:
+        """Have the agent's settings file name the right disks; say whether it did not."""
+        upper = self.path(vm.vm_cid) / "upper"
+        told = await deferToThread(_told, upper)
+        if told == self._disks.hints(vm.vm_cid):
+            return False
+        await self.tell_agent(vm)
+        return True
+
     async def tell_agent(self, vm: VM) -> None:
         """Write the agent's settings file anew, in one step for whoever reads it."""
         file = settings_file(vm.settings(self._disks.hints(vm.vm_cid)))
@@ -277,6 +288,11 @@ class Containers:
             await deferToThread(_write_into, upper, file.content)
         else:
             await self._guests.write(container.pid, SETTINGS, file.content)
+
+
+def _told(upper: Path) -> Any:
+    with Tree.at(upper) as tree:
+        return told_disks(tree)
 
 
 def _write_into(upper: Path, content: str) -> None:

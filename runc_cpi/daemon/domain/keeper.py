@@ -121,11 +121,15 @@ class Keeper:
                 if not self._registry.path(vm_cid).exists():
                     await self._disks.release(vm_cid, container)
                     repairs.did(f"took its disks from {vm_cid}, which is gone")
-                elif container.pid is not None and self._registry.exists(vm_cid):
+                elif not self._registry.exists(vm_cid):
+                    return
+                elif container.pid is not None:
                     if await self._containers.reconnect(self._registry.get(vm_cid)):
                         repairs.did(f"connected {vm_cid} again")
                     await self._disks.restore(vm_cid, container, repairs)
                     self._containers.watch(vm_cid)
+                if await self._containers.remind_agent(self._registry.get(vm_cid)):
+                    repairs.did(f"told the agent of {vm_cid} which disks it has")
             except (CPIError, OSError) as error:
                 repairs.failed(f"{vm_cid}: {error}")
 
