@@ -61,8 +61,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
 
-# For calls to be finished, and then to be undone, when the daemon stops.
-FINISH_SECONDS = 20.0
+# For calls to be undone that were broken off as the daemon stops.
 BACKGROUND_LOG = "twistd.log"
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0
@@ -352,9 +351,9 @@ class Daemon(MultiService):
 
     async def _finish_calls(self) -> None:
         """Answer the calls that are under way; those that take too long fail."""
-        if not await self._factory.drain(FINISH_SECONDS):
+        if not await self._factory.drain(self._config.limits.finish_seconds):
             self.log.warn("calls take too long to wait for: they are broken off")
-            self._processes.kill_all()
+            self._processes.end_all()
             await self._factory.drain(UNDO_SECONDS)
 
     def stopService(self) -> Deferred[None]:

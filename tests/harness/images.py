@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 KINDS = ("runit", "systemd")
@@ -70,10 +73,16 @@ def shell_entries() -> list[tuple[tarfile.TarInfo, bytes]]:
     ]
 
 
-def tiny(busybox: bytes, init: str = SLEEP_FOREVER) -> bytes:
+def tiny(
+    busybox: bytes,
+    init: str = SLEEP_FOREVER,
+    *more: tuple[tarfile.TarInfo, bytes],
+) -> bytes:
     """
     Return an archive with busybox and an init of its own, for tests of what is around
     a VM.
+
+    @param more: further members.
     """
     directories = ["bin", "etc", "proc", "dev", "sys", "run", "tmp", "usr", "usr/sbin"]
     directories += ["var", "var/vcap", "var/vcap/data", "var/vcap/bosh"]
@@ -83,4 +92,36 @@ def tiny(busybox: bytes, init: str = SLEEP_FOREVER) -> bytes:
     for name in applets.split():
         members.append(entry(f"bin/{name}", kind=tarfile.SYMTYPE, link="busybox"))
     members.append(entry("usr/sbin/runsvdir-start", init.encode(), mode=0o755))
-    return archive(members)
+    return archive([*members, *more])
+
+
+def make_layout(path: Path, layer: bytes) -> None:
+    """Make an OCI image layout, of an image with one layer (OCI image specification)."""
+    blobs = path / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(kind: str, content: bytes) -> dict[str, Any]:
+        digest = sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        media_type = f"application/vnd.oci.image.{kind}"
+        return {
+            "mediaType": media_type,
+            "digest": f"sha256:{digest}",
+            "size": len(content),
+        }
+
+    def document(kind: str, **content: Any) -> dict[str, Any]:
+        return blob(kind, json.dumps(content).encode())
+
+    packed = blob("layer.v1.tar", layer)
+    config = document(
+        "config.v1+json",
+        architecture="amd64",
+        os="linux",
+        config={},
+        rootfs={"type": "layers", "diff_ids": [packed["digest"]]},
+    )
+    manifest = document("manifest.v1+json", schemaVersion=2, config=config, layers=[packed])
+    index = {"schemaVersion": 2, "manifests": [manifest]}
+    (path / "index.json").write_text(json.dumps(index))
+    (path / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))

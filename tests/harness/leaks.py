@@ -29,28 +29,28 @@ class Trace:
         return f"{self.kind} {self.name}"
 
 
-def find(home: Path, cgroups: Iterable[str]) -> set[Trace]:
+def find(home: Path, names: Iterable[str]) -> set[Trace]:
     """
     Find all that is there of some daemons.
 
     @param home: the directory that all of them live in.
-    @param cgroups: the names of their cgroups.
+    @param names: the names of their cgroups.
     """
-    names = set(cgroups)
+    names = set(names)
     found = {Trace("link", name) for name in netns.links()}
-    found |= {Trace("cgroup", str(path)) for path in _cgroups(names)}
-    found |= {Trace("mount", line) for line in _mounts(home)}
-    found |= {Trace("loop device", name) for name in _loops(home)}
-    found |= {Trace("process", line) for line in _processes(home, names)}
+    found |= {Trace("cgroup", str(path)) for path in cgroups(names)}
+    found |= {Trace("mount", line) for line in mounts(home)}
+    found |= {Trace("loop device", name) for name in loops(home)}
+    found |= {Trace("process", line) for line in processes(home, names)}
     # Stemcells are meant to stay; all else here is of a VM or unfinished.
     for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/*", "*/tmp/*"):
         found |= {Trace("file", str(path)) for path in home.glob(pattern)}
     return found
 
 
-def left(before: set[Trace], home: Path, cgroups: Iterable[str]) -> set[Trace]:
+def left(before: set[Trace], home: Path, names: Iterable[str]) -> set[Trace]:
     """Return what is there beyond C{before}, once that has had time to go."""
-    names = set(cgroups)
+    names = set(names)
     deadline = time.monotonic() + PATIENCE
     while (more := find(home, names) - before) and time.monotonic() < deadline:
         time.sleep(INTERVAL)
@@ -92,7 +92,7 @@ def _remove_cgroup(path: Path) -> None:
             time.sleep(INTERVAL)
 
 
-def _cgroups(names: set[str]) -> list[Path]:
+def cgroups(names: set[str]) -> list[Path]:
     """Find these cgroups, and all below them, in every hierarchy of v1 and v2."""
     tops = [CGROUPS / name for name in names]
     tops += [path / name for path in CGROUPS.glob("*") for name in names]
@@ -103,24 +103,26 @@ def _cgroups(names: set[str]) -> list[Path]:
     return found
 
 
-def _mounts(home: Path) -> list[str]:
+def mounts(home: Path) -> list[str]:
+    """Return the lines of mountinfo that name something below C{home}."""
     lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-    return [line for line in lines if str(home) in line]
+    return [line for line in lines if f"{home}/" in line]
 
 
-def _loops(home: Path) -> list[str]:
+def loops(home: Path) -> list[str]:
+    """Name the loop devices of files below C{home}, as C{loop3 of FILE}."""
     found = []
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
             backing = path.read_text("utf-8").strip()
         except OSError:
             continue
-        if str(home) in backing:
+        if f"{home}/" in backing:
             found.append(f"{path.parts[3]} of {backing}")
     return found
 
 
-def _processes(home: Path, cgroups: set[str]) -> list[str]:
+def processes(home: Path, names: set[str]) -> list[str]:
     """Find who is in one of the cgroups, or was started for something in C{home}."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -132,7 +134,7 @@ def _processes(home: Path, cgroups: set[str]) -> list[str]:
             state = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
         except (OSError, UnicodeDecodeError):
             continue
-        ours = str(home) in command or any(f"/{name}" in cgroup for name in cgroups)
+        ours = f"{home}/" in command or any(f"/{name}" in cgroup for name in names)
         # The dead wait for the machine's first process to take note; that is its affair.
         if ours and state not in "ZX":
             found.append(f"{entry.name} {command.strip()}")

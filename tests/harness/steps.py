@@ -1,41 +1,73 @@
 """
 A daemon that can be made to die at a step of its choice.
 
-Run in place of C{twistd}, with the same arguments.  What changes the state of the host or
-of a record is wrapped; once the file L{ARM} is there, in the current directory, each step
-is noted in L{NOTES} as it begins, and before the one that L{ARM} asks for, by its number
-or by its name, the process kills itself.
+Run in place of C{twistd}, with the same arguments.  A step is what changes the state of
+the host or of a file.  Python itself tells of most of them, before they happen
+(sys.addaudithook); what it does not tell of is wrapped.
+
+Once the file L{ARM} is there, in the current directory, each step is noted in L{NOTES} as
+it begins, and before the one that the first line of L{ARM} asks for, by its number or by
+its name, the process kills itself.  Further lines name kinds of steps that do not count.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock, local
 from typing import Any
 
 ARM = "die-at"
 NOTES = "steps"
 LAUNCHER = (sys.executable, str(Path(__file__).resolve()))
 
-
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# What Python tells of, and which argument says what is changed.
+EVENTS = {
+    "fcntl.ioctl": 1,
+    "os.chmod": 0,
+    "os.chown": 0,
+    "os.link": 1,
+    "os.mkdir": 0,
+    "os.remove": 0,
+    "os.removexattr": 0,
+    "os.rename": 1,
+    "os.rmdir": 0,
+    "os.setxattr": 0,
+    "os.symlink": 1,
+    "os.truncate": 0,
+    "os.utime": 0,
+    "subprocess.Popen": 1,
+}
+# No state: the means by which steps are noted, and what Python keeps for itself.
+_IGNORED = re.compile(rf"(.*/)?({ARM}|{NOTES})|/dev/null|/proc/.*|.*/__pycache__/.*")
+_UUID = re.compile(r"-?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OPERATIONS = {"create", "start", "delete", "exec"}
+_lock = Lock()
+_thread = local()
 _here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def step(name: str) -> None:
     """Note a step, or end here."""
-    try:
-        wanted = _opened(ARM, os.O_RDONLY).read()
-    except FileNotFoundError:
-        return
-    with _opened(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND) as notes:
-        number = len(notes.readlines()) + 1
-        notes.write(name + "\n")
-    if wanted in (str(number), name):
-        os.unlink(ARM, dir_fd=_here)
-        os.kill(os.getpid(), signal.SIGKILL)
+    with _lock:
+        try:
+            with _opened(ARM, os.O_RDONLY) as arm:
+                wanted, *ignored = arm.read().splitlines()
+        except FileNotFoundError:
+            return
+        if name.partition(" ")[0] in ignored:
+            return
+        with _opened(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND) as notes:
+            number = len(notes.readlines()) + 1
+            notes.write(name + "\n")
+        if wanted in (str(number), name):
+            os.unlink(ARM, dir_fd=_here)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _opened(name: str, flags: int) -> Any:
@@ -44,15 +76,47 @@ def _opened(name: str, flags: int) -> Any:
     return open(fd, "r+" if flags & os.O_RDWR else "r", encoding="utf-8")
 
 
-def before(
-    owner: Any, name: str, describe: Callable[..., str | None] | None = None
-) -> None:
+def heard(event: str, arguments: tuple[Any, ...]) -> None:
+    """Take what Python tells of."""
+    if getattr(_thread, "deaf", False):
+        return
+    if event == "open":
+        path, _, flags = arguments
+        if flags & WRITING and not isinstance(path, int) and not _is_ignored(path):
+            step(f"open {short(path)}")
+    elif event in EVENTS:
+        what = arguments[EVENTS[event]]
+        if event == "subprocess.Popen":
+            step(f"spawn {program(what)}")
+        elif not _is_ignored(what):
+            step(f"{event.partition('.')[2]} {short(what)}")
+
+
+def _is_ignored(path: Any) -> bool:
+    return isinstance(path, (str, bytes, os.PathLike)) and bool(
+        _IGNORED.fullmatch(os.fsdecode(path))
+    )
+
+
+def short(what: Any) -> str:
+    """Name a file so that it is called the same each time, if it is given by its name."""
+    if isinstance(what, (str, bytes, os.PathLike)):
+        return _UUID.sub("", os.path.basename(os.fsdecode(what)))
+    return "-"
+
+
+def program(argv: Iterable[Any]) -> str:
+    """Name a program, and what it is told to do if that is a runtime's operation."""
+    words = [short(word) for word in argv]
+    return " ".join([words[0], *(word for word in words[1:] if word in _OPERATIONS)])
+
+
+def before(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
     """Make a function a step; C{describe} says what it is called, or that it is none."""
     function = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        called = name if describe is None else describe(*args, **kwargs)
-        if called is not None:
+        if (called := describe(*args, **kwargs)) is not None:
             step(called)
         return function(*args, **kwargs)
 
@@ -60,37 +124,78 @@ def before(
 
 
 def instrument() -> None:
-    """Wrap all that matters."""
-    from runc_cpi.daemon.domain import disks, vms
-    from runc_cpi.daemon.drivers import guest, namespaces
-    from runc_cpi.daemon.drivers.process import Processes
+    """Hear of all that matters."""
+    from pyroute2 import IPRoute
+
+    from runc_cpi.daemon.drivers import bpf, namespaces
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
-    from runc_cpi.daemon.storage import depot
 
-    def record(path: Path, _: Any) -> str:
-        return f"write_record {path.name}"
-
-    def renamed(draft: Path, _: Any) -> str:
-        return f"rename {draft.name}"
-
-    def node(name: Any, *_: Any, **__: Any) -> str | None:
-        return f"node {str(name)[:4]}" if str(name).startswith("disk-") else None
-
-    def rule(path: Path, *_: Any, **__: Any) -> str | None:
-        return path.name if path.name.startswith("devices.") else None
-
-    for module in (disks, vms):
-        before(module, "write_record", record)
-    before(Path, "rename", renamed)
-    before(depot, "sync_directory", lambda path: f"sync {path.name[:4]}")
-    before(Processes, "spawn", lambda _, argv, **__: f"spawn {argv[0]}")
-    before(guest.GuestThread, "run", lambda _, work, *__: f"guest {work.__name__}")
-    before(Path, "write_text", rule)
-    before(os, "mknod", lambda *_, **__: "mknod")
-    before(os, "unlink", node)
-    before(namespaces, "mount")
-    before(namespaces, "unmount")
+    sys.addaudithook(heard)
+    for name in ("fsync", "mknod", "posix_fallocate"):
+        before(os, name, lambda *_, name=name, **__: name)
+    before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
+    for name in ("mount", "bind", "share_root", "unmount"):
+        before(namespaces, name, lambda *_, name=name: name)
+    before(bpf, "allow_loops", lambda *_: "bpf")
     before(CPIProtocol, "sendBox", lambda *_: "answer")
+    _instrument_netlink(IPRoute)
+    _instrument_content()
+    _instrument_children()
+
+
+def _instrument_netlink(route: Any) -> None:
+    find = route.__getattr__
+
+    def found(self: Any, name: str) -> Any:
+        function = find(self, name)
+        if name not in ("link", "addr", "route"):
+            return function
+
+        def wrapped(command: str, **arguments: Any) -> Any:
+            step(f"{name} {command}")
+            return function(command, **arguments)
+
+        return wrapped
+
+    route.__getattr__ = found
+
+
+def _instrument_content() -> None:
+    """Make it a step of its own that a file is there, and its content is not."""
+    write = Path.write_text
+
+    def in_two_steps(self: Path, *args: Any, **kwargs: Any) -> int:
+        self.open("w").close()
+        step(f"write {short(self)}")
+        _thread.deaf = True
+        try:
+            return write(self, *args, **kwargs)
+        finally:
+            _thread.deaf = False
+
+    Path.write_text = in_two_steps  # type: ignore[method-assign, assignment]
+
+
+def _instrument_children() -> None:
+    """A child is about to start, runs, and has ended."""
+    from runc_cpi.daemon.drivers.process import Processes
+
+    spawn = Processes.spawn
+
+    def wrapped(self: Processes, argv: Any, **arguments: Any) -> Any:
+        name = program(argv)
+        step(f"spawn {name}")
+        child = spawn(self, argv, **arguments)
+        step(f"running {name}")
+
+        def ended(outcome: Any) -> Any:
+            step(f"ended {name}")
+            return outcome
+
+        child.ended.addCallback(ended)
+        return child
+
+    Processes.spawn = wrapped  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

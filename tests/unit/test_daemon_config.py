@@ -49,6 +49,7 @@ limits:
   message_bytes: 65536
   first_seconds: 1.5
   idle_seconds: 60
+  finish_seconds: 5
 security:
   profile: privileged
 """
@@ -86,6 +87,7 @@ def test_everything_configured() -> None:
             message_bytes=65536,
             first_seconds=1.5,
             idle_seconds=60,
+            finish_seconds=5,
         ),
         security=SecurityConfig(privileged=True),
         socket_mode=0o600,

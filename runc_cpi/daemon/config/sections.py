@@ -111,6 +111,7 @@ class LimitsConfig:
     @ivar message_bytes: the size of one message.
     @ivar first_seconds: how long the first message may take, TLS handshake included.
     @ivar idle_seconds: how long a connection may do nothing.
+    @ivar finish_seconds: how long calls may go on once the daemon is to stop.
     """
 
     connections: int = 512
@@ -118,6 +119,7 @@ class LimitsConfig:
     message_bytes: int = 32 * MEBIBYTE
     first_seconds: float = 15
     idle_seconds: float = 300
+    finish_seconds: float = 20
 
     @classmethod
     def parse(cls, raw: Any) -> Self:
@@ -141,6 +143,7 @@ LIMITS: dict[str, tuple[bool, int]] = {
     "message_bytes": (True, 1024 * MEBIBYTE),
     "first_seconds": (False, 3600),
     "idle_seconds": (False, 86400),
+    "finish_seconds": (False, 3600),
 }
 
 

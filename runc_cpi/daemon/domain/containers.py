@@ -7,11 +7,12 @@ import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from runc_cpi.daemon.domain import networks
+from runc_cpi.daemon.domain import networks, progress
 from runc_cpi.daemon.domain.bundle import BOOTS, limits, runtime_spec
 from runc_cpi.daemon.domain.concurrency import side_by_side
 from runc_cpi.daemon.domain.disk import BootParts, Container
@@ -24,15 +25,17 @@ from runc_cpi.daemon.domain.guest import (
     hostname,
     managed_disk,
     settings_file,
+    told_disks,
     write_upper,
 )
 from runc_cpi.daemon.domain.interfaces import IGuests, INetworker, IRuntime
+from runc_cpi.daemon.domain.progress import Progress
 from runc_cpi.daemon.domain.stemcells import Stemcell
 from runc_cpi.daemon.domain.vm import VM, VMProperties
 from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import InvalidArgument, StillRunning
+from runc_cpi.errors import CPIError, InvalidArgument, StillRunning
 
 KILL_TIMEOUT = 10.0
 GRACE = 10.0
@@ -114,9 +117,11 @@ class Containers:
         """Name the VMs that have an interface."""
         return await self._networker.connected()
 
-    def was_lost(self, vm_cid: str) -> bool:
-        """Say whether a container went with a reboot of the host, not by itself."""
-        return self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
+    def is_missed(self, vm_cid: str) -> bool:
+        """Say whether a VM is down though it did not end by itself."""
+        # A reboot of the host takes what the runtime knows with it.
+        was_lost = self.find(vm_cid).pid is None and not self._runtime.knows(vm_cid)
+        return was_lost or self.was_interrupted(vm_cid)
 
     def watch(self, vm_cid: str) -> bool:
         """Have it noticed when a VM ends; say whether it runs at all."""
@@ -190,6 +195,38 @@ class Containers:
         if not self.watch(vm_cid):
             self._watcher.ended(vm_cid, None)  # before anybody could look
 
+    async def reboot(self, vm: VM, stemcell: Stemcell) -> None:
+        """
+        Stop a VM if it runs, asking it first, and boot it on the same file system.
+
+        If that is cut off, or fails, it L{was_interrupted}.
+
+        @raise CloudError: if it does not stop, or the host fails.
+        """
+        bundle = self.path(vm.vm_cid)
+        if await deferToThread(progress.read, bundle) is not Progress.BOOTING:
+            await deferToThread(progress.write, bundle, Progress.HALTING)
+            await self._ask_to_halt(vm, stemcell)
+        await self.take_down(vm.vm_cid)
+        await deferToThread(progress.write, bundle, Progress.BOOTING)
+        try:
+            await self.boot(vm, stemcell)
+        except BaseException:
+            await self._give_up(vm.vm_cid)
+            raise
+        await deferToThread(progress.clear, bundle)
+
+    def was_interrupted(self, vm_cid: str) -> bool:
+        """Say whether a reboot was begun, and the VM is not known to run since."""
+        return progress.read(self.path(vm_cid)) is not None
+
+    async def _give_up(self, vm_cid: str) -> None:
+        """Take down what may wait to be started; that this fails is only logged."""
+        try:
+            await self.take_down(vm_cid)
+        except (CPIError, OSError):
+            self.log.failure("cannot take {vm_cid} down", vm_cid=vm_cid)
+
     def _last_mounted(self, vm_cid: str) -> str | None:
         """
         Return the disk that was on /var/vcap/store.
@@ -233,7 +270,7 @@ class Containers:
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
 
-    async def ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
+    async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
         path = self.path(vm.vm_cid)
         self._watcher.unwatch(vm.vm_cid)
@@ -276,6 +313,15 @@ class Containers:
         )
         await self._disks.halted(self.find(vm_cid))
 
+    async def remind_agent(self, vm: VM) -> bool:
+        """Have the agent's settings file name the right disks; say whether it did not."""
+        upper = self.path(vm.vm_cid) / "upper"
+        told = await deferToThread(_told, upper)
+        if told == self._disks.hints(vm.vm_cid):
+            return False
+        await self.tell_agent(vm)
+        return True
+
     async def tell_agent(self, vm: VM, *, but: str = "") -> None:
         """
         Write the agent's settings file anew, in one step for whoever reads it.
@@ -291,6 +337,11 @@ class Containers:
             await deferToThread(_write_into, upper, file.content)
         else:
             await self._guests.write(container.pid, SETTINGS, file.content)
+
+
+def _told(upper: Path) -> Any:
+    with Tree.at(upper) as tree:
+        return told_disks(tree)
 
 
 def _write_into(upper: Path, content: str) -> None:

@@ -364,10 +364,12 @@ class Disks:
                     f"{disk_cid} holds {disk.filesystem}, which cannot become "
                     f"{filesystem} in place"
                 )
+            # One record says both: after a crash there is the old disk or the new one.
+            updated = replace(disk, cloud_properties=cloud_properties)
             if size != disk.size:
-                await self._resize(disk, size, container)
-            disk = self._get(disk_cid)
-            await self._save(replace(disk, cloud_properties=cloud_properties))
+                await self._resize(updated, size, container)
+            else:
+                await self._save(updated)
 
     async def set_metadata(self, disk_cid: str, metadata: Any) -> None:
         """

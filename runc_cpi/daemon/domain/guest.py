@@ -172,6 +172,14 @@ def hostname(tree: Tree) -> str | None:
     return name if VALID_HOSTNAME.fullmatch(name) else None
 
 
+def told_disks(tree: Tree) -> Any:
+    """Return what the agent's settings file says of disks; nothing if it is no good."""
+    try:
+        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")["disks"]["persistent"]
+    except (ValueError, LookupError, TypeError):
+        return {}
+
+
 def managed_disk(tree: Tree) -> str | None:
     """Return the disk that the agent of a VM mounted last, going by its own note."""
     raw = tree.read(MANAGED_DISK, READ_LIMIT)

@@ -11,11 +11,13 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.domain.concurrency import side_by_side
 from runc_cpi.daemon.domain.containers import Containers
+from runc_cpi.daemon.domain.disk import Container
 from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
+from runc_cpi.daemon.domain.vm import VM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher, describe, is_failure
 from runc_cpi.errors import CPIError
@@ -127,19 +129,28 @@ class Keeper:
                     repairs.did(f"took its disks from {vm_cid}, which is gone")
                 elif self._registry.exists(vm_cid):
                     vm = self._registry.get(vm_cid)
-                    if container.pid is not None:
-                        if not connected and await self._containers.reconnect(vm):
-                            repairs.did(f"connected {vm_cid} again")
-                        await self._disks.restore(vm_cid, container, repairs)
-                        self._containers.watch(vm_cid)
-                    if self._disks.hints(vm_cid):
-                        await self._containers.tell_agent(vm)
+                    await self._agree(vm, container, connected, repairs)
             except (CPIError, OSError) as error:
                 repairs.failed(f"{vm_cid}: {error}")
 
+    async def _agree(
+        self, vm: VM, container: Container, connected: bool, repairs: Repairs
+    ) -> None:
+        runs = container.pid is not None
+        if runs and not self._containers.was_interrupted(vm.vm_cid):
+            if not connected and await self._containers.reconnect(vm):
+                repairs.did(f"connected {vm.vm_cid} again")
+            await self._disks.restore(vm.vm_cid, container, repairs)
+            self._containers.watch(vm.vm_cid)
+        if await self._containers.remind_agent(vm):
+            repairs.did(f"told the agent of {vm.vm_cid} which disks it has")
+
     def _is_down(self, vm_cid: str) -> bool:
         vm = self._registry.find(vm_cid)
-        return vm is not None and not vm.stopped and not self._vms.is_running(vm_cid)
+        if vm is None:
+            return False
+        is_up = vm.stopped or self._vms.is_running(vm_cid)
+        return not is_up or self._containers.was_interrupted(vm_cid)
 
     async def _revive(self, vm_cid: str, repairs: Repairs) -> None:
         """Boot a VM that is down, or note that it is, as it may be by itself."""
@@ -148,7 +159,7 @@ class Keeper:
                 return
             vm = self._registry.get(vm_cid)
             try:
-                if self._restart or self._containers.was_lost(vm_cid):
+                if self._restart or self._containers.is_missed(vm_cid):
                     await self._vms.boot_again(vm)
                     repairs.did(f"brought back {vm_cid}")
                 else:

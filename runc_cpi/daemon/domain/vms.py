@@ -168,15 +168,9 @@ class VMs:
         @raise CloudError: if it does not stop, or does not start.
         """
         stemcell = self._stemcells.get(vm.stemcell_cid)
-        await self._containers.ask_to_halt(vm, stemcell)
-        await self._containers.take_down(vm.vm_cid)
-        try:
-            await self._containers.boot(vm, stemcell)
-        except BaseException:
-            await self._quietly(self._containers.take_down, vm.vm_cid)
-            raise
         if vm.stopped:
             await self._registry.save(replace(vm, stopped=False))
+        await self._containers.reboot(vm, stemcell)
 
     async def set_metadata(self, vm_cid: str, metadata: Any) -> None:
         """

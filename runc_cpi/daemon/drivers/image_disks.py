@@ -431,7 +431,8 @@ def _extend(image: Path, size: int, full: bool) -> None:
     try:
         if full:
             os.posix_fallocate(fd, 0, size)
-        else:
+        elif os.fstat(fd).st_size < size:
+            # It may be larger already: its growth was cut off before it was recorded.
             os.truncate(fd, size)
         os.fsync(fd)
     finally:

@@ -130,8 +130,15 @@ class Child(ProcessProtocol):
 
     def kill(self) -> None:
         """End it at once, if it has not ended."""
+        self._signal("KILL")
+
+    def end(self) -> None:
+        """Have it end, with time for what it must not leave undone."""
+        self._signal("TERM")
+
+    def _signal(self, name: str) -> None:
         try:
-            self.transport.signalProcess("KILL")
+            self.transport.signalProcess(name)
         except ProcessExitedAlready:
             return
 
@@ -199,10 +206,10 @@ class Processes:
         child.ended.addCallback(disarm)
         return child
 
-    def kill_all(self) -> None:
-        """End all children; whoever waits for one sees it fail."""
+    def end_all(self) -> None:
+        """Ask all children to end, in order; whoever waits for one sees it fail."""
         for child in list(self._children):
-            child.kill()
+            child.end()
 
     async def run(
         self,

@@ -14,6 +14,7 @@ from uuid import uuid4
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+DRAFT = ".new"
 
 
 class Depot:
@@ -79,6 +80,7 @@ class Depot:
             raise
         self._lock = lock
         self._forget_last_boot()
+        self._remove_drafts()
 
     def _forget_last_boot(self) -> None:
         """Drop the runtime's state of containers that a reboot of the host ended."""
@@ -88,6 +90,12 @@ class Depot:
             shutil.rmtree(self.runtime)
             self.runtime.mkdir(mode=DIRECTORY_MODE)
             note.write_text(boot_id, "ascii")
+
+    def _remove_drafts(self) -> None:
+        """Remove what a crash left of records that were being written."""
+        for directory in (self.stemcells, self.vms, self.disks, self.snapshots):
+            for draft in directory.glob(f"*/*.json{DRAFT}"):
+                draft.unlink()
 
     def release(self) -> None:
         """Give the lock back."""
@@ -120,7 +128,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
     A reader, and a crash at any moment, sees the old content or the new.
     """
-    draft = path.with_name(path.name + ".new")
+    draft = path.with_name(path.name + DRAFT)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with open(fd, "w", encoding="utf-8") as file:
         json.dump(record, file)

@@ -147,7 +147,8 @@ def slow_copies(site: Site, directory: Path) -> None:
 def slow(new_site: Callable[..., Site], tmp_path: Path) -> Site:
     """A daemon whose snapshots take for ever."""
     directory = tmp_path / "bin"
-    site = new_site(path=f"{directory}:{os.environ['PATH']}")
+    limits = {"limits": {"finish_seconds": 1}}
+    site = new_site(path=f"{directory}:{os.environ['PATH']}", config=limits)
     slow_copies(site, directory)
     return site
 

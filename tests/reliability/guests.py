@@ -1,0 +1,68 @@
+"""What runs in VMs here, and how to look into them without running anything there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from tests.harness import images
+from tests.harness.agent import CONFIG
+from tests.harness.vm import AGENT_PORT, SETTINGS, VM
+from tests.harness.waiting import eventually
+
+SERVE = f"#!/bin/sh\nexec /bin/busybox nc -ll -p {AGENT_PORT} -e /bin/answer\n"
+ANSWER = f"#!/bin/sh\n/bin/busybox cat {SETTINGS}\necho\n"
+AGENT = {"Platform": {"Linux": {"BindMountPersistentDisk": False}}}
+STORE = "/var/vcap/store"
+PATIENCE = 10.0
+
+
+def answering(busybox: bytes) -> bytes:
+    """Return an image whose VMs answer whoever connects with their agent's settings."""
+    agent = json.dumps(AGENT).encode()
+    return images.tiny(
+        busybox,
+        SERVE,
+        images.entry("bin/answer", ANSWER.encode(), mode=0o755),
+        images.entry("bin/umount", kind=tarfile.SYMTYPE, link="busybox"),
+        images.entry("bin/sync", kind=tarfile.SYMTYPE, link="busybox"),
+        images.entry("bin/tar", kind=tarfile.SYMTYPE, link="busybox"),
+        images.entry(CONFIG.lstrip("/"), agent),
+    )
+
+
+def settings(vm: VM) -> dict[str, Any]:
+    """Return what a VM answers, once it does."""
+    answer = eventually(vm.try_answer, f"{vm.cid} answers", PATIENCE)
+    told: dict[str, Any] = json.loads(answer)
+    return told
+
+
+def look(vm: VM, name: str) -> str:
+    """Read a file of a running VM from outside."""
+    return Path(f"/proc/{vm.pid}/root{name}").read_text()
+
+
+def content(image: Path, name: str) -> str:
+    """Read a file of the file system in an image, whatever else uses it."""
+    outcome = subprocess.run(
+        ["debugfs", "-R", f"cat {name}", str(image)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return outcome.stdout
+
+
+def hint(vm: VM, disk_cid: str) -> str:
+    """Return where the agent's settings say that a disk is."""
+    found: str = json.loads(look(vm, SETTINGS))["disks"]["persistent"][disk_cid]
+    return found
+
+
+def nodes(vm: VM) -> set[str]:
+    """Name the disks whose nodes a running VM has."""
+    return {path.name for path in Path(f"/proc/{vm.pid}/root/dev").glob("disk-*")}

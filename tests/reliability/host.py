@@ -1,0 +1,109 @@
+"""What a host has of a daemon, held against what it should have."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from runc_cpi.daemon.drivers.bridge import host_interface
+from tests.harness import leaks
+from tests.harness.daemon import Daemon
+from tests.reliability.world import World
+
+PATIENCE = 5.0
+PAUSE = 0.05
+DIRECTORIES = ("vms", "runtime", "disks", "snapshots", "stemcells", "images", "scratch")
+
+
+def differences(daemon: Daemon, world: World) -> list[str]:
+    """
+    Compare, giving what is on its way some time.
+
+    @return: what is there and should not be, and what is not there and should be.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while (found := _differences(daemon, world)) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    return found
+
+
+def _differences(daemon: Daemon, world: World) -> list[str]:
+    there, wanted = set(_there(daemon)), set(_wanted(daemon, world))
+    # One that stopped by itself keeps these until it is deleted or booted again.
+    optional = {f"{what} {cid}" for what in ("runtime", "cgroup") for cid in world.vms}
+    optional |= {"cgroup of all"}
+    return [
+        *(f"left: {what}" for what in sorted(there - wanted - optional)),
+        *(f"missing: {what}" for what in sorted(wanted - there)),
+    ]
+
+
+def _there(daemon: Daemon) -> Iterator[str]:
+    for name in DIRECTORIES:
+        directory = daemon.work_dir / name
+        yield from (f"{name} {path.name}" for path in directory.iterdir())
+        yield from (f"draft {path}" for path in directory.glob("*/*.new"))
+    yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
+    # A loop device is named by the file that it is of.
+    yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
+    yield from (f"mount {line}" for line in leaks.mounts(daemon.home))
+    yield from (f"link {name}" for name in _ports(str(daemon.config["bridge"])))
+    top = {daemon.cgroup}
+    yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
+    for line in leaks.processes(daemon.home, top):
+        yield from _process(line, daemon)
+
+
+def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
+    running = [cid for cid, vm in world.vms.items() if vm.running]
+    yield from (f"vms {cid}" for cid in world.vms)
+    yield from (f"{what} {cid}" for what in ("runtime", "cgroup") for cid in running)
+    yield from (f"link {host_interface(cid)}" for cid in running)
+    yield from (f"process of {cid}" for cid in running)
+    yield from (f"disks {cid}" for cid in world.disks)
+    yield from (f"snapshots {cid}" for cid in world.snapshots)
+    yield from (f"stemcells {cid}" for cid in world.stemcells)
+    yield from {f"images {name}" for name in _images(daemon, world)}
+    for cid, disk in world.disks.items():
+        if disk.vm is not None:
+            yield f"loop {daemon.work_dir / 'disks' / cid / 'image'}"
+    for cid in running:
+        if (image := daemon.work_dir / "vms" / cid / "ephemeral").exists():
+            yield f"loop {image}"
+
+
+def _images(daemon: Daemon, world: World) -> Iterator[str]:
+    for cid in world.stemcells:
+        record = daemon.work_dir / "stemcells" / cid / "stemcell.json"
+        if image := json.loads(record.read_text())["image"]:
+            yield image.replace(":", "-")
+
+
+def _ports(bridge: str) -> list[str]:
+    with IPRoute() as ip:
+        for index in ip.link_lookup(ifname=bridge):
+            ports = ip.get_links(master=index)
+            return [str(port.get_attr("IFLA_IFNAME")) for port in ports]
+    return []
+
+
+def _member(cgroup: Path, daemon: Daemon) -> str:
+    """Name the VM that a cgroup is of, or the daemon's own, which a stop removes."""
+    inner = cgroup.parts[cgroup.parts.index(daemon.cgroup) + 1 :]
+    return inner[0] if inner else "of all"
+
+
+def _process(line: str, daemon: Daemon) -> Iterator[str]:
+    number = line.split()[0]
+    if daemon.process is not None and number == str(daemon.process.pid):
+        return
+    try:
+        cgroups = Path("/proc", number, "cgroup").read_text()
+    except OSError:
+        return
+    _, found, inner = cgroups.partition(f"/{daemon.cgroup}/")
+    yield f"process of {inner.split('/')[0].split()[0]}" if found else f"process {line}"

@@ -1,0 +1,143 @@
+"""The calls whose every step is to be survived, and what there must be for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.harness.agent import Agent
+from tests.reliability.site import DISK_SIZE, Site
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    A call.
+
+    @ivar prepare: sees to it that it can be made, and returns its arguments.
+    @ivar version: of the contract; with the first, agents' settings name their disks.
+    @ivar everywhere: whether each site is to go through all steps, for these differ.
+    @ivar done: errors with which a call may be refused that was carried out before.
+    """
+
+    method: str
+    prepare: Callable[[Site], list[Any]]
+    version: int = 2
+    everywhere: bool = False
+    done: tuple[str, ...] = ()
+
+
+def _image(site: Site) -> list[Any]:
+    return [str(site.image), {}]
+
+
+def _light(site: Site) -> list[Any]:
+    return [str(site.image), {"image_reference": f"oci:{site.layout}"}]
+
+
+def _stemcell(site: Site) -> list[Any]:
+    return [site.daemon.create_stemcell(site.image)]
+
+
+def _light_stemcell(site: Site) -> list[Any]:
+    return [site.cpi.ok("create_stemcell", *_light(site))]
+
+
+def _vm_with_a_disk(site: Site) -> list[Any]:
+    vm = site.new_vm()
+    site.give(vm, site.new_disk())
+    return [vm.cid]
+
+
+def _target_with_the_disk(site: Site) -> list[Any]:
+    _given(site)
+    return [site.target.cid]
+
+
+def _given(site: Site) -> None:
+    if not site.observe().disks[site.disk].vm:
+        site.give(site.target, site.disk)
+
+
+def _free(site: Site) -> None:
+    if site.observe().disks[site.disk].vm:
+        site.cpi.ok("detach_disk", site.target.cid, site.disk)
+
+
+def _to_attach(site: Site) -> list[Any]:
+    _free(site)
+    return [site.target.cid, site.disk]
+
+
+def _to_detach(site: Site) -> list[Any]:
+    _given(site)
+    return [site.target.cid, site.disk]
+
+
+def _to_grow(site: Site) -> list[Any]:
+    _free(site)
+    return [site.disk, site.observe().disks[site.disk].size + 1]
+
+
+def _to_grow_attached(site: Site) -> list[Any]:
+    _given(site)
+    # Mounted it grows only where the host lets it.
+    Agent(site.target).unmount_disk(site.disk)
+    return [site.disk, site.observe().disks[site.disk].size + 1]
+
+
+def _to_update(site: Site) -> list[Any]:
+    facts = site.observe().disks[site.disk]
+    return [*_to_grow(site), {"generation": facts.size}]
+
+
+def _to_copy_mounted(site: Site) -> list[Any]:
+    _given(site)
+    return [site.disk, {"any": "thing"}]
+
+
+def _to_copy(site: Site) -> list[Any]:
+    _free(site)
+    return [site.disk, {"any": "thing"}]
+
+
+def _snapshot(site: Site) -> list[Any]:
+    return [site.cpi.ok("snapshot_disk", site.disk, {})]
+
+
+def _vm_metadata(site: Site) -> list[Any]:
+    return [site.target.cid, _other(site.observe().vms[site.target.cid].metadata)]
+
+
+def _disk_metadata(site: Site) -> list[Any]:
+    return [site.disk, _other(site.observe().disks[site.disk].metadata)]
+
+
+def _other(metadata: Any) -> dict[str, int]:
+    return {"generation": metadata.get("generation", 0) + 1}
+
+
+SCENARIOS = {
+    "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
+    "create_stemcell, light": Scenario("create_stemcell", _light),
+    "delete_stemcell": Scenario("delete_stemcell", _stemcell),
+    "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
+    "create_vm": Scenario("create_vm", Site.vm_arguments),
+    "delete_vm": Scenario("delete_vm", _vm_with_a_disk),
+    "reboot_vm": Scenario("reboot_vm", _target_with_the_disk),
+    "set_vm_metadata": Scenario("set_vm_metadata", _vm_metadata),
+    "create_disk": Scenario("create_disk", lambda _: [DISK_SIZE, {}, None]),
+    "delete_disk": Scenario("delete_disk", lambda site: [site.new_disk()]),
+    "attach_disk": Scenario("attach_disk", _to_attach, version=1),
+    "detach_disk": Scenario(
+        "detach_disk", _to_detach, done=("Bosh::Clouds::DiskNotAttached",)
+    ),
+    "resize_disk": Scenario("resize_disk", _to_grow),
+    "resize_disk, attached": Scenario("resize_disk", _to_grow_attached),
+    "update_disk": Scenario("update_disk", _to_update),
+    "set_disk_metadata": Scenario("set_disk_metadata", _disk_metadata),
+    "snapshot_disk": Scenario("snapshot_disk", _to_copy),
+    "snapshot_disk, mounted": Scenario("snapshot_disk", _to_copy_mounted),
+    "delete_snapshot": Scenario("delete_snapshot", _snapshot),
+}

@@ -1,0 +1,194 @@
+"""A daemon that can be made to die, with a VM that should not notice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.harness import steps
+from tests.harness.agent import Agent
+from tests.harness.cpi import CPI
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.vm import VM
+from tests.reliability import guests, host
+from tests.reliability.world import World, observe
+
+EPHEMERAL = {"ephemeral_disk_size": 8}
+TOKEN = "/token"
+PLACES = ("", "/var/vcap/data")
+DISK_SIZE = 8
+SETTLING = 10.0
+DYING = 10.0
+PAUSE = 0.05
+
+
+class Site:
+    """
+    A daemon with a stemcell, a bystander and a target.
+
+    @ivar daemon: it; always there when a test begins to look.
+    @ivar image: what its stemcells are made of.
+    @ivar layout: the same for light stemcells.
+    @ivar target: the VM that calls are about.
+    @ivar disk: the disk that they are about.
+    @ivar base: what there is while no call is tried.
+    """
+
+    def __init__(self, daemon: Daemon, image: Path, layout: Path) -> None:
+        self.daemon, self.image, self.layout = daemon, image, layout
+        daemon.launcher = steps.LAUNCHER
+        daemon.start()
+        self._marked: set[str] = set()
+        self.stemcell = daemon.create_stemcell(image)
+        self._bystander, self._disk = self.new_vm(), self.new_disk()
+        self.give(self._bystander, self._disk)
+        self._pid = self._bystander.pid
+        self.target, self.disk = self.new_vm(), self.new_disk()
+        for place in PLACES:
+            self.target.shell(f"echo {self.target.cid} >{place}{TOKEN}")
+        self.base = self.observe()
+
+    @property
+    def cpi(self) -> CPI:
+        """For calls to the daemon."""
+        return self.daemon.cpi
+
+    def new_vm(self) -> VM:
+        """Make a VM."""
+        return self.daemon.create_vm(self.stemcell, cloud_properties=EPHEMERAL)
+
+    def vm_arguments(self) -> list[Any]:
+        """Return the arguments of create_vm for one like that."""
+        return vm_arguments(self.stemcell, cloud_properties=EPHEMERAL)
+
+    def new_disk(self) -> str:
+        """Make a disk with something on it."""
+        disk_cid: str = self.cpi.ok("create_disk", DISK_SIZE, {}, None)
+        source = self.daemon.home / "token"
+        source.write_text(disk_cid)
+        argv = ["debugfs", "-w", "-R", f"write {source} {TOKEN}"]
+        subprocess.run([*argv, self.disk_image(disk_cid)], check=True, capture_output=True)
+        self._marked.add(disk_cid)
+        return disk_cid
+
+    def disk_image(self, cid: str) -> Path:
+        """Return the file of a disk, or of a snapshot."""
+        kind = "snapshots" if cid.startswith("snapshot") else "disks"
+        return self.daemon.work_dir / kind / cid / "image"
+
+    def attach(self, vm: VM, disk_cid: str) -> str:
+        """Attach a disk, which the agent's settings name from then on."""
+        self.cpi.ok("attach_disk", vm.cid, disk_cid, version=1)
+        return guests.hint(vm, disk_cid)
+
+    def give(self, vm: VM, disk_cid: str) -> None:
+        """Attach a disk, and have it mounted."""
+        self.attach(vm, disk_cid)
+        Agent(vm).mount_disk(disk_cid)
+
+    def observe(self) -> World:
+        """Say what there is."""
+        return observe(self.daemon)
+
+    def settled(self, is_allowed: Callable[[World], bool]) -> World:
+        """Return what there is, once the daemon has done what it does by itself."""
+        world = self.observe()
+        deadline = time.monotonic() + SETTLING
+        while not is_allowed(world) and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            world = self.observe()
+        return world
+
+    def check(self, world: World) -> None:
+        """Check that all there is works, and that there is nothing else."""
+        assert host.differences(self.daemon, world) == []
+        self._check_bystander()
+        for cid, facts in world.vms.items():
+            if facts.running:
+                self._check_vm(cid, world)
+        for cid, disk_cid in [
+            *zip(world.disks, world.disks, strict=True),
+            *world.snapshots.items(),
+        ]:
+            if disk_cid in self._marked:
+                assert guests.content(self.disk_image(cid), TOKEN) == disk_cid
+        with self.daemon.connection() as client:
+            for cid in world.vms:
+                assert client.call("HasVM", vm_cid=cid)[b"exists"] == b"True"
+            for cid in world.disks:
+                assert client.call("HasDisk", disk_cid=cid)[b"exists"] == b"True"
+
+    def _check_bystander(self) -> None:
+        vm = self._bystander
+        assert vm.pid == self._pid
+        assert vm.is_alive()
+        assert guests.look(vm, guests.STORE + TOKEN) == self._disk
+
+    def _check_vm(self, cid: str, world: World) -> None:
+        record = json.loads((self.daemon.work_dir / "vms" / cid / "vm.json").read_text())
+        vm = VM(cid, record["networks"], self.daemon.work_dir)
+        told = guests.settings(vm)
+        assert told["vm"]["id"] == cid
+        disks = world.disks_of(cid)
+        assert guests.nodes(vm) == set(disks)
+        named = {disk for disk, facts in disks.items() if facts.in_settings}
+        assert set(told["disks"]["persistent"]) == named
+        if cid == self.target.cid:
+            for place in PLACES:
+                assert guests.look(vm, place + TOKEN).strip() == cid
+
+    @contextmanager
+    def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
+        """
+        Have the daemon die before a step, by its number or its name.
+
+        @param ignored: kinds of steps that do not count.
+        """
+        (self.daemon.home / steps.NOTES).write_text("")
+        (self.daemon.home / steps.ARM).write_text("\n".join([when, *ignored]))
+        try:
+            yield
+        finally:
+            (self.daemon.home / steps.ARM).unlink(missing_ok=True)
+
+    def steps(self) -> list[str]:
+        """Return the steps that were noted since it was last armed."""
+        return (self.daemon.home / steps.NOTES).read_text().splitlines()
+
+    def died(self, answered: bool) -> bool:
+        """Say whether the daemon died: it has to if a call was not answered."""
+        assert self.daemon.process is not None
+        if not answered:
+            self.daemon.process.wait(DYING)
+        return self.daemon.process.poll() is not None
+
+    def restart(self) -> None:
+        """Start the daemon that died."""
+        self.daemon.process = None
+        self.daemon.start()
+
+    def restore(self) -> None:
+        """Have all be there that is to be, and nothing else, whatever went wrong."""
+        if not self.daemon.is_running:
+            self.restart()
+        self.clear()
+        if not self.target.is_alive():
+            self.cpi.ok("reboot_vm", self.target.cid)
+
+    def clear(self) -> None:
+        """Delete what calls have made."""
+        world, keep = self.observe(), self.base
+        surplus: Mapping[str, set[str]] = {
+            "delete_vm": world.vms.keys() - keep.vms.keys(),
+            "delete_snapshot": world.snapshots.keys() - keep.snapshots.keys(),
+            "delete_disk": world.disks.keys() - keep.disks.keys(),
+            "delete_stemcell": set(world.stemcells - keep.stemcells),
+        }
+        for method, cids in surplus.items():
+            for cid in cids:
+                self.cpi.ok(method, cid)

@@ -1,0 +1,128 @@
+"""The daemon dies before each single step of a call: all is done, or nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.lab import Lab
+from tests.reliability.scenarios import SCENARIOS, Scenario
+from tests.reliability.site import Site
+from tests.reliability.world import CREATING, World, after
+
+# Nobody sees the difference while what it is made to is not whole.
+MINOR = ("chmod", "chown", "utime", "fsync")
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing() -> None:
+    """What there is stays for the next test, and is looked for after the last."""
+
+
+@pytest.fixture(scope="module")
+def sites(lab: Lab, answering: Path, layout: Path) -> Iterator[list[Site]]:
+    """Two daemons, as there are two ways to reach one."""
+    with lab.daemons() as new_daemon:
+        daemons = [new_daemon(network_type=kind) for kind in ("unix", "tcp")]
+        sites = [Site(daemon, answering, layout) for daemon in daemons]
+        yield sites
+        for site in sites:
+            site.restore()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_step(
+    sites: list[Site], name: str, report: Callable[[str], None], pytestconfig: pytest.Config
+) -> None:
+    """After each the promise holds, and the call may be repeated."""
+    scenario, numbers = SCENARIOS[name], count(1)
+    ignored = () if pytestconfig.getoption("--long") else MINOR
+
+    def work(site: Site) -> int:
+        site.restore()
+        own = count(1) if scenario.everywhere else numbers
+        trials = (Trial(site, scenario, number, ignored) for number in own)
+        return sum(takewhile(bool, (trial.run() for trial in trials)))
+
+    with ThreadPoolExecutor(len(sites)) as pool:
+        deaths = sum(pool.map(work, sites))
+    assert deaths > 0
+    report(f"{name}: survived {deaths} deaths")
+
+
+class Trial:
+    """One call, and one death."""
+
+    def __init__(
+        self, site: Site, scenario: Scenario, number: int, ignored: tuple[str, ...]
+    ) -> None:
+        self._site, self._scenario = site, scenario
+        self._number, self._ignored = number, ignored
+        self._arguments = scenario.prepare(site)
+        self._before = site.observe()
+
+    def run(self) -> bool:
+        """
+        Make the call, and hold what becomes of it against the promise.
+
+        @return: whether the daemon died; if not, there are no more steps.
+        """
+        try:
+            return self._run()
+        except Exception as error:
+            log = self._site.daemon.log[-2000:]
+            error.add_note(f"step {self._number}: {self._site.steps()[-3:]}\n{log}")
+            raise
+
+    def _run(self) -> bool:
+        site = self._site
+        with site.dying(str(self._number), self._ignored):
+            answer = self._call()
+        answered = answer["error"] is None
+        assert answered or answer["error"]["ok_to_retry"] is True, answer["error"]
+        died = site.died(answered)
+        if died:
+            site.restart()
+        world = site.settled(lambda world: self._is_allowed(world, answered))
+        assert self._is_allowed(world, answered), (self._before, world)
+        site.check(world)
+        if died:
+            self._repeat(world)
+        site.clear()
+        return died
+
+    def _repeat(self, world: World) -> None:
+        """Make the call once more: it succeeds, or says that it was carried out."""
+        again = self._call()
+        if again["error"] is None:
+            final = self._site.observe()
+            assert final == self._outcome(world, final)
+        else:
+            assert again["error"]["type"] in self._scenario.done, again["error"]
+            assert world == self._outcome(self._before, world)
+
+    def _call(self) -> dict[str, Any]:
+        version = self._scenario.version
+        answer: dict[str, Any] = self._site.cpi.call(
+            self._scenario.method, *self._arguments, version=version
+        )
+        return answer
+
+    def _is_allowed(self, world: World, answered: bool) -> bool:
+        if answered:
+            return world == self._outcome(self._before, world)
+        return world in (self._before, self._outcome(self._before, world))
+
+    def _outcome(self, before: World, now: World) -> World:
+        """Return what the call makes of the world, judging by what is new."""
+        method, new = self._scenario.method, sorted(now.cids - before.cids)
+        if method in CREATING and len(new) != 1:
+            return before
+        told = self._scenario.version > 1
+        return after(before, method, self._arguments, "".join(new), told=told)
