@@ -64,8 +64,9 @@ def test_who_ended_while_there_was_no_daemon(daemon: Daemon, tiny: Path) -> None
     daemon.stop()
     crash(vm)
     daemon.start()
-    eventually(lambda: is_noted(vm), "it is noted")
-    assert f"noted that {vm.cid} has stopped" in daemon.log
+    noted = f"noted that {vm.cid} has stopped"
+    eventually(lambda: noted in daemon.log, "it is noted")
+    assert is_noted(vm)
 
 
 @pytest.mark.parametrize("daemon_is_there", [True, False])

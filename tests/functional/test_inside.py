@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.harness import images
 from tests.harness.daemon import AGENT
 from tests.harness.lab import Lab
 from tests.harness.vm import SETTINGS, VM
 from tests.harness.waiting import eventually
-
-from .conftest import KINDS
 
 DNS = ["192.0.2.53", "192.0.2.54"]
 ENV: dict[str, Any] = {
@@ -59,7 +58,7 @@ def hierarchies() -> list[str]:
     return controllers + [line for line in mounts if " - cgroup" in line]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=images.KINDS)
 def vm(
     request: pytest.FixtureRequest, lab: Lab, image: Callable[[str], Path]
 ) -> Iterator[VM]:
