@@ -57,7 +57,8 @@ MKFS = {
 FROZEN_COPY = """
 trap 'kill $copy' TERM
 fsfreeze --freeze /proc/self/fd/3 || exit 1
-timeout "$1" cp --sparse=always --reflink=auto -- "$2" "$3" &
+with_me="setpriv --pdeathsig=KILL --"
+$with_me timeout "$1" $with_me cp --sparse=always --reflink=auto -- "$2" "$3" 3<&- &
 copy=$!
 wait $copy
 status=$?
@@ -226,7 +227,7 @@ class ImageDisks:
         await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
 
     async def _flush(self, path: Path, container: Container) -> None:
-        """Write a disk's data back first: while it is unmounted, other VMs wait."""
+        """Write a disk's data back first: visits to VMs are to be short."""
         try:
             async with self._mounted(path, container) as mount:
                 if mount is not None:
@@ -344,7 +345,10 @@ class ImageDisks:
             argv = [*TOLD_OF_OUR_END, "sh", "-c", FROZEN_COPY, "snapshot"]
             argv += [limit, str(image), str(copy)]
             timeout = FREEZE_LIMIT + TOOL_TIMEOUT
-            _check(await self._processes.run(argv, timeout=timeout, inherit={3: mount}))
+            try:
+                _check(await self._processes.run(argv, timeout=timeout, inherit={3: mount}))
+            finally:
+                _thaw(mount)  # had the shell been killed, nobody would
 
     async def thaw(self, path: Path, container: Container) -> bool:
         """

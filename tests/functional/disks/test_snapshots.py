@@ -138,7 +138,7 @@ def slow_copies(site: Site, directory: Path) -> None:
     """Have copies that freeze take their time, and say that they began."""
     directory.mkdir()
     script = '#!/bin/sh\ncase "$*" in *always*--reflink=auto*)'
-    script += f" touch {directory}/began; sleep 100;; esac\n"
+    script += f" touch {directory}/began; exec sleep 100;; esac\n"
     (directory / "cp").write_text(f'{script}PATH=/usr/bin:/bin exec cp "$@"\n')
     (directory / "cp").chmod(0o755)
 
@@ -170,6 +170,7 @@ def test_killed_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
     check(slow.image(slow.cpi.ok("snapshot_disk", disk_cid, {})))
 
 
+@pytest.mark.long
 def test_stopped_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
     """An operator who stops the daemon freezes nobody either."""
     vm = slow.vm()
