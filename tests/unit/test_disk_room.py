@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
+from twisted.logger import capturedLogs as captured_logs
 
 from runc_cpi.errors import NoDiskSpace, NotSupported
 from tests.unit.disk_case import GIBIBYTE, DiskTestCase
@@ -87,3 +89,41 @@ class RoomTests(DiskTestCase):
             await self.make(5000)
         gate.callback(None)
         await growing
+
+    async def test_a_snapshot(self) -> None:
+        """It needs room for what is on the disk, and only for that."""
+        disk_cid = await self.make(4096)
+        self.driver.taken = 3000 << 20
+        self.free = 4000 << 20
+        with self.assertRaises(NoDiskSpace) as caught:
+            await self.disks.snapshot(disk_cid, {}, None)
+        self.assertIn("3000 MiB", str(caught.exception))
+        self.assertNotIn("snapshot", self.script.done)
+        self.free = 5000 << 20
+        await self.disks.snapshot(disk_cid, {}, None)
+
+    async def test_what_keeps_to_no_size(self) -> None:
+        """Nothing is promised then; what is not there at all is refused all the same."""
+        self.driver.keeps_to_sizes = False
+        await self.make(8000)
+        await self.make(8000)
+        with self.assertRaises(NoDiskSpace):
+            await self.make(8193)
+
+    async def test_a_warning(self) -> None:
+        """It is logged once each time that room gets tight, whoever takes it."""
+
+        def warnings() -> int:
+            return len([event for event in logged if event["log_level"] is LogLevel.warn])
+
+        with captured_logs() as logged:
+            await self.make(6000)
+            self.assertEqual(warnings(), 0)
+            self.free = 7 * GIBIBYTE
+            self.disks.room.watch()
+            self.disks.room.watch()
+            self.assertEqual(warnings(), 1)
+            self.free = 8 * GIBIBYTE
+            self.disks.room.watch()
+            await self.make(1000)
+            self.assertEqual(warnings(), 2)

@@ -10,6 +10,7 @@ from runc_cpi.daemon.domain.vm import VM, NewVM
 from runc_cpi.errors import (
     CloudError,
     DiskAttached,
+    DiskBusy,
     DiskNotAttached,
     DiskNotFound,
     NoDiskSpace,
@@ -88,6 +89,37 @@ class VMDisksTests(DiskTestCase):
         self.host.failing.clear()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=True)
         self.assertEqual(set(self.persistent(self.guests.written[SETTINGS])), {disk_cid})
+
+    async def test_named_until_it_is_detached(self) -> None:
+        """A newer Director that attaches the disk again does not read the file."""
+        vm, disk_cid = await self.create(), await self.make()
+        for in_settings in (True, False):
+            await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=in_settings)
+            found = self.persistent(self.guests.written[SETTINGS])
+            self.assertEqual(set(found), {disk_cid})
+        await self.vms.detach_disk(vm.vm_cid, disk_cid)
+        self.assertEqual(self.persistent(self.guests.written[SETTINGS]), {})
+        self.assertFalse(self.record(disk_cid).in_settings)
+
+    async def test_a_disk_in_use_is_named_again(self) -> None:
+        """Its agent is told that it is gone before it is, and otherwise if it stays."""
+        vm, disk_cid = await self.create(), await self.make()
+        await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=True)
+        self.script.failing = {"detach": DiskBusy("in use")}
+        with self.assertRaises(DiskBusy):
+            await self.vms.detach_disk(vm.vm_cid, disk_cid)
+        self.assertEqual(set(self.persistent(self.guests.written[SETTINGS])), {disk_cid})
+
+    async def test_a_boot_again_that_fails(self) -> None:
+        """Nothing of it is left waiting, and the next one may succeed."""
+        vm = await self.create()
+        self.script.failing = {"booted": CloudError("no file system")}
+        with self.assertRaises(CloudError):
+            await self.vms.reboot(vm.vm_cid)
+        self.assertFalse(self.vms.is_running(vm.vm_cid))
+        self.script.failing = {}
+        await self.vms.reboot(vm.vm_cid)
+        self.assertTrue(self.vms.is_running(vm.vm_cid))
 
     async def test_what_is_not_there(self) -> None:
         """VM and disk are told apart."""
