@@ -96,12 +96,46 @@ def test_refusals(site: Site) -> None:
     assert cpi.ok("get_disks", vm.cid) == [disk_cid]
     assert cpi.ok("get_disks", other.cid) == []
     assert Agent(vm).mount_disk(disk_cid) == STORE
+    error = cpi.error("delete_disk", disk_cid)
+    assert error["type"] == CLOUD_ERROR
+    assert vm.cid in error["message"]
+    assert Agent(vm).list_disk() == [disk_cid]
     site.detach(vm, disk_cid)
     assert cpi.error("detach_disk", vm.cid, disk_cid)["type"] == DISK_NOT_ATTACHED
     for size in (0, -1, 1.5, "9", True, None):
         answer = cpi.error("create_disk", size, {}, None)
         assert answer["type"] == "Bosh::Clouds::CpiError", size
     cpi.error("create_disk", 16, {"filesystem": "vfat"}, None)
+
+
+def test_nobody_else_may_open_it(site: Site) -> None:
+    """The device is allowed to its VM alone, and only while it is attached."""
+    vm, other, disk_cid = site.vm(), site.vm(), site.disk()
+    site.attach(vm, disk_cid)
+    name = loop_of(site.image(disk_cid))
+    assert name is not None
+    for each in (vm, other):
+        each.shell(f"mknod /x b 7 {name.removeprefix('loop')}")
+    read = ("dd", "if=/x", "of=/dev/null", "count=1")
+    assert vm.attempt(*read).returncode == 0
+    assert "not permitted" in other.attempt(*read).stderr
+    site.detach(vm, disk_cid)
+    assert "not permitted" in vm.attempt(*read).stderr
+
+
+def test_options(new_site: Callable[..., Site]) -> None:
+    """How disks are made and attached is for the operator to choose."""
+    for direct_io, filesystem, size in ((True, "ext4", 16), (False, "xfs", 300)):
+        disks = {"direct_io": direct_io, "filesystem": filesystem}
+        site = new_site(config={"disks": disks})
+        vm = site.vm()
+        disk_cid = site.store(vm, size)
+        name = loop_of(site.image(disk_cid))
+        dio = Path("/sys/block", str(name), "loop", "dio").read_text().strip()
+        assert dio == str(int(direct_io))
+        (line,) = [line for line in vm.read("/proc/mounts").splitlines() if STORE in line]
+        assert line.split()[2] == filesystem
+        assert site.record(disk_cid)["filesystem"] == filesystem
 
 
 def test_version_1(site: Site) -> None:
