@@ -66,7 +66,7 @@ def reboot_host(site: Site, vm: VM) -> None:
         (restart_daemon, "ext4"),
         (kill_daemon, "ext4"),
         (reboot_host, "ext4"),
-        (reboot_host, "xfs"),
+        pytest.param(reboot_host, "xfs", marks=pytest.mark.long),
     ],
 )
 def test_the_store_is_back(
@@ -93,7 +93,9 @@ def test_the_store_is_back(
         assert loop_of(site.image(cid)) is None
 
 
-@pytest.mark.parametrize("reboot", [reboot_vm, reboot_host])
+@pytest.mark.parametrize(
+    "reboot", [reboot_vm, pytest.param(reboot_host, marks=pytest.mark.long)]
+)
 def test_a_disk_that_is_gone(own_site: Site, reboot: Callable[[Site, VM], None]) -> None:
     """The agent starts although the disk that it mounted last was detached."""
     site, vm = own_site, own_site.vm()

@@ -186,7 +186,9 @@ def test_stopped_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
     assert snapshots(slow) == os.listdir(slow.daemon.scratch) == []
 
 
-@pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
+@pytest.mark.parametrize(
+    "filesystem", ["ext4", pytest.param("xfs", marks=pytest.mark.long)]
+)
 def test_found_frozen(own_site: Site, filesystem: str) -> None:
     """Whatever came of who froze a disk: a daemon that starts thaws it."""
     site, vm = own_site, own_site.vm()
