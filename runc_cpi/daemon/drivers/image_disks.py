@@ -55,10 +55,11 @@ MKFS = {
 # A freeze must not outlive whoever asked for it, so one shell sees to all three steps,
 # and stops copying when the daemon ends.  $1: seconds, $2: from, $3: to; 3: the mount.
 FROZEN_COPY = """
-trap 'kill $copy' TERM
+trap 'ended=yes; kill $copy' TERM
 fsfreeze --freeze /proc/self/fd/3 || exit 1
 timeout "$1" cp --sparse=always --reflink=auto -- "$2" "$3" &
 copy=$!
+[ -z "$ended" ] || kill $copy
 wait $copy
 status=$?
 fsfreeze --unfreeze /proc/self/fd/3
@@ -305,8 +306,8 @@ class ImageDisks:
             elif filesystem == "ext4":
                 target = str(image) if device is None else device.path
                 # Exit status 1 means that errors were corrected (e2fsck(8)).
-                await self._tool(["e2fsck", "-fp", target], good=(0, 1))
-                await self._tool(["resize2fs", target])
+                await self._change(["e2fsck", "-fp", target], good=(0, 1))
+                await self._change(["resize2fs", target])
             else:
                 await self._grow_xfs(path, attached=device is not None)
 
@@ -315,7 +316,7 @@ class ImageDisks:
         device = await self._loops.attach(image)
         try:
             argv = ["unshare", "--mount", "--propagation=private", "sh", "-c", GROW_XFS]
-            await self._tool([*argv, "grow", device.path, str(path)])
+            await self._change([*argv, "grow", device.path, str(path)])
         finally:
             if not attached:
                 await self._loops.detach(image, PATIENCE)
@@ -344,7 +345,10 @@ class ImageDisks:
             argv = [*TOLD_OF_OUR_END, "sh", "-c", FROZEN_COPY, "snapshot"]
             argv += [limit, str(image), str(copy)]
             timeout = FREEZE_LIMIT + TOOL_TIMEOUT
-            _check(await self._processes.run(argv, timeout=timeout, inherit={3: mount}))
+            outcome = await self._processes.run(
+                argv, timeout=timeout, inherit={3: mount}, dies_with_us=False
+            )
+            _check(outcome)
 
     async def thaw(self, path: Path, container: Container) -> bool:
         """
@@ -378,8 +382,13 @@ class ImageDisks:
             if mount is not None:
                 os.close(mount)
 
-    async def _tool(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> None:
-        _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT), good)
+    async def _tool(self, argv: Sequence[str]) -> None:
+        _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT))
+
+    async def _change(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> None:
+        """Change a file system that has data in it, which is not to be broken off."""
+        outcome = await self._processes.run(argv, timeout=TOOL_TIMEOUT, dies_with_us=False)
+        _check(outcome, good)
 
 
 def _check(outcome: Outcome, good: Sequence[int] = (0,)) -> None:
