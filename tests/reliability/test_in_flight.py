@@ -12,7 +12,7 @@ import pytest
 from tests.harness.lab import Lab
 from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
-from tests.reliability import world as worlds
+from tests.reliability import model
 from tests.reliability.site import Site
 from tests.reliability.world import World
 
@@ -87,7 +87,7 @@ def settled(site: Site, before: World, method: str, arguments: list[Any]) -> Wor
     """Return what it comes to, which is either all or nothing."""
     allowed = [before]
     if method != "create_vm":
-        allowed.append(worlds.after(before, method, arguments))
+        allowed.append(model.after(before, method, arguments))
     world = site.settled(lambda world: world in allowed)
     assert world in allowed
     return world
