@@ -170,6 +170,9 @@ class Daemon(MultiService):
             self._depot.prepare()
         except BlockingIOError:
             raise Refused(f"work_dir: {work_dir}: another runc-cpid uses it") from None
+        except TimeoutError as error:
+            reason = f"what another runc-cpid started is still at work: {error}"
+            raise Refused(f"work_dir: {work_dir}: {reason}") from None
         except OSError as error:
             reason = f"{error.strerror}; it must be writable"
             raise Refused(f"work_dir: {work_dir}: {reason}") from None
@@ -182,7 +185,8 @@ class Daemon(MultiService):
         bridge: Bridge,
     ) -> None:
         config, reactor = self._config, self._reactor
-        processes = Processes(reactor, limit=max(2, os.cpu_count() or 1))
+        limit = max(2, os.cpu_count() or 1)
+        processes = Processes(reactor, limit, self._depot.mark)
         self._processes = processes
         archiver = Archiver(processes)
         scratch = Scratch(self._depot, archiver)

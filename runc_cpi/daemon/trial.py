@@ -40,7 +40,7 @@ def try_runtime(
             resources=limits(cpu=None, ram=None, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
-        host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup)
+        host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)
     finally:
         cgroups.remove(cgroup_parent)
         shutil.rmtree(bundle)

@@ -13,8 +13,6 @@ from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 
-KINDS = images.KINDS
-
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
@@ -51,7 +49,7 @@ def image() -> Callable[[str], Path]:
     return images.bootable
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=images.KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """The init of a stemcell: the test is run for each."""
     kind: str = request.param

@@ -14,26 +14,32 @@ for word; do
     create|start|exec|delete) operation=$word; break ;;
   esac
 done
-echo "$operation" >>"$here/calls"
-if [ -e "$here/wait-$operation" ]; then
+hold() {{
+  held=$here/wait-$1
+  [ -e "$held" ] || return 0
+  if [ -s "$held" ]; then
+    mv "$held" "$held-alone"
+    held=$held-alone
+  fi
   : >"$here/waiting-$operation"
-  while [ -e "$here/wait-$operation" ]; do sleep 0.02; done
-fi
-if [ -e "$here/fail-$operation" ]; then
-  cat "$here/fail-$operation" >&2
+  while [ -e "$held" ]; do sleep 0.02; done
+}}
+fail() {{
+  [ -e "$here/fail-$1" ] || return 0
+  cat "$here/fail-$1" >&2
   exit 1
-fi
-{runc} "$@"
-status=$?
-if [ -e "$here/wait-after-$operation" ]; then
-  : >"$here/waiting-$operation"
-  while [ -e "$here/wait-after-$operation" ]; do sleep 0.02; done
-fi
-if [ -e "$here/fail-after-$operation" ]; then
-  cat "$here/fail-after-$operation" >&2
-  exit 1
-fi
-exit $status
+}}
+work() {{
+  echo "$operation" >>"$here/calls"
+  hold "$operation"
+  fail "$operation"
+  {runc} "$@"
+  status=$?
+  hold "after-$operation"
+  fail "after-$operation"
+  exit $status
+}}
+{work}
 """
 
 
@@ -41,15 +47,19 @@ class Wrapper:
     """
     The runtime, and what it is to do next.
 
+    @ivar apart: whether its work is done by a process that it starts and waits for.
     @ivar program: its path.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, apart: bool = False) -> None:
+        self.apart = apart
         directory.mkdir()
         self._directory = directory
         self.program = directory / "runtime"
         runc = shutil.which("runc")
-        self.program.write_text(_SCRIPT.format(directory=directory, runc=runc))
+        work = 'work "$@" & wait $!' if apart else 'work "$@"'
+        script = _SCRIPT.format(directory=directory, runc=runc, work=work)
+        self.program.write_text(script)
         self.program.chmod(0o755)
 
     def fail(self, operation: str, complaint: str, *, after: bool = False) -> None:
@@ -57,10 +67,14 @@ class Wrapper:
         name = f"fail-after-{operation}" if after else f"fail-{operation}"
         (self._directory / name).write_text(complaint + "\n")
 
-    def hold(self, operation: str, *, after: bool = False) -> None:
-        """Have an operation wait before it does anything, or after all is done."""
+    def hold(self, operation: str, *, after: bool = False, once: bool = False) -> None:
+        """
+        Have an operation wait before it does anything, or after all is done.
+
+        @param once: whether only the next one is to wait.
+        """
         name = f"wait-after-{operation}" if after else f"wait-{operation}"
-        (self._directory / name).touch()
+        (self._directory / name).write_text("once" if once else "")
 
     def is_waiting(self, operation: str) -> bool:
         """Say whether an operation has come so far that it waits."""

@@ -6,6 +6,7 @@ import json
 import subprocess
 import tarfile
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from tests.harness import images
@@ -55,6 +56,15 @@ def content(image: Path, name: str) -> str:
         check=True,
     )
     return outcome.stdout
+
+
+def mark(image: Path, name: str, text: str) -> None:
+    """Write a file to the file system in an image that nothing uses."""
+    with NamedTemporaryFile("w") as source:
+        source.write(text)
+        source.flush()
+        argv = ["debugfs", "-w", "-R", f"write {source.name} {name}", str(image)]
+        subprocess.run(argv, capture_output=True, check=True)
 
 
 def hint(vm: VM, disk_cid: str) -> str:

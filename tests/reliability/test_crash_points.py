@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.harness.lab import Lab
+from tests.reliability.model import CREATING, after
 from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.site import Site
-from tests.reliability.world import CREATING, World, after
+from tests.reliability.world import World
 
 # Nobody sees the difference while what it is made to is not whole.
 MINOR = ("chmod", "chown", "utime", "fsync")

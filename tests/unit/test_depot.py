@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -57,6 +58,46 @@ def test_one_daemon_at_a_time(depot: Depot) -> None:
     second.prepare()
     second.release()
     second.release()
+
+
+def test_children_of_an_earlier_daemon_are_waited_for(depot: Depot) -> None:
+    """They have what the daemon gave them; nothing is done before they end."""
+    depot.prepare()
+    ended = depot.work_dir / "ended"
+    with subprocess.Popen(["sh", "-c", f"sleep 0.3; : >{ended}"], pass_fds=(depot.mark,)):
+        depot.release()
+        second = Depot(depot.work_dir)
+        second.prepare()
+        assert ended.exists()
+        second.release()
+
+
+def test_children_that_do_not_end_are_named(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator has to look after them."""
+    monkeypatch.setattr("runc_cpi.daemon.storage.depot.CHILDREN_TIMEOUT", 0.1)
+    depot.prepare()
+    child = subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,))
+    depot.release()
+    try:
+        with pytest.raises(TimeoutError, match=rf"^{child.pid} \(sleep\)$"):
+            Depot(depot.work_dir).prepare()
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_drafts_are_removed(depot: Depot) -> None:
+    """A daemon that died while it wrote a record leaves nothing of it."""
+    depot.prepare()
+    depot.release()
+    (depot.disks / "disk-1").mkdir()
+    write_record(depot.disks / "disk-1" / "disk.json", {"a": 1})
+    (depot.disks / "disk-1" / "disk.json.new").write_text('{"a"')
+    depot.prepare()
+    assert os.listdir(depot.disks / "disk-1") == ["disk.json"]
+    depot.release()
 
 
 def test_a_file_in_the_way_is_an_os_error(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from runc_cpi.daemon.drivers.process import (
+    MARK,
     STDERR_TAIL,
     STDOUT_LIMIT,
     Child,
@@ -37,7 +38,9 @@ class ChildrenTests(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
-        self.processes = Processes(reactor, limit=2)
+        self.mark = os.open(self.mktemp(), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
+        self.addCleanup(os.close, self.mark)
+        self.processes = Processes(reactor, limit=2, mark=self.mark)
 
     async def run_to_end(self, script: str, timeout: float = 15.0) -> Outcome:
         """Run a shell script."""
@@ -160,6 +163,32 @@ class ChildrenTests(TestCase):
         for pid in pids:
             self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
+    async def test_the_next_daemon_can_wait_for_children(self) -> None:
+        """They, and what they start, have a descriptor that tells of them."""
+        for dies in (True, False):
+            outcome = await self.processes.run(
+                shell(f"sh -c 'test -e /proc/self/fd/{MARK}'; exit $?"),
+                timeout=15,
+                dies_with_us=dies,
+            )
+            self.assertTrue(outcome.ok, dies)
+
+    async def test_death_of_the_daemon(self) -> None:
+        """Children die with it, unless they are to end what they began."""
+        pid = await self._orphan(dies_with_us=True)
+        while not _is_dead(pid):
+            await deferLater(reactor, 0.01)
+        pid = await self._orphan(dies_with_us=False)
+        self.assertFalse(_is_dead(pid))
+        os.kill(pid, signal.SIGKILL)
+
+    async def _orphan(self, *, dies_with_us: bool) -> int:
+        """Return the pid of a child of a daemon that was killed."""
+        argv = [sys.executable, "-c", PARENT, str(int(dies_with_us))]
+        outcome = await self.processes.run(argv, timeout=15)
+        self.assertEqual(outcome.signal, signal.SIGKILL, outcome.stderr)
+        return int(outcome.stdout)
+
     async def test_kill_after_the_end(self) -> None:
         """It does no harm."""
         child = self.spawn("exit 0")
@@ -167,6 +196,25 @@ class ChildrenTests(TestCase):
         child.kill()
 
 
+def _is_dead(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+PARENT = """
+import os, signal, sys
+from twisted.internet import reactor
+from runc_cpi.daemon.drivers.process import Processes
+processes = Processes(reactor, limit=2, mark=0)
+child = processes.spawn(
+    ["sleep", "60"], timeout=90, child_fds={}, dies_with_us=bool(int(sys.argv[1]))
+)
+os.write(1, b"%d" % child.transport.pid)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 SHOW_ENV = "import os; print(*sorted(os.environ.keys() - {'LC_CTYPE'}))"
 
 
@@ -197,11 +245,11 @@ class SlotsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        self.processes = Processes(self.reactor, limit=2)
+        self.processes = Processes(self.reactor, limit=2, mark=0)
 
     def begin(self, lane: Lane = Lane.QUICK) -> Deferred[Outcome]:
         """Begin to run a child."""
-        return Deferred.fromCoroutine(self.processes.run(["x"], timeout=5, lane=lane))
+        return Deferred.fromCoroutine(self.processes.run(["true"], timeout=5, lane=lane))
 
     def end(self, number: int) -> None:
         """End a child."""

@@ -125,10 +125,7 @@ class _Pipeline:
         sink: int | None,
     ) -> Child:
         fds = {0: source, 1: "r" if sink is None else sink, 2: "r"}
-        # What writes on after the daemon is gone would be in the way of the next one.
-        return processes.spawn(
-            argv, timeout=UNPACK_TIMEOUT, child_fds=fds, dies_with_us=True
-        )
+        return processes.spawn(argv, timeout=UNPACK_TIMEOUT, child_fds=fds)
 
     @property
     def stdin(self) -> Any:

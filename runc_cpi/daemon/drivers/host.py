@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from runc_cpi.daemon.drivers import cgroups
 from runc_cpi.daemon.drivers.overlay import inside_overlay
+from runc_cpi.daemon.drivers.process import DIES_WITH_US
 
 REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
 # In the order of their numbers (linux/capability.h).
@@ -150,12 +151,13 @@ def find_runtime(name: str) -> str:
 
 
 def try_runtime(
-    program: str, root: Path, bundle: Path, container_id: str, cgroup: str
+    program: str, root: Path, bundle: Path, container_id: str, cgroup: str, mark: int
 ) -> None:
     """
     Make a container of C{bundle}, which has C{lower} in it, and remove it unstarted.
 
     @param cgroup: its path in the cgroup hierarchies.
+    @param mark: a descriptor that tells whether what was started has ended.
     @raise HostUnfit: if the runtime cannot do that on this host.
     """
     base = [program, "--root", str(root)]
@@ -163,13 +165,14 @@ def try_runtime(
     create = [*base, "create", "--bundle", str(bundle), "--pid-file", str(pid_file)]
     # Not a pipe: should the container stay, it would keep that open.
     with (bundle / "trial.log").open("w+b") as log:
-        made = _run(inside_overlay([*create, container_id], bundle, bundle / "lower"), log)
+        argv = inside_overlay([*create, container_id], bundle, bundle / "lower")
+        made = _run(argv, log, mark)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").strip().splitlines()
     alive = made and _is_process(pid_file)
     with (bundle / "delete.log").open("wb") as log:
         for _ in range(TRIAL_DELETES):
-            _run([*base, "delete", "--force", container_id], log)
+            _run([*base, "delete", "--force", container_id], log, mark)
             cgroups.remove(cgroup)
             if not cgroups.directories(cgroup):
                 break
@@ -179,10 +182,11 @@ def try_runtime(
         raise HostUnfit(f"runtime: {program} cannot make containers here: {reason}")
 
 
-def _run(argv: Sequence[str], log: BinaryIO) -> bool:
+def _run(argv: Sequence[str], log: BinaryIO, mark: int) -> bool:
     try:
         done = subprocess.run(
-            argv,
+            [*DIES_WITH_US, *argv],
+            pass_fds=(mark,),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

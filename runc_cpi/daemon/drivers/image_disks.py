@@ -22,7 +22,7 @@ from runc_cpi.daemon.drivers.devices import DeviceRules
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
 from runc_cpi.daemon.drivers.mounts import Mount
-from runc_cpi.daemon.drivers.process import Outcome, Processes
+from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
 from runc_cpi.errors import (
     CloudError,
     DiskBusy,
@@ -55,11 +55,12 @@ MKFS = {
 # A freeze must not outlive whoever asked for it, so one shell sees to all three steps,
 # and stops copying when the daemon ends.  $1: seconds, $2: from, $3: to; 3: the mount.
 FROZEN_COPY = """
-trap 'kill $copy' TERM
+trap 'ended=yes; kill $copy' TERM
 fsfreeze --freeze /proc/self/fd/3 || exit 1
 with_me="setpriv --pdeathsig=KILL --"
 $with_me timeout "$1" $with_me cp --sparse=always --reflink=auto -- "$2" "$3" 3<&- &
 copy=$!
+[ -z "$ended" ] || kill $copy
 wait $copy
 status=$?
 fsfreeze --unfreeze /proc/self/fd/3
@@ -306,8 +307,8 @@ class ImageDisks:
             elif filesystem == "ext4":
                 target = str(image) if device is None else device.path
                 # Exit status 1 means that errors were corrected (e2fsck(8)).
-                await self._tool(["e2fsck", "-fp", target], good=(0, 1))
-                await self._tool(["resize2fs", target])
+                await self._change(["e2fsck", "-fp", target], good=(0, 1))
+                await self._change(["resize2fs", target])
             else:
                 await self._grow_xfs(path, attached=device is not None)
 
@@ -316,7 +317,7 @@ class ImageDisks:
         device = await self._loops.attach(image)
         try:
             argv = ["unshare", "--mount", "--propagation=private", "sh", "-c", GROW_XFS]
-            await self._tool([*argv, "grow", device.path, str(path)])
+            await self._change([*argv, "grow", device.path, str(path)])
         finally:
             if not attached:
                 await self._loops.detach(image, PATIENCE)
@@ -332,21 +333,31 @@ class ImageDisks:
         """
         image, copy = path / IMAGE, target / IMAGE
         reflink = ["cp", "--reflink=always", "--", str(image), str(copy)]
-        outcome = await self._processes.run(reflink, timeout=COPY_TIMEOUT)
+        outcome = await self._processes.run(reflink, timeout=COPY_TIMEOUT, lane=Lane.BULK)
         if outcome.ok:
             return
         copy.unlink(missing_ok=True)
         async with self._mounted(path, container) as mount:
             if mount is None:
                 argv = ["cp", "--sparse=always", "--", str(image), str(copy)]
-                _check(await self._processes.run(argv, timeout=COPY_TIMEOUT))
+                outcome = await self._processes.run(
+                    argv, timeout=COPY_TIMEOUT, lane=Lane.BULK
+                )
+                _check(outcome)
                 return
             limit = str(FREEZE_LIMIT)
             argv = [*TOLD_OF_OUR_END, "sh", "-c", FROZEN_COPY, "snapshot"]
             argv += [limit, str(image), str(copy)]
             timeout = FREEZE_LIMIT + TOOL_TIMEOUT
             try:
-                _check(await self._processes.run(argv, timeout=timeout, inherit={3: mount}))
+                outcome = await self._processes.run(
+                    argv,
+                    timeout=timeout,
+                    lane=Lane.BULK,
+                    inherit={3: mount},
+                    dies_with_us=False,
+                )
+                _check(outcome)
             finally:
                 _thaw(mount)  # had the shell been killed, nobody would
 
@@ -382,8 +393,15 @@ class ImageDisks:
             if mount is not None:
                 os.close(mount)
 
-    async def _tool(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> None:
-        _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT), good)
+    async def _tool(self, argv: Sequence[str]) -> None:
+        _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT))
+
+    async def _change(self, argv: Sequence[str], good: Sequence[int] = (0,)) -> None:
+        """Change a file system that has data in it, which is not to be broken off."""
+        outcome = await self._processes.run(
+            argv, timeout=TOOL_TIMEOUT, lane=Lane.BULK, dies_with_us=False
+        )
+        _check(outcome, good)
 
 
 def _check(outcome: Outcome, good: Sequence[int] = (0,)) -> None:

@@ -71,7 +71,7 @@ class OCIImages:
         await self._run(["umoci", "raw", "unpack", "--image", image, str(target)])
 
     async def _run(self, argv: Sequence[str]) -> None:
-        outcome = await self._processes.run(argv, timeout=FETCH_TIMEOUT, dies_with_us=True)
+        outcome = await self._processes.run(argv, timeout=FETCH_TIMEOUT)
         if not outcome.ok:
             if b"no space left on device" in outcome.stderr:
                 raise NoDiskSpace("the disk ran full while the image was fetched")

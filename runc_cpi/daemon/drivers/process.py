@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
 DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+MARK = 9
 IDLE_LIMIT = 32
 STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
@@ -156,10 +159,12 @@ class Processes:
 
     @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
     @param limit: how many L{run} may have at work at once, of each kind that works.
+    @param mark: a descriptor that children are given, and pass on to what they start, so
+        that it can be told when the last of them has ended.
     """
 
-    def __init__(self, reactor: Any, limit: int) -> None:
-        self._reactor = reactor
+    def __init__(self, reactor: Any, limit: int, mark: int) -> None:
+        self._reactor, self._mark = reactor, mark
         self.limit = limit
         self._slots = {
             Lane.QUICK: DeferredSemaphore(limit),
@@ -175,22 +180,26 @@ class Processes:
         *,
         timeout: float,
         child_fds: Mapping[int, int | str],
-        dies_with_us: bool = False,
+        dies_with_us: bool = True,
     ) -> Child:
         """
         Start a child at once.
 
         @param timeout: after so many seconds it is killed.
-        @param dies_with_us: whether to kill it should the daemon end, however that is.
+        @param dies_with_us: whether to kill it should the daemon end, however that is; if
+            not, the next daemon waits for it.
         @param child_fds: what Twisted calls C{childFDs}.
         @raise CloudError: if there is no such program.
         """
-        child = Child(argv)
+        child, fds = Child(argv), {**child_fds, MARK: self._mark}
+        if shutil.which(argv[0], path=ENVIRONMENT["PATH"]) is None:
+            number = errno.EACCES if os.path.exists(argv[0]) else errno.ENOENT
+            raise CloudError(f"cannot run {argv[0]}: {os.strerror(number)}")
         if dies_with_us:
             argv = [*DIES_WITH_US, *argv]
         try:
             self._reactor.spawnProcess(
-                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=dict(child_fds)
+                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=fds
             )
         except OSError as error:
             raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
@@ -219,7 +228,7 @@ class Processes:
         lane: Lane = Lane.QUICK,
         output: int | None = None,
         inherit: Mapping[int, int] | None = None,
-        dies_with_us: bool = False,
+        dies_with_us: bool = True,
     ) -> Outcome:
         """
         Run a child to its end, when there is room for one more of its kind.
@@ -227,7 +236,8 @@ class Processes:
         @param timeout: after so many seconds it is killed, and still waited for.
         @param output: a descriptor for stdout and stderr.  Needed for a child that
             leaves descendants: they would hold a pipe open.
-        @param dies_with_us: whether to kill it should the daemon end, however that is.
+        @param dies_with_us: whether to kill it should the daemon end, however that is; if
+            not, the next daemon waits for it.
         @param inherit: further descriptors, by the number that the child has them as.
         @raise CloudError: if there is no such program.
         """

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 DRAFT = ".new"
+CHILDREN_TIMEOUT = 60.0
+PAUSE = 0.02
 
 
 class Depot:
@@ -22,6 +25,7 @@ class Depot:
     All under one C{work_dir}::
 
         lock                      held by the one daemon that uses the tree
+        children                  held by it, and by what it started
         boot_id                   the boot of the host that C{runtime/} is good for
         stemcells/CID/            stemcell.json, rootfs/
         images/DIGEST/            rootfs/ of an OCI image, for the stemcells made of it
@@ -45,13 +49,20 @@ class Depot:
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock: int | None = None
+        self._children: int | None = None
+
+    @property
+    def mark(self) -> int:
+        """A descriptor for children to have, so that the next daemon waits for them."""
+        assert self._children is not None
+        return self._children
 
     def prepare(self) -> None:
         """
-        Make what is missing, and take the lock.
+        Make what is missing, take the lock, and wait for what an earlier daemon started.
 
         @raise OSError: if that is not possible; C{BlockingIOError} if another daemon
-            has the lock.
+            has the lock, C{TimeoutError}, naming them, if its children do not end.
         """
         for directory in (
             self.work_dir,
@@ -70,15 +81,11 @@ class Depot:
                     raise
             if directory != self.work_dir:
                 directory.chmod(DIRECTORY_MODE)
-        lock = os.open(
-            self.work_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE
-        )
+        self._lock = _locked(self.work_dir / "lock", patience=0.0)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise
-        self._lock = lock
+            self._children = _locked(self.work_dir / "children", patience=CHILDREN_TIMEOUT)
+        except BlockingIOError:
+            raise TimeoutError(_holders(self.work_dir / "children")) from None
         self._forget_last_boot()
         self._remove_drafts()
 
@@ -98,10 +105,11 @@ class Depot:
                 draft.unlink()
 
     def release(self) -> None:
-        """Give the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Give the locks back."""
+        for lock in (self._lock, self._children):
+            if lock is not None:
+                os.close(lock)
+        self._lock = self._children = None
 
     def new_scratch(self) -> Path:
         """Make a directory for something that is not whole yet."""
@@ -120,6 +128,40 @@ class Depot:
         sync_directory(scratch)
         scratch.rename(path)
         sync_directory(path.parent)
+
+
+def _locked(path: Path, patience: float) -> int:
+    """
+    Open a file that nobody else has locked.
+
+    @param patience: for how many seconds to wait for whoever has.
+    @raise BlockingIOError: if that does not do.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                raise
+            time.sleep(PAUSE)
+        else:
+            return fd
+
+
+def _holders(path: Path) -> str:
+    """Name the processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.samefile(path):
+                process = link.parents[1]
+                found.add(f"{process.name} ({(process / 'comm').read_text().strip()})")
+        except OSError:
+            continue  # it ended, or is no file
+    return ", ".join(sorted(found))
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

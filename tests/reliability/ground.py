@@ -1,0 +1,219 @@
+"""A daemon that random calls are made to, and what is expected of it by a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.harness.daemon import Daemon
+from tests.harness.host import reboot_host
+from tests.harness.vm import VM
+from tests.harness.waiting import eventually
+from tests.reliability import guests, host
+from tests.reliability.model import CREATING, after, refusal
+from tests.reliability.world import World, observe
+
+TOKEN = "/token"
+SETTLING = 20.0
+
+
+class Ground:
+    """
+    A daemon, and the world as it should be.
+
+    @ivar world: the world, by the model.
+    @ivar done: how often each thing was done.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon, self.world = daemon, World()
+        self.done: Counter[str] = Counter()
+        self._pids: dict[str, int] = {}
+        self._marked: set[str] = set()
+        # Nobody is to wait for a daemon that is dead.
+        config = daemon.home / "cpi.json"
+        told = json.loads(config.read_text())
+        config.write_text(json.dumps({**told, "connect_timeout": 0}))
+
+    def call(self, method: str, *arguments: Any, version: int = 2) -> Any:
+        """Make a call, which must go as the model says; return its result."""
+        self.done[method] += 1
+        answer = self.daemon.cpi.call(method, *arguments, version=version)
+        refused = refusal(self.world, method, list(arguments))
+        if refused is not None:
+            assert answer["error"] is not None, answer
+            assert answer["error"]["type"] == refused.bosh_type, answer
+            return None
+        assert answer["error"] is None, answer
+        self._expect(method, list(arguments), _cid(answer["result"]), version)
+        return answer["result"]
+
+    def refused(self, method: str, *arguments: Any) -> None:
+        """Make a call that no world makes good."""
+        self.done["bad calls"] += 1
+        answer = self.daemon.cpi.call(method, *arguments)
+        assert answer["error"] is not None
+        assert answer["error"]["ok_to_retry"] is False
+
+    def query(self, method: str, *arguments: Any) -> Any:
+        """Make a call that changes nothing."""
+        self.done[method] += 1
+        answer = self.daemon.cpi.call(method, *arguments)
+        refused = refusal(self.world, method, list(arguments))
+        if refused is not None:
+            assert answer["error"]["type"] == refused.bosh_type, answer
+            return None
+        assert answer["error"] is None, answer
+        return answer["result"]
+
+    def die(self, delay: float, method: str, *arguments: Any, version: int = 2) -> None:
+        """
+        Have the daemon die some time after a call was begun, and start it again.
+
+        The call is carried out, or nothing is, and the caller is told right if at all.
+        """
+        self.done["crash during a call"] += 1
+        call = self.daemon.cpi.start(method, *arguments, version=version)
+        # Not to wait for anything: it spreads the moment over all that happens.
+        time.sleep(delay)
+        self.daemon.kill()
+        answer = self.daemon.cpi.finish(call)
+        self.daemon.start()
+        refused = refusal(self.world, method, list(arguments))
+        before, told = self.world, answer["error"]
+        if told is not None and not told["ok_to_retry"]:
+            assert refused is not None, told
+            assert told["type"] == refused.bosh_type
+        if refused is not None:
+            return
+        if told is None:
+            self._expect(method, list(arguments), _cid(answer["result"]), version)
+        elif method == "reboot_vm":
+            self._await_either(before, after(before, method, list(arguments)))
+            self._booted(str(arguments[0]))
+        else:
+            self._find_out(before, method, list(arguments), version)
+
+    def _find_out(
+        self, before: World, method: str, arguments: list[Any], version: int
+    ) -> None:
+        """Go on with what a call that was not answered came to."""
+        new = sorted(observe(self.daemon).cids - before.cids)
+        if method in CREATING and not new:
+            return
+        assert len(new) <= 1
+        whole = after(before, method, arguments, "".join(new), told=version > 1)
+        if self._await_either(before, whole) == whole != before:
+            self._expect(method, arguments, "".join(new), version)
+
+    def _await_either(self, *allowed: World) -> World:
+        return eventually(
+            lambda: next((w for w in allowed if w == observe(self.daemon)), None),
+            "the world is as it may be",
+            SETTLING,
+        )
+
+    def _expect(self, method: str, arguments: list[Any], cid: str, version: int) -> None:
+        self.world = after(self.world, method, arguments, cid, told=version > 1)
+        if method == "create_vm":
+            self._booted(cid)
+            self._file(cid).write_text(cid)
+        elif method == "reboot_vm":
+            self._booted(arguments[0])
+        elif method == "create_disk":
+            guests.mark(self.daemon.work_dir / "disks" / cid / "image", TOKEN, cid)
+            self._marked.add(cid)
+
+    def crash(self) -> None:
+        """Kill the daemon while it has nothing to do."""
+        self.done["crash"] += 1
+        self.daemon.kill()
+        self.daemon.start()
+
+    def restart(self) -> None:
+        """Stop the daemon, and start it."""
+        self.done["restart"] += 1
+        self.daemon.stop()
+        self.daemon.start()
+
+    def reboot_host(self) -> None:
+        """Take all away that a reboot of the host takes, and start the daemon."""
+        self.done["reboot of the host"] += 1
+        reboot_host(self.daemon)
+        self.daemon.start()
+        self._await_either(self.world)
+        for cid, vm in self.world.vms.items():
+            if vm.running:
+                self._booted(cid)
+
+    def end(self, cid: str) -> None:
+        """Have a VM's first process end, and its end be noticed."""
+        self.done["end of a VM"] += 1
+        os.kill(self.vm(cid).pid, signal.SIGKILL)
+        vm = replace(self.world.vms[cid], running=False)
+        self.world = replace(self.world, vms={**self.world.vms, cid: vm})
+        record = self.daemon.work_dir / "vms" / cid / "vm.json"
+        eventually(lambda: json.loads(record.read_text())["stopped"], "it is noted", 20)
+
+    def vm(self, cid: str) -> VM:
+        """Return a VM."""
+        record = self.daemon.work_dir / "vms" / cid / "vm.json"
+        return VM(cid, json.loads(record.read_text())["networks"], self.daemon.work_dir)
+
+    def _booted(self, cid: str) -> None:
+        """Take note of a VM's new first process, and see that its network works."""
+        vm = self.vm(cid)
+        assert guests.settings(vm)["vm"]["id"] == cid
+        self._pids[cid] = vm.pid
+
+    def check(self) -> None:
+        """Hold everything against the model."""
+        world = observe(self.daemon)
+        assert world == self.world
+        assert host.differences(self.daemon, world) == []
+        for cid, facts in world.vms.items():
+            if facts.running:
+                self._check_vm(cid)
+        for cid in {*world.disks, *world.snapshots}:
+            disk = world.snapshots.get(cid, cid)
+            kind = "disks" if cid == disk else "snapshots"
+            image = self.daemon.work_dir / kind / cid / "image"
+            if disk in self._marked:
+                assert guests.content(image, TOKEN) == disk
+
+    def _check_vm(self, cid: str) -> None:
+        vm = self.vm(cid)
+        assert vm.pid == self._pids[cid]
+        assert vm.is_alive()
+        assert self._file(cid).read_text() == cid
+        disks = self.world.disks_of(cid)
+        assert guests.nodes(vm) == set(disks)
+        told = json.loads(guests.look(vm, guests.SETTINGS))["disks"]["persistent"]
+        assert set(told) == {disk for disk, facts in disks.items() if facts.in_settings}
+
+    def _file(self, cid: str) -> Path:
+        return Path(f"/proc/{self.vm(cid).pid}/root{TOKEN}")
+
+    def clear(self) -> None:
+        """Delete everything."""
+        for method, cids in (
+            ("delete_vm", self.world.vms),
+            ("delete_snapshot", self.world.snapshots),
+            ("delete_disk", self.world.disks),
+            ("delete_stemcell", self.world.stemcells),
+        ):
+            for cid in list(cids):
+                self.call(method, cid)
+        self.check()
+
+
+def _cid(result: Any) -> str:
+    """Return the cid in a result, if it is one that holds one."""
+    found = result[0] if isinstance(result, list) and result else result
+    return found if isinstance(found, str) else ""

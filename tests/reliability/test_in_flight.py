@@ -1,0 +1,93 @@
+"""The daemon dies while the runtime is at work for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.lab import Lab
+from tests.harness.waiting import eventually
+from tests.harness.wrapper import Wrapper
+from tests.reliability import model
+from tests.reliability.site import Site
+from tests.reliability.world import World
+
+OPERATIONS = [
+    ("create_vm", "create"),
+    ("create_vm", "start"),
+    ("reboot_vm", "exec"),
+    ("reboot_vm", "delete"),
+    ("reboot_vm", "create"),
+    ("reboot_vm", "start"),
+    ("delete_vm", "delete"),
+]
+SERVING = "serving at"
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing() -> None:
+    """What there is stays for the next test, and is looked for after the last."""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["itself", "apart"])
+def wrapper(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Wrapper:
+    """A runtime that does its work itself, and one that starts another for it."""
+    directory = tmp_path_factory.mktemp("wrapper") / "wrapper"
+    return Wrapper(directory, apart=request.param)
+
+
+@pytest.fixture(scope="module")
+def site(lab: Lab, wrapper: Wrapper, answering: Path, layout: Path) -> Iterator[Site]:
+    """A daemon with that runtime."""
+    with lab.daemons() as new_daemon:
+        daemon = new_daemon(config={"runtime": str(wrapper.program)})
+        site = Site(daemon, answering, layout)
+        yield site
+        wrapper.mend()
+        site.restore()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("method", "operation"), OPERATIONS)
+def test_runtime_at_work(
+    site: Site, wrapper: Wrapper, method: str, operation: str, after: bool
+) -> None:
+    """
+    What it was about to do, it does not do behind the back of the next daemon.
+
+    It dies with its daemon; what it has started itself is waited for.
+    """
+    site.restore()
+    arguments = site.vm_arguments() if method == "create_vm" else [site.new_vm().cid]
+    before, starts = site.observe(), site.daemon.log.count(SERVING)
+    wrapper.hold(operation, after=after, once=True)
+    call = site.cpi.start(method, *arguments)
+    eventually(lambda: wrapper.is_waiting(operation), f"{operation} is called")
+    site.daemon.kill()
+    assert site.cpi.finish(call)["error"]["ok_to_retry"] is True
+    site.daemon.launch()
+    if wrapper.apart:
+        # For it to come up, if it would not wait.
+        time.sleep(1)
+        assert site.daemon.log.count(SERVING) == starts
+        wrapper.mend()
+    site.daemon.wait_until(lambda: site.daemon.log.count(SERVING) > starts)
+    # Had it not died, it would go on now.
+    wrapper.mend()
+    site.check(settled(site, before, method, arguments))
+
+
+def settled(site: Site, before: World, method: str, arguments: list[Any]) -> World:
+    """Return what it comes to, which is either all or nothing."""
+    allowed = [before]
+    if method != "create_vm":
+        allowed.append(model.after(before, method, arguments))
+    world = site.settled(lambda world: world in allowed)
+    assert world in allowed
+    return world

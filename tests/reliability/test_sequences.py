@@ -1,0 +1,261 @@
+"""Random sequences of calls, crashes and reboots, held against a model after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.harness.daemon import vm_arguments
+from tests.harness.lab import NewDaemon
+from tests.reliability.ground import Ground
+
+EXAMPLES, STEPS = 10, 60
+LEAST = 500
+LONG = 10
+MOST = {"stemcells": 3, "vms": 4, "disks": 4, "snapshots": 4}
+
+numbers = st.integers(0, 11)
+sizes = st.integers(8, 24)
+versions = st.sampled_from([1, 2])
+bags = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=2)
+delays = st.integers(0, 160)
+UNKNOWN = [
+    *(("reboot_vm", "vm-x"), ("set_vm_metadata", "vm-x", {}), ("get_disks", "vm-x")),
+    *(("delete_vm", "vm-x"), ("delete_disk", "disk-x"), ("delete_stemcell", "stemcell-x")),
+    *(("resize_disk", "disk-x", 9), ("snapshot_disk", "disk-x", {})),
+    *(("attach_disk", "vm-x", "disk-x"), ("detach_disk", "vm-x", "disk-x")),
+    ("create_vm", *vm_arguments("stemcell-x")),
+    ("delete_snapshot", "snapshot-x"),
+]
+BAD = [
+    ("create_disk", -1, {}, None),
+    ("create_disk", 8, {"filesystem": "fat"}, None),
+    ("create_stemcell", "/nowhere", {}),
+    ("set_disk_metadata", "disk-x", "text"),
+    ("attach_disk", 1, 2),
+    ("no_such_method",),
+]
+
+
+def there(kind: str) -> Callable[[Any], Any]:
+    """Have a rule apply while there is one of a kind."""
+    return precondition(lambda self: getattr(self.ground.world, kind))
+
+
+def room_for(kind: str) -> Callable[[Any], Any]:
+    """Have a rule apply while there are few of a kind."""
+    return precondition(lambda self: len(getattr(self.ground.world, kind)) < MOST[kind])
+
+
+class Sequences(RuleBasedStateMachine):
+    """Whatever a Director, an operator, the host and bad luck may do."""
+
+    ground: Ground
+    image: Path
+
+    def pick(self, kind: str, number: int) -> str:
+        """Choose one of those there are, in the order in which they were made."""
+        found = list(getattr(self.ground.world, kind))
+        cid: str = found[number % len(found)]
+        return cid
+
+    @room_for("stemcells")
+    @rule()
+    def create_stemcell(self) -> None:
+        self.ground.call("create_stemcell", str(self.image), {})
+
+    @there("stemcells")
+    @rule(number=numbers)
+    def delete_stemcell(self, number: int) -> None:
+        self.ground.call("delete_stemcell", self.pick("stemcells", number))
+
+    @room_for("vms")
+    @there("stemcells")
+    @rule(number=numbers, bounded=st.booleans())
+    def create_vm(self, number: int, bounded: bool) -> None:
+        self.ground.call("create_vm", *self.vm_arguments(number, bounded))
+
+    def vm_arguments(self, number: int, bounded: bool) -> list[Any]:
+        """Return the arguments of create_vm."""
+        properties = {"ephemeral_disk_size": 8} if bounded else {}
+        stemcell = self.pick("stemcells", number)
+        return vm_arguments(stemcell, cloud_properties=properties)
+
+    @there("vms")
+    @rule(number=numbers)
+    def delete_vm(self, number: int) -> None:
+        self.ground.call("delete_vm", self.pick("vms", number))
+
+    @there("vms")
+    @rule(number=numbers)
+    def reboot_vm(self, number: int) -> None:
+        self.ground.call("reboot_vm", self.pick("vms", number))
+
+    @there("vms")
+    @rule(number=numbers, metadata=bags)
+    def set_vm_metadata(self, number: int, metadata: dict[str, int]) -> None:
+        self.ground.call("set_vm_metadata", self.pick("vms", number), metadata)
+
+    @there("vms")
+    @rule(number=numbers)
+    def end_of_a_vm(self, number: int) -> None:
+        cid = self.pick("vms", number)
+        if self.ground.world.vms[cid].running:
+            self.ground.end(cid)
+
+    @room_for("disks")
+    @rule(size=sizes)
+    def create_disk(self, size: int) -> None:
+        self.ground.call("create_disk", size, {}, None)
+
+    @there("disks")
+    @rule(number=numbers)
+    def delete_disk(self, number: int) -> None:
+        self.ground.call("delete_disk", self.pick("disks", number))
+
+    @there("vms")
+    @there("disks")
+    @rule(vm=numbers, disk=numbers, version=versions)
+    def attach_disk(self, vm: int, disk: int, version: int) -> None:
+        arguments = self.pick("vms", vm), self.pick("disks", disk)
+        self.ground.call("attach_disk", *arguments, version=version)
+
+    @there("vms")
+    @there("disks")
+    @rule(vm=numbers, disk=numbers)
+    def detach_disk(self, vm: int, disk: int) -> None:
+        self.ground.call("detach_disk", *self.attachment(vm, disk))
+
+    def attachment(self, vm: int, disk: int) -> tuple[str, str]:
+        """Choose a disk and most times the VM that has it."""
+        disk_cid = self.pick("disks", disk)
+        holder = self.ground.world.disks[disk_cid].vm
+        return (holder if holder and vm else self.pick("vms", vm)), disk_cid
+
+    @there("disks")
+    @rule(number=numbers, size=sizes)
+    def resize_disk(self, number: int, size: int) -> None:
+        self.ground.call("resize_disk", self.pick("disks", number), size)
+
+    @there("disks")
+    @rule(number=numbers, size=sizes, properties=bags)
+    def update_disk(self, number: int, size: int, properties: dict[str, int]) -> None:
+        self.ground.call("update_disk", self.pick("disks", number), size, properties)
+
+    @there("disks")
+    @rule(number=numbers, metadata=bags)
+    def set_disk_metadata(self, number: int, metadata: dict[str, int]) -> None:
+        self.ground.call("set_disk_metadata", self.pick("disks", number), metadata)
+
+    @room_for("snapshots")
+    @there("disks")
+    @rule(number=numbers)
+    def snapshot_disk(self, number: int) -> None:
+        self.ground.call("snapshot_disk", self.pick("disks", number), {})
+
+    @there("snapshots")
+    @rule(number=numbers)
+    def delete_snapshot(self, number: int) -> None:
+        self.ground.call("delete_snapshot", self.pick("snapshots", number))
+
+    @rule(call=st.sampled_from(UNKNOWN))
+    def call_about_nothing(self, call: tuple[Any, ...]) -> None:
+        self.ground.call(*call)
+
+    @rule(call=st.sampled_from(BAD))
+    def bad_call(self, call: tuple[Any, ...]) -> None:
+        self.ground.refused(*call)
+
+    @rule(vm=numbers, disk=numbers)
+    def queries(self, vm: int, disk: int) -> None:
+        world = self.ground.world
+        assert self.ground.query("has_vm", "vm-x") is False
+        if world.vms:
+            vm_cid = self.pick("vms", vm)
+            assert self.ground.query("has_vm", vm_cid) is True
+            disks = self.ground.query("get_disks", vm_cid)
+            assert sorted(disks) == sorted(world.disks_of(vm_cid))
+        if world.disks:
+            assert self.ground.query("has_disk", self.pick("disks", disk)) is True
+
+    @rule(how=st.sampled_from(["crash", "crash", "restart", "reboot_host"]))
+    def interruption(self, how: str) -> None:
+        getattr(self.ground, how)()
+
+    @rule(delay=delays, which=numbers, vm=numbers, disk=numbers, version=versions)
+    def crash_during_a_call(
+        self, delay: int, which: int, vm: int, disk: int, version: int
+    ) -> None:
+        calls = self.possible(vm, disk)
+        self.ground.die(delay / 1000, *calls[which % len(calls)], version=version)
+
+    def possible(self, vm: int, disk: int) -> list[tuple[Any, ...]]:
+        """Return calls that may be made and change something."""
+        world = self.ground.world
+        calls: list[tuple[Any, ...]] = [("create_disk", 8, {}, None)]
+        if world.stemcells:
+            calls.append(("create_vm", *self.vm_arguments(vm, bool(disk % 2))))
+        if world.vms:
+            cid = self.pick("vms", vm)
+            calls += [("reboot_vm", cid), ("delete_vm", cid)]
+        if world.disks:
+            cid = self.pick("disks", disk)
+            calls += [("snapshot_disk", cid, {}), ("delete_disk", cid)]
+            calls.append(("resize_disk", cid, world.disks[cid].size + 1))
+        if world.vms and world.disks:
+            pair = self.attachment(vm + 1, disk)
+            calls += [("attach_disk", *pair), ("detach_disk", *pair)]
+        return calls
+
+    @invariant()
+    def all_is_as_expected(self) -> None:
+        self.ground.done["steps"] += 1
+        self.ground.check()
+
+    def teardown(self) -> None:
+        self.ground.clear()
+
+
+@pytest.mark.timeout(3600)
+def test_sequences(
+    new_daemon: NewDaemon,
+    answering: Path,
+    report: Callable[[str], None],
+    pytestconfig: pytest.Config,
+) -> None:
+    """After each step there is what the model says, and nothing else."""
+    long = pytestconfig.getoption("--long")
+    ground = Ground(new_daemon().start())
+
+    class Here(Sequences):
+        """On this daemon."""
+
+    Here.ground, Here.image = ground, answering
+    profile = settings(
+        max_examples=EXAMPLES * (LONG if long else 1),
+        stateful_step_count=STEPS,
+        deadline=None,
+        derandomize=not long,
+        database=None,
+        # To play a failure over and over takes longer than to read it.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(Here, settings=profile)
+    finally:
+        steps = ground.done.pop("steps")
+        report(f"random sequences: {steps} steps; {dict(ground.done)}")
+    assert steps >= LEAST
