@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness import images
 from tests.harness.daemon import AGENT
+from tests.harness.images import KINDS
 from tests.harness.lab import Lab
 from tests.harness.vm import SETTINGS, VM
 from tests.harness.waiting import eventually
