@@ -208,6 +208,7 @@ class Daemon(MultiService):
         containers = Containers(
             host=Host(
                 capabilities=capabilities,
+                all_capabilities=host.grantable(frozenset()),
                 cgroup_parent=cgroup_parent,
                 open_files=host.open_files(),
                 swap_accounting=host.swap_accounting(),

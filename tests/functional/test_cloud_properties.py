@@ -91,6 +91,8 @@ def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
         ({"init": "openrc"}, "init"),
         ({"init": ["runit"]}, "init"),
         ({"init": {}}, "init"),
+        ({"capabilities": "some"}, "capabilities"),
+        ({"capabilities": ["all"]}, "capabilities"),
     ],
 )
 def test_bad_properties(

@@ -1,4 +1,4 @@
-"""The unit for systemd: the daemon under what it asks for, and in step with systemd."""
+"""The unit for systemd: what it asks for, and the daemon in step with systemd."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.daemon import Daemon
 from tests.harness.images import PROJECT
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 
 UNIT = PROJECT / "operations/systemd/runc-cpid.service"
-DROP = "CapabilityBoundingSet=~"
 
 
 def settings() -> dict[str, list[str]]:
@@ -28,12 +26,6 @@ def settings() -> dict[str, list[str]]:
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)
     return found
-
-
-def dropped() -> list[str]:
-    """Name the capabilities that the unit takes away."""
-    values = settings()["CapabilityBoundingSet"]
-    return [name for value in values for name in value.removeprefix("~").split()]
 
 
 @pytest.fixture
@@ -55,12 +47,6 @@ def told(listener: socket.socket, what: str) -> float:
     return time.monotonic()
 
 
-def launch(daemon: Daemon) -> None:
-    """Start it as the unit does, with what the unit takes away."""
-    names = ",".join(f"-{name.removeprefix('CAP_').lower()}" for name in dropped())
-    daemon.launch(prefix=["setpriv", f"--bounding-set={names}"])
-
-
 def test_what_vms_need_of_it() -> None:
     """They outlive the service, and inherit no restriction that would harm them."""
     found = settings()
@@ -69,7 +55,8 @@ def test_what_vms_need_of_it() -> None:
     assert found["Restart"] == ["on-failure"]
     assert found["Type"] == ["notify"]
     for key in found:
-        assert not key.startswith(("Protect", "Private", "SystemCall", "NoNew", "Lock"))
+        restricting = ("Protect", "Private", "SystemCall", "NoNew", "Lock", "Capability")
+        assert not key.startswith(restricting)
 
 
 def test_in_step_with_systemd(
@@ -77,7 +64,7 @@ def test_in_step_with_systemd(
 ) -> None:
     """It says when it is ready, that it is alive, and that it stops; VMs boot."""
     daemon = new_daemon()
-    launch(daemon)
+    daemon.launch()
     told(notified, "READY=1")
     # Ready is ready: the first call is answered.
     assert daemon.cpi.ok("ping") == "pong"
@@ -99,7 +86,7 @@ def test_a_daemon_that_hangs_says_nothing(
 ) -> None:
     """So systemd ends it and starts another, which the VMs never notice."""
     daemon = new_daemon()
-    launch(daemon)
+    daemon.launch()
     told(notified, "READY=1")
     assert daemon.process is not None
     os.kill(daemon.process.pid, signal.SIGSTOP)

@@ -37,6 +37,14 @@ RESULTS: dict[str, Callable[[Any], bool]] = {
     "snapshot_disk": is_cid,
     "calculate_vm_cloud_properties": lambda result: isinstance(result, dict),
 }
+# Others the director takes for its own failure to understand the CPI.
+ERRORS = {
+    f"Bosh::Clouds::{name}"
+    for name in (
+        "CpiError", "NotSupported", "NotImplemented", "CloudError", "VMNotFound",
+        "NoDiskSpace", "DiskNotAttached", "DiskNotFound", "VMCreationFailed",
+    )
+}  # fmt: skip
 # The director tells of the VM's stemcell with these calls alone.
 ABOUT_VMS = {"create_vm", "delete_vm", "attach_disk", "detach_disk"}
 # All that is left of the director's environment.
@@ -108,6 +116,7 @@ class Caller(CPI):
         """Wait for the answer, which is all that a process leaves."""
         answer = super().finish(process)
         assert not session(process.pid), "a process goes on"
+        assert answer["error"] is None or answer["error"]["type"] in ERRORS
         return answer
 
     def ok(self, method: str, *arguments: Any, version: int | None = None) -> Any:

@@ -30,6 +30,8 @@ EVERYTHING: dict[str, Any] = {
     "gateway": "10.9.0.9",
     "bridge": "b",
     "runtime": "/bin/true",
+    "runtime_timeout": 90,
+    "restart": "on-failure",
     "log_format": "json",
     "disks": {
         "driver": "directory",

@@ -209,6 +209,16 @@ def test_stemcells(name: str | None, line: str) -> None:
     assert re.fullmatch("[0-9a-f]{40}", stemcell["sha1"])
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_capabilities(layout: str) -> None:
+    """The director's VM has all, and other VMs can be given them."""
+    (pool,) = manifest(layout)["resource_pools"]
+    wanted = {"capabilities": "all"}
+    assert pool["cloud_properties"] == wanted
+    extension = by_name(cloud_config()["vm_extensions"], "all-capabilities")
+    assert extension["cloud_properties"] == wanted
+
+
 def test_disk_size() -> None:
     """A number stays one."""
     document = ops.interpolate(manifest("today", "director-disk.yml"), VALUES)

@@ -7,12 +7,36 @@ method, in processes of their own with the environment that the caller gives.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.harness.daemon import manual
+from tests.harness.certificates import Authority
+from tests.harness.daemon import AGENT, manual
 from tests.harness.lab import NewDaemon
+from tests.harness.vm import SETTINGS
 from tests.release.callers import Director
-from tests.release.sites import ENV, LARGER, Site
+from tests.release.sites import DISK, ENV, LARGER, MBUS, Site
+
+# What directors put there today, and what they may tomorrow.
+WHOLE_ENV = {
+    "bosh": {
+        "mbus": {"cert": {"ca": "CA\n", "certificate": "C\n", "private_key": "K\n"}},
+        "blobstores": [{"provider": "dav", "options": {"endpoint": "https://192.0.2.3"}}],
+        "ntp": ["time.example"],
+        "password": "$6$salt$hash",
+        "keep_root_password": True,
+        "remove_dev_tools": True,
+        "authorized_keys": ["ssh-ed25519 AAAA"],
+        "tags": {"owner": "me"},
+        "group": "d-j",
+        "groups": ["d", "d-j"],
+        "swap_size": 0,
+        "parallel": 5,
+    },
+    "persistent_disk_fs": "ext4",
+    "unheard_of": [None, 1.5, {"\u2603": "x" * 70000}],
+}
 
 
 def test_deploy(director: Site) -> None:
@@ -126,7 +150,8 @@ def test_cloud_check_reboots(director: Site) -> None:
     director.detach_disk(agent, disk_cid)
     calls.ok("reboot_vm", agent.vm.cid)
     assert agent.vm.wait_for_agent() == "agent-1"
-    assert agent.last_mounted() == ""
+    assert agent.managed_disk() is None
+    agent.start()
     calls.ok("delete_vm", agent.vm.cid)
     calls.ok("delete_disk", disk_cid)
 
@@ -165,6 +190,12 @@ def test_cloud_check_attaches_again(director: Site) -> None:
     assert agent.list_disk() == []
     director.attach_disk(agent, disk_cid)
     assert agent.read() == "data"
+    # Or attached, though it is, and the VM rebooted.
+    director.calls.ok("attach_disk", agent.vm.cid, disk_cid)
+    director.calls.ok("set_disk_metadata", disk_cid, {"attached_at": "now"})
+    director.calls.ok("reboot_vm", agent.vm.cid)
+    agent.vm.wait_for_agent()
+    assert (agent.list_disk(), agent.read()) == ([disk_cid], "data")
     director.calls.ok("delete_vm", agent.vm.cid)
     director.calls.ok("delete_disk", disk_cid)
 
@@ -180,18 +211,82 @@ def test_vm_resources(director: Site) -> None:
     director.calls.ok("delete_vm", vm_cid)
 
 
+def test_dynamic_disk(director: Site) -> None:
+    """A disk that a job asks for is attached beside the store's, and goes alone."""
+    calls = director.calls
+    agent = director.create_vm(director.create_stemcell())
+    store = director.create_disk(agent)
+    agent.write("data")
+    disk_cid = calls.ok("create_disk", DISK, {"name": "dynamic"}, agent.vm.cid)
+    # The agent links to it: a job makes of it what it likes.
+    device = calls.ok("attach_disk", agent.vm.cid, disk_cid)
+    agent.vm.shell(f"test -b {device}; dd if={device} of=/dev/null bs=4096 count=1")
+    assert set(calls.ok("get_disks", agent.vm.cid)) == {store, disk_cid}
+    calls.ok("detach_disk", agent.vm.cid, disk_cid)
+    agent.vm.shell(f"test ! -e {device}")
+    assert calls.ok("has_disk", disk_cid) is True
+    calls.ok("delete_disk", disk_cid)
+    assert calls.ok("has_disk", disk_cid) is False
+    assert (agent.list_disk(), agent.read()) == ([store], "data")
+    calls.ok("delete_vm", agent.vm.cid)
+    calls.ok("delete_disk", store)
+
+
+def test_migration_fails(director: Site) -> None:
+    """The new disk becomes an orphan, and the old one stays in use."""
+    calls = director.calls
+    agent = director.create_vm(director.create_stemcell())
+    old_cid = director.create_disk(agent)
+    agent.write("data")
+    new_cid = director.create_disk(agent, LARGER)
+    director.detach_disk(agent, new_cid)
+    assert (agent.list_disk(), agent.read()) == ([old_cid], "data")
+    calls.ok("delete_disk", new_cid)
+    calls.ok("delete_vm", agent.vm.cid)
+    calls.ok("delete_disk", old_cid)
+
+
 def test_two_hosts(director: Site, new_daemon: NewDaemon) -> None:
     """An entry of a cpi-config leads to another daemon, for its calls alone."""
-    second = new_daemon(network_type="tcp").start()
+    authority = Authority("hosts")
+    server = authority.issue("runc-cpid", "127.0.0.1", purpose="server")
+    second = new_daemon(network_type="tcp", config={"tls": server}).start()
     calls = director.calls
     assert isinstance(calls, Director)
     here = director.create_vm(director.create_stemcell()).vm
-    calls.properties = {"network_type": "tcp", "address": second.config["address"]}
+    calls.properties = {
+        "network_type": "tcp",
+        "address": second.config["address"],
+        "tls": authority.issue("director"),
+        "agent": {"ntp": ["192.0.2.7"]},
+    }
     assert calls.ok("has_vm", here.cid) is False
     there = Site(calls, second, director.image)
     vm = there.create_vm(there.create_stemcell()).vm
     assert second.vm_cids() == [vm.cid]
+    settings = json.loads(vm.read(SETTINGS))
+    assert (settings["mbus"], settings["ntp"]) == (MBUS, ["192.0.2.7"])
     calls.ok("delete_vm", vm.cid)
     calls.properties = {}
     assert calls.ok("has_vm", here.cid) is True
     calls.ok("delete_vm", here.cid)
+
+
+def test_agent_settings(director: Site) -> None:
+    """All that the manifest has for an agent reaches it, as it is."""
+    assert isinstance(director.calls, Director)
+    director.calls.properties = {"agent": AGENT}
+    networks = {
+        "default": manual(f"{director.daemon.network}4", prefix="32", dns=["192.0.2.53"]),
+        "public": {"type": "vip", "ip": "203.0.113.1", "cloud_properties": {}},
+    }
+    arguments = ["a", director.create_stemcell(), {}, networks, [], WHOLE_ENV]
+    vm = director.daemon.vm(director.calls.ok("create_vm", *arguments))
+    settings = json.loads(vm.read(SETTINGS))
+    assert settings["env"] == WHOLE_ENV
+    assert {key: settings[key] for key in AGENT} == AGENT
+    assert (settings["agent_id"], settings["vm"]["name"]) == ("a", vm.cid)
+    told = settings["networks"]
+    assert told["default"] == {**networks["default"], "preconfigured": True}
+    assert told["public"] == networks["public"]
+    director.calls.ok("delete_vm", vm.cid)

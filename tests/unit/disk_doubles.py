@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver, IImages
-from runc_cpi.errors import InvalidArgument
+from runc_cpi.errors import InvalidArgument, StemcellRejected
 from tests.unit.script import Script
 
 IMAGE = "image"
@@ -153,8 +153,10 @@ class FakeImages:
         if not isinstance(reference, str):
             raise InvalidArgument("cloud_properties.image_reference: no text")
 
-    def fetch(self, reference: str, scratch: Path) -> Any:
+    def fetch(self, reference: str, digest: str | None, scratch: Path) -> Any:
         """Leave something."""
+        if digest not in (None, self.digest):
+            raise StemcellRejected(f"{reference} has the digest {self.digest}")
         (scratch / "oci").mkdir()
         return self._script.act("fetch", self.digest)
 

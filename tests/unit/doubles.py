@@ -295,6 +295,7 @@ def assemble(
             open_files=1024,
             swap_accounting=False,
             privileged=False,
+            all_capabilities=[],
         ),
         depot=depot,
         runtime=runtime,

@@ -80,6 +80,7 @@ def test_a_plain_archive(install: Install) -> None:
 @pytest.mark.parametrize(
     ("image", "programs"),
     [(gzip.compress(b"x"), "igzip or pigz or gzip"), (lzma.compress(b"x"), "xz")],
+    ids=["gzip", "xz"],
 )
 def test_a_missing_program_is_named(install: Install, image: bytes, programs: str) -> None:
     """The operator learns what to install."""

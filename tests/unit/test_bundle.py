@@ -68,6 +68,17 @@ def test_dropped_capabilities_exist() -> None:
         assert f"CAP_{name}" not in bundle.DROPPED_CAPABILITIES
 
 
+def test_the_guard() -> None:
+    """It refuses what dropped capabilities would allow, and nothing else."""
+    assert "seccomp" not in spec()["linux"]
+    guard = spec(guarded=True)["linux"]["seccomp"]
+    assert guard["defaultAction"] == "SCMP_ACT_ALLOW"
+    (refused,) = guard["syscalls"]
+    assert refused["action"] == "SCMP_ACT_ERRNO"
+    assert {"init_module", "clock_settime", "kexec_load", "iopl"} <= set(refused["names"])
+    assert not {"mount", "capset", "bpf", "setns", "unshare"} & set(refused["names"])
+
+
 def test_tunables_of_the_host_are_read_only() -> None:
     """The network's own are not: each VM has its own of them."""
     linux = spec()["linux"]

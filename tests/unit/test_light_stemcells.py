@@ -91,6 +91,17 @@ def test_what_is_no_digest(digest: object) -> None:
     assert str(caught.value).startswith("cloud_properties.image_digest: ")
 
 
+def test_two_digests() -> None:
+    """A reference with another digest in it cannot be meant."""
+    other = "sha256:" + "e" * 64
+    IMAGES.check(f"oci:/var/images@{other}", DIGEST)
+    IMAGES.check(f"docker://jammy@{DIGEST}", DIGEST)
+    with pytest.raises(InvalidArgument) as caught:
+        IMAGES.check(f"docker://jammy@{DIGEST}", other)
+    message = str(caught.value)
+    assert message.startswith(f"cloud_properties.image_digest: {other!r} must be the ")
+
+
 class LightStemcellsTests(TestCase):
     """Stemcells of images that are made up, on a real directory."""
 

@@ -105,16 +105,21 @@ def test_settings_are_those_of_the_vm() -> None:
 def test_cloud_properties_may_say_nothing() -> None:
     """No limits then, and the stemcell decides over the init."""
     assert VMProperties.parse({}) == VMProperties()
-    nothing = dict.fromkeys(("cpu", "ram", "init", "ephemeral_disk_size"))
+    nothing = dict.fromkeys(("cpu", "ram", "init", "capabilities"))
     assert VMProperties.parse(nothing) == VMProperties()
 
 
 def test_cloud_properties() -> None:
     """Those known are taken, others are named and let pass."""
-    raw = {"cpu": 1, "ram": 512, "init": "systemd", "ports": [], "instance_type": "m1"}
-    assert VMProperties.parse(raw) == VMProperties(
-        cpu=1.0, ram=512, init="systemd", unknown=("instance_type", "ports")
+    raw = {"cpu": 1, "ram": 512, "init": "systemd", "capabilities": "all"}
+    assert VMProperties.parse({**raw, "ports": [], "instance_type": "m1"}) == VMProperties(
+        cpu=1.0,
+        ram=512,
+        init="systemd",
+        all_capabilities=True,
+        unknown=("instance_type", "ports"),
     )
+    assert not VMProperties.parse({"capabilities": "default"}).all_capabilities
 
 
 @pytest.mark.parametrize("cpu", [0.01, 0.5, 4096])

@@ -57,6 +57,7 @@ class Host:
     What the VMs of this host may have.
 
     @ivar capabilities: what is granted to each.
+    @ivar all_capabilities: what is granted to those that are to have all.
     @ivar cgroup_parent: below which path their cgroups are.
     @ivar privileged: whether the host's kernel tunables are theirs to change.
     @ivar open_files: how many files each process of a VM may have open.
@@ -64,6 +65,7 @@ class Host:
     """
 
     capabilities: Sequence[str]
+    all_capabilities: Sequence[str]
     cgroup_parent: str
     open_files: int
     swap_accounting: bool
@@ -252,13 +254,14 @@ class Containers:
         path = self.path(vm.vm_cid)
         properties = VMProperties.parse(vm.cloud_properties)
         bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
+        host, every = self._host, properties.all_capabilities
         spec = runtime_spec(
             hostname=self._hostname(vm.vm_cid),
             boot=BOOTS[init_of(stemcell, properties)],
             # A bounded disk of its own would be mounted there instead.
             binds={"/var/vcap/data": str(path / "data")} if not bounded else {},
             cgroup=f"{self._host.cgroup_parent}/{vm.vm_cid}",
-            capabilities=self._host.capabilities,
+            capabilities=host.all_capabilities if every else host.capabilities,
             resources=limits(
                 cpu=properties.cpu,
                 ram=properties.ram,
@@ -266,7 +269,8 @@ class Containers:
             ),
             open_files=self._host.open_files,
             disks=parts,
-            privileged=self._host.privileged,
+            privileged=host.privileged,
+            guarded=every and not host.privileged,
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
 

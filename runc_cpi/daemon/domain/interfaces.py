@@ -143,8 +143,12 @@ class IImages(Interface):
     def check(reference: object, digest: object) -> None:
         """Raise InvalidArgument if these cannot be a reference and a digest."""
 
-    def fetch(reference: str, scratch: Path) -> Awaitable[str]:
-        """Copy an image to C{scratch}, and return the digest of its manifest."""
+    def fetch(reference: str, digest: str | None, scratch: Path) -> Awaitable[str]:
+        """
+        Copy an image to C{scratch}, and return the digest of the copy's manifest.
+
+        Raise StemcellRejected if the reference leads to something without C{digest}.
+        """
 
     def unpack(scratch: Path, target: Path) -> Awaitable[None]:
         """Unpack to C{target} what was fetched to C{scratch}."""

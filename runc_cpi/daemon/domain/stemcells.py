@@ -197,11 +197,7 @@ class Stemcells:
         self._images.check(reference, wanted)
         scratch = self.scratch.new()
         try:
-            digest = await self._images.fetch(str(reference), scratch)
-            if wanted not in (None, digest):
-                raise StemcellRejected(
-                    f"{reference} has the digest {digest}, and not {wanted}"
-                )
+            digest = await self._images.fetch(str(reference), wanted, scratch)
             try:
                 async with self._locks(digest):
                     await self._unpack_once(scratch, digest)

@@ -27,6 +27,7 @@ class VMProperties:
     @ivar ram: MiB it may use, or L{None} for all.
     @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
+    @ivar all_capabilities: whether it has all that there are, to pass them on.
     @ivar unknown: names that mean nothing here.
     """
 
@@ -34,6 +35,7 @@ class VMProperties:
     ram: int | None = None
     ephemeral_disk_size: int | None = None
     init: str | None = None
+    all_capabilities: bool = False
     unknown: tuple[str, ...] = ()
 
     @classmethod
@@ -46,11 +48,15 @@ class VMProperties:
         """
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
-        known = ("cpu", "ram", "ephemeral_disk_size", "init")
+        known = ("cpu", "ram", "ephemeral_disk_size", "init", "capabilities")
         init = raw.get("init")
         if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
+        capabilities = raw.get("capabilities")
+        if capabilities not in (None, "default", "all"):
+            message = f"{capabilities!r}; must be default or all"
+            raise InvalidArgument(f"cloud_properties.capabilities: {message}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
         size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
@@ -59,6 +65,7 @@ class VMProperties:
             ram=None if ram is None else int(ram),
             ephemeral_disk_size=None if size is None else int(size),
             init=init,
+            all_capabilities=capabilities == "all",
             unknown=tuple(sorted(str(name) for name in raw.keys() - set(known))),
         )
 

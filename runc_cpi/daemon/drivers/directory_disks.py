@@ -14,7 +14,7 @@ from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.drivers import guest, mounts
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.mounts import Mount
-from runc_cpi.daemon.drivers.process import Processes
+from runc_cpi.daemon.drivers.process import Lane, Processes
 from runc_cpi.errors import CloudError, DiskBusy
 
 DATA = "data"
@@ -170,7 +170,7 @@ class DirectoryDisks:
         """
         argv = ["cp", "--archive", "--reflink=auto", "--sparse=auto", "--one-file-system"]
         argv += ["--", str(path / DATA), str(target / DATA)]
-        outcome = await self._processes.run(argv, timeout=COPY_TIMEOUT)
+        outcome = await self._processes.run(argv, timeout=COPY_TIMEOUT, lane=Lane.BULK)
         if not outcome.ok:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 

@@ -26,12 +26,16 @@ STDERR_TAIL = 4096
 STDOUT_LIMIT = 1 << 20
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+# Ways to a registry, for skopeo.
+INHERITED = (
+    "http_proxy", "https_proxy", "no_proxy",
+    "REGISTRY_AUTH_FILE", "SSL_CERT_FILE",
+)  # fmt: skip
 # No NOTIFY_SOCKET: runc behaves differently when it sees one.
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", SEARCH_PATH),
     "LC_ALL": "C.UTF-8",
-    **{name: os.environ[name] for name in PROXIES if name in os.environ},
+    **{name: os.environ[name] for name in INHERITED if name in os.environ},
 }
 
 

@@ -1,0 +1,232 @@
+"""Light stemcells: images fetched by the real skopeo and unpacked by the real umoci."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import images, oci
+from tests.harness.certificates import Authority
+from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
+from tests.harness.oci import Image, Registry
+
+CREDENTIALS = "robot:hunter2-registry"
+WRONG = "sha256:" + "e" * 64
+NAME = "stemcells/tiny"
+
+
+@pytest.fixture(scope="module")
+def layers(busybox: bytes) -> list[bytes]:
+    """What boots, and on top of it a layer that adds and removes a file."""
+    below = images.entry("etc/below", b"below\n")
+    above = [images.entry("etc/above", b"above\n"), images.entry("etc/.wh.below")]
+    system = images.tiny(busybox)
+    return [images.archive([below]), system, images.archive(above)]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what the registry shows, and the CA to know it by."""
+    directory = tmp_path_factory.mktemp("registry")
+    authority = Authority("registries")
+    tls = authority.issue("registry", "127.0.0.1", purpose="server")
+    (directory / "server.pem").write_text(tls["certificate"] + tls["private_key"])
+    (directory / "ca.pem").write_text(authority.pem)
+    return directory
+
+
+@pytest.fixture
+def registry(certificate: Path) -> Iterator[Registry]:
+    """A registry with nothing in it yet."""
+    with Registry(certificate / "server.pem").serving() as registry:
+        yield registry
+
+
+@pytest.fixture
+def daemon(
+    new_daemon: NewDaemon,
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Daemon:
+    """A daemon that knows the registry's CA, and credentials for it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "ca.pem"))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    return new_daemon().start()
+
+
+def fetch(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> dict[str, Any]:
+    """Import a light stemcell, whose own image is an empty file."""
+    (tmp_path / "image").touch()
+    properties = {"name": "tiny", "image_reference": reference, **more}
+    return daemon.cpi.call("create_stemcell", str(tmp_path / "image"), properties)
+
+
+def fetched(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
+    """Import one, which must work; return its cid."""
+    answer = fetch(daemon, reference, tmp_path, **more)
+    assert answer["error"] is None, answer["error"]
+    return str(answer["result"])
+
+
+def refusal(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
+    """Import one, which must not work and leave nothing; return why."""
+    error = fetch(daemon, reference, tmp_path, **more)["error"]
+    assert error["type"] == "Bosh::Clouds::CloudError"
+    for name in ("images", "stemcells", "scratch"):
+        assert not list((daemon.work_dir / name).iterdir())
+    return str(error["message"])
+
+
+def unpacked(daemon: Daemon) -> list[Path]:
+    """Return the images that are on disk."""
+    return sorted((daemon.work_dir / "images").iterdir())
+
+
+@pytest.mark.parametrize("form", ["oci", "oci with a tag", "oci-archive", "docker"])
+def test_life(
+    daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path, form: str
+) -> None:
+    """Wherever the image is, a VM boots from all of its layers."""
+    image = Image(layers)
+    place = tmp_path / "layout"
+    if form == "docker":
+        registry.images[f"{NAME}:1.2"] = image
+        reference = f"docker://{registry.address}/{NAME}:1.2"
+    elif form == "oci-archive":
+        image.write_archive(tmp_path / "image.tar", place)
+        reference = f"oci-archive:{tmp_path}/image.tar"
+    else:
+        image.write_layout(place, "1.2")
+        reference = f"oci:{place}" + (":1.2" if form == "oci with a tag" else "")
+    stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
+    vm = daemon.create_vm(stemcell_cid)
+    assert vm.read("/etc/above") == "above\n"
+    assert "below" not in vm.run("ls", "/etc").split()
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.cpi.ok("delete_stemcell", stemcell_cid)
+    assert not unpacked(daemon)
+
+
+def test_sharing(daemon: Daemon, layers: list[bytes], tmp_path: Path) -> None:
+    """The same digest is unpacked once, whatever names it came by, and also later."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for place in (first, second):
+        Image(layers).write_layout(place)
+    cids = [fetched(daemon, f"oci:{first}", tmp_path)]
+    (files,) = unpacked(daemon)
+    inode = files.stat().st_ino
+    daemon.stop()
+    daemon.start()
+    cids.append(fetched(daemon, f"oci:{second}", tmp_path))
+    assert [path.stat().st_ino for path in unpacked(daemon)] == [inode]
+    other = Image(layers[:2])
+    other.write_layout(tmp_path / "other")
+    cids.append(fetched(daemon, f"oci:{tmp_path}/other", tmp_path))
+    assert len(unpacked(daemon)) == 2
+    vm = daemon.create_vm(cids[1])
+    daemon.cpi.ok("delete_stemcell", cids[0])
+    assert vm.read("/etc/above") == "above\n"
+    daemon.cpi.ok("delete_vm", vm.cid)
+    for stemcell_cid in cids[1:]:
+        daemon.cpi.ok("delete_stemcell", stemcell_cid)
+    assert not unpacked(daemon)
+
+
+@pytest.mark.parametrize("types", [oci.OCI, oci.DOCKER], ids=["oci", "docker"])
+@pytest.mark.parametrize("listed", [False, True], ids=["image", "list"])
+def test_digests_of_a_registry(
+    daemon: Daemon,
+    layers: list[bytes],
+    registry: Registry,
+    tmp_path: Path,
+    types: Mapping[str, str],
+    listed: bool,
+) -> None:
+    """What counts is the digest that the registry shows, which is often a list's."""
+    image = Image(layers, types, listed=listed)
+    registry.images[f"{NAME}:1.2"] = image
+    name = f"docker://{registry.address}/{NAME}"
+    for reference in (
+        f"{name}:1.2",
+        f"{name}@{image.digest}",
+        f"{name}:1.2@{image.digest}",
+    ):
+        stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
+        daemon.cpi.ok("delete_stemcell", stemcell_cid)
+    # The tag leads elsewhere now.
+    registry.images[f"{NAME}:1.2"] = Image(layers[:2], types, listed=listed)
+    message = refusal(daemon, f"{name}:1.2", tmp_path, image_digest=image.digest)
+    assert image.digest in message
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["image", "list"])
+def test_digests_of_a_layout(
+    daemon: Daemon, layers: list[bytes], tmp_path: Path, listed: bool
+) -> None:
+    """So it is with a layout."""
+    image = Image(layers, listed=listed)
+    image.write_layout(tmp_path / "layout")
+    reference = f"oci:{tmp_path}/layout"
+    message = refusal(daemon, reference, tmp_path, image_digest=WRONG)
+    assert f"has the digest {image.digest}, and not {WRONG}" in message
+    stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
+    daemon.cpi.ok("delete_stemcell", stemcell_cid)
+
+
+def test_altered_layer(
+    daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path
+) -> None:
+    """What does not have the digest that the manifest says is not unpacked."""
+    image = Image(layers)
+    layer = next(d for d, kind in image.types.items() if kind == oci.OCI["layer"])
+    image.blobs[layer] = image.blobs[layer][:-1] + b"x"
+    registry.images[f"{NAME}:1.2"] = image
+    message = refusal(daemon, f"docker://{registry.address}/{NAME}:1.2", tmp_path)
+    assert "the image cannot be had" in message
+
+
+def test_credentials(
+    daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path
+) -> None:
+    """They are taken from the file that the daemon was started with, and told nobody."""
+    registry.credentials = CREDENTIALS
+    registry.images[f"{NAME}:1.2"] = Image(layers)
+    reference = f"docker://{registry.address}/{NAME}:1.2"
+    known = {"auth": base64.b64encode(b"robot:wrong").decode()}
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({"auths": {registry.address: known}}))
+    assert "the image cannot be had" in refusal(daemon, reference, tmp_path)
+    known["auth"] = base64.b64encode(CREDENTIALS.encode()).decode()
+    path.write_text(json.dumps({"auths": {registry.address: known}}))
+    stemcell_cid = fetched(daemon, reference, tmp_path)
+    daemon.cpi.ok("delete_stemcell", stemcell_cid)
+    assert "hunter2" not in daemon.log + daemon.stderr
+    assert known["auth"] not in daemon.log + daemon.stderr
+
+
+@pytest.mark.parametrize(
+    ("reference", "complaint"),
+    [
+        (f"docker://127.0.0.1:1/{NAME}:1.2", "connection refused"),
+        ("oci:/nonexistent", "no such file or directory"),
+        ("oci-archive:/nonexistent.tar", "no such file or directory"),
+    ],
+)
+def test_what_is_not_there(
+    daemon: Daemon, tmp_path: Path, reference: str, complaint: str
+) -> None:
+    """The reason is skopeo's."""
+    assert complaint in refusal(daemon, reference, tmp_path)
+
+
+def test_no_root_file_system(daemon: Daemon, tmp_path: Path) -> None:
+    """An image of something else is refused as an archive of it would be."""
+    Image([images.archive([images.entry("README", b"x")])]).write_layout(tmp_path / "l")
+    assert "no root file system" in refusal(daemon, f"oci:{tmp_path}/l", tmp_path)
