@@ -100,7 +100,7 @@ def test_an_expired_certificate() -> None:
     [
         ("director", [], {"director"}),
         ("director", ["a.example", "b.example"], {"director", "a.example", "b.example"}),
-        ("director", ["192.0.2.1"], {"director"}),
+        ("director", ["192.0.2.1"], {"director", "192.0.2.1"}),
     ],
 )
 def test_names_of_clients(common_name: str, alternatives: list[str], names: Any) -> None:

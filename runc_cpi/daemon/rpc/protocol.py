@@ -27,7 +27,7 @@ from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
-from runc_cpi.daemon.rpc.access import AccessList
+from runc_cpi.daemon.rpc.access import AccessList, Quiet
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import (
     CloudError,
@@ -89,6 +89,11 @@ class CPIProtocol(BoundedAMP):
 
     @commands.OpenStemcell.responder
     def open_stemcell(self, cloud_properties: Any) -> Answer:
+        if len(self._uploads) >= self._limits.uploads:
+            raise InvalidArgument(
+                f"{len(self._uploads)} uploads are under way on this connection, and no "
+                "more are allowed: limits.uploads"
+            )
         number = next(self._numbers)
         self._uploads[number] = self._stemcells.begin(cloud_properties)
         return {"upload": number}
@@ -223,11 +228,16 @@ class CPIProtocol(BoundedAMP):
             ]
         }
 
+    def introduced(self) -> None:
+        """Keep the place on the host that a mere connection could lose."""
+        if isinstance(self.factory, CPIFactory):
+            self.factory.introduced(self)
+
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
         if isinstance(self.factory, CPIFactory):
-            self.factory.left()
+            self.factory.left(self)
         for number in list(self._uploads):
             abort = Deferred.fromCoroutine(self._abort(number))
             abort.addErrback(
@@ -293,6 +303,8 @@ class CPIProtocol(BoundedAMP):
             return await work
         except CPIError as error:
             self._broken.setdefault(number, error)
+            while len(self._broken) > self._limits.uploads:
+                del self._broken[next(iter(self._broken))]
             await self._abort(number)
             raise
         except BaseException:
@@ -325,20 +337,43 @@ class CPIFactory(Factory):
     ) -> None:
         self._domain, self._limits = domain, limits
         self._access, self._reactor = access, reactor
+        self._quiet = Quiet(reactor.seconds)
         self._connections = 0
+        # In the order in which they came.
+        self._silent: dict[CPIProtocol, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
         """Make a protocol, or nothing, which has the connection closed at once."""
         if not self._access.admits(addr):
             return None
-        if self._connections >= self._limits.connections:
-            self.log.warn("refused a connection: limits.connections are open")
+        if self._connections >= self._limits.connections and not self._make_room():
             return None
         self._connections += 1
         protocol = CPIProtocol(self._domain, self._limits, self._reactor)
         protocol.factory = self
+        self._silent[protocol] = None
         return protocol
 
-    def left(self) -> None:
+    def _make_room(self) -> bool:
+        """
+        End the oldest connection that has not come to a first call.
+
+        With TLS that is one without an accepted certificate: strangers who only hold
+        connections keep nobody out.
+        """
+        if self._quiet.allows("connections"):
+            self.log.warn("limits.connections are open: one of them, or a new one, must go")
+        for protocol in self._silent:
+            del self._silent[protocol]
+            protocol.timeoutConnection()
+            return True
+        return False
+
+    def introduced(self, protocol: CPIProtocol) -> None:
+        """A connection has come to its first call."""
+        self._silent.pop(protocol, None)
+
+    def left(self, protocol: CPIProtocol) -> None:
         """A connection that was let in is gone."""
+        self._silent.pop(protocol, None)
         self._connections -= 1
