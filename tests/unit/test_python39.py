@@ -53,8 +53,10 @@ KNOWN_ATTRIBUTES = {
     "ssl": {
         "SSLCertVerificationError",
         "SSLContext",
+        "SSLEOFError",
         "SSLError",
         "SSLSocket",
+        "SSLZeroReturnError",
         "TLSVersion",
         "create_default_context",
     },

@@ -101,9 +101,9 @@ class TLSConfig:
             ):
                 raise ConfigError(f"tls.{key}: must be PEM, or the path of a file of it")
         return cls(
-            certificate=raw["certificate"].strip(),
-            private_key=raw["private_key"].strip(),
-            ca=raw["ca"].strip(),
+            certificate=raw["certificate"].lstrip(),
+            private_key=raw["private_key"].lstrip(),
+            ca=raw["ca"].lstrip(),
             allowed_clients=texts("tls.allowed_clients", raw.get("allowed_clients", [])),
         )
 
