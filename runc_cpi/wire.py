@@ -12,6 +12,7 @@ import json
 
 MAX_KEY = 255
 MAX_VALUE = 65535
+MAX_DEPTH = 100
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,11 +91,34 @@ def split(name: bytes, value: bytes) -> Iterator[Tuple[bytes, bytes]]:
 
 def loads(text: Union[bytes, str]) -> Any:
     """
-    Read JSON, less the numbers that only Python takes for such.
+    Read JSON, less what only Python takes for such and what nests without measure.
 
     @raise ValueError: if it is something else.
     """
-    return json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+    try:
+        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise ValueError(f"it nests deeper than {MAX_DEPTH}")
+    if b"\\ud" in raw or b"\\uD" in raw:
+        # Half a character can be told to nobody, and kept nowhere.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: List[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    return any(isinstance(item, (dict, list)) for item in level)
 
 
 def _finite(text: str) -> float:

@@ -134,6 +134,8 @@ class Daemon(MultiService):
 
     def _take_hold(self) -> None:
         config = self._config
+        # Modes are given where files are made; twistd's own umask would cut those of VMs.
+        os.umask(0o022)
         try:
             host.check_root()
             host.check_programs()

@@ -160,7 +160,7 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     try:
         config = json.loads(raw or b"")
         config["Platform"]["Linux"]["BindMountPersistentDisk"] = binds
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
 
