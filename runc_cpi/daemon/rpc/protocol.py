@@ -40,6 +40,7 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 MESSAGE_LIMIT = 4096
+COMMAND_LIMIT = 64
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -246,7 +247,10 @@ class CPIProtocol(BoundedAMP):
 
     def locateResponder(self, name: bytes) -> Any:
         """Find what answers a command.  TLS begins with the first byte, or not at all."""
-        return None if name == amp.StartTLS.commandName else super().locateResponder(name)
+        if name == amp.StartTLS.commandName:
+            return None
+        # AMP's other way, by the names of methods, takes nothing but ASCII.
+        return amp.CommandLocator.locateResponder(self, name)
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         """
@@ -258,7 +262,7 @@ class CPIProtocol(BoundedAMP):
         context = copy_context()
         context.run(request_id.set, _request_id_of(box))
         answer: Deferred[amp.AmpBox] = context.run(super().dispatchCommand, box)
-        command = box[amp.COMMAND].decode("ascii", "replace")
+        command = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
         return answer.addErrback(
             lambda failure: context.run(self._refusal, failure, command)
         )
@@ -266,10 +270,10 @@ class CPIProtocol(BoundedAMP):
     def _refusal(self, failure: Failure, command: str) -> Failure:
         error = failure.value
         if isinstance(error, amp.RemoteAmpError):
-            code, text = error.errorCode, str(error.description)
+            code, text = error.errorCode, str(error.description)[:MESSAGE_LIMIT]
             self.log.info("{command} refused: {text}", command=command, text=text)
         elif isinstance(error, CPIError):
-            code, text = commands.WIRE_ERRORS[type(error)], str(error)
+            code, text = commands.WIRE_ERRORS[type(error)], str(error)[:MESSAGE_LIMIT]
             self.log.info("{command} refused: {text}", command=command, text=text)
         elif isinstance(error, ConnectionDone):
             code, text = commands.WIRE_ERRORS[CloudError], str(error)
