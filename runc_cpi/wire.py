@@ -12,6 +12,7 @@ import json
 
 MAX_KEY = 255
 MAX_VALUE = 65535
+MAX_DEPTH = 100
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,11 +91,32 @@ def split(name: bytes, value: bytes) -> Iterator[Tuple[bytes, bytes]]:
 
 def loads(text: Union[bytes, str]) -> Any:
     """
-    Read JSON, less the numbers that only Python takes for such.
+    Read JSON, less what only Python takes for such and what nests without measure.
 
     @raise ValueError: if it is something else.
     """
-    return json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+    try:
+        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    openings: Any = b"[{" if isinstance(text, bytes) else "[{"
+    # To count is quick, and settles it for nearly all there is.
+    if sum(map(text.count, (openings[:1], openings[1:]))) > MAX_DEPTH and _is_deep(value):
+        raise ValueError(f"it nests deeper than {MAX_DEPTH}")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: List[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    return any(isinstance(item, (dict, list)) for item in level)
 
 
 def _finite(text: str) -> float:

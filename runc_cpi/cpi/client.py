@@ -108,7 +108,11 @@ class Client:
             from runc_cpi.cpi import tls
 
             host, _ = split_address(self._config.address)
-            connection = tls.wrap(connection, host, self._config.tls)
+            try:
+                connection = tls.wrap(connection, host, self._config.tls)
+            except (OSError, EOFError) as error:
+                connection.close()
+                raise self._hung_up(error) from None
         connection.settimeout(ANSWER_TIMEOUT)
         self._socket, self._answers = connection, connection.makefile("rb")
 
@@ -133,8 +137,12 @@ class Client:
         self._connect()
         try:
             self._socket.sendall(self._box(command, arguments))
-        except OSError as error:
-            raise self._hung_up(self._told(error)) from None
+        except socket.timeout as error:
+            raise self._hung_up(error) from None
+        except OSError:
+            # The daemon hung up on what was being sent, and may have said why.
+            while True:
+                self._receive()
 
     def _box(self, command: str, arguments: Dict[str, Any]) -> bytes:
         self._asks += 1
@@ -163,26 +171,20 @@ class Client:
             raise CloudError(f"runc-cpid answered {code}: {text}")
         return box
 
-    def _told(self, error: OSError) -> Exception:
-        """Return what the daemon said when it hung up on what was being sent, if any."""
-        if self._config.tls is not None:
-            try:
-                self._socket.recv(1)
-            except OSError as said:
-                return said
-        return error
-
     def _hung_up(self, error: Exception) -> Exception:
         if self._config.tls is not None:
             import ssl
 
-            if isinstance(error, ssl.SSLError):
+            if isinstance(error, ssl.SSLEOFError):
+                error = EOFError()
+            elif isinstance(error, ssl.SSLError):
                 # With TLS 1.3 this is when a client learns that it is not accepted.
                 from runc_cpi.cpi import tls
 
                 return tls.explain(error)
         remote = self._config.network_type == "tcp"
-        if isinstance(error, EOFError) and remote and not self._answered:
+        closed = isinstance(error, (EOFError, ConnectionResetError, BrokenPipeError))
+        if closed and remote and not self._answered:
             return DaemonUnreachable(
                 f"runc-cpid at {self._config.address} closed the connection before it "
                 "answered; it does so to those that do not speak TLS as it does, or that "

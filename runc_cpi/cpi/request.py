@@ -65,7 +65,7 @@ def parse(raw: bytes) -> Request:
         raise InvalidArgument(f"the request has more than {REQUEST_LIMIT} bytes")
     try:
         request = wire.loads(raw)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidArgument(f"the request is not JSON: {error}") from None
     if not isinstance(request, dict):
         raise InvalidArgument("the request must be a JSON object")

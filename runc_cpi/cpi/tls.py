@@ -25,7 +25,7 @@ ALERTS = {
     "INTERNAL_ERROR": "its name is not in tls.allowed_clients",
     "HANDSHAKE_FAILURE": "no certificate, or none that it accepts",
 }
-NO_TLS = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE")
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 
 
 def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SSLSocket:
@@ -36,10 +36,15 @@ def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SS
     @param config: C{ca}, C{certificate} and C{private_key}: PEM, or paths of files.
     @raise InvalidArgument: if one of them is no good.
     @raise TLSRejected: if either side does not accept the other.
+    @raise EOFError: if the other side hangs up without a word; it takes no calls from
+        here, or is about to end.
+    @raise OSError: if it is lost.
     """
     context = _context(config)
     try:
         return context.wrap_socket(connection, server_hostname=host)
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        raise EOFError from None
     except ssl.SSLError as error:
         raise explain(error) from None
 
@@ -49,16 +54,30 @@ def explain(error: ssl.SSLError) -> TLSRejected:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message
         return TLSRejected(f"the certificate of runc-cpid is not accepted: {why}")
-    reason = error.reason or ""
+    return rejection(error.reason or str(error))
+
+
+def rejection(reason: str) -> TLSRejected:
+    """
+    Say which side rejected what, and why.
+
+    @param reason: as OpenSSL has it.
+    """
+    named = reason.upper().replace(" ", "_")
     for name, why in ALERTS.items():
-        if reason.endswith(name):
+        if named.endswith(name):
             return TLSRejected(f"runc-cpid does not accept the client certificate: {why}")
-    if reason in NO_TLS:
+    if named == "CERTIFICATE_VERIFY_FAILED":
+        return TLSRejected(
+            "the certificate of runc-cpid is not accepted: it has expired, is none for a "
+            "server, or tls.ca did not sign it"
+        )
+    if named in NO_TLS:
         return TLSRejected(
             "what answers at this address speaks no TLS; is tls set in runc-cpid's "
             "configuration?"
         )
-    return TLSRejected(f"TLS with runc-cpid failed: {reason or error}")
+    return TLSRejected(f"TLS with runc-cpid failed: {reason}")
 
 
 def _context(config: Dict[str, Any]) -> ssl.SSLContext:

@@ -21,6 +21,7 @@ from twisted.python import usage
 from runc_cpi import __version__
 from runc_cpi.cpi import config as cpi_config
 from runc_cpi.cpi.config import CPIConfig
+from runc_cpi.cpi.tls import rejection
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
@@ -178,9 +179,14 @@ async def ask(reactor: Any, options: Options) -> None:
     except ConnectError as error:
         sys.exit(f"runc-cpictl: cannot reach runc-cpid at {address}: {error}")
     except VerificationError:
-        sys.exit(f"runc-cpictl: the certificate of runc-cpid is not for {address}")
+        sys.exit(
+            f"runc-cpictl: the certificate of runc-cpid is not accepted: it is not for "
+            f"{address}"
+        )
     except SSL.Error as error:
-        sys.exit(f"runc-cpictl: TLS with runc-cpid at {address} failed: {error}")
+        reasons = error.args[0] if error.args else ()
+        reason = str(reasons[-1][-1]) if reasons else "no reason given"
+        sys.exit(f"runc-cpictl: {rejection(reason)}")
     except ConnectionClosed as error:
         sys.exit(f"runc-cpictl: runc-cpid at {address} hung up: {error}")
     except CPIError as error:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
 from OpenSSL import SSL, crypto
+from service_identity import (
+    CertificateError,
+    VerificationError,
+    hazmat,
+)
+from service_identity.pyopenssl import extract_patterns
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     UNIXClientEndpoint,
     wrapClientTLS,
 )
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IStreamClientEndpoint,
+)
 from twisted.internet.ssl import (
     Certificate,
     KeyPair,
@@ -20,6 +30,8 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from runc_cpi.cpi.config import CPIConfig, split_address
 from runc_cpi.cpi.tls import PEM
@@ -54,7 +66,42 @@ def endpoint(reactor: Any, config: CPIConfig) -> IStreamClientEndpoint:
         raise InvalidArgument(
             "tls.private_key: does not belong to tls.certificate"
         ) from None
-    return wrapClientTLS(options, plain)
+    return wrapClientTLS(_Named(options, host), plain)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Named:
+    """
+    Makes the TLS side of a connection to a daemon whose certificate is for C{host}.
+
+    Twisted checks that as well, and yet accepts a certificate that is for nothing at all.
+    """
+
+    def __init__(self, creator: Any, host: str) -> None:
+        self._creator = creator
+        try:
+            self._wanted: Any = hazmat.IPAddress_ID(str(ip_address(host)))
+        except ValueError:
+            self._wanted = hazmat.DNS_ID(host)
+
+    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """Make the TLS side of a connection."""
+
+        def verify(
+            connection: Any, shown: crypto.X509, code: int, depth: int, ok: int
+        ) -> bool:
+            if ok and depth == 0:
+                try:
+                    patterns = extract_patterns(shown)
+                    hazmat.verify_service_identity(patterns, [self._wanted], [])
+                except (CertificateError, VerificationError):
+                    protocol.failVerification(Failure(VerificationError(errors=[])))
+                    return False
+            return bool(ok)
+
+        connection: SSL.Connection = self._creator.clientConnectionForTLS(protocol)
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify)
+        return connection
 
 
 def _loaded(name: str, config: CPIConfig, load: Callable[[bytes], T]) -> T:

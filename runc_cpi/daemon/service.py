@@ -19,7 +19,6 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     UNIXServerEndpoint,
-    wrapServerTLS,
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -56,6 +55,7 @@ from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
 from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList, Network
+from runc_cpi.daemon.rpc.encryption import EncryptedFactory
 from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
@@ -65,6 +65,8 @@ from runc_cpi.daemon.trial import try_runtime
 BACKGROUND_LOG = "twistd.log"
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0
+# Who connects while this many wait is delayed by a second or more (tcp(7)).
+BACKLOG = 1024
 
 
 class Options(usage.Options):
@@ -146,6 +148,8 @@ class Daemon(MultiService):
 
     def _take_hold(self) -> None:
         config = self._config
+        # Modes are given where files are made; twistd's own umask would cut those of VMs.
+        os.umask(0o022)
         try:
             host.check_programs()
             if config.disks.driver == "image":
@@ -273,9 +277,15 @@ class Daemon(MultiService):
             filesystem=disks.filesystem,
         )
 
-    def _listen(self, factory: CPIFactory) -> None:
+    def _listen(self, factory: Any) -> None:
         address = self._config.address
         found: list[Any] = []
+        if self._config.tls is not None:
+            self._identity = Identity(self._config.tls)
+            IdentityKeeper(self._reactor, self._identity).setServiceParent(self)
+            factory = EncryptedFactory(
+                self._identity, isClient=False, wrappedFactory=factory, clock=self._reactor
+            )
         try:
             self._endpoint(address).listen(factory).addBoth(found.append)
         except OSError as error:
@@ -296,14 +306,11 @@ class Daemon(MultiService):
         if isinstance(address, UnixAddress):
             _clear_socket(address.path)
             mode = config.socket_mode
-            return UNIXServerEndpoint(reactor, address.path, mode=mode, wantPID=False)
+            return UNIXServerEndpoint(
+                reactor, address.path, mode=mode, backlog=BACKLOG, wantPID=False
+            )
         kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
-        endpoint = kind(reactor, address.port, interface=address.host)
-        if config.tls is None:
-            return endpoint
-        self._identity = Identity(config.tls)
-        IdentityKeeper(reactor, self._identity).setServiceParent(self)
-        return wrapServerTLS(self._identity, endpoint)
+        return kind(reactor, address.port, backlog=BACKLOG, interface=address.host)
 
     def startService(self) -> None:
         """Bring order into what is there, and then take calls."""

@@ -18,9 +18,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
+from runc_cpi.daemon.config.checks import PEM
 
 CHECK_INTERVAL = 10.0
-PEM = "-----BEGIN "
+NAMES_OF_CLIENTS = (
+    x509.DNSName,
+    x509.IPAddress,
+    x509.RFC822Name,
+    x509.UniformResourceIdentifier,
+)
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -159,7 +165,7 @@ def _verifier(allowed: Collection[str]) -> Any:
 
 
 def client_names(certificate: x509.Certificate) -> set[str]:
-    """Return the names a certificate is for: its DNS names, or else its common name."""
+    """Return the names a certificate is for: its alternative names and common names."""
     names = {
         str(attribute.value)
         for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -170,7 +176,9 @@ def client_names(certificate: x509.Certificate) -> set[str]:
         )
     except x509.ExtensionNotFound:
         return names
-    return names | set(extension.value.get_values_for_type(x509.DNSName))
+    return names | {
+        str(name.value) for name in extension.value if isinstance(name, NAMES_OF_CLIENTS)
+    }
 
 
 def _certificates(key: str, value: str) -> list[x509.Certificate]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList
@@ -21,6 +22,8 @@ from runc_cpi.errors import (
     NotSupported,
 )
 from tests.contract.protocols import ProtocolTestCase
+
+NEAR, FAR = (IPv4Address("TCP", host, 1) for host in ("127.0.0.1", "192.0.2.1"))
 
 
 class DisksTests(ProtocolTestCase):
@@ -135,17 +138,36 @@ class DisksTests(ProtocolTestCase):
 
     async def test_connections_are_counted(self) -> None:
         """One too many is closed at once; one that ends makes room for another."""
-        factory = CPIFactory(
+        factory = self.small_factory()
+        known = [factory.buildProtocol(NEAR) for _ in range(2)]
+        for protocol in known:
+            assert protocol is not None
+            protocol.introduced()
+        self.assertIsNone(factory.buildProtocol(NEAR))
+        assert known[0] is not None
+        factory.left(known[0])
+        self.assertIsNone(factory.buildProtocol(FAR))
+        self.assertIsNotNone(factory.buildProtocol(NEAR))
+
+    async def test_the_silent_make_room(self) -> None:
+        """The oldest of those that have called nothing yet goes first, and at once."""
+        factory = self.small_factory()
+        silent = []
+        for _ in range(2):
+            protocol = factory.buildProtocol(NEAR)
+            assert protocol is not None
+            protocol.makeConnection(StringTransport())
+            self.addCleanup(protocol.setTimeout, None)
+            silent.append(protocol)
+        self.assertIsNotNone(factory.buildProtocol(NEAR))
+        gone = [bool(protocol.transport.disconnected) for protocol in silent]
+        self.assertEqual(gone, [True, False])
+
+    def small_factory(self) -> CPIFactory:
+        """Make a factory for two connections."""
+        return CPIFactory(
             self.factory._domain,
             LimitsConfig(connections=2),
             AccessList(LOOPBACK, lambda: 0.0),
             self.factory._reactor,
         )
-        near, far = (IPv4Address("TCP", host, 1) for host in ("127.0.0.1", "192.0.2.1"))
-        first = factory.buildProtocol(near)
-        self.assertIsNotNone(factory.buildProtocol(near))
-        self.assertIsNone(factory.buildProtocol(near))
-        assert first is not None
-        factory.left(first)
-        self.assertIsNone(factory.buildProtocol(far))
-        self.assertIsNotNone(factory.buildProtocol(near))

@@ -43,7 +43,8 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
     f"{DAEMON}.drivers": SHARED | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"} | PURE,
     f"{DAEMON}.rpc.access": set(),
-    f"{DAEMON}.rpc.bounded": {f"{DAEMON}.config"},
+    f"{DAEMON}.rpc.bounded": {f"{DAEMON}.config", f"{DAEMON}.rpc.encryption"},
+    f"{DAEMON}.rpc.encryption": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc.commands": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc": SHARED
     | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config")},

@@ -6,13 +6,15 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, wrapServerTLS
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.protocols import amp
 
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
-from runc_cpi.daemon.config import TLSConfig
+from runc_cpi.daemon.config import LimitsConfig, TLSConfig
+from runc_cpi.daemon.rpc.bounded import BoundedAMP
+from runc_cpi.daemon.rpc.encryption import EncryptedFactory
 from runc_cpi.daemon.tls import Identity
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
@@ -21,6 +23,12 @@ from tests.unit.certificates import CA, Pair
 AUTHORITY, STRANGER, NAMESAKE = CA(), CA("another CA"), CA()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
 CLIENT = AUTHORITY.issue("director")
+
+
+def hang_up(protocol: Any) -> None:
+    """Close a connection without a word."""
+    protocol.setTimeout(None)
+    protocol.transport.abortConnection()
 
 
 class TLSTests(ServedTestCase):
@@ -33,7 +41,9 @@ class TLSTests(ServedTestCase):
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
-        return Recorder(self.received, {"HasVM": {"exists": True}})
+        protocol = BoundedAMP(LimitsConfig(), reactor)
+        protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
+        return protocol
 
     async def serve(self, pair: Pair = SERVER, allowed: tuple[str, ...] = ()) -> None:
         """Listen with TLS."""
@@ -47,7 +57,9 @@ class TLSTests(ServedTestCase):
         factory.noisy = False
         factory.buildProtocol = self._build  # type: ignore[method-assign]
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-        self.port = await wrapServerTLS(Identity(config), endpoint).listen(factory)
+        self.port = await endpoint.listen(
+            EncryptedFactory(Identity(config), isClient=False, wrappedFactory=factory)
+        )
         self.addCleanup(maybeDeferred, self.port.stopListening)
 
     async def ask(
@@ -149,10 +161,18 @@ class TLSTests(ServedTestCase):
         """It is told as such, and cannot be told for a daemon that is down."""
         error = await self.refusal(port=self.ports[1])
         self.assertIs(type(error), TLSRejected)
+        self.assertIn("is tls set in runc-cpid's configuration?", str(error))
 
     async def test_a_client_without_tls(self) -> None:
-        """The connection ends before it is answered."""
+        """It is told so in its own words."""
         await self.serve()
         error = await self.refusal(pair=None)
-        self.assertIn(type(error), (DaemonUnreachable, TLSRejected))
-        self.assertIn("speak TLS", str(error))
+        self.assertIs(type(error), TLSRejected)
+        self.assertIn("is tls missing in the CPI's configuration?", str(error))
+
+    async def test_a_daemon_that_hangs_up(self) -> None:
+        """Nothing was refused, and it may be there again soon."""
+        self.patch(BoundedAMP, "connectionMade", hang_up)
+        error = await self.refusal(port=self.ports[1])
+        self.assertIs(type(error), DaemonUnreachable)
+        self.assertTrue(error.ok_to_retry)

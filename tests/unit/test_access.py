@@ -124,4 +124,4 @@ class TellingTests(SynchronousTestCase):
         """A peer with many addresses costs no memory."""
         hosts = [f"2001:db8::{number:x}" for number in range(1, 3 * REMEMBERED)]
         self.assertEqual(self.knock(*hosts), hosts)
-        self.assertLessEqual(len(self.access._told), REMEMBERED)
+        self.assertLessEqual(len(self.access._quiet._told), REMEMBERED)

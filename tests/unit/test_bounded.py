@@ -45,6 +45,9 @@ def call(data: bytes = b"x") -> bytes:
     return wire.encode_box([(b"_ask", b"1"), (b"_command", b"Work"), (b"data", data)])
 
 
+OTHER = wire.encode_box([(b"_ask", b"2"), (b"_command", b"Other")])
+
+
 class BoundedTests(SynchronousTestCase):
     """One connection, with no network and a clock of its own."""
 
@@ -184,6 +187,66 @@ class BoundedTests(SynchronousTestCase):
         self.assertFalse(self.reading)
         self.server.resumeProducing()
         self.assertTrue(self.reading)
+
+    def test_a_peer_that_does_not_read_for_long(self) -> None:
+        """It is cut off, whatever it still waits for."""
+        self.receive(call())
+        self.server.pauseProducing()
+        self.clock.advance(59)
+        self.server.pauseProducing()
+        self.assertFalse(self.cut_off)
+        self.clock.advance(2)
+        self.assertTrue(self.cut_off)
+
+    def test_answers_that_are_not_read(self) -> None:
+        """What was read along waits until there is room for one more answer."""
+        self.receive(call())
+        self.server.pauseProducing()
+        self.receive(call() * 10)
+        self.server.begun[0].callback({})
+        self.assertEqual(len(self.server.begun), 1)
+        self.server.resumeProducing()
+        self.assertEqual(len(self.server.begun), 4)
+
+    def test_very_many_calls_at_once(self) -> None:
+        """However many wait, each is answered, and the stack does not grow."""
+        self.connect(calls=1)
+        self.receive(call() + OTHER * 5000)
+        self.server.begun[0].callback({})
+        self.assertEqual(self.transport.value().count(b"_error_code"), 5000)
+        self.assertTrue(self.reading)
+
+    def test_what_waits_at_the_end(self) -> None:
+        """It is not begun."""
+        self.receive(call() * 10)
+        self.lose()
+        for begun in self.server.begun:
+            begun.callback({})
+        self.assertEqual(len(self.server.begun), 3)
+        self.assertEqual(len(self.flushLoggedErrors(ConnectionDone)), 7)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_no_call(self) -> None:
+        """It ends the connection, with a line in the log and no traceback."""
+        for message in (
+            b"\0\0",
+            wire.encode_box([(b"_answer", b"1")]),
+            wire.encode_box([(b"_error", b"1"), (b"_error_code", b"X")]),
+            wire.encode_box([(b"_command", b"Work"), (b"data", b"x")]),
+            wire.encode_box([(b"_ask", b"1")]),
+            b"\xff\xff",
+        ):
+            self.connect()
+            self.receive(message + call())
+            self.assertTrue(self.cut_off, message)
+            self.assertEqual(self.server.begun, [])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_tls_where_there_is_none(self) -> None:
+        """The peer is told in words that are no TLS, and the connection is closed."""
+        self.receive(b"\x16\x03\x01\x02\0\1")
+        self.assertIn(b"speaks no TLS", self.transport.value())
+        self.assertTrue(self.transport.disconnecting)
 
     def test_both_at_once(self) -> None:
         """One of the two reasons is enough."""

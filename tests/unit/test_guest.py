@@ -15,6 +15,7 @@ from runc_cpi.daemon.domain.guest import (
     GuestFile,
     guest_files,
     inspect,
+    make_mount_points,
     settings_file,
     write_upper,
 )
@@ -270,3 +271,32 @@ def test_resolved_gets_fallback_servers() -> None:
     made = contents(Features(init="systemd", sync_time=False, resolved=True), ["192.0.2.1"])
     drop_in = made["etc/systemd/resolved.conf.d/05-runc-cpi.conf"]
     assert drop_in.content == "[Resolve]\nFallbackDNS=192.0.2.1\n"
+
+
+@pytest.mark.parametrize("layer", ["lower", "upper"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file", "nothing"])
+def test_what_is_mounted_on(tmp_path: Path, layer: str, kind: str) -> None:
+    """It is a directory of the VM's own in the end, whatever was there."""
+    lower, upper, outside = (tmp_path / name for name in ("lower", "upper", "outside"))
+    for path in (lower, upper, outside):
+        path.mkdir()
+    for name in ("dev", "proc", "sys"):
+        place = tmp_path / layer / name
+        if kind == "file":
+            place.write_text("")
+        elif kind != "nothing":
+            place.symlink_to(outside if kind == "link" else "/no/such")
+    make_mount_points(lower, upper)
+    for name in ("dev", "proc", "sys"):
+        assert not (upper / name).is_symlink()
+        assert stat.S_IMODE((upper / name).stat().st_mode) == 0o755
+    assert list(outside.iterdir()) == []
+
+
+def test_directories_are_left_alone(tmp_path: Path) -> None:
+    """Those of the stemcell will do, and so will those that a VM made."""
+    lower, upper = tmp_path / "lower", tmp_path / "upper"
+    for path in (upper / "dev", lower / "proc", lower / "sys"):
+        path.mkdir(parents=True)
+    make_mount_points(lower, upper)
+    assert [path.name for path in upper.iterdir()] == ["dev"]

@@ -215,6 +215,9 @@ child = processes.spawn(
     ["sleep", "60"], timeout=90, child_fds={}, dies_with_us=bool(int(sys.argv[1]))
 )
 os.write(1, b"%d" % child.transport.pid)
+# From then on the kernel knows what it is to do.
+while open(f"/proc/{child.transport.pid}/comm").read() != "sleep\\n":
+    pass
 os.kill(os.getpid(), signal.SIGKILL)
 """
 SHOW_ENV = "import os; print(*sorted(os.environ.keys() - {'LC_CTYPE'}))"

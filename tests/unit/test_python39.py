@@ -54,8 +54,10 @@ KNOWN_ATTRIBUTES = {
     "ssl": {
         "SSLCertVerificationError",
         "SSLContext",
+        "SSLEOFError",
         "SSLError",
         "SSLSocket",
+        "SSLZeroReturnError",
         "TLSVersion",
         "create_default_context",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -111,3 +112,32 @@ def test_what_is_not_there_is_told_from_what_is_empty() -> None:
 def test_a_part_after_a_gap_is_not_taken() -> None:
     """Parts count up from the first."""
     assert wire.join(b"n", {b"n": b"a", b"n.2": b"c"}) == b"a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "[" * (wire.MAX_DEPTH + 1) + "]" * (wire.MAX_DEPTH + 1),
+        '{"a":[' * 51 + "]}" * 51,
+        "1e400",
+        "NaN",
+        "9" * 5000,
+    ],
+    ids=lambda text: text[:10],
+)
+def test_json_that_nobody_could_pass_on(text: str) -> None:
+    """It is refused as a whole, as text and as bytes."""
+    with pytest.raises(ValueError):
+        wire.loads(text)
+    with pytest.raises(ValueError):
+        wire.loads(text.encode())
+
+
+def test_json_with_measure() -> None:
+    """Depth is counted as it is, and not by the number of objects."""
+    deepest = "[" * wire.MAX_DEPTH + "]" * wire.MAX_DEPTH
+    for text in (deepest, json.dumps([[{}]] * 1000), json.dumps("[{" * 1000)):
+        assert wire.loads(text) == json.loads(text)
+        assert wire.loads(text.encode()) == json.loads(text)

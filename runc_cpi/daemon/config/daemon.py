@@ -22,6 +22,7 @@ from runc_cpi.daemon.config.checks import (
     check_keys,
     choice,
     number,
+    quoted,
     texts,
 )
 from runc_cpi.daemon.config.sections import (
@@ -132,7 +133,7 @@ class DaemonConfig:
         for key in raw.keys() & TEXT_KEYS:
             # Of all these values only a text can be right.
             if not isinstance(raw[key], str):
-                raise ConfigError(f"{key}: {raw[key]!r} must be {KEYS[key]}")
+                raise ConfigError(f"{key}: {quoted(raw[key])} must be {KEYS[key]}")
         network = _network(raw.get("cidr", DEFAULT_CIDR))
         address = _listen_address(raw)
         tls = TLSConfig.parse(raw.get("tls"))

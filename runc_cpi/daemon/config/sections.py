@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from runc_cpi.daemon.config.checks import (
+    PEM,
     ConfigError,
     boolean,
     choice,
@@ -91,7 +92,13 @@ class TLSConfig:
             return None
         raw = mapping("tls", raw, TLS_KEYS)
         for key in TLS_KEYS[:3]:
-            if not isinstance(raw.get(key), str) or not raw[key]:
+            value = raw.get(key)
+            if (
+                not isinstance(value, str)
+                or not value.strip()
+                # A text of several lines is no path, and nothing to show.
+                or ("\n" in value.strip() and not value.lstrip().startswith(PEM))
+            ):
                 raise ConfigError(f"tls.{key}: must be PEM, or the path of a file of it")
         return cls(
             certificate=raw["certificate"].lstrip(),
@@ -108,6 +115,7 @@ class LimitsConfig:
 
     @ivar connections: how many there may be at once.
     @ivar calls: how many calls of one connection may be under way.
+    @ivar uploads: how many stemcells may be streamed over one connection at once.
     @ivar message_bytes: the size of one message.
     @ivar first_seconds: how long the first message may take, TLS handshake included.
     @ivar idle_seconds: how long a connection may do nothing.
@@ -116,6 +124,7 @@ class LimitsConfig:
 
     connections: int = 512
     calls: int = 32
+    uploads: int = 4
     message_bytes: int = 32 * MEBIBYTE
     first_seconds: float = 15
     idle_seconds: float = 300
@@ -140,6 +149,7 @@ class LimitsConfig:
 LIMITS: dict[str, tuple[bool, int]] = {
     "connections": (True, 100_000),
     "calls": (True, 10_000),
+    "uploads": (True, 1000),
     "message_bytes": (True, 1024 * MEBIBYTE),
     "first_seconds": (False, 3600),
     "idle_seconds": (False, 86400),

@@ -23,6 +23,7 @@ from runc_cpi.daemon.domain.guest import (
     forget_managed_disk,
     guest_files,
     hostname,
+    make_mount_points,
     managed_disk,
     settings_file,
     told_disks,
@@ -273,6 +274,7 @@ class Containers:
             guarded=every and not host.privileged,
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
+        make_mount_points(stemcell.rootfs, path / "upper")
 
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""

@@ -26,6 +26,7 @@ AGENT_CONFIG = "var/vcap/bosh/agent.json"
 MANAGED_DISK = "var/vcap/bosh/managed_disk_settings.json"
 HOSTNAME = "etc/hostname"
 VALID_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
+MOUNT_POINTS = ("dev", "proc", "sys")
 READ_LIMIT = 1 << 20
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
@@ -160,7 +161,7 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     try:
         config = json.loads(raw or b"")
         config["Platform"]["Linux"]["BindMountPersistentDisk"] = binds
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
 
@@ -208,6 +209,24 @@ def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
             target.touch(mode=0o600, exist_ok=False)
             target.write_text(file.content, "utf-8")
             target.chmod(file.mode)
+
+
+def make_mount_points(lower: Path, upper: Path) -> None:
+    """
+    See that what the runtime mounts on is a directory of the VM, and no link.
+
+    The runtime goes by some of these names on the host (for /dev/ptmx and the like), and
+    a link that a stemcell or a VM put there would have it write to where that leads.
+
+    @param lower: the stemcell's root file system.
+    @param upper: what differs from it in the VM, which does not run.
+    """
+    for name in MOUNT_POINTS:
+        found = [path for path in (upper / name, lower / name) if os.path.lexists(path)]
+        if not found or not stat.S_ISDIR(os.lstat(found[0]).st_mode):
+            (upper / name).unlink(missing_ok=True)
+            (upper / name).mkdir()
+            (upper / name).chmod(0o755)
 
 
 def _make_like(path: Path, model: os.stat_result | None) -> None:

@@ -95,7 +95,10 @@ def _parse(name: str, settings: Any) -> Request:
 
 def _are_addresses(value: Any) -> bool:
     try:
-        return _are_strings(value) and all(ip_address(item) for item in value)
+        # What follows a "%" in an IPv6 address can be anything to ip_address().
+        return _are_strings(value) and all(
+            ip_address(item) and item.isprintable() and " " not in item for item in value
+        )
     except ValueError:
         return False
 

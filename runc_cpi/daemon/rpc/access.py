@@ -15,6 +15,28 @@ QUIET_SECONDS = 60.0
 REMEMBERED = 1024
 
 
+class Quiet:
+    """
+    Says of what happens again and again that it is time to tell of it once more.
+
+    @param seconds: the clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._told: dict[str, float] = {}
+
+    def allows(self, what: str) -> bool:
+        """Say whether C{what} was not told of for a minute."""
+        now = self._seconds()
+        if now - self._told.get(what, -QUIET_SECONDS) < QUIET_SECONDS:
+            return False
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told[what] = now
+        return True
+
+
 class AccessList:
     """
     Lets in who comes from one of some networks, and says now and then who does not.
@@ -28,8 +50,7 @@ class AccessList:
     def __init__(
         self, networks: Sequence[Network] | None, seconds: Callable[[], float]
     ) -> None:
-        self._networks, self._seconds = networks, seconds
-        self._told: dict[str, float] = {}
+        self._networks, self._quiet = networks, Quiet(seconds)
 
     def admits(self, address: Any) -> bool:
         """
@@ -46,18 +67,10 @@ class AccessList:
             peer = peer.ipv4_mapped
         if any(peer in network for network in self._networks):
             return True
-        self._tell(str(peer))
+        if self._quiet.allows(str(peer)):
+            self.log.warn(
+                "refused a connection from {peer}; to let it in, add it to allow_from, "
+                "or set tls",
+                peer=str(peer),
+            )
         return False
-
-    def _tell(self, peer: str) -> None:
-        now = self._seconds()
-        if now - self._told.get(peer, -QUIET_SECONDS) < QUIET_SECONDS:
-            return
-        if len(self._told) >= REMEMBERED:
-            self._told.clear()
-        self._told[peer] = now
-        self.log.warn(
-            "refused a connection from {peer}; to let it in, add it to allow_from, or "
-            "set tls",
-            peer=peer,
-        )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -17,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.rpc.encryption import NO_TLS_HERE, begins_tls, refusal
 
 # What a key and its value cost beside their bytes, so that many tiny ones count.
 ENTRY_COST = 128
@@ -33,8 +37,9 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     AMP within L{LimitsConfig}.
 
     A peer that does not read its answers, or has too many calls under way, is not read
-    from until it does, or until they end.  One that sends too much, or nothing, is cut
-    off; calls that are under way are brought to their end all the same.
+    from until it does, or until they end.  One that sends too much, or nothing, or what
+    is no call, is cut off; calls that are under way are brought to their end all the
+    same.
     """
 
     log = Logger()
@@ -43,15 +48,22 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def __init__(self, limits: LimitsConfig, reactor: Any) -> None:
         super().__init__()
         self._limits, self._reactor = limits, reactor
-        self._slots = DeferredSemaphore(limits.calls)
+        self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
         self._under_way = 0
         self._message = 0
-        self._choked = False
+        self._choked = self._paused = self._proceeding = self._is_cut_off = False
+        self._is_known = False
         self._retired = False
 
     def callLater(self, period: float, function: Any) -> Any:
         """Use the daemon's clock for timeouts."""
         return self._reactor.callLater(period, function)
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for the log."""
+        host = getattr(self._peer, "host", None)
+        return "the unix socket" if host is None else str(host)
 
     def connectionMade(self) -> None:
         """Begin to count the time."""
@@ -61,7 +73,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self.setTimeout(self._limits.first_seconds)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """Stop counting, and let go of descriptors that nothing asked for."""
+        """Stop counting, and let go of all that waits."""
         self.setTimeout(None)
         for descriptor in self._descriptors.values():
             os.close(descriptor)
@@ -69,13 +81,16 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         if isinstance(reason.value, SSL.Error):
             self._tell_of_tls(reason.value)
         super().connectionLost(reason)
+        self._choked = False
+        self._proceed()
 
     def _tell_of_tls(self, error: Any) -> None:
         reasons = error.args[0] if error.args else ()
         words = "; ".join(str(reason[-1]) for reason in reasons)
-        peer = getattr(self._peer, "host", "a peer")
         self.log.warn(
-            "TLS with {peer} failed: {words}", peer=peer, words=words or "no reason given"
+            "TLS with {peer} failed: {words}",
+            peer=self.peer,
+            words=words or "no reason given",
         )
 
     def timeoutConnection(self) -> None:
@@ -86,14 +101,14 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def retire(self) -> None:
         """Take no more calls, and hang up once those under way are answered."""
         self._retired = True
-        if not self._under_way:
+        if not self._busy:
             self.transport.loseConnection()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Keep a descriptor for the message that goes with it, but not many."""
         super().fileDescriptorReceived(descriptor)
         if len(self._descriptors) > DESCRIPTORS:
-            self._cut_off("more than its messages name")
+            self._cut_off("more descriptors than its messages name")
 
     def proto_key(self, string: bytes) -> str:
         """Count a key; a message is complete with an empty one."""
@@ -109,27 +124,50 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self._message += len(string) + ENTRY_COST
         if self._message > self._limits.message_bytes:
             self._cut_off(f"a message of more than {self._limits.message_bytes} bytes")
-            return "discard"
-        return str(proceed(string))
+        state = "" if self._is_cut_off else str(proceed(string))
+        return "discard" if self._is_cut_off else state
 
     def proto_discard(self, string: bytes) -> str:
         """Ignore what comes after the peer was cut off."""
         return "discard"
 
+    def lengthLimitExceeded(self, length: int) -> None:
+        """Hang up on what does not speak AMP, and tell it if it speaks TLS."""
+        if not self._is_known and begins_tls(length.to_bytes(2, "big")):
+            self.log.warn(
+                "refused a connection from {peer}: it speaks TLS, and tls is not set",
+                peer=self.peer,
+            )
+            self.transport.write(refusal(NO_TLS_HERE))
+            super().lengthLimitExceeded(length)
+        else:
+            self._cut_off("what it says is no AMP")
+
+    def ampBoxReceived(self, box: amp.AmpBox) -> None:
+        """Take a call; a peer has nothing else to say."""
+        if amp.ASK not in box or amp.COMMAND not in box:
+            self._cut_off("a message that is no call")
+            return
+        if not self._is_known:
+            self._is_known = True
+            self.introduced()
+        super().ampBoxReceived(box)
+
+    def introduced(self) -> None:
+        """A first call has come: the peer is none that only holds a connection."""
+
     def _cut_off(self, why: str) -> None:
-        self.log.warn("cut off a connection: {why}", why=why)
+        self._is_cut_off = True
+        self.log.warn("cut off a connection from {peer}: {why}", peer=self.peer, why=why)
         self.transport.abortConnection()
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
-        """Count a call while it is under way; meanwhile the peer may be silent."""
-        self._under_way += 1
-        self.setTimeout(None)
-        self._breathe()
-        # What was read along with others may be more than is allowed, and waits.
-        context = copy_context()
-        answer: Deferred[Any] = self._slots.acquire()
-        answer.addCallback(lambda _: context.run(self._begin, box))
-        return answer.addBoth(self._answered)
+        """Have a call wait for its turn; until it is answered the peer may be silent."""
+        answer: Deferred[amp.AmpBox] = Deferred()
+        begin = partial(copy_context().run, maybeDeferred, self._begin, box)
+        self._waiting.append((begin, answer))
+        self._proceed()
+        return answer
 
     def _begin(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         if self.transport is None:
@@ -139,33 +177,59 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         answer: Deferred[amp.AmpBox] = super().dispatchCommand(box)
         return answer
 
-    def _answered(self, result: Any) -> Any:
-        self._slots.release()
-        self._under_way -= 1
+    def _proceed(self) -> None:
+        """Begin what may begin; what a single read brought can be more than that."""
+        if self._proceeding:
+            return  # further up the stack, where the loop goes on
+        self._proceeding = True
+        while self._waiting and not self._choked and self._under_way < self._limits.calls:
+            begin, answer = self._waiting.popleft()
+            self._under_way += 1
+            begin().addBoth(self._ended, answer)
+        self._proceeding = False
         if self.transport is not None:
-            if not self._under_way:
-                self.setTimeout(self._limits.idle_seconds)
-                if self._retired:
-                    # Once this answer is written.
-                    self.callLater(0, self.transport.loseConnection)
+            if self._retired and not self._busy:
+                self.transport.loseConnection()
             self._breathe()
-        return result
+            self._rest()
+
+    def _ended(self, result: Any, answer: Deferred[Any]) -> None:
+        self._under_way -= 1
+        answer.callback(result)
+        self._proceed()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a call is not answered yet."""
+        return bool(self._waiting) or self._under_way > 0
 
     def pauseProducing(self) -> None:
-        """The peer does not read its answers: read no more of its calls."""
-        self._choked = True
-        self._breathe()
+        """The peer does not read its answers: take no more of its calls."""
+        if not self._choked:
+            self._choked = True
+            self._breathe()
+            self._rest()
 
     def resumeProducing(self) -> None:
         """The peer has read its answers."""
         self._choked = False
-        self._breathe()
+        self._proceed()
 
     def stopProducing(self) -> None:
         """The connection is gone."""
 
     def _breathe(self) -> None:
-        if self._choked or self._under_way >= self._limits.calls:
-            self.transport.pauseProducing()
-        else:
-            self.transport.resumeProducing()
+        """Read from the peer, or do not."""
+        busy = self._choked or bool(self._waiting) or self._under_way >= self._limits.calls
+        if busy != self._paused:
+            self._paused = busy
+            if busy:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
+
+    def _rest(self) -> None:
+        """Count the time in which it is the peer's turn, to speak or to read."""
+        idle = self._choked or not self._busy
+        if self._is_known:
+            self.setTimeout(self._limits.idle_seconds if idle else None)

@@ -34,7 +34,7 @@ class JSON(amp.Argument):
         """
         try:
             return wire.loads(inString)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise errors.InvalidArgument(f"not JSON: {error}") from None
 
     def toBox(

@@ -28,7 +28,7 @@ from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
-from runc_cpi.daemon.rpc.access import AccessList
+from runc_cpi.daemon.rpc.access import AccessList, Quiet
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.errors import (
     CloudError,
@@ -42,6 +42,7 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 MESSAGE_LIMIT = 4096
+COMMAND_LIMIT = 64
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -92,6 +93,11 @@ class CPIProtocol(BoundedAMP):
 
     @commands.OpenStemcell.responder
     def open_stemcell(self, cloud_properties: Any) -> Answer:
+        if len(self._uploads) >= self._limits.uploads:
+            raise InvalidArgument(
+                f"{len(self._uploads)} uploads are under way on this connection, and no "
+                "more are allowed: limits.uploads"
+            )
         number = next(self._numbers)
         self._uploads[number] = self._stemcells.begin(cloud_properties)
         return {"upload": number}
@@ -231,6 +237,11 @@ class CPIProtocol(BoundedAMP):
             ]
         }
 
+    def introduced(self) -> None:
+        """Keep the place on the host that a mere connection could lose."""
+        if isinstance(self.factory, CPIFactory):
+            self.factory.introduced(self)
+
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
         super().connectionLost(reason)
@@ -247,7 +258,10 @@ class CPIProtocol(BoundedAMP):
 
     def locateResponder(self, name: bytes) -> Any:
         """Find what answers a command.  TLS begins with the first byte, or not at all."""
-        return None if name == amp.StartTLS.commandName else super().locateResponder(name)
+        if name == amp.StartTLS.commandName:
+            return None
+        # AMP's other way, by the names of methods, takes nothing but ASCII.
+        return amp.CommandLocator.locateResponder(self, name)
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         """
@@ -259,7 +273,7 @@ class CPIProtocol(BoundedAMP):
         context = copy_context()
         context.run(request_id.set, _request_id_of(box))
         answer: Deferred[amp.AmpBox] = context.run(super().dispatchCommand, box)
-        command = box[amp.COMMAND].decode("ascii", "replace")
+        command = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
         return answer.addErrback(
             lambda failure: context.run(self._refusal, failure, command)
         )
@@ -267,10 +281,10 @@ class CPIProtocol(BoundedAMP):
     def _refusal(self, failure: Failure, command: str) -> Failure:
         error = failure.value
         if isinstance(error, amp.RemoteAmpError):
-            code, text = error.errorCode, str(error.description)
+            code, text = error.errorCode, str(error.description)[:MESSAGE_LIMIT]
             self.log.info("{command} refused: {text}", command=command, text=text)
         elif isinstance(error, CPIError):
-            code, text = commands.WIRE_ERRORS[type(error)], str(error)
+            code, text = commands.WIRE_ERRORS[type(error)], str(error)[:MESSAGE_LIMIT]
             self.log.info("{command} refused: {text}", command=command, text=text)
         elif isinstance(error, (ConnectionDone, Retired)):
             code, text = commands.WIRE_ERRORS[DaemonUnreachable], str(error)
@@ -304,6 +318,8 @@ class CPIProtocol(BoundedAMP):
             return await work
         except CPIError as error:
             self._broken.setdefault(number, error)
+            while len(self._broken) > self._limits.uploads:
+                del self._broken[next(iter(self._broken))]
             await self._abort(number)
             raise
         except BaseException:
@@ -336,23 +352,46 @@ class CPIFactory(Factory):
     ) -> None:
         self._domain, self._limits = domain, limits
         self._access, self._reactor = access, reactor
+        self._quiet = Quiet(reactor.seconds)
         self._connections: set[CPIProtocol] = set()
+        # In the order in which they came.
+        self._silent: dict[CPIProtocol, None] = {}
         self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
         """Make a protocol, or nothing, which has the connection closed at once."""
         if not self._access.admits(addr):
             return None
-        if len(self._connections) >= self._limits.connections:
-            self.log.warn("refused a connection: limits.connections are open")
+        if len(self._connections) >= self._limits.connections and not self._make_room():
             return None
         protocol = CPIProtocol(self._domain, self._limits, self._reactor)
         protocol.factory = self
         self._connections.add(protocol)
+        self._silent[protocol] = None
         return protocol
+
+    def _make_room(self) -> bool:
+        """
+        End the oldest connection that has not come to a first call.
+
+        With TLS that is one without an accepted certificate: strangers who only hold
+        connections keep nobody out.
+        """
+        if self._quiet.allows("connections"):
+            self.log.warn("limits.connections are open: one of them, or a new one, must go")
+        for protocol in self._silent:
+            del self._silent[protocol]
+            protocol.timeoutConnection()
+            return True
+        return False
+
+    def introduced(self, protocol: CPIProtocol) -> None:
+        """A connection has come to its first call."""
+        self._silent.pop(protocol, None)
 
     def left(self, protocol: CPIProtocol) -> None:
         """A connection that was let in is gone."""
+        self._silent.pop(protocol, None)
         self._connections.discard(protocol)
         if not self._connections and self._empty is not None:
             empty, self._empty = self._empty, None

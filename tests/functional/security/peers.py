@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,16 @@ def descriptors(daemon: Daemon) -> int:
     """Count the open files of a daemon."""
     assert daemon.process is not None
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def descriptors_at_rest(daemon: Daemon) -> int:
+    """Count the open files of a daemon that has just started, and is done with that."""
+    with connected(daemon) as connection, suppress(ConnectionResetError):
+        # It says that it serves before its reactor runs; what is no AMP is hung up on.
+        connection.sendall(b"\xff\xff")
+        while connection.recv(4096):
+            pass
+    return descriptors(daemon)
 
 
 def memory(daemon: Daemon) -> int:

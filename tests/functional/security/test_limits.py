@@ -20,9 +20,11 @@ from tests.functional.security.peers import (
     connected,
     cpi,
     descriptors,
+    descriptors_at_rest,
     is_closed,
     memory,
 )
+from tests.harness.certificates import client_context
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -104,7 +106,7 @@ def test_half_open_handshakes(
     config = {"tls": server_tls, "limits": {"first_seconds": 1.5}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     daemon.cpi = cpi(daemon, client_tls)
-    before, since = descriptors(daemon), Since(daemon)
+    before, since = descriptors_at_rest(daemon), Since(daemon)
     with ExitStack() as stack:
         halves = [stack.enter_context(connected(daemon)) for _ in range(200)]
         for number, half in enumerate(halves):
@@ -117,15 +119,29 @@ def test_half_open_handshakes(
 
 
 def test_too_many_over_tls(
-    new_daemon: NewDaemon, server_tls: dict[str, str], client_tls: dict[str, str]
+    new_daemon: NewDaemon,
+    tmp_path: Path,
+    server_tls: dict[str, str],
+    client_tls: dict[str, str],
 ) -> None:
-    """With TLS what is too many is closed at once as well."""
+    """Of silent ones the oldest is closed at once; beside those that call, the new one."""
     config = {"tls": server_tls, "limits": {"connections": 2, "first_seconds": 5}}
     daemon = new_daemon(network_type="tcp", config=config).start()
-    before, since = descriptors(daemon), Since(daemon)
-    with connected(daemon), connected(daemon), connected(daemon) as more:
+    before, since = descriptors_at_rest(daemon), Since(daemon)
+    with connected(daemon) as oldest, connected(daemon), connected(daemon):
+        oldest.settimeout(2)
+        assert is_closed(oldest)
+    context = client_context(client_tls, str(tmp_path))
+    with ExitStack() as stack:
+        for _ in range(2):
+            plain = stack.enter_context(connected(daemon))
+            caller = stack.enter_context(context.wrap_socket(plain))
+            caller.sendall(ask("Ping"))
+            assert caller.recv(1)
+        more = stack.enter_context(connected(daemon))
         more.settimeout(2)
         assert is_closed(more)
+    assert "limits.connections" in since.log
     assert "Traceback" not in since.log
     eventually(lambda: descriptors(daemon) <= before, "all are closed")
     assert cpi(daemon, client_tls).ok("ping") == "pong"
@@ -277,10 +293,9 @@ def test_answers_that_are_not_read(
 def test_uploads(limited: Callable[..., Daemon]) -> None:
     """One connection cannot have the daemon start programs without end."""
     daemon = limited()
-    before = descriptors(daemon)
+    before = descriptors_at_rest(daemon)
     wanted = 300
-    with connected(daemon) as connection:
-        stream = connection.makefile("rb")
+    with connected(daemon) as connection, connection.makefile("rb") as stream:
         opened = []
         for _ in range(wanted):
             connection.sendall(ask("OpenStemcell", cloud_properties={}))
@@ -303,7 +318,7 @@ def test_uploads(limited: Callable[..., Daemon]) -> None:
 
 def test_descriptors(daemon: Daemon) -> None:
     """Files that are passed and not asked for are closed; too many cut the connection."""
-    before = descriptors(daemon)
+    before = descriptors_at_rest(daemon)
     with connected(daemon) as connection, open("/dev/null") as null:
         for _ in range(20):
             try:

@@ -19,6 +19,7 @@ from tests.functional.security.peers import (
     connected,
     cpi,
     descriptors,
+    descriptors_at_rest,
     entered,
     is_closed,
 )
@@ -135,7 +136,7 @@ def test_outsider_with_tls(
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"
     daemon.write_config()
     daemon.start()
-    since, before = Since(daemon), descriptors(daemon)
+    before, since = descriptors_at_rest(daemon), Since(daemon)
     caller = entered(outsider, daemon, f"{HOST}:{daemon.port}", client_tls)
     for _ in range(3):
         error = caller.error("ping")
