@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from runc_cpi.errors import CloudError, DiskBusy
 CGROUPS = Path("/sys/fs/cgroup")
 HIERARCHIES = ("pids", "memory", "systemd", "unified", ".")
 PASSES = 10
+PATIENCE, PAUSE = 1.0, 0.02
+NOBODY_KNOWN = "by a process that cannot be told"
 _libc = ctypes.CDLL(None, use_errno=True)
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -109,15 +112,31 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
     @raise DiskBusy: naming what still uses it.
     @raise OSError: if the kernel refuses for another reason.
     """
+    deadline = time.monotonic() + PATIENCE
     for pid in one_of_each_namespace(cgroup):
-        try:
-            kept = _unmount_in(pid, wanted)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        if kept is not None:
-            point, reason = kept
-            reason = reason or _holder_below(cgroup, point)
-            raise DiskBusy(f"the disk is still in use at {point}, {reason}")
+        while (complaint := _unmount_or_complain(cgroup, pid, wanted)) is not None:
+            point, reason = complaint
+            # Whom nobody can name may be a child of ours, about to become a program.
+            if reason is not None or time.monotonic() > deadline:
+                reason = reason or NOBODY_KNOWN
+                raise DiskBusy(f"the disk is still in use at {point}, {reason}")
+            time.sleep(PAUSE)
+
+
+def _unmount_or_complain(
+    cgroup: str, pid: int, wanted: Callable[[Mount], bool]
+) -> tuple[str, str | None] | None:
+    """Unmount in one namespace, or say where that failed, and why if that can be told."""
+    try:
+        kept = _unmount_in(pid, wanted)
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it ended meanwhile
+    if kept is None:
+        return None
+    point, reason = kept
+    return point, reason or _holder(
+        cgroup, lambda handle: _is_below(os.readlink(handle), point)
+    )
 
 
 def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | None:
@@ -213,16 +232,12 @@ def processes(cgroup: str) -> Iterator[int]:
 
 def device_holder(cgroup: str, number: int) -> str:
     """Tell who of a VM has a block device open, C{number} as C{st_rdev} has it."""
-    return _holder(cgroup, lambda handle: _is_device(handle, number))
+    return _holder(cgroup, lambda handle: _is_device(handle, number)) or NOBODY_KNOWN
 
 
-def _holder_below(cgroup: str, point: str) -> str:
-    return _holder(cgroup, lambda handle: _is_below(os.readlink(handle), point))
-
-
-def _holder(cgroup: str, holds: Callable[[str], bool]) -> str:
+def _holder(cgroup: str, holds: Callable[[str], bool]) -> str | None:
     """
-    Tell who of a VM keeps something in use.
+    Tell who of a VM keeps something in use, if that can be told.
 
     @param holds: tells it by the path of a link in C{/proc} to what a process uses.
     """
@@ -235,7 +250,7 @@ def _holder(cgroup: str, holds: Callable[[str], bool]) -> str:
                 return f"by process {pid} ({name})"
         except OSError:
             continue
-    return "by a process that cannot be told"
+    return None
 
 
 def _quietly(holds: Callable[[str], bool], handle: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +137,24 @@ def test_in_use_elsewhere(site: Site) -> None:
     assert error["ok_to_retry"] is True
     assert "sleep" in error["message"] or "sh" in error["message"]
     usable(site, vm, disk_cid)
+
+
+def test_held_from_outside(site: Site) -> None:
+    """Whoever is no process of the VM, such as a child of the daemon, is waited for."""
+    vm = site.vm()
+    disk_cid = site.store(vm)
+    place = Path(f"/proc/{vm.pid}/root{STORE}")
+    with subprocess.Popen(["sleep", "1000"], cwd=place) as holder:
+        try:
+            error = site.cpi.error("detach_disk", vm.cid, disk_cid)
+            assert error["ok_to_retry"] is True
+            assert "cannot be told" in error["message"]
+            call = site.cpi.start("detach_disk", vm.cid, disk_cid)
+            time.sleep(0.3)
+        finally:
+            holder.kill()
+    assert site.cpi.finish(call)["error"] is None
+    assert loop_of(site.image(disk_cid)) is None
 
 
 def test_device_held_open(site: Site) -> None:
