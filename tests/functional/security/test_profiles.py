@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.conftest import KINDS
+from tests.harness.images import KINDS
 from tests.harness.lab import Lab
 from tests.harness.vm import VM
 
