@@ -15,6 +15,7 @@ from typing import Any
 
 from runc_cpi.daemon.drivers.archive import HEADER_SIZE, TAR, decompressor_for
 from runc_cpi.daemon.drivers.overlay import inside_overlay
+from tests.benchmarks.encryption import STREAM, encrypted, encryption
 from tests.benchmarks.measuring import Row, command, in_turns, timed
 from tests.harness.daemon import Daemon, vm_arguments
 
@@ -244,5 +245,13 @@ def everything(
         rows, info = executable(daemon, stemcell, rounds)
         rows += vms(daemon, stemcell, rounds, info, place)
         rows += stemcells(daemon, streaming, image, max(2, rounds // 4), place)
+        rows += encryption(
+            streaming,
+            encrypted(new_daemon),
+            image,
+            rounds,
+            place,
+            size=STREAM if large else 16,
+        )
         rows += disks(daemon, stemcell, rounds, place)
     return rows

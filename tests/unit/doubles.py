@@ -180,7 +180,7 @@ class FakeGuests:
         self.cleared: list[str] = []
         self.written: dict[str, str] = {}
 
-    def prepare(self, pid: int, stale: str, pid_files: str) -> Any:
+    def prepare(self, pid: int, stale: str, pid_files: str, writable: Any) -> Any:
         """Note it."""
         self.cleared += [stale, pid_files]
         return self._script.act("prepare")

@@ -57,6 +57,18 @@ READONLY_PATHS = (
     "/proc/sys/vm",
     "/proc/sysrq-trigger",
 )
+# Of these the VM has its own (ipc_namespaces(7)).
+WRITABLE_PATHS = (
+    "/proc/sys/fs/mqueue",
+    "/proc/sys/kernel/msgmax",
+    "/proc/sys/kernel/msgmnb",
+    "/proc/sys/kernel/msgmni",
+    "/proc/sys/kernel/sem",
+    "/proc/sys/kernel/shm_rmid_forced",
+    "/proc/sys/kernel/shmall",
+    "/proc/sys/kernel/shmmax",
+    "/proc/sys/kernel/shmmni",
+)
 MASKED_PATHS = (
     "/proc/acpi",
     "/proc/kcore",
@@ -110,7 +122,6 @@ MOUNTS = (
     ),
     _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777"),
     _mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-    _mount("/sys", "sysfs", "nosuid", "noexec", "nodev"),
     _mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime"),
 )
 
@@ -181,7 +192,9 @@ def runtime_spec(
         for destination, source in binds.items()
     ]
     granted = list(capabilities)
-    mounts = [*MOUNTS, *boot.mounts, *shared, *disks.mounts]
+    # systemd takes a read-only /sys as the mark of a container, and leaves devices alone.
+    sys = _mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "rw" if privileged else "ro")
+    mounts = [sys, *MOUNTS, *boot.mounts, *shared, *disks.mounts]
     rules = [*resources["devices"], *disks.rules]
     return {
         "ociVersion": "1.0.2",

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.domain import networks, progress
-from runc_cpi.daemon.domain.bundle import BOOTS, limits, runtime_spec
+from runc_cpi.daemon.domain.bundle import BOOTS, WRITABLE_PATHS, limits, runtime_spec
 from runc_cpi.daemon.domain.concurrency import side_by_side
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.disks import Disks
@@ -193,7 +193,8 @@ class Containers:
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.addresses)
         await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
-        await self._guests.prepare(pid, STALE, PID_FILES)
+        writable = () if self._host.privileged else WRITABLE_PATHS
+        await self._guests.prepare(pid, STALE, PID_FILES, writable)
         await self._runtime.start(vm_cid, bundle)
         if not self.watch(vm_cid):
             self._watcher.ended(vm_cid, None)  # before anybody could look

@@ -97,11 +97,14 @@ class IAddressPool(Interface):
 class IGuests(Interface):
     """Reaches into running VMs, trusting nothing that is in them."""
 
-    def prepare(pid: int, stale: str, pid_files: str) -> Awaitable[None]:
+    def prepare(
+        pid: int, stale: str, pid_files: str, writable: Sequence[str]
+    ) -> Awaitable[None]:
         """
         Make the file system of a VM that is about to boot like that of a machine which
         does: C{stale} is removed, so are pid files below C{pid_files}, and mounts are
-        shared among the VM's own namespaces.
+        shared among the VM's own namespaces.  Tunables of its own, C{writable}, are made
+        so.
         """
 
     def write(pid: int, name: str, content: str) -> Awaitable[None]:

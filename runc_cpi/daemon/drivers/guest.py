@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +16,12 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IGuests
 from runc_cpi.daemon.drivers import namespaces
-from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside, leave_alone
+from runc_cpi.daemon.drivers.namespaces import (
+    CLONE_NEWIPC,
+    CLONE_NEWNS,
+    inside,
+    leave_alone,
+)
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import CloudError
 
@@ -71,13 +76,15 @@ class GuestThread:
 
         return working
 
-    async def prepare(self, pid: int, stale: str, pid_files: str) -> None:
+    async def prepare(
+        self, pid: int, stale: str, pid_files: str, writable: Sequence[str]
+    ) -> None:
         """
         Make the file system of a VM ready to boot.
 
         @raise CloudError: if that is not possible.
         """
-        await self.run(prepare, pid, stale, pid_files)
+        await self.run(prepare, pid, stale, pid_files, writable)
 
     async def write(self, pid: int, name: str, content: str) -> None:
         """
@@ -113,12 +120,13 @@ def remove_node(pid: int, name: str) -> None:
         tree.remove(f"dev/{name}")
 
 
-def prepare(pid: int, stale: str, pid_files: str) -> None:
+def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> None:
     """
     Make a VM's file system like that of a machine which boots.
 
     @param stale: a tree to remove, which a machine would have in memory.
     @param pid_files: the directory below which pid files of the dead are removed.
+    @param writable: tunables of the VM's own that are among those of the host.
     """
     with root_of(pid) as tree:
         tree.remove(stale)
@@ -127,6 +135,11 @@ def prepare(pid: int, stale: str, pid_files: str) -> None:
         # systemd does this on a machine but not in a container.  Without it the
         # namespaces of its services would hold on to a disk that is unmounted.
         namespaces.share_root()
+    # Which tunables are found by a name depends on the namespace of who looks it up.
+    with inside(pid, CLONE_NEWIPC), inside(pid, CLONE_NEWNS):
+        for path in writable:
+            with suppress(FileNotFoundError):
+                namespaces.make_writable(path)
 
 
 def write(pid: int, name: str, content: str) -> None:

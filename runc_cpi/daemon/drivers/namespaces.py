@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
-KINDS = {CLONE_NEWNS: "mnt", CLONE_NEWNET: "net"}
+KINDS = {CLONE_NEWNS: "mnt", CLONE_NEWIPC: "ipc", CLONE_NEWNET: "net"}
 UMOUNT_NOFOLLOW = 8
+MS_NOSUID_NODEV_NOEXEC = 0b1110
+MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
 MS_REC = 1 << 14
 MS_SHARED = 1 << 20
@@ -24,8 +27,8 @@ def inside(pid: int, kind: int) -> Iterator[None]:
     """
     Have this thread, and no other, in a namespace of C{pid}.
 
-    @param kind: L{CLONE_NEWNET}, or L{CLONE_NEWNS} for a thread that L{leave_alone} was
-        called in.
+    @param kind: L{CLONE_NEWIPC}, L{CLONE_NEWNET}, or L{CLONE_NEWNS} for a thread that
+        L{leave_alone} was called in.
     @raise OSError: if the process is gone, or the kernel refuses.
     """
     name = KINDS[kind]
@@ -71,6 +74,16 @@ def bind(source: str, target: str) -> None:
     @raise OSError: as mount(2) says.
     """
     _mount(source, target, "none", MS_BIND)
+
+
+def make_writable(path: str) -> None:
+    """
+    Have something of /proc writable that is below what is read-only.
+
+    @raise OSError: as mount(2) says.
+    """
+    bind(path, path)
+    _mount("none", path, "none", MS_BIND | MS_REMOUNT | MS_NOSUID_NODEV_NOEXEC)
 
 
 def share_root() -> None:

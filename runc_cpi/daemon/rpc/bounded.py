@@ -12,7 +12,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.protocols.policies import TimeoutMixin
@@ -69,6 +69,9 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         """Begin to count the time."""
         super().connectionMade()
         self._peer = self.transport.getPeer()
+        if ITCPTransport.providedBy(self.transport):
+            # Answers are small, and must not wait for the peer to confirm earlier ones.
+            self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
         self.setTimeout(self._limits.first_seconds)
 

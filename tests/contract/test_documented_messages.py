@@ -1,0 +1,49 @@
+"""That docs/security.md has the refusals as they are in the code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import runc_cpi
+
+PACKAGE = Path(runc_cpi.__file__).parent
+SECURITY = PACKAGE.parent / "docs" / "security.md"
+
+
+def literals() -> str:
+    """Return all texts in the code, with what is put into them left out."""
+    texts = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part for part in node.values if isinstance(part, ast.Constant))
+                texts.append("\0".join(str(part.value) for part in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def documented() -> list[str]:
+    """Return the messages in the table of refusals, in the pieces that are fixed."""
+    section = SECURITY.read_text("utf-8").split("## Refusals")[1].split("\n## ")[0]
+    table = [line.split("|")[2:4] for line in section.splitlines() if line[:1] == "|"]
+    cells = [cell for row in table[2:] for cell in row]
+    messages = [quoted for cell in cells for quoted in cell.split("`")[1::2]]
+    pieces = [piece.strip(" :") for quoted in messages for piece in quoted.split("…")]
+    # What comes of several texts put together is documented as one.
+    parts = [part for piece in pieces for part in piece.split(": ")]
+    return [part for part in parts if len(part) > 10 and not part.startswith("verify(")]
+
+
+@pytest.mark.parametrize("piece", sorted(set(documented())))
+def test_it_is_said_so(piece: str) -> None:
+    """Each piece is in a text of the code, word by word."""
+    assert piece.removesuffix(" 20") in literals()
+
+
+def test_there_are_some() -> None:
+    """The table is found."""
+    assert len(set(documented())) > 15

@@ -1,0 +1,103 @@
+"""What a VM may do to its host, by security.profile and by the init that boots it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.images import KINDS
+from tests.harness.lab import Lab
+from tests.harness.vm import VM
+
+PROFILES = ("default", "privileged")
+KEPT_FROM_VMS = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_BOOT": 22, "SYS_TIME": 25}
+OF_THE_HOST = [
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sys/kernel/panic",
+    "/proc/sys/vm/swappiness",
+    "/proc/sys/fs/file-max",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+]
+ITS_OWN = ["kernel/shmmax", "kernel/sem", "fs/mqueue/msg_max", "net/ipv4/ip_forward"]
+
+
+@pytest.fixture(
+    scope="module", params=[(profile, kind) for profile in PROFILES for kind in KINDS]
+)
+def booted(
+    request: pytest.FixtureRequest, lab: Lab, image: Callable[[str], Path]
+) -> Iterator[tuple[str, VM]]:
+    """A profile, and a VM with it, whose agent is up."""
+    profile, kind = request.param
+    with lab.daemons() as new_daemon:
+        daemon = new_daemon(config={"security": {"profile": profile}}).start()
+        vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
+        vm.wait_for_agent()
+        yield profile, vm
+
+
+def opens_for_writing(vm: VM, path: str) -> bool:
+    """Whether root of the VM could write; nothing is written."""
+    return vm.attempt("/bin/sh", "-c", f": >>{path}").returncode == 0
+
+
+def test_capabilities(booted: tuple[str, VM]) -> None:
+    """Those that only the host has a use for are kept from VMs, unless all are granted."""
+    profile, vm = booted
+    (line,) = [line for line in vm.read("/proc/1/status").splitlines() if "CapBnd" in line]
+    own = Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split("\n")[0]
+    for name, bit in KEPT_FROM_VMS.items():
+        granted = int(line.split()[1], 16) >> bit & 1
+        # More than the daemon has itself it cannot give.
+        assert granted == (profile == "privileged" and int(own, 16) >> bit & 1), name
+
+
+@pytest.mark.parametrize("path", OF_THE_HOST)
+def test_tunables_of_the_host(booted: tuple[str, VM], path: str) -> None:
+    """They can be read, and written by those alone that may do everything."""
+    profile, vm = booted
+    if not Path(path).exists():
+        pytest.skip(f"this kernel has no {path}")
+    vm.read(path)
+    assert opens_for_writing(vm, path) == (profile == "privileged")
+
+
+@pytest.mark.parametrize("name", ITS_OWN)
+def test_tunables_of_its_own(booted: tuple[str, VM], name: str) -> None:
+    """Those of its network and ipc namespaces are the VM's, and not the host's."""
+    _, vm = booted
+    path = Path("/proc/sys", name)
+    if not path.exists():
+        pytest.skip(f"this kernel has no {path}")
+    before, was = path.read_text(), vm.read(str(path))
+    value = was.split()
+    value[-1] = str(int(value[-1]) // 2 or 1)
+    vm.shell(f"echo {' '.join(value)} >{path}")
+    assert vm.read(str(path)).split() == value
+    assert path.read_text() == before
+    vm.shell(f"echo {' '.join(was.split())} >{path}")
+
+
+def test_devices_of_the_host(booted: tuple[str, VM]) -> None:
+    """A node of a disk of the host, or of its memory, is of no use."""
+    _, vm = booted
+    for kind, number in (("b", "254 0"), ("b", "8 0"), ("c", "1 1"), ("c", "1 4")):
+        vm.shell(f"rm -f /node; mknod /node {kind} {number}")
+        outcome = vm.attempt("dd", "if=/node", "of=/dev/null", "bs=1", "count=1")
+        assert outcome.returncode != 0, (kind, number)
+    vm.shell("rm -f /node")
+
+
+def test_cgroups_and_devices_of_its_own(booted: tuple[str, VM]) -> None:
+    """What nested containers need is there: writable cgroups, and the usual devices."""
+    _, vm = booted
+    vm.shell(
+        "d=$(find /sys/fs/cgroup -maxdepth 1 -name pids); mkdir ${d:-/sys/fs/cgroup}/x"
+    )
+    vm.shell(
+        "d=$(find /sys/fs/cgroup -maxdepth 1 -name pids); rmdir ${d:-/sys/fs/cgroup}/x"
+    )
+    for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx"):
+        vm.shell(f"test -c /dev/{name}")
