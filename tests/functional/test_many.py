@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +31,7 @@ def each(work: Any, items: Any) -> list[Any]:
 
 
 @pytest.mark.timeout(300)
-def test_host_reboot(
-    daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_host_reboot(daemon: Daemon, tiny: Path, report: Callable[[str], None]) -> None:
     """All come back, each with its address and its files; how long it took is printed."""
     stemcell = daemon.create_stemcell(tiny)
     arguments = vm_arguments(stemcell)
@@ -52,10 +50,7 @@ def test_host_reboot(
     back = "brought back "
     eventually(lambda: daemon.log.count(back) == VMS, "all are back", 120)
     took = time.monotonic() - began
-    with capsys.disabled():
-        print(
-            f"\n{VMS} VMs back {took:.1f} s after a reboot; calls taken at {served:.1f} s"
-        )
+    report(f"{VMS} VMs back {took:.1f} s after a reboot, calls taken after {served:.1f} s")
     for vm in vms:
         assert vm.is_alive()
     for vm in marked:
@@ -93,16 +88,16 @@ def usage(daemon: Daemon) -> dict[str, int]:
 
 
 @contextmanager
-def same_at_the_end(daemon: Daemon, capsys: Any, what: str) -> Iterator[None]:
+def same_at_the_end(
+    daemon: Daemon, report: Callable[[str], None], what: str
+) -> Iterator[None]:
     """See that all a daemon has at the end is what it had, and print it."""
     before = usage(daemon)
     yield
     eventually(lambda: _same(before, usage(daemon)), "all is as it was", 10)
     after = usage(daemon)
-    with capsys.disabled():
-        print(f"\n{what}:")
-        for name, count in before.items():
-            print(f"  {name}: {count} before, {after[name]} after")
+    counts = [f"{name} {count} -> {after[name]}" for name, count in before.items()]
+    report(f"{what}: {', '.join(counts)}")
     assert _same(before, after)
 
 
@@ -120,21 +115,21 @@ def warmed_up(daemon: Daemon, tiny: Path) -> str:
 
 @pytest.mark.timeout(300)
 def test_coming_and_going(
-    daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]
+    daemon: Daemon, tiny: Path, report: Callable[[str], None]
 ) -> None:
     """Two hundred VMs, made and deleted by sixteen clients, leave no trace."""
     stemcell = warmed_up(daemon, tiny)
-    with same_at_the_end(daemon, capsys, f"{CYCLES} VMs made and deleted"):
+    with same_at_the_end(daemon, report, f"{CYCLES} VMs made and deleted"):
         each(lambda _: come_and_go(daemon, stemcell), range(CYCLES))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_soak(daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_soak(daemon: Daemon, tiny: Path, report: Callable[[str], None]) -> None:
     """Two hundred VMs at a time, made and deleted again for five minutes."""
     stemcell = warmed_up(daemon, tiny)
     rounds, end = 0, time.monotonic() + 300
-    with same_at_the_end(daemon, capsys, "VMs made and deleted for five minutes"):
+    with same_at_the_end(daemon, report, "VMs made and deleted for five minutes"):
         while time.monotonic() < end:
             arguments = vm_arguments(stemcell)
             made = each(
@@ -142,5 +137,4 @@ def test_soak(daemon: Daemon, tiny: Path, capsys: pytest.CaptureFixture[str]) ->
             )
             each(lambda result: daemon.cpi.ok("delete_vm", result[0]), made)
             rounds += 1
-    with capsys.disabled():
-        print(f"  {rounds} rounds of {CYCLES} VMs")
+    report(f"that were {rounds} rounds of {CYCLES} VMs")

@@ -1,9 +1,8 @@
-"""Fixtures: those for real daemons, an image that answers, and lines for the summary."""
+"""Fixtures: those for real daemons, and an image that answers."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,25 +15,6 @@ from tests.reliability import guests
 __all__ = ["busybox", "lab", "leaves_nothing", "new_daemon", "tiny"]
 
 pytest.register_assert_rewrite("tests.reliability.site")
-
-REPORT = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def report(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Keeps a line for the end of the output, where it is seen when all is well too."""
-    return pytestconfig.stash.setdefault(REPORT, []).append
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print those lines."""
-    lines = config.stash.get(REPORT, [])
-    if lines:
-        terminalreporter.section("reliability")
-        for line in lines:
-            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
-QUICK = 3.0
+QUICK = 10.0
 MEBIBYTE = 1 << 20
 
 
