@@ -54,4 +54,4 @@ def test_without_properties(secure: Daemon, install: Install, compiled: Path) ->
     """Who has no certificate is refused."""
     directory = install({"runc_cpi": {"address": secure.config["address"]}})
     error = CLI(directory, compiled).error("has_vm", "vm-none")
-    assert secure.config["address"] in error["message"]
+    assert "runc-cpid expects TLS at this address" in error["message"]
