@@ -23,6 +23,7 @@ TWISTD = Path(sys.executable).with_name("twistd")
 START_TIMEOUT = 40.0
 REFUSAL_TIMEOUT = 10.0
 STOP_TIMEOUT = 30.0
+REPAIRED = "problems left"
 AGENT = {
     "mbus": "https://mbus:secret@0.0.0.0:6868",
     "ntp": ["192.0.2.123"],
@@ -135,6 +136,13 @@ class Daemon:
         self.launch(*twistd_options)
         self.wait_until(lambda: self.log.count("serving at") > before)
         return self
+
+    def recover(self) -> None:
+        """Start after a crash, and wait until all that can be put right is."""
+        self.process = None
+        before = self.log.count(REPAIRED)
+        self.start()
+        self.wait_until(lambda: self.log.count(REPAIRED) > before)
 
     def wait_until(self, serving: Any) -> None:
         """Wait until C{serving} says so; it is an error if the process ends before."""

@@ -173,7 +173,7 @@ def _instrument_content() -> None:
         finally:
             _thread.deaf = False
 
-    Path.write_text = in_two_steps  # type: ignore[method-assign, assignment]
+    Path.write_text = in_two_steps  # type: ignore[method-assign]
 
 
 def _instrument_children() -> None:

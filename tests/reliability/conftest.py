@@ -14,7 +14,7 @@ from tests.reliability import guests
 
 __all__ = ["busybox", "lab", "leaves_nothing", "new_daemon", "tiny"]
 
-pytest.register_assert_rewrite("tests.reliability.site")
+pytest.register_assert_rewrite("tests.reliability.site", "tests.reliability.ground")
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,21 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.harness.daemon import Daemon
 from tests.harness.host import reboot_host
-from tests.harness.vm import VM
+from tests.harness.vm import SETTINGS, VM
 from tests.harness.waiting import eventually
 from tests.reliability import guests, host
 from tests.reliability.model import CREATING, after, refusal
 from tests.reliability.world import World, observe
 
 TOKEN = "/token"
-SETTLING = 20.0
+TOLD = 30
 
 
 class Ground:
@@ -28,12 +29,16 @@ class Ground:
     A daemon, and the world as it should be.
 
     @ivar world: the world, by the model.
-    @ivar done: how often each thing was done.
+    @ivar steps: how many steps were taken, each of which came out as it should.
+    @ivar failure: what did not; nothing is done after that.
     """
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon, self.world = daemon, World()
-        self.done: Counter[str] = Counter()
+        self.steps = 0
+        self.failure: Exception | None = None
+        self._done: Counter[str] = Counter()
+        self._history: list[str] = []
         self._pids: dict[str, int] = {}
         self._marked: set[str] = set()
         # Nobody is to wait for a daemon that is dead.
@@ -41,9 +46,27 @@ class Ground:
         told = json.loads(config.read_text())
         config.write_text(json.dumps({**told, "connect_timeout": 0}))
 
+    def attempt(self, name: str, step: Callable[..., None], **drawn: Any) -> None:
+        """Take a step, and hold everything against the model after it."""
+        if self.failure is not None:
+            return
+        self._history.append(f"{name}: {drawn}")
+        try:
+            step(**drawn)
+            self._check()
+        except Exception as error:
+            error.add_note("\n".join([*self._history[-TOLD:], self.daemon.log[-3000:]]))
+            self.failure = error
+        else:
+            self.steps += 1
+
+    def account(self) -> str:
+        """Say how often each thing was done."""
+        return ", ".join(f"{name} {count}" for name, count in self._done.most_common())
+
     def call(self, method: str, *arguments: Any, version: int = 2) -> Any:
         """Make a call, which must go as the model says; return its result."""
-        self.done[method] += 1
+        self._done[method] += 1
         answer = self.daemon.cpi.call(method, *arguments, version=version)
         refused = refusal(self.world, method, list(arguments))
         if refused is not None:
@@ -56,14 +79,14 @@ class Ground:
 
     def refused(self, method: str, *arguments: Any) -> None:
         """Make a call that no world makes good."""
-        self.done["bad calls"] += 1
+        self._done["bad calls"] += 1
         answer = self.daemon.cpi.call(method, *arguments)
         assert answer["error"] is not None
         assert answer["error"]["ok_to_retry"] is False
 
     def query(self, method: str, *arguments: Any) -> Any:
         """Make a call that changes nothing."""
-        self.done[method] += 1
+        self._done[method] += 1
         answer = self.daemon.cpi.call(method, *arguments)
         refused = refusal(self.world, method, list(arguments))
         if refused is not None:
@@ -78,15 +101,15 @@ class Ground:
 
         The call is carried out, or nothing is, and the caller is told right if at all.
         """
-        self.done["crash during a call"] += 1
+        self._done["crash during a call"] += 1
         call = self.daemon.cpi.start(method, *arguments, version=version)
         # Not to wait for anything: it spreads the moment over all that happens.
         time.sleep(delay)
         self.daemon.kill()
         answer = self.daemon.cpi.finish(call)
-        self.daemon.start()
+        self.daemon.recover()
         refused = refusal(self.world, method, list(arguments))
-        before, told = self.world, answer["error"]
+        told = answer["error"]
         if told is not None and not told["ok_to_retry"]:
             assert refused is not None, told
             assert told["type"] == refused.bosh_type
@@ -94,30 +117,19 @@ class Ground:
             return
         if told is None:
             self._expect(method, list(arguments), _cid(answer["result"]), version)
-        elif method == "reboot_vm":
-            self._await_either(before, after(before, method, list(arguments)))
-            self._booted(str(arguments[0]))
         else:
-            self._find_out(before, method, list(arguments), version)
+            self._find_out(method, list(arguments), version)
 
-    def _find_out(
-        self, before: World, method: str, arguments: list[Any], version: int
-    ) -> None:
+    def _find_out(self, method: str, arguments: list[Any], version: int) -> None:
         """Go on with what a call that was not answered came to."""
-        new = sorted(observe(self.daemon).cids - before.cids)
+        world = observe(self.daemon)
+        new = sorted(world.cids - self.world.cids)
         if method in CREATING and not new:
             return
         assert len(new) <= 1
-        whole = after(before, method, arguments, "".join(new), told=version > 1)
-        if self._await_either(before, whole) == whole != before:
+        whole = after(self.world, method, arguments, "".join(new), told=version > 1)
+        if world == whole:
             self._expect(method, arguments, "".join(new), version)
-
-    def _await_either(self, *allowed: World) -> World:
-        return eventually(
-            lambda: next((w for w in allowed if w == observe(self.daemon)), None),
-            "the world is as it may be",
-            SETTLING,
-        )
 
     def _expect(self, method: str, arguments: list[Any], cid: str, version: int) -> None:
         self.world = after(self.world, method, arguments, cid, told=version > 1)
@@ -132,29 +144,28 @@ class Ground:
 
     def crash(self) -> None:
         """Kill the daemon while it has nothing to do."""
-        self.done["crash"] += 1
+        self._done["crash"] += 1
         self.daemon.kill()
-        self.daemon.start()
+        self.daemon.recover()
 
     def restart(self) -> None:
         """Stop the daemon, and start it."""
-        self.done["restart"] += 1
+        self._done["restart"] += 1
         self.daemon.stop()
-        self.daemon.start()
+        self.daemon.recover()
 
     def reboot_host(self) -> None:
         """Take all away that a reboot of the host takes, and start the daemon."""
-        self.done["reboot of the host"] += 1
+        self._done["reboot of the host"] += 1
         reboot_host(self.daemon)
-        self.daemon.start()
-        self._await_either(self.world)
+        self.daemon.recover()
         for cid, vm in self.world.vms.items():
             if vm.running:
                 self._booted(cid)
 
     def end(self, cid: str) -> None:
         """Have a VM's first process end, and its end be noticed."""
-        self.done["end of a VM"] += 1
+        self._done["end of a VM"] += 1
         os.kill(self.vm(cid).pid, signal.SIGKILL)
         vm = replace(self.world.vms[cid], running=False)
         self.world = replace(self.world, vms={**self.world.vms, cid: vm})
@@ -172,7 +183,7 @@ class Ground:
         assert guests.settings(vm)["vm"]["id"] == cid
         self._pids[cid] = vm.pid
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Hold everything against the model."""
         world = observe(self.daemon)
         assert world == self.world
@@ -194,7 +205,7 @@ class Ground:
         assert self._file(cid).read_text() == cid
         disks = self.world.disks_of(cid)
         assert guests.nodes(vm) == set(disks)
-        told = json.loads(guests.look(vm, guests.SETTINGS))["disks"]["persistent"]
+        told = json.loads(guests.look(vm, SETTINGS))["disks"]["persistent"]
         assert set(told) == {disk for disk, facts in disks.items() if facts.in_settings}
 
     def _file(self, cid: str) -> Path:
@@ -210,7 +221,6 @@ class Ground:
         ):
             for cid in list(cids):
                 self.call(method, cid)
-        self.check()
 
 
 def _cid(result: Any) -> str:

@@ -33,8 +33,9 @@ def differences(daemon: Daemon, world: World) -> list[str]:
 
 def _differences(daemon: Daemon, world: World) -> list[str]:
     there, wanted = set(_there(daemon)), set(_wanted(daemon, world))
-    # One that stopped by itself keeps these until it is deleted or booted again.
+    # A VM that stopped by itself may keep these until it is deleted or booted again.
     optional = {f"{what} {cid}" for what in ("runtime", "cgroup") for cid in world.vms}
+    optional |= {_loop(daemon, cid) for cid, disk in world.disks.items() if disk.vm}
     optional |= {"cgroup of all"}
     return [
         *(f"left: {what}" for what in sorted(there - wanted - optional)),
@@ -69,11 +70,15 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     yield from (f"stemcells {cid}" for cid in world.stemcells)
     yield from {f"images {name}" for name in _images(daemon, world)}
     for cid, disk in world.disks.items():
-        if disk.vm is not None:
-            yield f"loop {daemon.work_dir / 'disks' / cid / 'image'}"
+        if disk.vm in running:
+            yield _loop(daemon, cid)
     for cid in running:
         if (image := daemon.work_dir / "vms" / cid / "ephemeral").exists():
             yield f"loop {image}"
+
+
+def _loop(daemon: Daemon, disk_cid: str) -> str:
+    return f"loop {daemon.work_dir / 'disks' / disk_cid / 'image'}"
 
 
 def _images(daemon: Daemon, world: World) -> Iterator[str]:

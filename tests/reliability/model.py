@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from runc_cpi.errors import (
     CPIError,
@@ -17,6 +17,8 @@ from runc_cpi.errors import (
     VMNotFound,
 )
 from tests.reliability.world import DiskFacts, VMFacts, World
+
+T = TypeVar("T")
 
 
 def after(
@@ -34,11 +36,11 @@ def after(
 
 
 def _create_stemcell(world: World, cid: str, *_: Any) -> World:
-    return replace(world, stemcells=world.stemcells | {cid})
+    return replace(world, stemcells={**world.stemcells, cid: None})
 
 
 def _delete_stemcell(world: World, cid: str) -> World:
-    return replace(world, stemcells=world.stemcells - {cid})
+    return replace(world, stemcells=_without(world.stemcells, cid))
 
 
 def _create_vm(world: World, cid: str, agent_id: str, stemcell: str, *_: Any) -> World:
@@ -48,8 +50,7 @@ def _create_vm(world: World, cid: str, agent_id: str, stemcell: str, *_: Any) ->
 def _delete_vm(world: World, cid: str) -> World:
     free = {disk: replace(facts, vm=None) for disk, facts in world.disks_of(cid).items()}
     free = {disk: replace(facts, in_settings=False) for disk, facts in free.items()}
-    vms = {name: vm for name, vm in world.vms.items() if name != cid}
-    return replace(world, vms=vms, disks={**world.disks, **free})
+    return replace(world, vms=_without(world.vms, cid), disks={**world.disks, **free})
 
 
 def _reboot_vm(world: World, cid: str) -> World:
@@ -68,12 +69,13 @@ def _create_disk(
 
 
 def _delete_disk(world: World, cid: str) -> World:
-    kept = {name: disk for name, disk in world.disks.items() if name != cid}
-    return replace(world, disks=kept)
+    return replace(world, disks=_without(world.disks, cid))
 
 
 def _attach_disk(world: World, vm_cid: str, cid: str, *, told: bool) -> World:
-    return _with_disk(world, cid, vm=vm_cid, in_settings=not told)
+    # Once named there, it stays so for as long as it is attached.
+    named = not told or world.disks[cid].in_settings
+    return _with_disk(world, cid, vm=vm_cid, in_settings=named)
 
 
 def _detach_disk(world: World, vm_cid: str, cid: str) -> World:
@@ -97,8 +99,11 @@ def _snapshot_disk(world: World, cid: str, disk_cid: str, *_: Any) -> World:
 
 
 def _delete_snapshot(world: World, cid: str) -> World:
-    kept = {name: disk for name, disk in world.snapshots.items() if name != cid}
-    return replace(world, snapshots=kept)
+    return replace(world, snapshots=_without(world.snapshots, cid))
+
+
+def _without(all_of_them: Mapping[str, T], cid: str) -> dict[str, T]:
+    return {name: one for name, one in all_of_them.items() if name != cid}
 
 
 def _with_vm(world: World, cid: str, **facts: Any) -> World:

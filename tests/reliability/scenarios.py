@@ -17,7 +17,7 @@ class Scenario:
 
     @ivar prepare: sees to it that it can be made, and returns its arguments.
     @ivar version: of the contract; with the first, agents' settings name their disks.
-    @ivar everywhere: whether each site is to go through all steps, for these differ.
+    @ivar everywhere: whether sites differ in its steps, so that each might go through all.
     @ivar done: errors with which a call may be refused that was carried out before.
     """
 

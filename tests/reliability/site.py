@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,7 @@ EPHEMERAL = {"ephemeral_disk_size": 8}
 TOKEN = "/token"
 PLACES = ("", "/var/vcap/data")
 DISK_SIZE = 8
-SETTLING = 10.0
 DYING = 10.0
-PAUSE = 0.05
 
 
 class Site:
@@ -91,15 +88,6 @@ class Site:
         """Say what there is."""
         return observe(self.daemon)
 
-    def settled(self, is_allowed: Callable[[World], bool]) -> World:
-        """Return what there is, once the daemon has done what it does by itself."""
-        world = self.observe()
-        deadline = time.monotonic() + SETTLING
-        while not is_allowed(world) and time.monotonic() < deadline:
-            time.sleep(PAUSE)
-            world = self.observe()
-        return world
-
     def check(self, world: World) -> None:
         """Check that all there is works, and that there is nothing else."""
         assert host.differences(self.daemon, world) == []
@@ -163,15 +151,10 @@ class Site:
             self.daemon.process.wait(DYING)
         return self.daemon.process.poll() is not None
 
-    def restart(self) -> None:
-        """Start the daemon that died."""
-        self.daemon.process = None
-        self.daemon.start()
-
     def restore(self) -> None:
         """Have all be there that is to be, and nothing else, whatever went wrong."""
         if not self.daemon.is_running:
-            self.restart()
+            self.daemon.recover()
         self.clear()
         if not self.target.is_alive():
             self.cpi.ok("reboot_vm", self.target.cid)
@@ -183,7 +166,7 @@ class Site:
             "delete_vm": world.vms.keys() - keep.vms.keys(),
             "delete_snapshot": world.snapshots.keys() - keep.snapshots.keys(),
             "delete_disk": world.disks.keys() - keep.disks.keys(),
-            "delete_stemcell": set(world.stemcells - keep.stemcells),
+            "delete_stemcell": world.stemcells.keys() - keep.stemcells.keys(),
         }
         for method, cids in surplus.items():
             for cid in cids:

@@ -37,10 +37,11 @@ class World:
     """
     All that was made by calls, by cids.
 
+    @ivar stemcells: their cids alone, in a mapping as the rest is.
     @ivar snapshots: the disks they were taken of.
     """
 
-    stemcells: frozenset[str] = frozenset()
+    stemcells: Mapping[str, None] = field(default_factory=dict)
     vms: Mapping[str, VMFacts] = field(default_factory=dict)
     disks: Mapping[str, DiskFacts] = field(default_factory=dict)
     snapshots: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +64,7 @@ def observe(daemon: Daemon) -> World:
         stemcells = _ask(client, "ListStemcells", "stemcells")
     records = (daemon.work_dir / "snapshots").glob("*/snapshot.json")
     return World(
-        stemcells=frozenset(stemcell["stemcell_cid"] for stemcell in stemcells),
+        stemcells=dict.fromkeys(stemcell["stemcell_cid"] for stemcell in stemcells),
         vms={
             vm["vm_cid"]: VMFacts(vm["stemcell_cid"], vm["running"], vm["metadata"])
             for vm in vms
