@@ -39,6 +39,7 @@ from runc_cpi.daemon.domain.keeper import Keeper
 from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
@@ -200,14 +201,21 @@ class Daemon(MultiService):
         watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = GuestThread(reactor)
+        driver = self._disk_driver(processes)
         disks = Disks(
             depot=self._depot,
-            archiver=archiver,
             scratch=scratch,
-            driver=self._disk_driver(processes),
+            driver=driver,
             policy=DiskPolicy(
                 filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
             ),
+        )
+        snapshots = Snapshots(
+            depot=self._depot,
+            archiver=archiver,
+            scratch=scratch,
+            driver=driver,
+            disks=disks,
         )
         containers = Containers(
             host=Host(
@@ -249,6 +257,7 @@ class Daemon(MultiService):
             stemcells=stemcells,
             containers=containers,
             disks=disks,
+            snapshots=snapshots,
             vms=vms,
             scratch=scratch,
             watcher=watcher,
@@ -259,7 +268,9 @@ class Daemon(MultiService):
         watch.clock = reactor
         watch.setServiceParent(self)
         notify.Watchdog(reactor).setServiceParent(self)
-        self._domain = Domain(stemcells=stemcells, vms=vms, disks=disks, keeper=keeper)
+        self._domain = Domain(
+            stemcells=stemcells, vms=vms, disks=disks, snapshots=snapshots, keeper=keeper
+        )
         access = AccessList(_admitted(config), reactor.seconds)
         self._factory = CPIFactory(self._domain, config.limits, access, reactor)
         self._listen(self._factory)

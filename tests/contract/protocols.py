@@ -43,6 +43,7 @@ class ProtocolTestCase(ServedTestCase):
                 stemcells=parts.stemcells,
                 vms=parts.vms,
                 disks=parts.disks,
+                snapshots=parts.snapshots,
                 keeper=parts.keeper,
             ),
             LimitsConfig(),

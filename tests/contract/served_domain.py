@@ -59,6 +59,7 @@ async def serve(directory: str) -> None:
             stemcells=parts.stemcells,
             vms=parts.vms,
             disks=parts.disks,
+            snapshots=parts.snapshots,
             keeper=parts.keeper,
         ),
         LimitsConfig(),

@@ -163,7 +163,7 @@ def test_commands(command: type[amp.Command]) -> None:
     assert command.__doc__ != amp.Command.__doc__
     assert command.commandName == command.__name__.encode()
     # Not an instance attribute is needed to look a responder up.
-    domain = Domain(stemcells=None, vms=None, disks=None, keeper=None)  # type: ignore[arg-type]
+    domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, keeper=None)  # type: ignore[arg-type]
     protocol = CPIProtocol(domain, LimitsConfig(), Clock())
     assert protocol.locateResponder(command.commandName) is not None
 

@@ -44,6 +44,7 @@ class DiskTestCase(TestCase):
         """Start a daemon over what is on disk, as the service does."""
         parts = assemble(self.host, self.depot, self.script, overcommit=overcommit)
         self.disks, self.vms, self.driver = parts.disks, parts.vms, parts.driver
+        self.snapshots = parts.snapshots
         self.stemcells, self.runtime, self.guests = (
             parts.stemcells,
             parts.runtime,

@@ -35,6 +35,7 @@ from runc_cpi.daemon.domain.networks import NetworkPlan
 from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
@@ -258,6 +259,7 @@ class Assembly:
     stemcells: Stemcells
     containers: Containers
     disks: Disks
+    snapshots: Snapshots
     vms: VMs
     keeper: Keeper
     networker: FakeNetworker
@@ -282,8 +284,9 @@ def assemble(
     stemcells = Stemcells(depot, archiver, images, scratch)
     driver = FakeDriver(disk_script or Script())
     policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
-    disks = Disks(
-        depot=depot, archiver=archiver, scratch=scratch, driver=driver, policy=policy
+    disks = Disks(depot=depot, scratch=scratch, driver=driver, policy=policy)
+    snapshots = Snapshots(
+        depot=depot, archiver=archiver, scratch=scratch, driver=driver, disks=disks
     )
     runtime, guests = FakeRuntime(script), FakeGuests(script)
     pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)
@@ -319,6 +322,7 @@ def assemble(
         stemcells=stemcells,
         containers=containers,
         disks=disks,
+        snapshots=snapshots,
         vms=vms,
         scratch=scratch,
         watcher=watcher,
@@ -333,6 +337,7 @@ def assemble(
         stemcells=stemcells,
         containers=containers,
         disks=disks,
+        snapshots=snapshots,
         vms=vms,
         keeper=keeper,
         networker=networker,

@@ -115,7 +115,7 @@ class ChangesTests(DiskTestCase):
             self.attach(disk_cid),
             self.disks.resize(disk_cid, 2048, None),
             self.disks.update(disk_cid, 2048, {}, None),
-            self.disks.snapshot(disk_cid, {}, None),
+            self.snapshots.create(disk_cid, {}, None),
         ]
         refused = []
         for work in works:
@@ -123,7 +123,7 @@ class ChangesTests(DiskTestCase):
                 await work
             except NotSupported:
                 refused.append(work.__qualname__.split(".")[-1])
-        self.assertEqual(refused, ["attach", "resize", "update", "snapshot"])
+        self.assertEqual(refused, ["attach", "resize", "update", "create"])
         self.assertEqual(self.script.done, [])
 
 
@@ -133,7 +133,7 @@ class SnapshotsTests(DiskTestCase):
     async def test_a_snapshot(self) -> None:
         """It appears whole, with what it is of."""
         disk_cid = await self.make(1024)
-        made = await self.disks.snapshot(disk_cid, {"job": "db"}, None)
+        made = await self.snapshots.create(disk_cid, {"job": "db"}, None)
         path = self.depot.snapshots / made.snapshot_cid
         self.assertEqual(Snapshot.from_json(read_record(path / "snapshot.json")), made)
         self.assertEqual((made.disk_cid, made.metadata), (disk_cid, {"job": "db"}))
@@ -144,7 +144,7 @@ class SnapshotsTests(DiskTestCase):
     async def test_it_outlives_its_disk(self) -> None:
         """That is what it is for."""
         disk_cid = await self.make()
-        made = await self.disks.snapshot(disk_cid, {}, None)
+        made = await self.snapshots.create(disk_cid, {}, None)
         await self.disks.delete(disk_cid)
         self.assertEqual(os.listdir(self.depot.snapshots), [made.snapshot_cid])
 
@@ -154,7 +154,7 @@ class SnapshotsTests(DiskTestCase):
         for script, step in ((self.script, "snapshot"), (self.host, "sync")):
             script.failing = {step: CloudError(step)}
             with self.assertRaises(CloudError):
-                await self.disks.snapshot(disk_cid, {}, None)
+                await self.snapshots.create(disk_cid, {}, None)
             script.failing.clear()
         self.assertEqual(os.listdir(self.depot.snapshots), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
@@ -163,22 +163,22 @@ class SnapshotsTests(DiskTestCase):
     async def test_delete(self) -> None:
         """Also after a restart, and again."""
         disk_cid = await self.make()
-        made = await self.disks.snapshot(disk_cid, {}, None)
+        made = await self.snapshots.create(disk_cid, {}, None)
         await self.begin()
         for _ in range(2):
-            await self.disks.delete_snapshot(made.snapshot_cid)
+            await self.snapshots.delete(made.snapshot_cid)
         self.assertEqual(os.listdir(self.depot.snapshots), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_a_deletion_that_fails_can_be_repeated(self) -> None:
         """A snapshot that is still there is not said to be gone."""
         disk_cid = await self.make()
-        made = await self.disks.snapshot(disk_cid, {}, None)
+        made = await self.snapshots.create(disk_cid, {}, None)
         with_error = self.patch(Depot, "set_aside", self.refuse)
         with self.assertRaises(OSError):
-            await self.disks.delete_snapshot(made.snapshot_cid)
+            await self.snapshots.delete(made.snapshot_cid)
         with_error.restore()
-        await self.disks.delete_snapshot(made.snapshot_cid)
+        await self.snapshots.delete(made.snapshot_cid)
         self.assertEqual(os.listdir(self.depot.snapshots), [])
 
     def refuse(self, *_: Any) -> Any:
@@ -190,5 +190,5 @@ class SnapshotsTests(DiskTestCase):
         disk_cid = await self.make()
         for wrong in (None, [], "x"):
             with self.assertRaises(InvalidArgument):
-                await self.disks.snapshot(disk_cid, wrong, None)
+                await self.snapshots.create(disk_cid, wrong, None)
         self.assertNotIn("snapshot", self.script.done)

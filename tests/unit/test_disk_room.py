@@ -96,11 +96,11 @@ class RoomTests(DiskTestCase):
         self.driver.taken = 3000 << 20
         self.free = 4000 << 20
         with self.assertRaises(NoDiskSpace) as caught:
-            await self.disks.snapshot(disk_cid, {}, None)
+            await self.snapshots.create(disk_cid, {}, None)
         self.assertIn("3000 MiB", str(caught.exception))
         self.assertNotIn("snapshot", self.script.done)
         self.free = 5000 << 20
-        await self.disks.snapshot(disk_cid, {}, None)
+        await self.snapshots.create(disk_cid, {}, None)
 
     async def test_what_keeps_to_no_size(self) -> None:
         """Nothing is promised then; what is not there at all is refused all the same."""

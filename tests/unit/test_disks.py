@@ -229,7 +229,7 @@ class DisksTests(DiskTestCase):
             self.disks.resize("disk-x", 2048, None),
             self.disks.update("disk-x", 2048, {}, None),
             self.disks.set_metadata("disk-x", {}),
-            self.disks.snapshot("disk-x", {}, None),
+            self.snapshots.create("disk-x", {}, None),
         ):
             with self.assertRaises(DiskNotFound) as caught:
                 await work

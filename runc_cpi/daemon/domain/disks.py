@@ -1,10 +1,10 @@
-"""Persistent disks: made, shown to VMs, taken away, grown, copied."""
+"""Persistent disks: made, shown to VMs, taken away, grown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,14 +17,14 @@ from runc_cpi.daemon.domain.disk import (
     BootParts,
     Container,
     Disk,
-    Snapshot,
     check_filesystem,
     check_size,
 )
-from runc_cpi.daemon.domain.interfaces import IArchiver, IDiskDriver
+from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.domain.repairs import Repairs
-from runc_cpi.daemon.domain.room import MEBIBYTE, Room
+from runc_cpi.daemon.domain.room import Room
 from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.timestamps import now
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
     CloudError,
@@ -37,7 +37,6 @@ from runc_cpi.errors import (
 )
 
 RECORD = "disk.json"
-SNAPSHOT_RECORD = "snapshot.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +54,12 @@ class DiskPolicy:
 
 class Disks:
     """
-    All persistent disks of this host, and their snapshots.
-
-    @ivar room: what is promised to them.
+    All persistent disks of this host.
 
     A disk belongs to a VM from the moment its record says so; what the VM sees follows,
     and is made up for when the daemon comes back after a crash in between.
+
+    @ivar room: what is promised to them.
     """
 
     log = Logger()
@@ -69,16 +68,14 @@ class Disks:
         self,
         *,
         depot: Depot,
-        archiver: IArchiver,
         scratch: Scratch,
         driver: IDiskDriver,
         policy: DiskPolicy,
     ) -> None:
-        self._depot, self._archiver, self._scratch = depot, archiver, scratch
+        self._depot, self._scratch = depot, scratch
         self._driver, self._policy = driver, policy
         self._locks = KeyedLock()
         self._disks: dict[str, Disk] = {}
-        self._snapshots: dict[str, Snapshot] = {}
         self.room = Room(depot, driver, policy.overcommit, self._sizes)
         self._aside: set[str] = set()
 
@@ -92,14 +89,6 @@ class Disks:
                 self._aside.add(path.name)
             else:
                 self._disks[disk.disk_cid] = disk
-        for path in sorted(self._depot.snapshots.iterdir()):
-            try:
-                snapshot = Snapshot.from_json(read_record(path / SNAPSHOT_RECORD))
-            except (OSError, ValueError, TypeError) as error:
-                repairs.failed(f"set {path / SNAPSHOT_RECORD} aside: {error}")
-                self._aside.add(path.name)
-            else:
-                self._snapshots[snapshot.snapshot_cid] = snapshot
 
     def all(self) -> list[Disk]:
         """Return every disk."""
@@ -160,7 +149,7 @@ class Disks:
             driver=self._driver.name,
             filesystem=filesystem,
             cloud_properties=cloud_properties,
-            created_at=_now(),
+            created_at=now(),
         )
         self.room.check(size)
         scratch = self._scratch.new()
@@ -382,59 +371,16 @@ class Disks:
         async with self._locks(disk_cid):
             await self._save(replace(self._get(disk_cid), metadata=metadata))
 
-    async def snapshot(
-        self, disk_cid: str, metadata: Any, container: Container | None
-    ) -> Snapshot:
+    @asynccontextmanager
+    async def using(self, disk_cid: str) -> AsyncIterator[tuple[Disk, Path]]:
         """
-        Keep what a disk holds now, also while it is written to.
+        Keep a disk as it is, for work on what it holds.
 
+        @return: the disk, and its directory.
         @raise DiskNotFound: if there is no such disk.
-        @raise NoDiskSpace: if there is no room for a copy.
         """
-        if not isinstance(metadata, dict):
-            raise InvalidArgument("metadata: must be an object")
         async with self._locks(disk_cid):
-            disk = self._usable(disk_cid)
-            snapshot = Snapshot(
-                snapshot_cid=f"snapshot-{uuid4()}",
-                disk_cid=disk_cid,
-                size=disk.size,
-                driver=disk.driver,
-                filesystem=disk.filesystem,
-                metadata=metadata,
-                created_at=_now(),
-            )
-            path = self._path(disk_cid)
-            size = -(-self._driver.allocated(path) // MEBIBYTE)
-            self.room.check(size)
-            scratch = self._scratch.new()
-            target = self._depot.snapshots / snapshot.snapshot_cid
-            try:
-                with self.room.promised(scratch, size):
-                    await self._driver.snapshot(path, scratch, container)
-                await self._archiver.sync(scratch)
-                record = scratch / SNAPSHOT_RECORD
-                await deferToThread(write_record, record, snapshot.to_json())
-                await self._scratch.publish(scratch, target)
-            except BaseException:
-                await self._scratch.discard(scratch)
-                raise
-        self._snapshots[snapshot.snapshot_cid] = snapshot
-        self.log.info(
-            "created {snapshot_cid} of {disk_cid}",
-            snapshot_cid=snapshot.snapshot_cid,
-            disk_cid=disk_cid,
-        )
-        return snapshot
-
-    async def delete_snapshot(self, snapshot_cid: str) -> None:
-        """Delete a snapshot; an unknown one is no error."""
-        async with self._locks(snapshot_cid):
-            if snapshot_cid not in self._snapshots:
-                return
-            await self._scratch.remove(self._depot.snapshots / snapshot_cid)
-            del self._snapshots[snapshot_cid]
-        self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)
+            yield self._usable(disk_cid), self._path(disk_cid)
 
     def attached_to(self, disk_cid: str) -> str | None:
         """
@@ -476,7 +422,3 @@ class Disks:
         record = self._path(disk.disk_cid) / RECORD
         await deferToThread(write_record, record, disk.to_json())
         self._disks[disk.disk_cid] = disk
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

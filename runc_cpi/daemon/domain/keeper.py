@@ -16,6 +16,7 @@ from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vm import VM
 from runc_cpi.daemon.domain.vms import VMs
@@ -46,6 +47,7 @@ class Keeper:
         stemcells: Stemcells,
         containers: Containers,
         disks: Disks,
+        snapshots: Snapshots,
         vms: VMs,
         scratch: Scratch,
         watcher: Watcher,
@@ -54,6 +56,7 @@ class Keeper:
         self._reactor, self._registry, self._stemcells = reactor, registry, stemcells
         self._containers, self._disks, self._vms = containers, disks, vms
         self._scratch, self._watcher, self._restart = scratch, watcher, restart
+        self._snapshots = snapshots
         self._failures: dict[str, tuple[int, float]] = {}
         watcher.ended = self._ended
 
@@ -66,6 +69,7 @@ class Keeper:
         repairs = Repairs()
         self._stemcells.load(repairs)
         self._disks.load(repairs)
+        self._snapshots.load(repairs)
         await self._registry.load(repairs)
         await self._reconcile(repairs)
         return repairs

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +17,7 @@ from runc_cpi.daemon.domain.guest import Features, inspect
 from runc_cpi.daemon.domain.interfaces import IArchiver, IImages, IUpload
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.timestamps import now
 from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
 from runc_cpi.errors import (
     InvalidArgument,
@@ -265,7 +265,7 @@ class Stemcells:
             image=image,
             features=features,
             cloud_properties=cloud_properties,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=now(),
         )
         await self.archiver.sync(scratch)
         await deferToThread(write_record, scratch / RECORD, stemcell.to_json())

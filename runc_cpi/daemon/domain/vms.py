@@ -6,7 +6,6 @@ import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from runc_cpi.daemon.domain.interfaces import IAddressPool
 from runc_cpi.daemon.domain.registry import Registry
 from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.stemcells import Stemcells
+from runc_cpi.daemon.domain.timestamps import now
 from runc_cpi.daemon.domain.vm import VM, NewVM, VMProperties
 from runc_cpi.errors import (
     CloudError,
@@ -110,7 +110,7 @@ class VMs:
                 addresses=tuple(addresses.values()),
                 env=new.env,
                 agent=new.agent,
-                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                created_at=now(),
             )
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             try:

@@ -23,6 +23,7 @@ from runc_cpi import __version__
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.keeper import Keeper
+from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
 from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
@@ -53,6 +54,7 @@ class Domain:
     stemcells: Stemcells
     vms: VMs
     disks: Disks
+    snapshots: Snapshots
     keeper: Keeper
 
 
@@ -69,7 +71,8 @@ class CPIProtocol(BoundedAMP):
     def __init__(self, domain: Domain, limits: LimitsConfig, reactor: Any) -> None:
         super().__init__(limits, reactor)
         self._stemcells, self._vms = domain.stemcells, domain.vms
-        self._disks, self._keeper = domain.disks, domain.keeper
+        self._disks, self._snapshots = domain.disks, domain.snapshots
+        self._keeper = domain.keeper
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
         self._broken: dict[int, CPIError] = {}
@@ -195,15 +198,15 @@ class CPIProtocol(BoundedAMP):
     @commands.SnapshotDisk.responder
     async def snapshot_disk(self, disk_cid: str, metadata: Any) -> Answer:
         async with self._vms.holding(disk_cid) as container:
-            snapshot = await self._disks.snapshot(disk_cid, metadata, container)
+            snapshot = await self._snapshots.create(disk_cid, metadata, container)
         if self.transport is None:
             self.log.info("nobody was told of {cid}", cid=snapshot.snapshot_cid)
-            await self._disks.delete_snapshot(snapshot.snapshot_cid)
+            await self._snapshots.delete(snapshot.snapshot_cid)
         return {"snapshot_cid": snapshot.snapshot_cid}
 
     @commands.DeleteSnapshot.responder
     async def delete_snapshot(self, snapshot_cid: str) -> Answer:
-        await self._disks.delete_snapshot(snapshot_cid)
+        await self._snapshots.delete(snapshot_cid)
         return {}
 
     @commands.ListDisks.responder

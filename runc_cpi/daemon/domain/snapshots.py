@@ -1,0 +1,113 @@
+"""Snapshots: copies of what persistent disks held at some moment."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from runc_cpi.daemon.domain.concurrency import KeyedLock
+from runc_cpi.daemon.domain.disk import Container, Snapshot
+from runc_cpi.daemon.domain.disks import Disks
+from runc_cpi.daemon.domain.interfaces import IArchiver, IDiskDriver
+from runc_cpi.daemon.domain.repairs import Repairs
+from runc_cpi.daemon.domain.room import MEBIBYTE
+from runc_cpi.daemon.domain.scratch import Scratch
+from runc_cpi.daemon.domain.timestamps import now
+from runc_cpi.daemon.storage.depot import Depot, read_record, write_record
+from runc_cpi.errors import CloudError, InvalidArgument
+
+RECORD = "snapshot.json"
+
+
+class Snapshots:
+    """All snapshots of this host."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        depot: Depot,
+        archiver: IArchiver,
+        scratch: Scratch,
+        driver: IDiskDriver,
+        disks: Disks,
+    ) -> None:
+        self._depot, self._archiver, self._scratch = depot, archiver, scratch
+        self._driver, self._disks = driver, disks
+        self._locks = KeyedLock()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._aside: set[str] = set()
+
+    def load(self, repairs: Repairs) -> None:
+        """Read the records; one that cannot be read is set aside, as it is."""
+        for path in sorted(self._depot.snapshots.iterdir()):
+            try:
+                snapshot = Snapshot.from_json(read_record(path / RECORD))
+            except (OSError, ValueError, TypeError) as error:
+                repairs.failed(f"set {path / RECORD} aside: {error}")
+                self._aside.add(path.name)
+            else:
+                self._snapshots[snapshot.snapshot_cid] = snapshot
+
+    async def create(
+        self, disk_cid: str, metadata: Any, container: Container | None
+    ) -> Snapshot:
+        """
+        Keep what a disk holds now, also while it is written to.
+
+        @param container: of the VM that has it, if any.
+        @raise DiskNotFound: if there is no such disk.
+        @raise NoDiskSpace: if there is no room for a copy.
+        """
+        if not isinstance(metadata, dict):
+            raise InvalidArgument("metadata: must be an object")
+        async with self._disks.using(disk_cid) as (disk, path):
+            snapshot = Snapshot(
+                snapshot_cid=f"snapshot-{uuid4()}",
+                disk_cid=disk_cid,
+                size=disk.size,
+                driver=disk.driver,
+                filesystem=disk.filesystem,
+                metadata=metadata,
+                created_at=now(),
+            )
+            size = -(-self._driver.allocated(path) // MEBIBYTE)
+            self._disks.room.check(size)
+            scratch = self._scratch.new()
+            target = self._depot.snapshots / snapshot.snapshot_cid
+            try:
+                with self._disks.room.promised(scratch, size):
+                    await self._driver.snapshot(path, scratch, container)
+                await self._archiver.sync(scratch)
+                record = scratch / RECORD
+                await deferToThread(write_record, record, snapshot.to_json())
+                await self._scratch.publish(scratch, target)
+            except BaseException:
+                await self._scratch.discard(scratch)
+                raise
+        self._snapshots[snapshot.snapshot_cid] = snapshot
+        self.log.info(
+            "created {snapshot_cid} of {disk_cid}",
+            snapshot_cid=snapshot.snapshot_cid,
+            disk_cid=disk_cid,
+        )
+        return snapshot
+
+    async def delete(self, snapshot_cid: str) -> None:
+        """
+        Delete a snapshot; an unknown one is no error.
+
+        @raise CloudError: if its record cannot be read.
+        """
+        async with self._locks(snapshot_cid):
+            if snapshot_cid in self._aside:
+                raise CloudError(f"the record of {snapshot_cid} cannot be read")
+            if snapshot_cid not in self._snapshots:
+                return
+            await self._scratch.remove(self._depot.snapshots / snapshot_cid)
+            del self._snapshots[snapshot_cid]
+        self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)
