@@ -60,6 +60,7 @@ def test_other_calls_are_brought_to_an_end(
     wrapper.mend()
     if method == "delete_vm":
         eventually(lambda: not daemon.vm_cids(), "the VM is gone")
+        eventually(lambda: not list(daemon.scratch.iterdir()), "and so are its files")
     else:
         eventually(lambda: "rebooted" in daemon.log, "the VM is up again")
         assert vm.pid != pid
