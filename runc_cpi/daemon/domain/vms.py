@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.domain import networks
@@ -65,6 +66,11 @@ class VMs:
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""
         return self._containers.find(vm_cid).pid is not None
+
+    async def running(self) -> set[str]:
+        """Name the VMs whose first process is alive."""
+        names = [vm.vm_cid for vm in self.all()]
+        return await deferToThread(lambda: set(filter(self.is_running, names)))
 
     def exists(self, vm_cid: str) -> bool:
         """

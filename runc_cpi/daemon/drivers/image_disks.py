@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
-from runc_cpi.daemon.drivers import guest, host, loop, mounts
+from runc_cpi.daemon.drivers import guest, host, mounts
 from runc_cpi.daemon.drivers.devices import DeviceRules
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
@@ -180,7 +180,7 @@ class ImageDisks:
         @return: whether one of them was not there.
         @raise CloudError: if the kernel refuses.
         """
-        changed = loop.find(path / IMAGE) is None
+        changed = await self._loops.find(path / IMAGE) is None
         device = await self._loops.attach(path / IMAGE)
         if container.pid is not None:
             await self._allow(container, attached)
@@ -203,7 +203,7 @@ class ImageDisks:
         if container.pid is None:
             await self._loops.detach(image, PATIENCE_WITH_THE_DEAD)
             return
-        device = loop.find(image)
+        device = await self._loops.find(image)
         if device is not None:
             await self._flush(path, container)
             everywhere = mounts.unmount_everywhere
@@ -224,7 +224,7 @@ class ImageDisks:
 
     async def _allow(self, container: Container, attached: Sequence[Path]) -> None:
         """Let a VM's processes open these disks, and no others."""
-        minors = _minors(attached)
+        minors = await self._loops.minors([path / IMAGE for path in attached])
         await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
 
     async def _flush(self, path: Path, container: Container) -> None:
@@ -299,7 +299,7 @@ class ImageDisks:
             if mount is not None:
                 _check_growable(filesystem)
             await deferToThread(_extend, image, size * MEBIBYTE, self._full)
-            device = loop.find(image)
+            device = await self._loops.find(image)
             if device is not None:
                 await self._loops.resized(device)
             if mount is not None:
@@ -380,7 +380,7 @@ class ImageDisks:
 
         @raise CloudError: if it is mounted, but out of reach.
         """
-        device = loop.find(path / IMAGE)
+        device = await self._loops.find(path / IMAGE)
         mount = None
         if device is not None and container is not None and container.pid is not None:
             wanted = _is_of(device)
@@ -440,12 +440,6 @@ def _mount(destination: str, device: LoopDevice, filesystem: str) -> dict[str, A
         "source": device.path,
         "options": ["rw"],
     }
-
-
-def _minors(paths: Sequence[Path]) -> list[int]:
-    devices = loop.attached()
-    images = [os.path.realpath(path / IMAGE) for path in paths]
-    return [devices[image].minor for image in images if image in devices]
 
 
 def _extend(image: Path, size: int, full: bool) -> None:

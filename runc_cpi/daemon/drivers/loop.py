@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ class LoopDevices:
         self._reactor, self._processes = reactor, processes
         self._direct_io = direct_io
 
+    async def find(self, image: Path) -> LoopDevice | None:
+        """Return the device that C{image} is attached to, if any."""
+        # A host can have many devices, and all are looked at.
+        return await deferToThread(find, image)
+
+    async def minors(self, images: Sequence[Path]) -> list[int]:
+        """Return the minor numbers of the devices of those of some files that have one."""
+        devices = await deferToThread(attached)
+        real = [os.path.realpath(image) for image in images]
+        return [devices[image].minor for image in real if image in devices]
+
     async def attach(self, image: Path) -> LoopDevice:
         """
         Attach a file; one that is attached already keeps its device.
@@ -76,7 +87,7 @@ class LoopDevices:
         @raise CloudError: if there is no loop device to be had.
         """
         for _ in range(ATTACH_TRIES):
-            device = find(image) or await self._make(image)
+            device = await self.find(image) or await self._make(image)
             if await deferToThread(_keep, device, image):
                 return device
         raise CloudError(f"{image}: its loop device goes as soon as it is there")
@@ -97,14 +108,14 @@ class LoopDevices:
         @param patience: how many seconds to wait for the last user to be gone.
         @raise DiskBusy: if something holds the device, which stays as it was.
         """
-        device = find(image)
+        device = await self.find(image)
         if device is None:
             return
         argv = ["losetup", "--detach", device.path]
         outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
         # The kernel lets go with the last user, which losetup does not wait for.
         deadline = self._reactor.seconds() + patience
-        while find(image) is not None:
+        while await self.find(image) is not None:
             if self._reactor.seconds() > deadline:
                 # Or it would go later, when nobody expects it.
                 if await deferToThread(_keep, device, image):
@@ -115,7 +126,7 @@ class LoopDevices:
 
     async def let_go(self, image: Path) -> None:
         """Have a device detached once nothing uses it, which may be at once."""
-        device = find(image)
+        device = await self.find(image)
         if device is not None:
             await self._processes.run(
                 ["losetup", "--detach", device.path], timeout=CALL_TIMEOUT
@@ -130,7 +141,7 @@ class LoopDevices:
         @return: the files whose devices were let go.
         """
         wanted = {os.path.realpath(path) for path in kept}
-        found, below = attached(), os.path.realpath(directory)
+        found, below = await deferToThread(attached), os.path.realpath(directory)
         stray = [
             image
             for image, device in found.items()

@@ -104,7 +104,7 @@ class Runtime:
                 state = self._root / container_id
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
         await self._kill(container_id)
-        cgroups.remove(self.cgroup_of(container_id))
+        await deferToThread(cgroups.remove, self.cgroup_of(container_id))
 
     def _has_sound_state(self, container_id: str) -> bool:
         try:
@@ -116,7 +116,7 @@ class Runtime:
     async def _kill(self, container_id: str) -> None:
         """End what is in a container's cgroup still, which is nothing as a rule."""
         for _ in range(KILL_TRIES):
-            left = cgroups.processes(self.cgroup_of(container_id))
+            left = await deferToThread(cgroups.processes, self.cgroup_of(container_id))
             if not left:
                 return
             for pid in left:

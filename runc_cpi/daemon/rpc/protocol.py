@@ -224,7 +224,8 @@ class CPIProtocol(BoundedAMP):
         return {"done": repairs.done, "problems": repairs.problems}
 
     @commands.ListVMs.responder
-    def list_vms(self) -> Answer:
+    async def list_vms(self) -> Answer:
+        running = await self._vms.running()
         return {
             "vms": [
                 {
@@ -232,7 +233,7 @@ class CPIProtocol(BoundedAMP):
                     "agent_id": vm.agent_id,
                     "stemcell_cid": vm.stemcell_cid,
                     "addresses": [str(address) for address in vm.addresses],
-                    "running": self._vms.is_running(vm.vm_cid),
+                    "running": vm.vm_cid in running,
                     "created_at": vm.created_at,
                     "metadata": dict(vm.metadata),
                 }
