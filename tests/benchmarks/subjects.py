@@ -135,20 +135,27 @@ def stemcells(
     first = decompressor_for(image.read_bytes()[:HEADER_SIZE])
     assert first is not None
 
-    def raw() -> float:
-        target = home / "raw"
-        target.mkdir()
+    target = home / "raw"
 
-        def unpack() -> None:
-            with image.open("rb") as source:
-                head = subprocess.Popen(first, stdin=source, stdout=subprocess.PIPE)
-                tar = [*TAR, f"--directory={target}"]
-                assert subprocess.run(tar, stdin=head.stdout, check=True)
-                assert head.wait() == 0
+    def unpack() -> None:
+        with image.open("rb") as source:
+            head = subprocess.Popen(first, stdin=source, stdout=subprocess.PIPE)
+            tar = [*TAR, f"--directory={target}"]
+            subprocess.run(tar, stdin=head.stdout, stdout=subprocess.DEVNULL, check=True)
+            assert head.wait() == 0
 
-        took = timed(unpack)
-        command(["rm", "-rf", str(target)])
-        return took
+    def unpack_and_sync() -> None:
+        unpack()
+        command(["sync", "--file-system", str(target)])
+
+    def raw(work: Callable[[], None]) -> Callable[[], float]:
+        def measure() -> float:
+            target.mkdir()
+            took = timed(work)
+            command(["rm", "-rf", str(target)])
+            return took
+
+        return measure
 
     def call(on: Daemon) -> Callable[[], float]:
         def create() -> float:
@@ -159,11 +166,16 @@ def stemcells(
 
         return create
 
-    plain, passed, streamed = in_turns(rounds, raw, call(daemon), call(streaming))
+    plain, synced, passed, streamed = in_turns(
+        rounds, raw(unpack), raw(unpack_and_sync), call(daemon), call(streaming)
+    )
     against = f"{first[0]} | tar"
+    with_sync = f"{against}, sync"
     return [
         Row(against, plain),
+        Row(with_sync, synced, against, synced / plain),
         Row("create_stemcell, file passed", passed, against, passed / plain, "1.2"),
+        Row("the same", passed, with_sync, passed / synced),
         Row("create_stemcell, streamed by tcp", streamed, against, streamed / plain),
     ]
 
