@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,22 @@ class VM:
     """
     A VM that was created.
 
+    @param there: what runs a command where the VM's daemon is, if that is elsewhere.
     @ivar cid: its name.
     @ivar networks: its networks, as create_vm returned them.
     """
 
-    def __init__(self, cid: str, networks: Mapping[str, Any], work_dir: Path) -> None:
+    def __init__(
+        self,
+        cid: str,
+        networks: Mapping[str, Any],
+        work_dir: Path,
+        there: Sequence[str] = (),
+    ) -> None:
         self.cid, self.networks = cid, networks
         self.directory = work_dir / "vms" / cid
-        self._runtime = ["runc", "--root", str(work_dir / "runtime"), "exec", cid]
+        root = str(work_dir / "runtime")
+        self._runtime = [*there, "runc", "--root", root, "exec", cid]
 
     @property
     def address(self) -> str:
