@@ -60,6 +60,7 @@ KNOWN_ATTRIBUTES = {
         "SSLZeroReturnError",
         "TLSVersion",
         "create_default_context",
+        "VERIFY_X509_STRICT",
     },
     "stat": {"S_ISREG"},
     "struct": {"pack"},
