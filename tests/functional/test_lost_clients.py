@@ -67,6 +67,27 @@ def test_other_calls_are_brought_to_an_end(
         assert vm.is_alive()
 
 
+def test_a_stop_waits_for_what_was_begun(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """Nothing is left half done, though nobody waits for the answer."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    wrapper.hold("delete")
+    call = daemon.cpi.start("delete_vm", vm.cid)
+    eventually(lambda: wrapper.is_waiting("delete"), "the container is removed")
+    kill(call)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    eventually(lambda: not daemon.socket.exists(), "the daemon takes no more calls")
+    assert daemon.is_running
+    wrapper.mend()
+    daemon.process.wait(10)
+    assert daemon.vm_cids() == []
+    assert list(daemon.scratch.iterdir()) == []
+
+
 def test_upload(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
     """Half an image that was streamed is no stemcell, and is cleared away at once."""
     daemon = new_daemon(network_type="tcp").start()

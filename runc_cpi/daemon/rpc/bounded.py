@@ -50,6 +50,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self._limits, self._reactor = limits, reactor
         self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
         self._under_way = 0
+        self._idle: Deferred[None] | None = None
         self._message = 0
         self._choked = self._paused = self._proceeding = self._is_cut_off = False
         self._is_known = False
@@ -104,8 +105,14 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def retire(self) -> None:
         """Take no more calls, and hang up once those under way are answered."""
         self._retired = True
-        if not self._busy:
+        if not self._busy and self.transport is not None:
             self.transport.loseConnection()
+
+    async def finished(self) -> None:
+        """Wait until no call is under way, which may be long after the peer is gone."""
+        while self._busy:
+            self._idle = Deferred()
+            await self._idle
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Keep a descriptor for the message that goes with it, but not many."""
@@ -200,6 +207,9 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         self._under_way -= 1
         answer.callback(result)
         self._proceed()
+        if self._idle is not None and not self._busy:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
 
     @property
     def _busy(self) -> bool:

@@ -256,6 +256,8 @@ class CPIProtocol(BoundedAMP):
         try:
             for number in list(self._uploads):
                 await self._abort(number)
+            # What was begun is ended all the same, and a stop waits for that.
+            await self.finished()
         finally:
             if isinstance(self.factory, CPIFactory):
                 self.factory.left(self)
