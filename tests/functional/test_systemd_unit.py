@@ -81,6 +81,23 @@ def test_in_step_with_systemd(
     daemon.process = None
 
 
+def test_a_systemd_that_does_not_listen(
+    new_daemon: NewDaemon, notified: socket.socket
+) -> None:
+    """Whatever it was told and has not read yet: the daemon goes on."""
+    notified.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    daemon = new_daemon()
+    daemon.launch()
+    told(notified, "READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while other.sendto(b"X=1", notified.getsockname()):
+                pass
+    time.sleep(1)
+    assert daemon.cpi.ok("ping") == "pong"
+
+
 def test_a_daemon_that_hangs_says_nothing(
     new_daemon: NewDaemon, notified: socket.socket
 ) -> None:

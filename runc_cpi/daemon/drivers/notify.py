@@ -22,10 +22,12 @@ def tell(state: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as peer:
+        # The daemon does not wait for systemd to listen.
+        peer.setblocking(False)
         try:
             peer.sendto(state.encode("ascii"), address)
         except OSError:
-            return  # nobody listens any more
+            return  # nobody listens any more, or nobody has for long
 
 
 class Watchdog(Service):
