@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,9 @@ class Ground:
     def reboot_host(self) -> None:
         """Take all away that a reboot of the host takes, and start the daemon."""
         self._done["reboot of the host"] += 1
+        for cid, vm in self.world.vms.items():
+            if not vm.running:
+                eventually(partial(self._is_noted, cid), f"{cid} is to stay stopped")
         reboot_host(self.daemon)
         self.daemon.recover()
         for cid, vm in self.world.vms.items():
@@ -164,13 +168,19 @@ class Ground:
                 self._booted(cid)
 
     def end(self, cid: str) -> None:
-        """Have a VM's first process end, and its end be noticed."""
+        """Have a VM's first process end."""
         self._done["end of a VM"] += 1
-        os.kill(self.vm(cid).pid, signal.SIGKILL)
-        vm = replace(self.world.vms[cid], running=False)
-        self.world = replace(self.world, vms={**self.world.vms, cid: vm})
+        vm = self.vm(cid)
+        os.kill(vm.pid, signal.SIGKILL)
+        eventually(lambda: not vm.is_alive(), "it ends")
+        facts = replace(self.world.vms[cid], running=False)
+        self.world = replace(self.world, vms={**self.world.vms, cid: facts})
+
+    def _is_noted(self, cid: str) -> bool:
+        """Say whether it is on record that a VM has ended by itself."""
         record = self.daemon.work_dir / "vms" / cid / "vm.json"
-        eventually(lambda: json.loads(record.read_text())["stopped"], "it is noted", 20)
+        stopped: bool = json.loads(record.read_text())["stopped"]
+        return stopped
 
     def vm(self, cid: str) -> VM:
         """Return a VM."""
