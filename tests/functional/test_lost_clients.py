@@ -108,8 +108,9 @@ def test_image_passed_as_a_file(daemon: Daemon, image: Callable[[str], Path]) ->
     eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
     kill(call)
     eventually(lambda: "nobody was told" in daemon.log, "the image is unpacked", 30)
+    stemcells = daemon.work_dir / "stemcells"
+    eventually(lambda: not list(stemcells.iterdir()), "there is no stemcell")
     eventually(lambda: not list(daemon.scratch.iterdir()), "scratch is empty")
-    assert not list((daemon.work_dir / "stemcells").iterdir())
 
 
 def test_slow_sender(new_daemon: NewDaemon, tiny: Path) -> None:
