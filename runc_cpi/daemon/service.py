@@ -62,8 +62,8 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
 
-# For calls to be undone that were broken off as the daemon stops.
 BACKGROUND_LOG = "twistd.log"
+# For calls to be undone that were broken off as the daemon stops.
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0
 # Who connects while this many wait is delayed by a second or more (tcp(7)).
