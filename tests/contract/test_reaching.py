@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import socket
 import tempfile
 import threading
@@ -95,19 +94,23 @@ def test_a_daemon_that_is_slow_to_accept() -> None:
 
 def test_a_daemon_that_is_about_to_start() -> None:
     """It is waited for, for as long as configured and no longer."""
-    path = f"{tempfile.mkdtemp(prefix='cpi-')}/socket"
     tries: list[str] = []
 
-    def listen_then(_: float) -> None:
-        tries.append(path)
-        if len(tries) == 3:
-            listener.bind(path)
-            listener.listen()
+    with (
+        tempfile.TemporaryDirectory(prefix="cpi-") as directory,
+        socket.socket(socket.AF_UNIX) as listener,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        path = f"{directory}/socket"
 
-    with socket.socket(socket.AF_UNIX) as listener, pytest.MonkeyPatch.context() as patch:
+        def listen_then(_: float) -> None:
+            tries.append(path)
+            if len(tries) == 3:
+                listener.bind(path)
+                listener.listen()
+
         patch.setattr(client_module.time, "sleep", listen_then)
         client = Client(cpi_config(path, connect_timeout=60), "cpi-1")
         client._connect()
         client.close()
     assert len(tries) == 3
-    shutil.rmtree(Path(path).parent)
