@@ -12,16 +12,19 @@ _STEMCELLS = Path("/var/vcap/stemcells")
 # What is mounted here is seen by nobody else.
 _SCRIPT = """\
 set -eu
+# Open, as what is mounted here can hide them.
+exec 3<"$1" 4<"$2" 5<"$3"
 mount -t tmpfs -o mode=755 tmpfs /var
 mkdir -p /var/vcap/packages /var/vcap/jobs /var/vcap/stemcells
-mount --bind "$1" /var/vcap/packages
-mount --bind "$2" /var/vcap/jobs
-mount --bind "$3" /var/vcap/stemcells
+mount --no-canonicalize --bind /proc/self/fd/3 /var/vcap/packages
+mount --no-canonicalize --bind /proc/self/fd/4 /var/vcap/jobs
+mount --no-canonicalize --bind /proc/self/fd/5 /var/vcap/stemcells
 mount -t tmpfs -o mode=1777,size=1m tmpfs /mnt
 for point in / /var /var/vcap/packages /var/vcap/jobs /var/vcap/stemcells; do
   mount -o remount,bind,ro "$point"
 done
 shift 3
+exec 3<&- 4<&- 5<&-
 for file in /x /var/x /var/vcap/packages/x /var/vcap/jobs/x; do
   if touch "$file" 2>/dev/null; then echo "$file: can be written" >&2; exit 1; fi
 done
