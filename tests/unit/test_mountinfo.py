@@ -66,3 +66,38 @@ def test_our_own_mounts() -> None:
 def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
     """A name that only begins alike is elsewhere."""
     assert mounts._is_below(path, "/a") is below
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/a\u2028b",
+        "/a\x85b",
+        "/a\rb",
+        "/a\x0b\x0c\x1cb",
+        "/\xa0",
+        "/a\udcff\udcfe",
+        "/\u3000b",
+    ],
+)
+def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
+    """A name that holds what Python takes for the end of a line forges no entry."""
+    table = b"30 21 7:3 / %s rw - ext4 x rw\n31 21 7:4 / /z rw - ext4 x rw\n"
+    first, second = parse(table % os.fsencode(name))
+    assert first == Mount(30, "7:3", "/", name)
+    assert second.point == "/z"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("/var/vcap/store", "/var/vcap/store"),
+        ("/stör", "/stör"),
+        ("/a\udcff", r"/a\udcff"),
+        ("/a\nb\x1b[2J", r"/a\nb\x1b[2J"),
+        ("/a\u2028b", r"/a\u2028b"),
+    ],
+)
+def test_names_in_messages(name: str, text: str) -> None:
+    """They take one line, and can be written in any encoding."""
+    assert shown(name) == text

@@ -100,8 +100,13 @@ class Keeper:
         for name in sorted({*self._registry.incomplete(), *await self._strays()}):
             await self._sweep(name, repairs)
         connected = await self._containers.connected()
-        for vm_cid in sorted(self._disks.owners() | known):
-            await self._see_to(vm_cid, vm_cid in connected, repairs)
+        # One that hangs is to hold up no other.
+        await side_by_side(
+            *(
+                self._see_to(vm_cid, vm_cid in connected, repairs)
+                for vm_cid in sorted(self._disks.owners() | known)
+            )
+        )
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._vms.locks.is_held, repairs)
 
