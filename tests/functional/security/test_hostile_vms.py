@@ -1,4 +1,4 @@
-"""VMs whose root means harm to the daemon: it serves the others, and writes nowhere else."""
+"""VMs whose root means harm to the daemon: it serves others, and writes nowhere else."""
 
 from __future__ import annotations
 
@@ -150,9 +150,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
             daemon.cpi.ok("delete_disk", disk)
 
 
-def test_a_link_where_a_disk_is_mounted(
-    new_daemon: NewDaemon, tiny: Path, lab: Lab
-) -> None:
+def test_a_link_in_a_disks_place(new_daemon: NewDaemon, tiny: Path, lab: Lab) -> None:
     """The directory that a VM receives mounts in is its own to write to."""
     config: dict[str, Any] = {"disks": {"driver": "directory"}}
     daemon = new_daemon(config=config).start()
