@@ -43,7 +43,7 @@ class Repairs:
         """
         try:
             yield
-        except (CPIError, OSError, ValueError) as error:
+        except (CPIError, OSError, ValueError, RecursionError) as error:
             self.failed(f"{what}: {error}")
         except Exception as error:
             self.log.failure("bug: {what}", what=what)

@@ -49,9 +49,10 @@ def bytes_in_a_mount_point(vm: VM, canary: Canary) -> None:
 
 def forged_mount(vm: VM, canary: Canary) -> None:
     """A mount whose name looks like a line of its own, to who splits as Python does."""
-    number = canary.number
-    fields = ["9", "1", f"{os.major(number)}:{os.minor(number)}", "\u2044", "\u2044etc"]
-    name = "/tmp/x\u2028" + "\u2003".join(fields)
+    (disk,) = (intruder.root(vm) / "dev").glob("disk-*")
+    number = disk.stat().st_rdev
+    line = ["9", "1", f"{os.major(number)}:{os.minor(number)}", "root", "point"]
+    name = "/tmp/x\u2028" + "\u2003".join(line)
     (intruder.root(vm) / name[1:]).mkdir()
     intruder.mount(vm, "-t", "tmpfs", "none", name)
 

@@ -54,7 +54,7 @@ CONTENTS = (
     b"../../../etc\n",
     b"\xe2\x80\xa8\x1b]52;c;aGk=\x07",
 )
-DEEP, DEEPER = 80, 1500
+DEEP, DEEPER = 40, 1500
 
 
 @dataclass(frozen=True, kw_only=True)
