@@ -35,15 +35,20 @@ def root(vm: VM) -> Path:
 
 def mount(vm: VM, *arguments: str | bytes) -> None:
     """Mount something in a VM."""
-    outcome = attempt_mount(vm, *arguments)
-    assert outcome.returncode == 0, outcome.stderr
+    run(vm, "/bin/mount", *arguments)
 
 
-def attempt_mount(vm: VM, *arguments: str | bytes) -> subprocess.CompletedProcess[bytes]:
-    """Mount something in a VM, if its tree allows."""
-    enter = ["nsenter", "--target", str(vm.pid), "--mount", "--root", "/bin/mount"]
+def run(vm: VM, *argv: str | bytes) -> None:
+    """Run a program of a VM's, without the runtime's help; it must succeed."""
+    outcome = attempt(vm, *argv)
+    assert outcome.returncode == 0, (argv, outcome.stderr)
+
+
+def attempt(vm: VM, *argv: str | bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a program of a VM's, whatever comes of it."""
+    enter = ["nsenter", "--target", str(vm.pid), "--mount", "--root"]
     return subprocess.run(
-        [*map(os.fsencode, enter), *map(os.fsencode, arguments)],
+        [*map(os.fsencode, enter), *map(os.fsencode, argv)],
         capture_output=True,
         timeout=PATIENCE,
         check=False,

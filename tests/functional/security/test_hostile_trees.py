@@ -24,11 +24,11 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 STOPPED, RUNNING, REBOOTED = 300, 10, 15
 CLIENTS = 8
-PAUSE = 0.3
+PAUSE = 1.0
 LIMIT = 1 << 20
 KNOWN_ERRORS = ("Bosh::Clouds::CloudError", "Bosh::Clouds::VMCreationFailed")
 NETWORK = {"cidr": "10.99.0.0/16", "gateway": "10.99.255.254"}
@@ -150,13 +150,15 @@ def haunt(random: Random, vm: VM, intent: Intent) -> None:
     trees.grow(random, intruder.root(vm), intent)
     for place in random.sample(trees.VISITED, 4):
         target = intruder.root(vm) / place
+        if target.is_file():
+            intruder.attempt(vm, "/bin/mount", "-o", "bind", "/dev/full", f"/{place}")
         if target.is_symlink() or not target.is_dir():
             continue
         name = os.fsdecode(trees.any_name(random))
         what = random.choice([["-t", "tmpfs", name], ["-o", "bind", "/bin"]])
-        intruder.attempt_mount(vm, *what, f"/{place}")
+        intruder.attempt(vm, "/bin/mount", *what, f"/{place}")
         trees.plant(random, target, name, intent)
-        intruder.attempt_mount(vm, "-t", "tmpfs", "none", f"/{place}/{name}")
+        intruder.attempt(vm, "/bin/mount", "-t", "tmpfs", "none", f"/{place}/{name}")
 
 
 def repair(daemon: Daemon) -> list[str]:
@@ -173,9 +175,9 @@ def each(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         return list(pool.map(work, items))
 
 
-def reboot(daemon: Daemon, vm_cid: str) -> bool:
-    """Reboot a VM, which fails as a call may fail if at all; say whether it did not."""
-    error = daemon.cpi.call("reboot_vm", vm_cid)["error"]
+def works(daemon: Daemon, method: str, *arguments: str) -> bool:
+    """Call, which fails as a call may fail if at all; say whether it did not."""
+    error = daemon.cpi.call(method, *arguments)["error"]
     assert error is None or error["type"] in KNOWN_ERRORS, error
     return error is None
 
@@ -195,6 +197,9 @@ def test_three_hundred_trees(
     stemcell = daemon.create_stemcell(tiny)
     bystander = Bystander(daemon, stemcell)
     running = [daemon.create_vm(stemcell) for _ in range(RUNNING)]
+    disks = [daemon.cpi.ok("create_disk", 4, {}, None) for _ in running]
+    for vm, disk in zip(running, disks, strict=True):
+        daemon.cpi.ok("attach_disk", vm.cid, disk, version=1)
     daemon.stop()
     cids = [stopped(daemon, bystander.vm, number, intent) for number in range(STOPPED)]
     for number, vm in enumerate(running):
@@ -207,8 +212,11 @@ def test_three_hundred_trees(
             assert any(vm_cid in problem for problem in problems), vm_cid
         for vm_cid in cids + [vm.cid for vm in running]:
             assert (daemon.work_dir / "vms" / vm_cid / "vm.json").exists()
+        for vm, disk in zip(running, disks, strict=True):
+            works(daemon, "detach_disk", vm.cid, disk)
+            works(daemon, "attach_disk", vm.cid, disk)
         some = Random(0).sample(cids, REBOOTED) + [vm.cid for vm in running]
-        back = sum(each(lambda vm_cid: reboot(daemon, vm_cid), some))
+        back = sum(each(lambda vm_cid: works(daemon, "reboot_vm", vm_cid), some))
         repair(daemon)
     daemon.stop()
     daemon.start()

@@ -16,12 +16,14 @@ from tests.functional.security.intruder import Canary
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
+from tests.harness.waiting import eventually
 
 DRAFT = "var/vcap/bosh/.warden-cpi-agent-env.json.new"
 PLACE = SETTINGS.lstrip("/")
 # Long enough for all that ends, on a busy machine.
-VISIT_TIMEOUT = 8
+VISIT_TIMEOUT = 6
 HUNG = 5
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -124,8 +126,9 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
     vms = [daemon.create_vm(stemcell) for _ in range(HUNG)]
     disks = [daemon.cpi.ok("create_disk", 4, {}, None) for _ in vms]
     with ExitStack() as stack:
-        for vm in vms:
-            stack.enter_context(intruder.silent(vm, "/dev"))
+        servers = [ExitStack() for _ in vms]
+        for vm, server in zip(vms, servers, strict=True):
+            stack.enter_context(server).enter_context(intruder.silent(vm, "/dev"))
         calls = [
             daemon.cpi.start("attach_disk", vm.cid, disk)
             for vm, disk in zip(vms, disks, strict=True)
@@ -146,6 +149,14 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
         assert all(vm.cid in problems for vm in vms)
         daemon.cpi.ok("reboot_vm", other.cid)
         daemon.cpi.ok("delete_vm", other.cid)
+        # Once what hung is gone, a VM is visited as before.
+        servers[0].close()
+        intruder.run(vms[0], "/bin/busybox", "umount", "/dev")
+        eventually(
+            lambda: daemon.cpi.call("attach_disk", vms[0].cid, disks[0])["error"] is None,
+            "the disk is attached",
+            PATIENCE,
+        )
         for vm, disk in zip(vms, disks, strict=True):
             daemon.cpi.ok("delete_vm", vm.cid)
             daemon.cpi.ok("delete_disk", disk)
