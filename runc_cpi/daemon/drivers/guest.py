@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IGuests
 from runc_cpi.daemon.drivers import namespaces
+from runc_cpi.daemon.drivers.freezing import thaw_disk_at
 from runc_cpi.daemon.drivers.namespaces import CLONE_NEWIPC, CLONE_NEWNS, inside
 from runc_cpi.daemon.drivers.visits import Visits
 from runc_cpi.daemon.storage.tree import Tree
@@ -47,7 +48,7 @@ def make_node(pid: int, name: str, device: int) -> bool:
 
     @return: whether it had to be made.
     """
-    with root_of(pid) as tree, tree.parent(f"dev/{name}") as (dev, last):
+    with writable_root_of(pid, "dev") as tree, tree.parent(f"dev/{name}") as (dev, last):
         try:
             found = os.stat(last, dir_fd=dev, follow_symlinks=False)
         except FileNotFoundError:
@@ -62,7 +63,7 @@ def make_node(pid: int, name: str, device: int) -> bool:
 
 def remove_node(pid: int, name: str) -> None:
     """Remove a node from the VM's /dev."""
-    with root_of(pid) as tree:
+    with writable_root_of(pid, "dev") as tree:
         tree.remove(f"dev/{name}")
 
 
@@ -74,7 +75,7 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
     @param pid_files: the directory below which pid files of the dead are removed.
     @param writable: tunables of the VM's own that are among those of the host.
     """
-    with root_of(pid) as tree:
+    with writable_root_of(pid, os.path.dirname(stale), pid_files) as tree:
         tree.remove(stale)
         tree.remove_files(pid_files, ".pid")
     with inside(pid, CLONE_NEWNS):
@@ -90,13 +91,13 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
 
 def write(pid: int, name: str, content: str) -> None:
     """Write a file of the VM whole."""
-    with root_of(pid) as tree:
+    with writable_root_of(pid, os.path.dirname(name)) as tree:
         tree.write(name, content)
 
 
 def mount(pid: int, source: str, target: str, filesystem: str) -> None:
     """Mount a block device in the VM, both by names that it knows them by."""
-    with root_of(pid) as tree:
+    with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
         namespaces.mount(source, target, filesystem)
@@ -104,10 +105,19 @@ def mount(pid: int, source: str, target: str, filesystem: str) -> None:
 
 def bind(pid: int, source: str, target: str) -> None:
     """Bind-mount a directory in the VM, both by names that it knows them by."""
-    with root_of(pid) as tree:
+    with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
         namespaces.bind(source, target)
+
+
+@contextmanager
+def writable_root_of(pid: int, *directories: str) -> Iterator[Tree]:
+    """Open the same, to write to some directories in it."""
+    with root_of(pid) as tree:
+        for directory in directories:
+            thaw_disk_at(tree, directory)
+        yield tree
 
 
 def root_of(pid: int) -> AbstractContextManager[Tree]:

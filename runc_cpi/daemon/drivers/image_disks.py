@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import struct
@@ -20,6 +19,7 @@ from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.drivers import guest, host, mounts
 from runc_cpi.daemon.drivers.devices import DeviceRules
+from runc_cpi.daemon.drivers.freezing import thaw
 from runc_cpi.daemon.drivers.guest import Guests
 from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
 from runc_cpi.daemon.drivers.mountinfo import Mount
@@ -80,8 +80,7 @@ umount -- "$2"
 exit $status
 """
 
-# ioctl(2) numbers, from linux/fs.h, fs/ext4/ext4.h and xfs_fs.h.
-FITHAW = 0xC0045878
+# ioctl(2) numbers, from fs/ext4/ext4.h and xfs_fs.h.
 EXT4_IOC_RESIZE_FS = 0x40086610
 XFS_INODE_PERCENT = 25  # what mkfs.xfs(8) chose, as it does below 1 TiB
 XFS_IOC_FSGROWFSDATA = 0x4010586E
@@ -365,7 +364,7 @@ class ImageDisks:
                 _check(outcome)
             finally:
                 # Had the shell been killed, nobody would.
-                await self._guests.run(container.vm_cid, partial(_thaw, mount))
+                await self._guests.run(container.vm_cid, partial(thaw, mount))
 
     async def thaw(self, path: Path, container: Container) -> bool:
         """
@@ -377,7 +376,7 @@ class ImageDisks:
         async with self._mounted(path, container) as mount:
             if mount is None:
                 return False
-            return await self._guests.run(container.vm_cid, partial(_thaw, mount))
+            return await self._guests.run(container.vm_cid, partial(thaw, mount))
 
     @asynccontextmanager
     async def _mounted(
@@ -464,16 +463,6 @@ def _extend(image: Path, size: int, full: bool) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _thaw(mount: int) -> bool:
-    try:
-        fcntl.ioctl(mount, FITHAW, 0)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return False  # it was not frozen
-    return True
 
 
 def _grow_mounted(mount: int, filesystem: str, size: int) -> None:

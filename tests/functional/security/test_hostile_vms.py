@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ PLACE = SETTINGS.lstrip("/")
 # Long enough for all that ends, on a busy machine.
 VISIT_TIMEOUT = 6
 HUNG = 5
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 PATIENCE = 60.0
 
 
@@ -160,6 +162,38 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
         for vm, disk in zip(vms, disks, strict=True):
             daemon.cpi.ok("delete_vm", vm.cid)
             daemon.cpi.ok("delete_disk", disk)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[int]:
+    """Open a directory whose file system may be frozen, and is thawed at the end."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        with suppress(OSError):  # it is not frozen, as should be
+            fcntl.ioctl(fd, FITHAW, 0)
+        os.close(fd)
+
+
+def test_a_frozen_disk(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A VM can freeze its own disk, and put it where the daemon writes."""
+    daemon = new_daemon(config={"visit_timeout": VISIT_TIMEOUT}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, cloud_properties={"ephemeral_disk_size": 8})
+    disk = daemon.cpi.ok("create_disk", 4, {}, None)
+    data = intruder.root(vm) / "var/vcap/data"
+    (data / "bosh").mkdir()
+    (data / "sys/log").mkdir(parents=True)
+    intruder.mount(vm, "-o", "bind", "/var/vcap/data/bosh", "/var/vcap/bosh")
+    with held(data) as frozen:
+        fcntl.ioctl(frozen, FIFREEZE, 0)
+        daemon.cpi.ok("attach_disk", vm.cid, disk, version=1)
+        fcntl.ioctl(frozen, FIFREEZE, 0)
+        daemon.cpi.ok("reboot_vm", vm.cid)
+        assert not (intruder.root(vm) / "var/vcap/data/sys").exists()
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.cpi.ok("delete_disk", disk)
 
 
 def test_a_link_in_a_disks_place(new_daemon: NewDaemon, tiny: Path, lab: Lab) -> None:
