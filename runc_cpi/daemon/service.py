@@ -49,7 +49,7 @@ from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusab
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
 from runc_cpi.daemon.drivers.devices import device_rules
 from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
-from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.guest import Guests
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
 from runc_cpi.daemon.drivers.loop import LoopDevices
 from runc_cpi.daemon.drivers.oci_images import OCIImages
@@ -200,7 +200,7 @@ class Daemon(MultiService):
         registry = Registry(self._depot, stemcells, pool)
         watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
-        self._guests = GuestThread(reactor)
+        self._guests = Guests(reactor, config.visit_timeout)
         driver = self._disk_driver(processes)
         disks = Disks(
             depot=self._depot,
@@ -328,7 +328,6 @@ class Daemon(MultiService):
         super().startService()
         assert self._networker is not None
         self._networker.start()
-        self._guests.start()
         signal.signal(signal.SIGHUP, self._hang_up)
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
@@ -368,7 +367,6 @@ class Daemon(MultiService):
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
-            self._guests.stop()
         cgroups.remove(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
@@ -377,6 +375,7 @@ class Daemon(MultiService):
         if not await self._factory.drain(self._config.limits.finish_seconds):
             self.log.warn("calls take too long to wait for: they are broken off")
             self._processes.end_all()
+            self._guests.close()
             await self._factory.drain(UNDO_SECONDS)
 
     def stopService(self) -> Deferred[None]:

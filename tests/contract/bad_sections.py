@@ -62,6 +62,11 @@ DAEMON = [
         Case(f"an unknown key of {key}", f"{key}: {{x: 1}}", rf"{key}\.x: unknown key; the")
         for key in ("disks", "limits", "security")
     ],
+    *_daemon(
+        "visit_timeout",
+        [("soon", "a number"), ("true", "a number"), (0, "from 1 to 600")]
+        + [(601, "from 1 to 600"), (".nan", "from 1 to 600")],
+    ),
     *_daemon("disks.driver", [("zfs", "image or directory"), (5, "image or directory")]),
     *_daemon("disks.filesystem", [("btrfs", "ext4 or xfs"), ("[ext4]", "ext4 or xfs")]),
     *_daemon("disks.direct_io", [("'yes'", TRUTH), (1, TRUTH)]),

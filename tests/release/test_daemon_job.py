@@ -31,6 +31,7 @@ EVERYTHING: dict[str, Any] = {
     "bridge": "b",
     "runtime": "/bin/true",
     "runtime_timeout": 90,
+    "visit_timeout": 45,
     "restart": "on-failure",
     "log_format": "json",
     "disks": {

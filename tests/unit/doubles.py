@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -181,12 +181,18 @@ class FakeGuests:
         self.cleared: list[str] = []
         self.written: dict[str, str] = {}
 
-    def prepare(self, pid: int, stale: str, pid_files: str, writable: Any) -> Any:
+    def run(self, vm_cid: str, work: Callable[[], Any]) -> Any:
+        """Do it at once, on the real files."""
+        return execute(work)
+
+    def prepare(
+        self, vm_cid: str, pid: int, stale: str, pid_files: str, writable: Any
+    ) -> Any:
         """Note it."""
         self.cleared += [stale, pid_files]
         return self._script.act("prepare")
 
-    def write(self, pid: int, name: str, content: str) -> Any:
+    def write(self, vm_cid: str, pid: int, name: str, content: str) -> Any:
         """Keep it."""
         self.written[name] = content
         return self._script.act("write settings")

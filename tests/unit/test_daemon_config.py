@@ -31,6 +31,7 @@ runtime: /usr/local/bin/crun
 log_format: json
 restart: on-failure
 runtime_timeout: 2.5
+visit_timeout: 12.5
 disks:
   driver: directory
   filesystem: xfs
@@ -65,6 +66,7 @@ def test_everything_configured() -> None:
         bridge="br-vms",
         runtime="/usr/local/bin/crun",
         runtime_timeout=2.5,
+        visit_timeout=12.5,
         log_format="json",
         restart=True,
         disks=DisksConfig(
@@ -123,6 +125,7 @@ def test_nothing_configured(text: str) -> None:
         bridge="runc0",
         runtime="runc",
         runtime_timeout=60,
+        visit_timeout=30,
         log_format="text",
         restart=False,
         disks=DisksConfig(

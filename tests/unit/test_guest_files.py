@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from runc_cpi.daemon.domain.guest import (
     forget_managed_disk,
     hostname,
     managed_disk,
+    told_addresses,
+    told_disks,
 )
 from runc_cpi.daemon.storage.tree import Tree
 
 AGENT = "var/vcap/bosh/agent.json"
+SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 NOTE = "var/vcap/bosh/managed_disk_settings.json"
 CONFIG = {"Platform": {"Linux": {"UseDefaultTmpDir": True}}, "Infrastructure": {"a": [1]}}
 
@@ -141,3 +145,42 @@ def test_pid_files_of_the_dead(tmp_path: Path) -> None:
     assert left == ["x.pid"]
     assert outside.exists()
     assert all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        "9" * 5000,
+        '"\\ud800"',
+        "[]",
+        "null",
+        "7",
+        b"\xff",
+        b"\0",
+        b" " * (READ_LIMIT + 1),
+        '{"disks": [], "networks": []}',
+        '{"disks": null, "networks": {"a": 1, "b": null}}',
+        '{"disks": {"persistent": {}}, "networks": {"a": {"ip": ["10.0.0.2"]}}}',
+        '{"disks": {"persistent": {}}, "networks": {"a": {"ip": "x"}, "b": {"ip": 1e999}}}',
+    ],
+)
+def test_settings_that_are_none(tmp_path: Path, content: str | bytes) -> None:
+    """A VM can write what it likes there, and is told anew."""
+    write(tmp_path, SETTINGS, content)
+    with Tree.at(tmp_path) as tree:
+        assert told_disks(tree) == {}
+        assert told_addresses(tree) == []
+
+
+def test_addresses_in_the_settings(tmp_path: Path) -> None:
+    """Those on the interface are told, and no virtual ones."""
+    networks = {
+        "a": {"ip": "10.0.0.2", "type": "manual"},
+        "b": {"ip": "192.0.2.1", "type": "vip"},
+        "c": {"ip": "bad"},
+    }
+    write(tmp_path, SETTINGS, json.dumps({"networks": networks}))
+    with Tree.at(tmp_path) as tree:
+        assert told_addresses(tree) == [IPv4Address("10.0.0.2")]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.drivers import mounts
-from runc_cpi.daemon.drivers.mounts import Mount, mount_points, parse_mountinfo
+from runc_cpi.daemon.drivers.mountinfo import Mount, parse, shown
+from runc_cpi.daemon.drivers.mounts import mount_points
 
-TEXT = r"""
+TABLE = rb"""
 21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
 30 21 7:3 / /var/vcap/store rw,relatime shared:1 master:2 - ext4 /dev/disk-1 rw
 31 30 7:3 /a\040b /mnt/with\040space\011tab\012line\134back rw - ext4 /dev/disk-1 rw
@@ -20,29 +21,29 @@ TEXT = r"""
 
 def test_fields() -> None:
     """Number, device, root and mount point, with or without optional fields."""
-    assert parse_mountinfo(TEXT)[:2] == [
+    assert parse(TABLE)[:2] == [
         Mount(21, "0:34", "/", "/"),
         Mount(30, "7:3", "/", "/var/vcap/store"),
     ]
-    assert parse_mountinfo("") == []
+    assert parse(b"") == []
 
 
 def test_escapes() -> None:
     """Blanks and backslashes in names are written in octal."""
-    mount = parse_mountinfo(TEXT)[2]
+    mount = parse(TABLE)[2]
     assert mount.root == "/a b"
     assert mount.point == "/mnt/with space\ttab\nline\\back"
 
 
 def test_an_escaped_backslash_begins_no_escape() -> None:
     """A name may look like one."""
-    (mount,) = parse_mountinfo(r"1 1 7:0 / /a\134040b rw - ext4 x rw")
+    (mount,) = parse(rb"1 1 7:0 / /a\134040b rw - ext4 x rw")
     assert mount.point == r"/a\040b"
 
 
 def test_the_order_is_kept() -> None:
     """What is mounted later hides what is before it."""
-    assert [mount.device for mount in parse_mountinfo(TEXT)] == [
+    assert [mount.device for mount in parse(TABLE)] == [
         "0:34",
         "7:3",
         "7:3",
@@ -53,7 +54,7 @@ def test_the_order_is_kept() -> None:
 def test_our_own_mounts() -> None:
     """The last come first, for they must be unmounted first."""
     points = mount_points(os.getpid(), lambda _: True)
-    ours = parse_mountinfo(Path("/proc/self/mountinfo").read_text("utf-8"))
+    ours = parse(Path("/proc/self/mountinfo").read_bytes())
     assert points == [mount.point for mount in reversed(ours)]
     assert "/" in points
 
@@ -65,3 +66,38 @@ def test_our_own_mounts() -> None:
 def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
     """A name that only begins alike is elsewhere."""
     assert mounts._is_below(path, "/a") is below
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/a\u2028b",
+        "/a\x85b",
+        "/a\rb",
+        "/a\x0b\x0c\x1cb",
+        "/\xa0",
+        "/a\udcff\udcfe",
+        "/\u3000b",
+    ],
+)
+def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
+    """A name that holds what Python takes for the end of a line forges no entry."""
+    table = b"30 21 7:3 / %s rw - ext4 x rw\n31 21 7:4 / /z rw - ext4 x rw\n"
+    first, second = parse(table % os.fsencode(name))
+    assert first == Mount(30, "7:3", "/", name)
+    assert second.point == "/z"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("/var/vcap/store", "/var/vcap/store"),
+        ("/stör", "/stör"),
+        ("/a\udcff", r"/a\udcff"),
+        ("/a\nb\x1b[2J", r"/a\nb\x1b[2J"),
+        ("/a\u2028b", r"/a\u2028b"),
+    ],
+)
+def test_names_in_messages(name: str, text: str) -> None:
+    """They take one line, and can be written in any encoding."""
+    assert shown(name) == text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +120,121 @@ def test_descriptors_are_not_inherited(tree: Tree) -> None:
         assert not os.get_inheritable(fd)
     finally:
         os.close(fd)
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[int]:
+    """The number of a block device that must not be written to."""
+    backing = tmp_path / "canary"
+    backing.write_bytes(b"canary  " * 4096)
+    before = backing.read_bytes()
+    argv = ["losetup", "--find", "--show", str(backing)]
+    device = subprocess.check_output(argv, text=True).strip()
+    try:
+        yield os.stat(device).st_rdev
+        subprocess.run(["blockdev", "--flushbufs", device], check=True)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    assert backing.read_bytes() == before
+
+
+def make(path: Path, kind: str, device: int) -> None:
+    """Put something in a file's place that acts, or waits, when it is opened."""
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif kind == "block device":
+        os.mknod(path, stat.S_IFBLK | 0o600, device)
+    elif kind == "character device":
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(5, 1))
+    else:
+        path.symlink_to("/loop")
+
+
+KINDS = ["fifo", "socket", "block device", "character device", "link to itself"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_not_opened(
+    root: Path, tree: Tree, loop: int, kind: str
+) -> None:
+    """It is as if there was nothing; a write puts a file in its place."""
+    (root / "loop").symlink_to("/loop")
+    make(root / "etc/file", kind, loop)
+    assert tree.read("etc/file", 100) is None
+    tree.write("etc/file", "new")
+    assert tree.read("etc/file", 100) == b"new"
+    assert stat.S_ISREG((root / "etc/file").lstat().st_mode)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "file"])
+def test_a_draft_that_is_there_already(
+    root: Path, tree: Tree, loop: int, kind: str
+) -> None:
+    """Whatever a VM puts where it expects one, it is not written to."""
+    (root / "loop").symlink_to("/loop")
+    expected = root / "etc/.file.new"
+    if kind == "file":
+        expected.write_text("theirs")
+    else:
+        make(expected, kind, loop)
+    before = expected.lstat()
+    tree.write("etc/file", "new")
+    assert read(tree, "etc/file") == "new"
+    assert expected.lstat().st_ino == before.st_ino
+    if kind == "file":
+        assert expected.read_text() == "theirs"
+
+
+def test_a_write_that_fails_leaves_nothing(root: Path, tree: Tree) -> None:
+    """Nothing but what was there."""
+    (root / "etc/dir").mkdir()
+    with pytest.raises(IsADirectoryError):
+        tree.write("etc/dir", "new")
+    assert sorted(os.listdir(root / "etc")) == ["dir", "file"]
+
+
+def dig(top: Path, depth: int, last: str) -> None:
+    """Make directories in each other, and a file at the bottom."""
+    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(os.open(last, os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+
+
+@pytest.mark.parametrize("depth", [1, 1500, 5000])
+def test_depth_is_no_matter(root: Path, tree: Tree, depth: int) -> None:
+    """It costs neither descriptors nor Python's stack; names get longer than any path."""
+    dig(root / "etc", depth, "x.pid")
+    (root / "etc/a.pid").touch()
+    tree.remove_files("etc", ".pid")
+    assert not (root / "etc/a.pid").exists()
+    tree.remove("etc")
+    assert list(root.iterdir()) == []
+
+
+def test_a_directory_that_is_moved_away(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its parent is by then is not touched."""
+    outside = root.parent / "outside"
+    (outside / "inner").mkdir(parents=True)
+    (root / "etc/d/e/f").mkdir(parents=True)
+    rmdir, moved = os.rmdir, []
+
+    def moving(name: str, *, dir_fd: int) -> None:
+        if not moved:
+            moved.append(name)
+            (root / "etc/d/e").rename(outside / "e")
+        rmdir(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", moving)
+    with Tree.at(root) as tree, pytest.raises(OSError, match="was moved"):
+        tree.remove("etc")
+    assert (outside / "inner").is_dir()

@@ -85,6 +85,7 @@ class DaemonConfig:
     @ivar bridge: the name of the host's interface to it.
     @ivar runtime: the OCI runtime, by name or path.
     @ivar runtime_timeout: after how many seconds an operation of it is given up.
+    @ivar visit_timeout: after how many seconds work on a VM's files is given up.
     @ivar log_format: C{text} or C{json}.
     @ivar restart: whether to boot a VM again whose first process failed.
     @ivar disks: how persistent disks are made.
@@ -103,6 +104,7 @@ class DaemonConfig:
     bridge: str
     runtime: str
     runtime_timeout: float
+    visit_timeout: float
     log_format: str
     restart: bool
     disks: DisksConfig
@@ -151,6 +153,7 @@ class DaemonConfig:
             runtime_timeout=number(
                 "runtime_timeout", raw.get("runtime_timeout", 60), 1, 3600
             ),
+            visit_timeout=number("visit_timeout", raw.get("visit_timeout", 30), 1, 600),
             log_format=choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
             restart=_restart(raw.get("restart", "no")),
             disks=DisksConfig.parse(raw.get("disks")),
@@ -172,6 +175,7 @@ KEYS: Mapping[str, str] = {
     "bridge": "an interface name",
     "runtime": "the name or path of an OCI runtime",
     "runtime_timeout": "a number of seconds",
+    "visit_timeout": "a number of seconds",
     "log_format": "text or json",
     "restart": "no or on-failure",
     "disks": "keys and values",
@@ -184,7 +188,7 @@ KEYS: Mapping[str, str] = {
 }
 TEXT_KEYS = KEYS.keys() - {
     *("disks", "tls", "allow_from", "limits", "security"),
-    *("restart", "runtime_timeout"),
+    *("restart", "runtime_timeout", "visit_timeout"),
 }
 
 

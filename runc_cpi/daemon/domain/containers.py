@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from runc_cpi.daemon.domain.vm import VM, VMProperties
 from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import CPIError, InvalidArgument, StillRunning
+from runc_cpi.errors import InvalidArgument, StillRunning
 
 KILL_TIMEOUT = 10.0
 GRACE = 10.0
@@ -86,6 +87,19 @@ def init_of(stemcell: Stemcell, properties: VMProperties) -> str:
             "cloud_properties.init could name one"
         )
     return init
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Left:
+    """
+    What a VM left when it ran last.
+
+    @ivar mounted: the disk that was on its /var/vcap/store, if any.
+    @ivar hostname: the name that its agent gave it, or its own cid.
+    """
+
+    mounted: str | None
+    hostname: str
 
 
 class Containers:
@@ -186,15 +200,15 @@ class Containers:
         @raise CloudError: if the host fails.
         """
         vm_cid, bundle = vm.vm_cid, self.path(vm.vm_cid)
-        mounted = await deferToThread(self._last_mounted, vm_cid)
+        left = await self._guests.run(vm_cid, partial(self._take_stock, vm_cid, stemcell))
         parts = await self._disks.boot(vm_cid, self.find(vm_cid))
-        await deferToThread(self._write_bundle, vm, stemcell, parts)
+        await deferToThread(self._write_bundle, vm, stemcell, parts, left.hostname)
         pid = await self._runtime.create(vm_cid, bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.addresses)
-        await self._disks.booted(vm_cid, self.find(vm_cid), mounted)
+        await self._disks.booted(vm_cid, self.find(vm_cid), left.mounted)
         writable = () if self._host.privileged else WRITABLE_PATHS
-        await self._guests.prepare(pid, STALE, PID_FILES, writable)
+        await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
         await self._runtime.start(vm_cid, bundle)
         if not self.watch(vm_cid):
             self._watcher.ended(vm_cid, None)  # before anybody could look
@@ -228,37 +242,36 @@ class Containers:
         """Take down what may wait to be started; that this fails is only logged."""
         try:
             await self.take_down(vm_cid)
-        except (CPIError, OSError):
+        except Exception:
             self.log.failure("cannot take {vm_cid} down", vm_cid=vm_cid)
 
-    def _last_mounted(self, vm_cid: str) -> str | None:
+    def _take_stock(self, vm_cid: str, stemcell: Stemcell) -> _Left:
         """
-        Return the disk that was on /var/vcap/store.
+        See what a VM left when it ran last, and put right what would harm its boot.
 
-        The agent does not mount it again when it starts, and does not start when the
-        disk it last mounted is gone.
+        The agent does not mount its disk again when it starts, and does not start when
+        the disk it last mounted is gone.  It sets the host name once and for all.
         """
-        with Tree.at(self.path(vm_cid) / "upper") as tree:
+        upper = self.path(vm_cid) / "upper"
+        make_mount_points(stemcell.rootfs, upper)
+        with Tree.at(upper) as tree:
             disk_cid = managed_disk(tree)
             if disk_cid is not None and disk_cid not in self._cids(vm_cid):
                 forget_managed_disk(tree)
-        return disk_cid
-
-    def _hostname(self, vm_cid: str) -> str:
-        """The agent sets its name once and for all; a reboot must not undo that."""
-        with Tree.at(self.path(vm_cid) / "upper") as tree:
-            return hostname(tree) or vm_cid
+            return _Left(mounted=disk_cid, hostname=hostname(tree) or vm_cid)
 
     def _cids(self, vm_cid: str) -> set[str]:
         return {disk.disk_cid for disk in self._disks.of(vm_cid)}
 
-    def _write_bundle(self, vm: VM, stemcell: Stemcell, parts: BootParts) -> None:
+    def _write_bundle(
+        self, vm: VM, stemcell: Stemcell, parts: BootParts, hostname: str
+    ) -> None:
         path = self.path(vm.vm_cid)
         properties = VMProperties.parse(vm.cloud_properties)
         bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
         host, every = self._host, properties.all_capabilities
         spec = runtime_spec(
-            hostname=self._hostname(vm.vm_cid),
+            hostname=hostname,
             boot=BOOTS[init_of(stemcell, properties)],
             # A bounded disk of its own would be mounted there instead.
             binds={"/var/vcap/data": str(path / "data")} if not bounded else {},
@@ -275,7 +288,6 @@ class Containers:
             guarded=every and not host.privileged,
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
-        make_mount_points(stemcell.rootfs, path / "upper")
 
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
@@ -323,7 +335,7 @@ class Containers:
     async def remind_agent(self, vm: VM) -> bool:
         """Have the agent's settings file name the right disks; say whether it did not."""
         upper = self.path(vm.vm_cid) / "upper"
-        told = await deferToThread(_told, upper)
+        told = await self._guests.run(vm.vm_cid, partial(_told, upper))
         if told == self._disks.hints(vm.vm_cid):
             return False
         await self.tell_agent(vm)
@@ -341,9 +353,9 @@ class Containers:
         container = self.find(vm.vm_cid)
         if container.pid is None:
             upper = self.path(vm.vm_cid) / "upper"
-            await deferToThread(_write_into, upper, file.content)
+            await self._guests.run(vm.vm_cid, partial(_write_into, upper, file.content))
         else:
-            await self._guests.write(container.pid, SETTINGS, file.content)
+            await self._guests.write(vm.vm_cid, container.pid, SETTINGS, file.content)
 
 
 def _told(upper: Path) -> Any:

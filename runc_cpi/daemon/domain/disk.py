@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from runc_cpi.errors import InvalidArgument
 
 SCHEMA = 1
 FILESYSTEMS = ("ext4", "xfs")
 MAXIMUM_SIZE = 1 << 28  # MiB
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Disk:
 
         @raise ValueError: if it is not one of this version.
         """
-        return cls(**_values(record, "disk"))
+        return _made(cls, record, "disk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +77,21 @@ class Snapshot:
 
         @raise ValueError: if it is not one of this version.
         """
-        return cls(**_values(record, "snapshot"))
+        return _made(cls, record, "snapshot")
 
 
-def _values(record: Mapping[str, Any], noun: str) -> dict[str, Any]:
+def _made(kind: type[T], record: Mapping[str, Any], noun: str) -> T:
     if record.get("schema") != SCHEMA:
         raise ValueError(f"schema {record.get('schema')!r}; {SCHEMA} is known")
     if not isinstance(record.get("disk_cid"), str):
         raise ValueError(f"not a {noun}'s record: no disk_cid")
-    return {name: value for name, value in record.items() if name != "schema"}
+    if not isinstance(record.get("size"), int):
+        raise ValueError(f"not a {noun}'s record: no size")
+    values = {name: value for name, value in record.items() if name != "schema"}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"not a {noun}'s record: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,11 @@ class Container:
     bundle: Path
     pid: int | None
     cgroup: str
+
+    @property
+    def vm_cid(self) -> str:
+        """The VM, which its directory is named after."""
+        return self.bundle.name
 
 
 @dataclass(frozen=True, kw_only=True)

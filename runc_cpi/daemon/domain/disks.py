@@ -82,13 +82,11 @@ class Disks:
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
         for path in sorted(self._depot.disks.iterdir()):
-            try:
+            self._aside.add(path.name)
+            with repairs.attempt(f"set {path / RECORD} aside"):
                 disk = Disk.from_json(read_record(path / RECORD))
-            except (OSError, ValueError, TypeError) as error:
-                repairs.failed(f"set {path / RECORD} aside: {error}")
-                self._aside.add(path.name)
-            else:
                 self._disks[disk.disk_cid] = disk
+                self._aside.discard(path.name)
 
     def all(self) -> list[Disk]:
         """Return every disk."""
@@ -253,15 +251,13 @@ class Disks:
         for disk in self.of(vm_cid):
             path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
             async with self._locks(disk_cid):
-                try:
+                with repairs.attempt(f"{disk_cid} of {vm_cid}"):
                     if await self._driver.attach(
                         path, disk_cid, container, self._paths(vm_cid)
                     ):
                         repairs.did(f"gave {disk_cid} to {vm_cid} again")
                     if await self._driver.thaw(path, container):
                         repairs.did(f"thawed {disk_cid}")
-                except (CPIError, OSError) as error:
-                    repairs.failed(f"{disk_cid} of {vm_cid}: {error}")
 
     async def sweep(self, busy: Callable[[str], bool], repairs: Repairs) -> None:
         """

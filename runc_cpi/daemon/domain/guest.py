@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -176,9 +177,35 @@ def hostname(tree: Tree) -> str | None:
 def told_disks(tree: Tree) -> Any:
     """Return what the agent's settings file says of disks; nothing if it is no good."""
     try:
-        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")["disks"]["persistent"]
-    except (ValueError, LookupError, TypeError):
+        return _settings(tree)["disks"]["persistent"]
+    except (LookupError, TypeError):
         return {}
+
+
+def told_addresses(tree: Tree) -> list[IPv4Address]:
+    """Return the addresses in the agent's settings file; none if it is no good."""
+    try:
+        networks = list(_settings(tree)["networks"].values())
+    except (LookupError, TypeError, AttributeError):
+        return []
+    real = [
+        network.get("ip")
+        for network in networks
+        if isinstance(network, dict) and network.get("type") != "vip"
+    ]
+    found = []
+    for address in real:
+        with suppress(ValueError):
+            found.append(IPv4Address(address))
+    return found
+
+
+def _settings(tree: Tree) -> Any:
+    """Return what is in the agent's settings file, which the VM can write to."""
+    try:
+        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")
+    except (ValueError, RecursionError):
+        return None
 
 
 def managed_disk(tree: Tree) -> str | None:

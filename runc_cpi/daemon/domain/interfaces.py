@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zope.interface import Attribute, Interface
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from runc_cpi.daemon.domain.disk import BootParts, Container
     from runc_cpi.daemon.drivers.process import Outcome
+
+T = TypeVar("T")
 
 
 class IInit(Interface):
@@ -97,8 +99,14 @@ class IAddressPool(Interface):
 class IGuests(Interface):
     """Reaches into running VMs, trusting nothing that is in them."""
 
+    def run(vm_cid: str, work: Callable[[], T]) -> Awaitable[T]:
+        """
+        Do C{work} on files of a VM, running or not, in a thread; raise CloudError if it
+        takes too long.
+        """
+
     def prepare(
-        pid: int, stale: str, pid_files: str, writable: Sequence[str]
+        vm_cid: str, pid: int, stale: str, pid_files: str, writable: Sequence[str]
     ) -> Awaitable[None]:
         """
         Make the file system of a VM that is about to boot like that of a machine which
@@ -107,7 +115,7 @@ class IGuests(Interface):
         so.
         """
 
-    def write(pid: int, name: str, content: str) -> Awaitable[None]:
+    def write(vm_cid: str, pid: int, name: str, content: str) -> Awaitable[None]:
         """Write a file of that VM whole."""
 
 

@@ -21,7 +21,6 @@ from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vm import VM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher, describe, is_failure
-from runc_cpi.errors import CPIError
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -87,8 +86,8 @@ class Keeper:
         clear up what takes long.
         """
         await self._scratch.sweep(repairs)
-        down = [vm.vm_cid for vm in self._registry.all() if self._is_down(vm.vm_cid)]
-        await side_by_side(*(self._revive(vm_cid, repairs) for vm_cid in down))
+        known = [vm.vm_cid for vm in self._registry.all()]
+        await side_by_side(*(self._revive(vm_cid, repairs) for vm_cid in known))
         repairs.summarize()
 
     def close(self) -> None:
@@ -101,9 +100,15 @@ class Keeper:
         for name in sorted({*self._registry.incomplete(), *await self._strays()}):
             await self._sweep(name, repairs)
         connected = await self._containers.connected()
-        for vm_cid in sorted(self._disks.owners() | known):
-            await self._see_to(vm_cid, vm_cid in connected, repairs)
-        await self._disks.sweep(self._vms.locks.is_held, repairs)
+        # One that hangs is to hold up no other.
+        await side_by_side(
+            *(
+                self._see_to(vm_cid, vm_cid in connected, repairs)
+                for vm_cid in sorted(self._disks.owners() | known)
+            )
+        )
+        with repairs.attempt("loop devices that no VM needs"):
+            await self._disks.sweep(self._vms.locks.is_held, repairs)
 
     async def _strays(self) -> set[str]:
         """Name what has no directory, and yet a container, a cgroup or an interface."""
@@ -115,27 +120,22 @@ class Keeper:
         async with self._vms.locks(name):
             if name not in {*self._registry.incomplete(), *await self._strays()}:
                 return  # it was only being made
-            try:
+            with repairs.attempt(f"cannot remove {name}, which is no whole VM"):
                 self._registry.path(name).mkdir(mode=0o700, exist_ok=True)
                 await self._vms.clear_away(name)
-            except (CPIError, OSError) as error:
-                repairs.failed(f"cannot remove {name}, which is no whole VM: {error}")
-            else:
                 repairs.did(f"removed {name}, which was no whole VM")
 
     async def _see_to(self, vm_cid: str, connected: bool, repairs: Repairs) -> None:
         """Make what a VM has agree with the records, and have it watched."""
         async with self._vms.locks(vm_cid):
-            container = self._containers.find(vm_cid)
-            try:
+            with repairs.attempt(vm_cid):
+                container = self._containers.find(vm_cid)
                 if not self._registry.path(vm_cid).exists():
                     await self._disks.release(vm_cid, container)
                     repairs.did(f"took its disks from {vm_cid}, which is gone")
                 elif self._registry.exists(vm_cid):
                     vm = self._registry.get(vm_cid)
                     await self._agree(vm, container, connected, repairs)
-            except (CPIError, OSError) as error:
-                repairs.failed(f"{vm_cid}: {error}")
 
     async def _agree(
         self, vm: VM, container: Container, connected: bool, repairs: Repairs
@@ -159,18 +159,16 @@ class Keeper:
     async def _revive(self, vm_cid: str, repairs: Repairs) -> None:
         """Boot a VM that is down, or note that it is, as it may be by itself."""
         async with self._vms.locks(vm_cid):
-            if not self._is_down(vm_cid):
-                return
-            vm = self._registry.get(vm_cid)
-            try:
+            with repairs.attempt(f"cannot bring back {vm_cid}"):
+                if not self._is_down(vm_cid):
+                    return
+                vm = self._registry.get(vm_cid)
                 if self._restart or self._containers.is_missed(vm_cid):
                     await self._vms.boot_again(vm)
                     repairs.did(f"brought back {vm_cid}")
                 else:
                     await self._registry.save(replace(vm, stopped=True))
                     repairs.did(f"noted that {vm_cid} has stopped")
-            except (CPIError, OSError) as error:
-                repairs.failed(f"cannot bring back {vm_cid}: {error}")
 
     def _ended(self, vm_cid: str, status: int | None) -> None:
         working = Deferred.fromCoroutine(self._see_to_the_end(vm_cid, status))

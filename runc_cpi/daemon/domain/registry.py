@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.domain.guest import READ_LIMIT, SETTINGS
+from runc_cpi.daemon.domain.guest import told_addresses
 from runc_cpi.daemon.domain.interfaces import IAddressPool
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.stemcells import Stemcells
@@ -58,14 +55,15 @@ class Registry:
         for path in sorted(self._depot.vms.iterdir()):
             if not (path / RECORD).exists():
                 continue  # not whole, and no VM
-            try:
-                vm = VM.from_json(read_record(path / RECORD))
-            except (OSError, ValueError) as error:
-                repairs.failed(f"set {path / RECORD} aside: {error}")
-                await self._set_aside(path)
-            else:
-                self._vms[vm.vm_cid] = vm
-                await self._take(vm, repairs)
+            vm = None
+            with repairs.attempt(f"set {path / RECORD} aside"):
+                vm = _load(path)
+            with repairs.attempt(path.name):
+                if vm is None:
+                    await self._set_aside(path)
+                else:
+                    self._vms[vm.vm_cid] = vm
+                    await self._take(vm, repairs)
 
     async def _take(self, vm: VM, repairs: Repairs) -> None:
         """Take what a VM needs; one that cannot have it is a VM all the same."""
@@ -159,25 +157,26 @@ class Registry:
         await self._pool.release(vm_cid)
 
 
+def _load(path: Path) -> VM:
+    """
+    Read the record of the VM whose directory this is.
+
+    @raise OSError: if it cannot be read.
+    @raise ValueError: if it is none, or another VM's.
+    """
+    vm = VM.from_json(read_record(path / RECORD))
+    if vm.vm_cid != path.name:
+        raise ValueError(f"it is the record of {vm.vm_cid!r}")
+    return vm
+
+
 def _erase(path: Path) -> None:
     (path / RECORD).unlink(missing_ok=True)
     sync_directory(path)
 
 
-def _addresses_of(path: Path) -> Iterator[IPv4Address]:
+def _addresses_of(path: Path) -> list[IPv4Address]:
     """Find the addresses of a VM whose record is no good in its agent's settings."""
-    try:
-        with Tree.at(path / "upper") as tree:
-            networks = json.loads(tree.read(SETTINGS, READ_LIMIT) or b"{}")["networks"]
-        found: list[Any] = [
-            network.get("ip") for network in networks.values() if _is_real(network)
-        ]
-    except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return
-    for address in found:
-        with suppress(AddressValueError):
-            yield IPv4Address(address)
-
-
-def _is_real(network: Mapping[str, Any]) -> bool:
-    return network.get("type") != "vip"
+    with suppress(OSError), Tree.at(path / "upper") as tree:
+        return told_addresses(tree)
+    return []

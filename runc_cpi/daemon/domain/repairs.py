@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from twisted.logger import Logger
+
+from runc_cpi.errors import CPIError
 
 
 class Repairs:
@@ -28,6 +33,21 @@ class Repairs:
         """Note what could not be put right, and is left as it is."""
         self.log.error("repair: {text}", text=text)
         self.problems.append(text)
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """
+        Have whatever error there is with one thing noted, so that the rest goes on.
+
+        @param what: names the thing, by its CID as a rule, and may say what failed.
+        """
+        try:
+            yield
+        except (CPIError, OSError, ValueError, RecursionError) as error:
+            self.failed(f"{what}: {error}")
+        except Exception as error:
+            self.log.failure("bug: {what}", what=what)
+            self.failed(f"{what}: {type(error).__name__}: {error}")
 
     def summarize(self) -> None:
         """Log how much there was."""

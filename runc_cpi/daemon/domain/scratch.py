@@ -69,9 +69,6 @@ class Scratch:
         """Remove what nothing uses: a crash left it, or its removal failed."""
         for path in sorted(self._depot.scratch.iterdir()):
             if path not in self._in_use:
-                try:
+                with repairs.attempt(f"cannot remove {path}"):
                     await self._archiver.remove(path)
-                except CPIError as error:
-                    repairs.failed(f"cannot remove {path}: {error}")
-                else:
                     repairs.did(f"removed {path}, which was not finished")

@@ -45,13 +45,11 @@ class Snapshots:
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
         for path in sorted(self._depot.snapshots.iterdir()):
-            try:
+            self._aside.add(path.name)
+            with repairs.attempt(f"set {path / RECORD} aside"):
                 snapshot = Snapshot.from_json(read_record(path / RECORD))
-            except (OSError, ValueError, TypeError) as error:
-                repairs.failed(f"set {path / RECORD} aside: {error}")
-                self._aside.add(path.name)
-            else:
                 self._snapshots[snapshot.snapshot_cid] = snapshot
+                self._aside.discard(path.name)
 
     async def create(
         self, disk_cid: str, metadata: Any, container: Container | None

@@ -149,11 +149,8 @@ class Stemcells:
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
         for path in sorted(self._depot.stemcells.iterdir()):
-            try:
+            with repairs.attempt(f"set {path / RECORD} aside"):
                 stemcell = Stemcell.load(path, self._depot.images)
-            except (OSError, ValueError) as error:
-                repairs.failed(f"set {path / RECORD} aside: {error}")
-            else:
                 self._stemcells[stemcell.cid] = stemcell
 
     def all(self) -> list[Stemcell]:
@@ -233,9 +230,10 @@ class Stemcells:
     async def sweep(self, repairs: Repairs) -> None:
         """Remove what a crash left: unpacked images without a stemcell."""
         for path in sorted(self._depot.images.iterdir()):
-            await self._drop_image(path.name.replace("-", ":", 1))
-            if not path.exists():
-                repairs.did(f"removed {path}, which no stemcell is made of")
+            with repairs.attempt(f"cannot remove {path}"):
+                await self._drop_image(path.name.replace("-", ":", 1))
+                if not path.exists():
+                    repairs.did(f"removed {path}, which no stemcell is made of")
 
     async def adopt(
         self,

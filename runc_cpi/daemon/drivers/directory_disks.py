@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -11,10 +12,11 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
-from runc_cpi.daemon.drivers import guest, mounts
-from runc_cpi.daemon.drivers.guest import GuestThread
-from runc_cpi.daemon.drivers.mounts import Mount
+from runc_cpi.daemon.drivers import guest, mountinfo, mounts, namespaces
+from runc_cpi.daemon.drivers.guest import Guests
+from runc_cpi.daemon.drivers.mountinfo import Mount
 from runc_cpi.daemon.drivers.process import Lane, Processes
+from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import CloudError, DiskBusy
 
 DATA = "data"
@@ -39,7 +41,7 @@ class DirectoryDisks:
     agent_binds = True
     keeps_to_sizes = False
 
-    def __init__(self, processes: Processes, guests: GuestThread) -> None:
+    def __init__(self, processes: Processes, guests: Guests) -> None:
         self._processes, self._guests = processes, guests
 
     def check(self, filesystem: str, size: int) -> None:
@@ -86,20 +88,25 @@ class DirectoryDisks:
             return False
         point = container.bundle / MOUNTS / disk_cid
         changed = await self._bind(path, point)
-        if not self._is_received(container.pid, disk_cid):
+        if not await self._is_received(container, disk_cid):
             # The agent unmounts the very directory that it was told of.
             await self._unbind(point)
             changed = await self._bind(path, point)
-        if not self._is_received(container.pid, disk_cid):
+        if not await self._is_received(container, disk_cid):
             raise CloudError(
                 f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
                 "made them private; reboot it"
             )
         return changed
 
-    def _is_received(self, pid: int, disk_cid: str) -> bool:
-        wanted = self.hint(disk_cid)
-        return bool(mounts.mount_points(pid, lambda mount: mount.point == wanted))
+    async def _is_received(self, container: Container, disk_cid: str) -> bool:
+        assert container.pid is not None
+        hint = self.hint(disk_cid)
+        looking = partial(
+            mounts.mount_points, container.pid, lambda mount: mount.point == hint
+        )
+        # A VM can have many thousand mounts.
+        return bool(await self._guests.run(container.vm_cid, looking))
 
     async def detach(
         self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
@@ -115,9 +122,10 @@ class DirectoryDisks:
         if wanted is None:
             return
         if container.pid is not None:
-            await self._guests.run(mounts.unmount_everywhere, container.cgroup, wanted)
+            unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
+            await self._guests.run(container.vm_cid, unmounting)
         await self._unbind(point)
-        point.rmdir()
+        await self._guests.run(container.vm_cid, partial(_remove_point, point))
 
     async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
         """Make the directory whose mounts the VM receives, with its disks in it."""
@@ -142,7 +150,8 @@ class DirectoryDisks:
         """Mount what the agent had mounted."""
         if store is not None and container.pid is not None:
             source = self.hint(store)
-            await self._guests.run(guest.bind, container.pid, source, STORE)
+            mounting = partial(guest.bind, container.pid, source, STORE)
+            await self._guests.run(container.vm_cid, mounting)
 
     async def halted(self, container: Container) -> None:
         """
@@ -175,21 +184,53 @@ class DirectoryDisks:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 
     async def _bind(self, path: Path, point: Path) -> bool:
-        point.mkdir(exist_ok=True)
         if _same_directory(point) is not None:
             return False
-        await self._mount("--bind", str(path / DATA), str(point))
+        vm_cid = point.parent.parent.name
+        await self._guests.run(vm_cid, partial(_bind_to, path / DATA, point))
         return True
 
     async def _unbind(self, point: Path) -> None:
-        outcome = await self._processes.run(["umount", str(point)], timeout=TOOL_TIMEOUT)
-        if not outcome.ok:
-            raise DiskBusy(outcome.complaint())
+        vm_cid = point.parent.parent.name
+        await self._guests.run(vm_cid, partial(_unmount, point))
 
     async def _mount(self, *arguments: str) -> None:
         outcome = await self._processes.run(["mount", *arguments], timeout=TOOL_TIMEOUT)
         if not outcome.ok:
             raise CloudError(outcome.complaint())
+
+
+def _bind_to(source: Path, point: Path) -> None:
+    """
+    Mount a directory at C{point}, in a directory that the VM can write to.
+
+    It is made, and mounted on, by the descriptor of what it is in: the VM may put a link
+    or something else in its place at any time.
+
+    @raise OSError: if that is not possible.
+    """
+    with Tree.at(point.parent) as tree:
+        tree.make_directories(point.name)
+        target = tree.open(point.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            namespaces.bind(str(source), f"/proc/self/fd/{target}")
+        finally:
+            os.close(target)
+
+
+def _unmount(point: Path) -> None:
+    """
+    @raise DiskBusy: if it is in use, or not mounted any more.
+    """
+    try:
+        namespaces.unmount(str(point))
+    except OSError as error:
+        raise DiskBusy(f"{point} cannot be unmounted: {error.strerror}") from None
+
+
+def _remove_point(point: Path) -> None:
+    with Tree.at(point.parent) as tree:
+        tree.remove(point.name)
 
 
 def _receive(destination: str, source: Path) -> dict[str, object]:
@@ -214,10 +255,9 @@ def _mounts_below(path: Path) -> list[str]:
 
 def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
     """Recognize mounts of what is mounted at C{point}, if anything is."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        table = mounts.parse_mountinfo(file.read())
-    real = os.path.realpath(point)
-    found = [mount for mount in table if mount.point == real]
+    # The VM can put a link in its place.
+    real = os.path.join(os.path.realpath(point.parent), point.name)
+    found = [mount for mount in mountinfo.read(os.getpid()) if mount.point == real]
     if not found:
         return None
     device, root = found[-1].device, found[-1].root

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from runc_cpi.daemon.domain.disk import BootParts, Container
 from runc_cpi.daemon.domain.interfaces import IDiskDriver
 from runc_cpi.daemon.drivers import guest, host, mounts
 from runc_cpi.daemon.drivers.devices import DeviceRules
-from runc_cpi.daemon.drivers.guest import GuestThread
+from runc_cpi.daemon.drivers.freezing import thaw
+from runc_cpi.daemon.drivers.guest import Guests
 from runc_cpi.daemon.drivers.loop import LoopDevice, LoopDevices
-from runc_cpi.daemon.drivers.mounts import Mount
+from runc_cpi.daemon.drivers.mountinfo import Mount
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
 from runc_cpi.errors import (
     CloudError,
@@ -79,8 +80,7 @@ umount -- "$2"
 exit $status
 """
 
-# ioctl(2) numbers, from linux/fs.h, fs/ext4/ext4.h and xfs_fs.h.
-FITHAW = 0xC0045878
+# ioctl(2) numbers, from fs/ext4/ext4.h and xfs_fs.h.
 EXT4_IOC_RESIZE_FS = 0x40086610
 XFS_INODE_PERCENT = 25  # what mkfs.xfs(8) chose, as it does below 1 TiB
 XFS_IOC_FSGROWFSDATA = 0x4010586E
@@ -108,7 +108,7 @@ class ImageDisks:
         processes: Processes,
         loops: LoopDevices,
         rules: DeviceRules,
-        guests: GuestThread,
+        guests: Guests,
         *,
         full: bool,
         filesystem: str,
@@ -167,8 +167,8 @@ class ImageDisks:
         """Say by how many bytes what is behind /var/vcap/data may still grow."""
         try:
             found = (bundle / EPHEMERAL).stat()
-        except FileNotFoundError:
-            return 0
+        except OSError:
+            return 0  # it has none, or is no VM's directory
         return max(0, found.st_size - found.st_blocks * BLOCK)
 
     async def attach(
@@ -184,9 +184,8 @@ class ImageDisks:
         device = await self._loops.attach(path / IMAGE)
         if container.pid is not None:
             await self._allow(container, attached)
-            made = await self._guests.run(
-                guest.make_node, container.pid, disk_cid, device.number
-            )
+            making = partial(guest.make_node, container.pid, disk_cid, device.number)
+            made = await self._guests.run(container.vm_cid, making)
             changed = changed or made
         return changed
 
@@ -206,8 +205,10 @@ class ImageDisks:
         device = await self._loops.find(image)
         if device is not None:
             await self._flush(path, container)
-            everywhere = mounts.unmount_everywhere
-            await self._guests.run(everywhere, container.cgroup, _is_of(device))
+            unmounting = partial(
+                mounts.unmount_everywhere, container.cgroup, _is_of(device)
+            )
+            await self._guests.run(container.vm_cid, unmounting)
         # First of all, for the device may be another file's the moment it is let go.
         await self._allow(container, attached)
         try:
@@ -215,24 +216,27 @@ class ImageDisks:
         except DiskBusy:
             assert device is not None
             await self._allow(container, [*attached, path])
-            who = await self._guests.run(
-                mounts.device_holder, container.cgroup, device.number
-            )
+            telling = partial(mounts.device_holder, container.cgroup, device.number)
+            who = await self._guests.run(container.vm_cid, telling)
             hint = self.hint(disk_cid)
             raise DiskBusy(f"the disk is still in use as {hint}, {who}") from None
-        await self._guests.run(guest.remove_node, container.pid, disk_cid)
+        removing = partial(guest.remove_node, container.pid, disk_cid)
+        await self._guests.run(container.vm_cid, removing)
 
     async def _allow(self, container: Container, attached: Sequence[Path]) -> None:
         """Let a VM's processes open these disks, and no others."""
         minors = await self._loops.minors([path / IMAGE for path in attached])
-        await self._guests.run(self._rules.allow_loops, container.cgroup, minors)
+        allowing = partial(self._rules.allow_loops, container.cgroup, minors)
+        await self._guests.run(container.vm_cid, allowing)
 
     async def _flush(self, path: Path, container: Container) -> None:
         """Write a disk's data back first: visits to VMs are to be short."""
         try:
             async with self._mounted(path, container) as mount:
                 if mount is not None:
-                    await deferToThread(mounts.sync, mount)
+                    await self._guests.run(
+                        container.vm_cid, partial(mounts.sync, mount), seconds=TOOL_TIMEOUT
+                    )
         except (CloudError, OSError) as error:
             self.log.warn("{path}: {error}", path=str(path), error=str(error))
 
@@ -272,10 +276,9 @@ class ImageDisks:
         if store is not None and container.pid is not None:
             # By the name that the agent knows it by, and looks for among the mounts.
             source = self.hint(store)
+            mounting = partial(guest.mount, container.pid, source, STORE, filesystem)
             try:
-                await self._guests.run(
-                    guest.mount, container.pid, source, STORE, filesystem
-                )
+                await self._guests.run(container.vm_cid, mounting)
             except CloudError as error:
                 raise CloudError(f"{store} cannot be mounted: {error}") from None
         # Mounted by now: the device goes when the VM's mount does.
@@ -302,8 +305,9 @@ class ImageDisks:
             device = await self._loops.find(image)
             if device is not None:
                 await self._loops.resized(device)
-            if mount is not None:
-                await deferToThread(_grow_mounted, mount, filesystem, size * MEBIBYTE)
+            if mount is not None and container is not None:
+                growing = partial(_grow_mounted, mount, filesystem, size * MEBIBYTE)
+                await self._guests.run(container.vm_cid, growing, seconds=TOOL_TIMEOUT)
             elif filesystem == "ext4":
                 target = str(image) if device is None else device.path
                 # Exit status 1 means that errors were corrected (e2fsck(8)).
@@ -338,7 +342,7 @@ class ImageDisks:
             return
         copy.unlink(missing_ok=True)
         async with self._mounted(path, container) as mount:
-            if mount is None:
+            if mount is None or container is None:
                 argv = ["cp", "--sparse=always", "--", str(image), str(copy)]
                 outcome = await self._processes.run(
                     argv, timeout=COPY_TIMEOUT, lane=Lane.BULK
@@ -359,7 +363,8 @@ class ImageDisks:
                 )
                 _check(outcome)
             finally:
-                _thaw(mount)  # had the shell been killed, nobody would
+                # Had the shell been killed, nobody would.
+                await self._guests.run(container.vm_cid, partial(thaw, mount))
 
     async def thaw(self, path: Path, container: Container) -> bool:
         """
@@ -369,7 +374,9 @@ class ImageDisks:
         @raise CloudError: if the kernel refuses.
         """
         async with self._mounted(path, container) as mount:
-            return mount is not None and _thaw(mount)
+            if mount is None:
+                return False
+            return await self._guests.run(container.vm_cid, partial(thaw, mount))
 
     @asynccontextmanager
     async def _mounted(
@@ -384,14 +391,12 @@ class ImageDisks:
         mount = None
         if device is not None and container is not None and container.pid is not None:
             wanted = _is_of(device)
-            mount = await self._guests.run(
-                mounts.open_mounted, container.cgroup, device.number, wanted
-            )
+            opening = partial(mounts.open_mounted, container.cgroup, device.number, wanted)
+            mount = await self._guests.run(container.vm_cid, opening, unwanted=_close_mount)
         try:
             yield mount
         finally:
-            if mount is not None:
-                os.close(mount)
+            _close_mount(mount)
 
     async def _tool(self, argv: Sequence[str]) -> None:
         _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT))
@@ -442,6 +447,11 @@ def _mount(destination: str, device: LoopDevice, filesystem: str) -> dict[str, A
     }
 
 
+def _close_mount(mount: int | None) -> None:
+    if mount is not None:
+        os.close(mount)
+
+
 def _extend(image: Path, size: int, full: bool) -> None:
     fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -455,21 +465,15 @@ def _extend(image: Path, size: int, full: bool) -> None:
         os.close(fd)
 
 
-def _thaw(mount: int) -> bool:
-    try:
-        fcntl.ioctl(mount, FITHAW, 0)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return False  # it was not frozen
-    return True
-
-
 def _grow_mounted(mount: int, filesystem: str, size: int) -> None:
-    blocks = size // os.fstatvfs(mount).f_bsize
-    if filesystem == "ext4":
-        request, argument = EXT4_IOC_RESIZE_FS, struct.pack("<Q", blocks)
-    else:
-        request = XFS_IOC_FSGROWFSDATA
-        argument = struct.pack("<QII", blocks, XFS_INODE_PERCENT, 0)
-    fcntl.ioctl(mount, request, argument)
+    own = os.dup(mount)  # whoever waits for this may give it up
+    try:
+        blocks = size // os.fstatvfs(own).f_bsize
+        if filesystem == "ext4":
+            request, argument = EXT4_IOC_RESIZE_FS, struct.pack("<Q", blocks)
+        else:
+            request = XFS_IOC_FSGROWFSDATA
+            argument = struct.pack("<QII", blocks, XFS_INODE_PERCENT, 0)
+        fcntl.ioctl(own, request, argument)
+    finally:
+        os.close(own)

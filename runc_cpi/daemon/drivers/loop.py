@@ -205,10 +205,12 @@ def attached() -> dict[str, LoopDevice]:
     devices = {}
     for entry in Path("/sys/block").glob("loop*"):
         try:
-            backing = (entry / "loop" / "backing_file").read_text("utf-8").rstrip("\n")
+            file = (entry / "loop" / "backing_file").read_bytes()
             major, minor = (entry / "dev").read_text("ascii").split(":")
         except OSError:
             continue
         number = os.makedev(int(major), int(minor))
+        # The kernel ends the name with a newline, and escapes nothing in it.
+        backing = os.fsdecode(file.removesuffix(b"\n"))
         devices[backing] = LoopDevice(f"/dev/{entry.name}", number)
     return devices

@@ -5,62 +5,27 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from runc_cpi.daemon.drivers import namespaces
+from runc_cpi.daemon.drivers import cgroups, mountinfo, namespaces
 from runc_cpi.daemon.drivers.guest import root_of
+from runc_cpi.daemon.drivers.mountinfo import Mount, shown
 from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 
-CGROUPS = Path("/sys/fs/cgroup")
-HIERARCHIES = ("pids", "memory", "systemd", "unified", ".")
 PASSES = 10
 PATIENCE, PAUSE = 1.0, 0.02
 NOBODY_KNOWN = "by a process that cannot be told"
 _libc = ctypes.CDLL(None, use_errno=True)
-_ESCAPE = re.compile(r"\\([0-7]{3})")
-
-
-@dataclass(frozen=True)
-class Mount:
-    """
-    A line of mountinfo (proc(5)).
-
-    @ivar number: its own.
-    @ivar device: major and minor number, as C{7:3}.
-    @ivar root: which directory of the file system is mounted.
-    @ivar point: where, as the process sees it.
-    """
-
-    number: int
-    device: str
-    root: str
-    point: str
-
-
-def parse_mountinfo(text: str) -> list[Mount]:
-    """Read mountinfo, in its order: what is mounted later hides what is before it."""
-    return [
-        Mount(int(fields[0]), fields[2], _unescape(fields[3]), _unescape(fields[4]))
-        for fields in map(str.split, text.splitlines())
-    ]
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
 
 
 def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
     """Say where C{pid} sees what is wanted, the last mounted first."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8") as file:
-        mounts = parse_mountinfo(file.read())
-    return [mount.point for mount in reversed(mounts) if wanted(mount)]
+    return [mount.point for mount in reversed(mountinfo.read(pid)) if wanted(mount)]
 
 
 def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> int | None:
@@ -89,7 +54,7 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
                 return fd
             os.close(fd)
     if hidden is not None:
-        raise CloudError(f"the disk is mounted at {hidden}, under another mount")
+        raise CloudError(f"the disk is mounted at {shown(hidden)}, under another mount")
     return None
 
 
@@ -119,7 +84,7 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
             # Whom nobody can name may be a child of ours, about to become a program.
             if reason is not None or time.monotonic() > deadline:
                 reason = reason or NOBODY_KNOWN
-                raise DiskBusy(f"the disk is still in use at {point}, {reason}")
+                raise DiskBusy(f"the disk is still in use at {shown(point)}, {reason}")
             time.sleep(PAUSE)
 
 
@@ -161,7 +126,7 @@ def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | 
         inner = [
             mount.point for mount in mounts if mount.point.startswith(f"{last.point}/")
         ]
-        return last.point, f"with {inner[0]} mounted in it" if inner else ""
+        return last.point, f"with {shown(inner[0])} mounted in it" if inner else ""
 
 
 @contextmanager
@@ -176,8 +141,8 @@ def _own_process() -> Iterator[int]:
 
 def _visible(own: int) -> list[Mount]:
     """List the mounts from the root of the namespace, as no process of it need do."""
-    with open(os.open("mountinfo", os.O_RDONLY, dir_fd=own), encoding="utf-8") as file:
-        return parse_mountinfo(file.read())
+    with open(os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own), "rb") as file:
+        return mountinfo.parse(file.read())
 
 
 def _is_on_top(own: int, mount: Mount) -> bool:
@@ -188,8 +153,8 @@ def _is_on_top(own: int, mount: Mount) -> bool:
         return False
     try:
         info = os.open(f"fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own)
-        with open(info, encoding="ascii") as file:
-            return f"mnt_id:\t{mount.number}\n" in file.read()
+        with open(info, "rb") as file:
+            return b"mnt_id:\t%d\n" % mount.number in file.read()
     finally:
         os.close(fd)
 
@@ -209,25 +174,12 @@ def _unmounted(own: int, mount: Mount) -> bool:
 def one_of_each_namespace(cgroup: str) -> list[int]:
     """Return a process of each mount namespace that a VM's processes are in."""
     found: dict[str, int] = {}
-    for pid in processes(cgroup):
+    for pid in sorted(cgroups.processes(cgroup)):
         try:
             found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
         except (FileNotFoundError, ProcessLookupError):
             continue
     return list(found.values())
-
-
-def processes(cgroup: str) -> Iterator[int]:
-    """List all processes of a container, those of containers inside it as well."""
-    for hierarchy in HIERARCHIES:
-        top = CGROUPS / hierarchy / cgroup.lstrip("/")
-        if top.is_dir():
-            for directory, _, _ in os.walk(top):
-                try:
-                    yield from map(int, Path(directory, "cgroup.procs").read_text().split())
-                except OSError:
-                    continue
-            return
 
 
 def device_holder(cgroup: str, number: int) -> str:
@@ -241,13 +193,13 @@ def _holder(cgroup: str, holds: Callable[[str], bool]) -> str | None:
 
     @param holds: tells it by the path of a link in C{/proc} to what a process uses.
     """
-    for pid in processes(cgroup):
+    for pid in sorted(cgroups.processes(cgroup)):
         try:
             handles = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
             handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
             if any(_quietly(holds, handle) for handle in handles):
-                name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
-                return f"by process {pid} ({name})"
+                name = os.fsdecode(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
+                return f"by process {pid} ({shown(name)})"
         except OSError:
             continue
     return None

@@ -1,4 +1,4 @@
-"""Visits to the namespaces of a VM, by one thread at a time."""
+"""Ways into the namespaces of a VM, for one thread alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def inside(pid: int, kind: int) -> Iterator[None]:
 
     @param kind: L{CLONE_NEWIPC}, L{CLONE_NEWNET}, or L{CLONE_NEWNS} for a thread that
         L{leave_alone} was called in.
-    @raise OSError: if the process is gone, or the kernel refuses.
+    @raise OSError: if the process is gone, or the kernel refuses; the thread may be lost
+        in the VM then, and must end.
     """
     name = KINDS[kind]
     home = os.open(f"/proc/thread-self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -42,9 +43,7 @@ def inside(pid: int, kind: int) -> Iterator[None]:
         try:
             yield
         finally:
-            if _libc.setns(home, kind) != 0:
-                # A thread lost in a VM's namespace would do its later work there.
-                os.abort()
+            _check(_libc.setns(home, kind), "setns")
     finally:
         os.close(home)
 

@@ -153,12 +153,14 @@ def _locked(path: Path, patience: float) -> int:
 
 def _holders(path: Path) -> str:
     """Name the processes that have a file open."""
-    found = set()
+    found, real = set(), os.path.realpath(path)
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if link.samefile(path):
+            # To look at the files themselves could take for ever: some are a VM's.
+            if os.readlink(link) == real:
                 process = link.parents[1]
-                found.add(f"{process.name} ({(process / 'comm').read_text().strip()})")
+                comm = (process / "comm").read_bytes().decode("utf-8", "replace")
+                found.add(f"{process.name} ({comm.strip()})")
         except OSError:
             continue  # it ended, or is no file
     return ", ".join(sorted(found))

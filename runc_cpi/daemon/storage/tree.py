@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
+
+from runc_cpi.daemon.storage import descent
 
 _OPENAT2 = 437  # the same number on all architectures
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_NEW_FILE |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -99,11 +104,30 @@ class Tree:
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return at most C{limit} bytes of an ordinary file, or L{None} without one."""
-        found = self.stat(name)
-        if found is None or not stat.S_ISREG(found.st_mode):
+        try:
+            fd = self._open_file(name)
+        except OSError:
             return None
-        with open(self.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with open(fd, "rb") as file:
             return file.read(limit)
+
+    def _open_file(self, name: str) -> int:
+        """
+        Open an ordinary file to read.
+
+        A device, a pipe or a socket is never opened: to open one can act, or wait.
+
+        @raise OSError: if there is none, or it is something else.
+        """
+        place = self.open(name, os.O_PATH)
+        try:
+            _check_ordinary(place, name)
+            # What was checked is opened, whatever has the name by now.
+            return os.open(
+                f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        finally:
+            os.close(place)
 
     def write(self, name: str, content: str, mode: int = 0o600) -> None:
         """
@@ -112,12 +136,18 @@ class Tree:
         @raise OSError: if that is not possible.
         """
         with self.parent(name) as (directory, last):
-            draft = f".{last}.new"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            fd = os.open(draft, flags, mode, dir_fd=directory)
-            with open(fd, "w", encoding="utf-8") as file:
-                file.write(content)
-            os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
+            # Nobody can have put something there: the name is new, and so is the file.
+            draft = f".{uuid4()}.new"
+            fd = os.open(draft, _NEW_FILE, mode, dir_fd=directory)
+            try:
+                with open(fd, "w", encoding="utf-8") as file:
+                    _check_ordinary(fd, name)
+                    file.write(content)
+                os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(draft, dir_fd=directory)
+                raise
 
     def remove(self, name: str) -> None:
         """
@@ -125,30 +155,31 @@ class Tree:
 
         @raise OSError: if that is not possible.
         """
-        try:
-            with self.parent(name) as (directory, last):
-                found = os.stat(last, dir_fd=directory, follow_symlinks=False)
-                if stat.S_ISDIR(found.st_mode):
-                    shutil.rmtree(last, dir_fd=directory)
-                else:
-                    os.unlink(last, dir_fd=directory)
-        except FileNotFoundError:
-            return
+        with _may_be_absent(), self.parent(name) as (directory, last):
+            found = os.stat(last, dir_fd=directory, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                os.unlink(last, dir_fd=directory)
+                return
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            top = os.open(last, flags, dir_fd=directory)
+            try:
+                descent.remove(top)
+            finally:
+                os.close(top)
+            os.rmdir(last, dir_fd=directory)
 
     def remove_files(self, name: str, suffix: str) -> None:
         """
         Remove the files below a directory whose names end so, following no link.
 
+        What lies deeper than L{descent.DEPTH} stays.
+
         @raise OSError: if that is not possible.
         """
-        try:
-            with self.parent(f"{name}/.") as (directory, _):
-                for _, _, files, where in os.fwalk(dir_fd=directory):
-                    for file in files:
-                        if file.endswith(suffix):
-                            os.unlink(file, dir_fd=where)
-        except FileNotFoundError:
-            return
+        with _may_be_absent(), self.parent(f"{name}/.") as (top, _):
+            for directory, file in descent.files(top):
+                if file.endswith(suffix):
+                    os.unlink(file, dir_fd=directory)
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return what C{name} leads to, or L{None} if it leads nowhere."""
@@ -171,3 +202,21 @@ class Tree:
             return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
         finally:
             os.close(fd)
+
+
+def _check_ordinary(fd: int, name: str) -> None:
+    """
+    @raise OSError: if what is open is no ordinary file.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(errno.EINVAL, "is no ordinary file", name)
+
+
+@contextmanager
+def _may_be_absent() -> Iterator[None]:
+    """Take what leads nowhere for something that is gone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise

@@ -1,0 +1,57 @@
+"""What the kernel prints of mounts, read as the bytes that it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """
+    A line of mountinfo (proc(5)).
+
+    Names are as L{os.fsdecode} has them: a VM may use any bytes but NUL.
+
+    @ivar number: its own.
+    @ivar device: major and minor number, as C{7:3}.
+    @ivar root: which directory of the file system is mounted.
+    @ivar point: where, as the process sees it.
+    """
+
+    number: int
+    device: str
+    root: str
+    point: str
+
+
+def parse(table: bytes) -> list[Mount]:
+    """Read mountinfo, in its order: what is mounted later hides what is before it."""
+    # Only blanks, tabs, newlines and backslashes in names are escaped by the kernel.
+    lines = (line.split(b" ") for line in table.split(b"\n") if line)
+    return [
+        Mount(int(fields[0]), fields[2].decode("ascii"), *map(_name, fields[3:5]))
+        for fields in lines
+    ]
+
+
+def read(pid: int) -> list[Mount]:
+    """
+    Return the mounts that a process sees.
+
+    @raise OSError: if it ended.
+    """
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        return parse(file.read())
+
+
+def shown(name: str) -> str:
+    """Return a name that a VM chose as it may stand in a message of one line."""
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+def _name(field: bytes) -> str:
+    return os.fsdecode(_ESCAPE.sub(lambda found: bytes((int(found[1], 8),)), field))
