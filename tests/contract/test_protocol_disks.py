@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList
-from runc_cpi.daemon.rpc.protocol import CPIFactory
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.errors import (
     CPIError,
     DiskAttached,
@@ -168,6 +168,6 @@ class DisksTests(ProtocolTestCase):
         return CPIFactory(
             self.factory._domain,
             LimitsConfig(connections=2),
-            AccessList(LOOPBACK, lambda: 0.0),
+            Complaints(lambda: 0.0),
             self.factory._reactor,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
-from twisted.logger import Logger
-from twisted.protocols import amp
+from twisted.internet.protocol import Factory
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 
-from runc_cpi import wire
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.refusals import refusal
 from runc_cpi.errors import TLSRejected
 
 HANDSHAKE = 22  # the type of a client's first record (RFC 8446, section 5.1)
@@ -26,21 +26,10 @@ def begins_tls(data: bytes) -> bool:
     return data[:1] == bytes([HANDSHAKE])
 
 
-def refusal(text: str) -> bytes:
-    """Return an answer to whatever the first call of a connection is."""
-    return wire.encode_box(
-        [
-            (amp.ERROR, b"1"),
-            (amp.ERROR_CODE, TLSRejected.__name__.encode("ascii")),
-            (amp.ERROR_DESCRIPTION, text.encode("utf-8")),
-        ]
-    )
-
-
 class EncryptedTransport(BufferingTLSTransport):
     """TLS over a connection; what begins without is told so, without."""
 
-    log = Logger()
+    factory: EncryptedFactory
     _has_begun = False
     _is_refused = False
 
@@ -56,18 +45,28 @@ class EncryptedTransport(BufferingTLSTransport):
 
     def _refuse(self) -> None:
         transport: Any = self.transport
-        self.log.warn(
-            "refused a connection from {peer}: it does not speak TLS",
-            peer=transport.getPeer().host,
+        peer = str(transport.getPeer().host)
+        self.factory.complaints.tell(
+            peer, "refused a connection from {peer}: it does not speak TLS", peer=peer
         )
-        transport.write(refusal(TLS_WANTED))
+        transport.write(refusal(TLSRejected(TLS_WANTED)))
         transport.loseConnection()
 
 
 class EncryptedFactory(TLSMemoryBIOFactory):
-    """Puts TLS beneath the protocols that another factory makes, if it makes one."""
+    """
+    Puts TLS beneath the protocols that another factory makes, if it makes one.
+
+    @ivar complaints: where it is told who does not speak TLS.
+    """
 
     protocol = EncryptedTransport
+
+    def __init__(
+        self, creator: Any, factory: Factory, complaints: Complaints, reactor: Any
+    ) -> None:
+        super().__init__(creator, isClient=False, wrappedFactory=factory, clock=reactor)
+        self.complaints = complaints
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make both, or nothing, which has the connection closed at once."""
