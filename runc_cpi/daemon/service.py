@@ -16,17 +16,10 @@ from typing import Any
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    TCP4ServerEndpoint,
-    TCP6ServerEndpoint,
-    UNIXServerEndpoint,
-)
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
-from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from runc_cpi.daemon import log
@@ -52,6 +45,7 @@ from runc_cpi.daemon.drivers.devices import device_rules
 from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
+from runc_cpi.daemon.drivers.listening import PacedPort
 from runc_cpi.daemon.drivers.loop import LoopDevices
 from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
@@ -62,6 +56,7 @@ from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.daemon.rpc.door import Door, Gate
 from runc_cpi.daemon.rpc.encryption import EncryptedFactory
 from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.lobby import Lobby
 from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
@@ -307,12 +302,15 @@ class Daemon(MultiService):
                 vm_at=self._domain.vms.at,
             )
             return Door(self._factory, access, complaints, reactor)
-        self._identity = Identity(config.tls)
+        self._identity = Identity(config.tls, complaints)
         IdentityKeeper(reactor, self._identity).setServiceParent(self)
-        factory = EncryptedFactory(self._identity, self._factory, complaints, reactor)
+        encrypted = EncryptedFactory(
+            self._identity, isClient=False, wrappedFactory=self._factory, clock=reactor
+        )
+        lobby = Lobby(encrypted, config.limits, complaints, reactor)
         if config.allow_from is None:
-            return factory
-        return Gate(factory, [*LOOPBACK, config.network, *config.allow_from], complaints)
+            return lobby
+        return Gate(lobby, [*LOOPBACK, config.network, *config.allow_from], complaints)
 
     def _warn_of_plain(self, address: TCPAddress) -> None:
         if not ip_address(address.host).is_loopback:
@@ -324,32 +322,28 @@ class Daemon(MultiService):
 
     def _listen(self, factory: Any) -> None:
         address = self._config.address
-        found: list[Any] = []
         try:
-            self._endpoint(address).listen(factory).addBoth(found.append)
+            self._port = self._listening(address, factory)
+        except CannotListenError as error:
+            cause: Any = error.socketError
+            raise Refused(f"address: {address}: {cause.strerror}") from None
         except OSError as error:
             raise Refused(f"address: {address}: {error.strerror}") from None
-        (self._port,) = found
-        if isinstance(self._port, Failure):
-            failure, self._port = self._port, None
-            failure.trap(CannotListenError)
-            cause: Any = failure.value
-            raise Refused(f"address: {address}: {cause.socketError.strerror}")
         # Who connects now waits in the kernel's queue until all is ready.
         self._port.stopReading()
         if isinstance(address, UnixAddress) and self._config.socket_group is not None:
             os.chown(address.path, 0, self._config.socket_group)
 
-    def _endpoint(self, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
-        config, reactor = self._config, self._reactor
+    def _listening(self, address: TCPAddress | UnixAddress, factory: Any) -> Any:
         if isinstance(address, UnixAddress):
             _clear_socket(address.path)
-            mode = config.socket_mode
-            return UNIXServerEndpoint(
-                reactor, address.path, mode=mode, backlog=BACKLOG, wantPID=False
+            mode = self._config.socket_mode
+            return self._reactor.listenUNIX(
+                address.path, factory, backlog=BACKLOG, mode=mode, wantPID=False
             )
-        kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
-        return kind(reactor, address.port, backlog=BACKLOG, interface=address.host)
+        port = PacedPort(address.port, factory, BACKLOG, address.host, self._reactor)
+        port.startListening()
+        return port
 
     def startService(self) -> None:
         """Bring order into what is there, and then take calls."""

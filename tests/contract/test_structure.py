@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.service": None,
     f"{DAEMON}.trial": None,
     f"{DAEMON}.config": {f"{DAEMON}.config"},
-    f"{DAEMON}.tls": {f"{DAEMON}.config"},
+    f"{DAEMON}.tls": {f"{DAEMON}.config", f"{DAEMON}.rpc.complaints"},
     f"{DAEMON}.log": set(),
     f"{DAEMON}.storage": SHARED | {f"{DAEMON}.storage"},
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
@@ -47,10 +47,8 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.rpc.complaints": set(),
     f"{DAEMON}.rpc.refusals": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc.access": {f"{DAEMON}.domain.interfaces", f"{DAEMON}.domain.vm"},
-    f"{DAEMON}.rpc.door": SHARED
-    | {f"{DAEMON}.rpc.{name}" for name in ("access", "complaints", "refusals")},
-    f"{DAEMON}.rpc.encryption": SHARED
-    | {f"{DAEMON}.rpc.{name}" for name in ("complaints", "refusals")},
+    f"{DAEMON}.rpc.encryption": set(),
+    f"{DAEMON}.rpc.strangers": {f"{DAEMON}.rpc.access", f"{DAEMON}.rpc.complaints"},
     f"{DAEMON}.rpc.bounded": SHARED
     | {f"{DAEMON}.config"}
     | {f"{DAEMON}.rpc.{name}" for name in ("complaints", "encryption", "refusals")},

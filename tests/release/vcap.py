@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+VCAP = 1000
 # The director's worker under bpm: an unprivileged user, who can write to TMPDIR alone.
 # What is mounted here is seen by nobody else.
-_SCRIPT = """\
+_SCRIPT = f"""\
 set -eu
 mount -t tmpfs -o mode=755 tmpfs /var
 mkdir -p /var/vcap/packages /var/vcap/jobs
@@ -21,7 +22,7 @@ for file in /x /var/x /var/vcap/packages/x /var/vcap/jobs/x; do
   if touch "$file" 2>/dev/null; then echo "$file: can be written" >&2; exit 1; fi
 done
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
-  setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs "$@"
+  setpriv --reuid={VCAP} --regid={VCAP} --clear-groups --no-new-privs "$@"
 """
 
 

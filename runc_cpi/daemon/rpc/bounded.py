@@ -161,11 +161,18 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
             return
         if not self._is_known:
             self._is_known = True
-            self.introduced()
+            if not self.introduced():
+                self._cut_off("there is no room for it")
+                return
         super().ampBoxReceived(box)
 
-    def introduced(self) -> None:
-        """A first call has come: the peer is none that only holds a connection."""
+    def introduced(self) -> bool:
+        """
+        A first call has come: the peer is none that only holds a connection.
+
+        @return: whether it may go on.
+        """
+        return True
 
     def _cut_off(self, why: str) -> None:
         self._is_cut_off = True

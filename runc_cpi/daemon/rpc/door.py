@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.rpc.access import Access, Network, Refusal, address_of, is_within
 from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.lobby import hand_over
 from runc_cpi.daemon.rpc.refusals import refusal
 from runc_cpi.errors import AccessRefused
 
@@ -112,20 +113,12 @@ class Visitor(Protocol, TimeoutMixin):
         peer, own = self.transport.getPeer(), self.transport.getHost()
         why = self._door.access.refusal(peer, own)
         if why is None:
-            self._let_in(peer)
+            hand_over(self.transport, self._door.inner.buildProtocol(peer))
         elif self._door.refused(why):
             self._why = why
             self.setTimeout(LISTENING_SECONDS)
         else:
             self.transport.abortConnection()
-
-    def _let_in(self, peer: Any) -> None:
-        protocol = self._door.inner.buildProtocol(peer)
-        if protocol is None:
-            self.transport.abortConnection()
-        else:
-            self.transport.protocol = protocol
-            protocol.makeConnection(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Answer a first call with the reason; what else comes is not looked at."""

@@ -11,6 +11,10 @@ from twisted.internet.protocol import Factory
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.strangers import Strangers
+
+# For a TLS handshake and a first call, on a host that has much to do.
+GRACE_SECONDS = 1.0
 
 
 class CPIFactory(Factory):
@@ -28,45 +32,45 @@ class CPIFactory(Factory):
         self._domain, self._limits = domain, limits
         self._complaints, self._reactor = complaints, reactor
         self._connections: set[CPIProtocol] = set()
-        # In the order in which they came.
-        self._silent: dict[CPIProtocol, None] = {}
+        self._known: set[CPIProtocol] = set()
+        self._strangers: Strangers[CPIProtocol] = Strangers(
+            limits.strangers, GRACE_SECONDS, complaints, reactor.seconds
+        )
         self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
         """Make a protocol, or nothing, which has the connection closed at once."""
-        if len(self._connections) >= self._limits.connections and not self._make_room():
+        if self._is_full():
+            return None
+        if not self._strangers.admits(addr):
             return None
         protocol = CPIProtocol(
             self._domain, self._limits, self._reactor, self._complaints, self
         )
         self._connections.add(protocol)
-        self._silent[protocol] = None
+        self._strangers.add(protocol, addr)
         return protocol
 
-    def _make_room(self) -> bool:
-        """
-        End the oldest connection that has not come to a first call.
-
-        With TLS that is one without an accepted certificate: strangers who only hold
-        connections keep nobody out.
-        """
+    def _is_full(self) -> bool:
+        if len(self._known) < self._limits.connections:
+            return False
         self._complaints.tell(
-            "connections",
-            "limits.connections are open: one of them, or a new one, must go",
+            "connections", "limits.connections are open: no more are taken"
         )
-        for protocol in self._silent:
-            del self._silent[protocol]
-            protocol.timeoutConnection()
-            return True
-        return False
+        return True
 
-    def introduced(self, protocol: CPIProtocol) -> None:
-        """A connection has come to its first call."""
-        self._silent.pop(protocol, None)
+    def introduced(self, protocol: CPIProtocol) -> bool:
+        """A connection has come to its first call; say whether it may go on."""
+        if self._is_full():
+            return False
+        self._strangers.discard(protocol)
+        self._known.add(protocol)
+        return True
 
     def left(self, protocol: CPIProtocol) -> None:
         """A connection that was let in is gone."""
-        self._silent.pop(protocol, None)
+        self._strangers.discard(protocol)
+        self._known.discard(protocol)
         self._connections.discard(protocol)
         if not self._connections and self._empty is not None:
             empty, self._empty = self._empty, None

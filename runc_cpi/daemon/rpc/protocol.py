@@ -59,8 +59,8 @@ class Domain:
 class House(Protocol):
     """Where connections come to, and leave."""
 
-    def introduced(self, protocol: CPIProtocol) -> None:
-        """A connection has come to its first call."""
+    def introduced(self, protocol: CPIProtocol) -> bool:
+        """A connection has come to its first call; say whether it may go on."""
 
     def left(self, protocol: CPIProtocol) -> None:
         """A connection is gone, and all that was begun for it."""
@@ -257,9 +257,9 @@ class CPIProtocol(BoundedAMP):
             ]
         }
 
-    def introduced(self) -> None:
+    def introduced(self) -> bool:
         """Keep the place on the host that a mere connection could lose."""
-        self._house.introduced(self)
+        return self._house.introduced(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""

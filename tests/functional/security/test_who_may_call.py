@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,9 @@ def test_refused_peers_are_few(new_daemon: NewDaemon) -> None:
     before, since = descriptors_at_rest(daemon), Since(daemon)
     with ExitStack() as stack:
         for _ in range(100):
-            stack.enter_context(user(SOMEBODY, daemon))
+            # One that is closed at once can be so before connect() returns.
+            with suppress(ConnectionResetError):
+                stack.enter_context(user(SOMEBODY, daemon))
         eventually(lambda: descriptors(daemon) < before + 10, "most are closed", 60)
         assert daemon.cpi.ok("ping") == "pong"
     (line,) = since.log.splitlines()
