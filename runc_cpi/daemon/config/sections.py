@@ -124,7 +124,7 @@ class LimitsConfig:
     """
 
     connections: int = 512
-    strangers: int = 256
+    strangers: int = 512
     calls: int = 32
     uploads: int = 4
     message_bytes: int = 32 * MEBIBYTE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet import tcp
 
 # Some milliseconds' work; Twisted's own number grows as long as more are waiting.
-ACCEPTS_A_TURN = 32
+ACCEPTS_A_TURN = 64
 
 
 class PacedPort(tcp.Port):

@@ -14,7 +14,7 @@ from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
 from runc_cpi.daemon.rpc.strangers import Strangers
 
 # For a TLS handshake and a first call, on a host that has much to do.
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.75
 
 
 class CPIFactory(Factory):
