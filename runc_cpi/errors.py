@@ -54,6 +54,10 @@ class TLSRejected(CPIError):
     """The daemon or the CPI does not accept the other's certificate."""
 
 
+class AccessRefused(CPIError):
+    """The daemon takes no calls from there without TLS."""
+
+
 class StemcellNotFound(CloudError):
     """There is no such stemcell.  The Director has no type of its own for this."""
 
@@ -128,6 +132,7 @@ ALL = (
     CloudError,
     DaemonUnreachable,
     TLSRejected,
+    AccessRefused,
     StemcellNotFound,
     StemcellInUse,
     StemcellRejected,

@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 5.0
 # A stemcell can take minutes; only a daemon that is lost takes longer.
 ANSWER_TIMEOUT = 3600.0
 KEEPALIVE_IDLE = 30
-RETRY_PAUSE = 0.1
+RETRY_PAUSE = 0.05
 WINDOW = 32
 REQUEST_ID_LIMIT = 64
 
@@ -105,30 +105,38 @@ class Client:
     def _connect(self) -> None:
         if self._socket is not None:
             return
-        connection = self._reach()
+        deadline = time.monotonic() + self._config.connect_timeout
+        connection = self._reach(deadline)
         if self._config.tls is not None:
-            from runc_cpi.cpi import tls
-
-            host, _ = split_address(self._config.address)
-            try:
-                connection = tls.wrap(connection, host, self._config.tls)
-            except (OSError, EOFError) as error:
-                connection.close()
-                raise self._hung_up(error) from None
+            connection = self._encrypted(connection, self._config.tls, deadline)
         connection.settimeout(ANSWER_TIMEOUT)
         self._socket, self._answers = connection, connection.makefile("rb")
 
-    def _reach(self) -> Any:
+    def _encrypted(self, connection: Any, own: Dict[str, str], deadline: float) -> Any:
+        """Begin TLS, again for a while: strangers may flood the daemon's door."""
+        from runc_cpi.cpi import tls
+
+        host, _ = split_address(self._config.address)
+        while True:
+            try:
+                return tls.wrap(connection, host, own)
+            except (OSError, EOFError) as error:
+                connection.close()
+                # Nothing was asked yet, so to ask again is safe.
+                closed = isinstance(error, (EOFError, ConnectionError))
+                if not closed or not _pause(deadline):
+                    raise self._hung_up(error) from None
+            connection = self._reach(deadline)
+
+    def _reach(self, deadline: float) -> Any:
         """Connect, trying again for a while: a daemon may be just about to start."""
         config = self._config
-        deadline = time.monotonic() + config.connect_timeout
         while True:
             try:
                 return _connected(config)
             # A name that cannot be looked up or encoded is a ValueError.
             except (OSError, ValueError) as error:
-                if isinstance(error, OSError) and time.monotonic() + RETRY_PAUSE < deadline:
-                    time.sleep(RETRY_PAUSE)
+                if isinstance(error, OSError) and _pause(deadline):
                     continue
                 raise DaemonUnreachable(
                     f"cannot reach runc-cpid at {config.address} "
@@ -195,6 +203,14 @@ class Client:
         return DaemonUnreachable(
             f"lost runc-cpid at {self._config.address} before it answered: {_reason(error)}"
         )
+
+
+def _pause(deadline: float) -> bool:
+    """Wait a little, and say whether there is time to try again."""
+    if time.monotonic() + RETRY_PAUSE >= deadline:
+        return False
+    time.sleep(RETRY_PAUSE)
+    return True
 
 
 def _connected(config: CPIConfig) -> Any:

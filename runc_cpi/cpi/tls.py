@@ -42,11 +42,15 @@ def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SS
     """
     context = _context(config)
     try:
-        return context.wrap_socket(connection, server_hostname=host)
+        wrapped = context.wrap_socket(connection, server_hostname=host)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         raise EOFError from None
     except ssl.SSLError as error:
         raise explain(error) from None
+    if wrapped.version() is None:
+        # It was closed by then, which the ssl module takes for not connected yet.
+        raise EOFError
+    return wrapped
 
 
 def explain(error: ssl.SSLError) -> TLSRejected:

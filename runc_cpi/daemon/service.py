@@ -9,23 +9,17 @@ import stat
 import sys
 import time
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    TCP4ServerEndpoint,
-    TCP6ServerEndpoint,
-    UNIXServerEndpoint,
-)
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
-from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from runc_cpi.daemon import log
@@ -51,13 +45,19 @@ from runc_cpi.daemon.drivers.devices import device_rules
 from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
 from runc_cpi.daemon.drivers.guest import Guests
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
+from runc_cpi.daemon.drivers.listening import PacedPort
 from runc_cpi.daemon.drivers.loop import LoopDevices
 from runc_cpi.daemon.drivers.oci_images import OCIImages
 from runc_cpi.daemon.drivers.process import Processes
 from runc_cpi.daemon.drivers.runtime import Runtime
-from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList, Network
+from runc_cpi.daemon.drivers.sockets import KernelSockets
+from runc_cpi.daemon.rpc.access import LOOPBACK, Access
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.door import Door, Gate
 from runc_cpi.daemon.rpc.encryption import EncryptedFactory
-from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
+from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.lobby import Lobby
+from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.tls import Identity, IdentityKeeper
 from runc_cpi.daemon.trial import try_runtime
@@ -271,9 +271,9 @@ class Daemon(MultiService):
         self._domain = Domain(
             stemcells=stemcells, vms=vms, disks=disks, snapshots=snapshots, keeper=keeper
         )
-        access = AccessList(_admitted(config), reactor.seconds)
-        self._factory = CPIFactory(self._domain, config.limits, access, reactor)
-        self._listen(self._factory)
+        self._complaints = Complaints(reactor.seconds)
+        self._factory = CPIFactory(self._domain, config.limits, self._complaints, reactor)
+        self._listen(self._entrance(config.address))
 
     def _disk_driver(self, processes: Processes) -> IDiskDriver:
         disks = self._config.disks
@@ -288,40 +288,62 @@ class Daemon(MultiService):
             filesystem=disks.filesystem,
         )
 
+    def _entrance(self, address: TCPAddress | UnixAddress) -> Any:
+        """Make what connections come to; those of a socket file may all come in."""
+        config, reactor, complaints = self._config, self._reactor, self._complaints
+        if isinstance(address, UnixAddress):
+            return self._factory
+        if config.tls is None:
+            self._warn_of_plain(address)
+            access = Access(
+                networks=config.allow_from or (),
+                users=config.allow_users,
+                sockets=KernelSockets(),
+                vm_at=self._domain.vms.at,
+            )
+            return Door(self._factory, access, complaints, reactor)
+        self._identity = Identity(config.tls, complaints)
+        IdentityKeeper(reactor, self._identity).setServiceParent(self)
+        encrypted = EncryptedFactory(
+            self._identity, isClient=False, wrappedFactory=self._factory, clock=reactor
+        )
+        lobby = Lobby(encrypted, config.limits, complaints, reactor)
+        if config.allow_from is None:
+            return lobby
+        return Gate(lobby, [*LOOPBACK, config.network, *config.allow_from], complaints)
+
+    def _warn_of_plain(self, address: TCPAddress) -> None:
+        if not ip_address(address.host).is_loopback:
+            self.log.warn(
+                "address: VMs and other machines can reach {address}, where what is said "
+                "is not encrypted, and callers are known by their addresses alone: set tls",
+                address=str(address),
+            )
+
     def _listen(self, factory: Any) -> None:
         address = self._config.address
-        found: list[Any] = []
-        if self._config.tls is not None:
-            self._identity = Identity(self._config.tls)
-            IdentityKeeper(self._reactor, self._identity).setServiceParent(self)
-            factory = EncryptedFactory(
-                self._identity, isClient=False, wrappedFactory=factory, clock=self._reactor
-            )
         try:
-            self._endpoint(address).listen(factory).addBoth(found.append)
+            self._port = self._listening(address, factory)
+        except CannotListenError as error:
+            cause: Any = error.socketError
+            raise Refused(f"address: {address}: {cause.strerror}") from None
         except OSError as error:
             raise Refused(f"address: {address}: {error.strerror}") from None
-        (self._port,) = found
-        if isinstance(self._port, Failure):
-            failure, self._port = self._port, None
-            failure.trap(CannotListenError)
-            cause: Any = failure.value
-            raise Refused(f"address: {address}: {cause.socketError.strerror}")
         # Who connects now waits in the kernel's queue until all is ready.
         self._port.stopReading()
         if isinstance(address, UnixAddress) and self._config.socket_group is not None:
             os.chown(address.path, 0, self._config.socket_group)
 
-    def _endpoint(self, address: TCPAddress | UnixAddress) -> IStreamServerEndpoint:
-        config, reactor = self._config, self._reactor
+    def _listening(self, address: TCPAddress | UnixAddress, factory: Any) -> Any:
         if isinstance(address, UnixAddress):
             _clear_socket(address.path)
-            mode = config.socket_mode
-            return UNIXServerEndpoint(
-                reactor, address.path, mode=mode, backlog=BACKLOG, wantPID=False
+            mode = self._config.socket_mode
+            return self._reactor.listenUNIX(
+                address.path, factory, backlog=BACKLOG, mode=mode, wantPID=False
             )
-        kind = TCP6ServerEndpoint if ":" in address.host else TCP4ServerEndpoint
-        return kind(reactor, address.port, backlog=BACKLOG, interface=address.host)
+        port = PacedPort(address.port, factory, BACKLOG, address.host, self._reactor)
+        port.startListening()
+        return port
 
     def startService(self) -> None:
         """Bring order into what is there, and then take calls."""
@@ -381,18 +403,6 @@ class Daemon(MultiService):
     def stopService(self) -> Deferred[None]:
         """Take no more calls, and let go of everything.  VMs keep running."""
         return Deferred.fromCoroutine(self._stop())
-
-
-def _admitted(config: DaemonConfig) -> list[Network] | None:
-    """
-    Say from where connections are taken.
-
-    Without TLS it is from the host itself and its own VMs, who are root on it anyhow or
-    as good as that.
-    """
-    if config.tls is not None and config.allow_from is None:
-        return None
-    return [*LOOPBACK, config.network, *(config.allow_from or ())]
 
 
 def _clear_socket(path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.config.checks import PEM
+from runc_cpi.daemon.rpc.complaints import Complaints
 
 CHECK_INTERVAL = 10.0
 NAMES_OF_CLIENTS = (
@@ -36,18 +36,46 @@ class Identity:
 
     A client must show a certificate that the CA signed and, where names are listed,
     that is for one of them.
+
+    @param complaints: where it is told who does not.
     """
 
     log = Logger()
 
-    def __init__(self, config: TLSConfig) -> None:
-        self._config = config
+    def __init__(self, config: TLSConfig, complaints: Complaints) -> None:
+        self._config, self._complaints = config, complaints
         self._stamp = self._files()
-        self._context = load(config)
+        self._context = self._load()
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make the TLS side of a connection."""
         return SSL.Connection(self._context, None)
+
+    def _load(self) -> SSL.Context:
+        context = load(self._config)
+        required = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+        context.set_verify(required, self._verify)
+        return context
+
+    def _verify(
+        self, connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, ok: int
+    ) -> bool:
+        allowed = self._config.allowed_clients
+        if not ok:
+            # The numbers are those of verify(1ssl).
+            reason = f"refused a client's certificate: X509 error {code}"
+        elif depth == 0 and allowed:
+            names = client_names(shown.to_cryptography())
+            if not names.isdisjoint(allowed):
+                return True
+            who = ", ".join(sorted(names)) or "nothing"
+            reason = f"refused a client named {who}: none is in tls.allowed_clients"
+        else:
+            return True
+        # Twisted has the connection know the protocol that it belongs to.
+        peer = str(connection.get_app_data().transport.getPeer().host)
+        self._complaints.tell(peer, "{reason} ({peer})", reason=reason, peer=peer)
+        return False
 
     def reload(self) -> None:
         """
@@ -56,7 +84,7 @@ class Identity:
         What is there stays if the new ones are no good.
         """
         try:
-            self._context = load(self._config)
+            self._context = self._load()
         except ConfigError as error:
             self.log.error("certificates stay as they are: {error}", error=str(error))
         else:
@@ -102,7 +130,7 @@ class IdentityKeeper(Service):
 
 def load(config: TLSConfig) -> SSL.Context:
     """
-    Make a TLS context of the configuration.
+    Make a TLS context of the configuration, which does not look at clients yet.
 
     @raise ConfigError: naming the key whose certificate or private key is no good.
     """
@@ -133,35 +161,12 @@ def load(config: TLSConfig) -> SSL.Context:
     assert store is not None
     for authority in authorities:
         store.add_cert(crypto.X509.from_cryptography(authority))
-    required = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
-    context.set_verify(required, _verifier(config.allowed_clients))
     # Sessions would let a client in again without a look at its certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
+    # Those who only hold a connection are to hold little memory.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     return context
-
-
-def _verifier(allowed: Collection[str]) -> Any:
-    log = Logger(namespace=__name__)
-
-    def verify(
-        connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, ok: int
-    ) -> bool:
-        if not ok:
-            # The numbers are those of verify(1ssl).
-            log.warn("refused a client's certificate: X509 error {code}", code=code)
-            return False
-        if depth == 0 and allowed:
-            names = client_names(shown.to_cryptography())
-            if names.isdisjoint(allowed):
-                log.warn(
-                    "refused a client named {names}: none is in tls.allowed_clients",
-                    names=", ".join(sorted(names)) or "nothing",
-                )
-                return False
-        return True
-
-    return verify
 
 
 def client_names(certificate: x509.Certificate) -> set[str]:

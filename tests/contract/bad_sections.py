@@ -95,6 +95,30 @@ DAEMON = [
     ),
     Case("TLS of a socket", f"tls: {ALL}", "tls: goes with network_type tcp alone"),
     Case("access to a socket", "allow_from: []", "allow_from: goes with network_type tcp"),
+    Case("users of a socket", "allow_users: []", "allow_users: goes with network_type tcp"),
+    Case(
+        "users with TLS",
+        f"{{network_type: tcp, tls: {ALL}, allow_users: [root]}}",
+        "allow_users: goes without tls alone",
+    ),
+    *[
+        Case(
+            f"{value} as users",
+            f"{{network_type: tcp, allow_users: {value}}}",
+            f"allow_users: {message}",
+        )
+        for value, message in (
+            ("root", "'root' must be a list of names or uids"),
+            ("{root: 0}", ".* must be a list of names or uids"),
+            ("[no-such]", "there is no user 'no-such'"),
+            ("['']", "there is no user ''"),
+            ("[-1]", "-1 must be a whole number from 0"),
+            ("[4294967295]", "4294967295 must be a whole number from 0 to 4294967294"),
+            ("[1.5]", "1.5 must be a user's name or uid"),
+            ("[true]", "True must be a user's name or uid"),
+            ("[[root]]", ".* must be a user's name or uid"),
+        )
+    ],
     Case("a text as TLS", "{network_type: tcp, tls: x}", "tls: 'x' must be keys and"),
     Case("TLS of nothing", "{network_type: tcp, tls: {}}", f"tls.certificate: {PEM}"),
     Case(

@@ -202,6 +202,16 @@ PROPERTIES = [
         r"cloud_properties\.init: .*must be runit",
     ),
     Case(
+        "access as a text",
+        properties(cpi_access="yes"),
+        r"cloud_properties\.cpi_access: 'yes'; must be true or false",
+    ),
+    Case(
+        "access as a number",
+        properties(cpi_access=1),
+        r"cloud_properties\.cpi_access: 1; must be true or false",
+    ),
+    Case(
         "a disk size in a text",
         properties(ephemeral_disk_size="lots"),
         r"cloud_properties\.ephemeral_disk_size: 'lots'",

@@ -14,8 +14,9 @@ from twisted.protocols import amp
 
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.access import AccessList
-from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
@@ -47,7 +48,7 @@ class ProtocolTestCase(ServedTestCase):
                 keeper=parts.keeper,
             ),
             LimitsConfig(),
-            AccessList(None, reactor.seconds),  # type: ignore[attr-defined]
+            Complaints(reactor.seconds),  # type: ignore[attr-defined]
             reactor,
         )
         with open(os.devnull, "rb") as image:

@@ -19,8 +19,9 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList
-from runc_cpi.daemon.rpc.protocol import CPIFactory, Domain
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from tests.unit.doubles import assemble
 from tests.unit.script import Script
@@ -63,7 +64,7 @@ async def serve(directory: str) -> None:
             keeper=parts.keeper,
         ),
         LimitsConfig(),
-        AccessList(LOOPBACK, reactor.seconds),  # type: ignore[attr-defined]
+        Complaints(reactor.seconds),  # type: ignore[attr-defined]
         reactor,
     )
     reactor.listenUNIX(f"{directory}/socket", factory, wantPID=False)  # type: ignore[attr-defined]

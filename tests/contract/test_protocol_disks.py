@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.access import LOOPBACK, AccessList
-from runc_cpi.daemon.rpc.protocol import CPIFactory
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.errors import (
     CPIError,
     DiskAttached,
@@ -23,7 +23,7 @@ from runc_cpi.errors import (
 )
 from tests.contract.protocols import ProtocolTestCase
 
-NEAR, FAR = (IPv4Address("TCP", host, 1) for host in ("127.0.0.1", "192.0.2.1"))
+NEAR = IPv4Address("TCP", "127.0.0.1", 1)
 
 
 class DisksTests(ProtocolTestCase):
@@ -139,35 +139,36 @@ class DisksTests(ProtocolTestCase):
     async def test_connections_are_counted(self) -> None:
         """One too many is closed at once; one that ends makes room for another."""
         factory = self.small_factory()
+        late = factory.buildProtocol(NEAR)
         known = [factory.buildProtocol(NEAR) for _ in range(2)]
         for protocol in known:
             assert protocol is not None
-            protocol.introduced()
+            self.assertTrue(protocol.introduced())
         self.assertIsNone(factory.buildProtocol(NEAR))
+        assert late is not None
+        self.assertFalse(late.introduced())
         assert known[0] is not None
         factory.left(known[0])
-        self.assertIsNone(factory.buildProtocol(FAR))
-        self.assertIsNotNone(factory.buildProtocol(NEAR))
+        self.assertTrue(late.introduced())
 
-    async def test_the_silent_make_room(self) -> None:
-        """The oldest of those that have called nothing yet goes first, and at once."""
+    async def test_the_known_stay(self) -> None:
+        """However many come that make no call."""
         factory = self.small_factory()
-        silent = []
-        for _ in range(2):
-            protocol = factory.buildProtocol(NEAR)
-            assert protocol is not None
-            protocol.makeConnection(StringTransport())
-            self.addCleanup(protocol.setTimeout, None)
-            silent.append(protocol)
-        self.assertIsNotNone(factory.buildProtocol(NEAR))
-        gone = [bool(protocol.transport.disconnected) for protocol in silent]
-        self.assertEqual(gone, [True, False])
+        known = factory.buildProtocol(NEAR)
+        assert known is not None
+        transport = StringTransport()
+        known.makeConnection(transport)
+        self.addCleanup(known.setTimeout, None)
+        known.introduced()
+        for _ in range(10):
+            factory.buildProtocol(NEAR)
+        self.assertFalse(transport.disconnected)
 
     def small_factory(self) -> CPIFactory:
         """Make a factory for two connections."""
         return CPIFactory(
             self.factory._domain,
-            LimitsConfig(connections=2),
-            AccessList(LOOPBACK, lambda: 0.0),
+            LimitsConfig(connections=2, strangers=3),
+            Complaints(lambda: 0.0),
             self.factory._reactor,
         )

@@ -16,6 +16,8 @@ import runc_cpi
 from runc_cpi import errors
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
 from tests.contract.peers import COMMANDS
 
@@ -37,14 +39,19 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.service": None,
     f"{DAEMON}.trial": None,
     f"{DAEMON}.config": {f"{DAEMON}.config"},
-    f"{DAEMON}.tls": {f"{DAEMON}.config"},
+    f"{DAEMON}.tls": {f"{DAEMON}.config", f"{DAEMON}.rpc.complaints"},
     f"{DAEMON}.log": set(),
     f"{DAEMON}.storage": SHARED | {f"{DAEMON}.storage"},
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
     f"{DAEMON}.drivers": SHARED | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"} | PURE,
-    f"{DAEMON}.rpc.access": set(),
-    f"{DAEMON}.rpc.bounded": {f"{DAEMON}.config", f"{DAEMON}.rpc.encryption"},
-    f"{DAEMON}.rpc.encryption": SHARED | {"runc_cpi.wire"},
+    f"{DAEMON}.rpc.complaints": set(),
+    f"{DAEMON}.rpc.refusals": SHARED | {"runc_cpi.wire"},
+    f"{DAEMON}.rpc.access": {f"{DAEMON}.domain.interfaces", f"{DAEMON}.domain.vm"},
+    f"{DAEMON}.rpc.encryption": set(),
+    f"{DAEMON}.rpc.strangers": {f"{DAEMON}.rpc.access", f"{DAEMON}.rpc.complaints"},
+    f"{DAEMON}.rpc.bounded": SHARED
+    | {f"{DAEMON}.config"}
+    | {f"{DAEMON}.rpc.{name}" for name in ("complaints", "encryption", "refusals")},
     f"{DAEMON}.rpc.commands": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc": SHARED
     | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config")},
@@ -164,7 +171,10 @@ def test_commands(command: type[amp.Command]) -> None:
     assert command.commandName == command.__name__.encode()
     # Not an instance attribute is needed to look a responder up.
     domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, keeper=None)  # type: ignore[arg-type]
-    protocol = CPIProtocol(domain, LimitsConfig(), Clock())
+    clock = Clock()
+    complaints = Complaints(clock.seconds)
+    house = CPIFactory(domain, LimitsConfig(), complaints, clock)
+    protocol = CPIProtocol(domain, LimitsConfig(), clock, complaints, house)
     assert protocol.locateResponder(command.commandName) is not None
 
 

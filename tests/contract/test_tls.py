@@ -14,7 +14,9 @@ from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
+from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.daemon.rpc.encryption import EncryptedFactory
+from runc_cpi.daemon.rpc.lobby import Lobby
 from runc_cpi.daemon.tls import Identity
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
@@ -38,10 +40,11 @@ class TLSTests(ServedTestCase):
         super().setUp()
         self.received: list[Any] = []
         self.port: Any = None
+        self.complaints = Complaints(reactor.seconds)  # type: ignore[attr-defined]
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
-        protocol = BoundedAMP(LimitsConfig(), reactor)
+        protocol = BoundedAMP(LimitsConfig(), reactor, self.complaints)
         protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
         return protocol
 
@@ -58,7 +61,16 @@ class TLSTests(ServedTestCase):
         factory.buildProtocol = self._build  # type: ignore[method-assign]
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         self.port = await endpoint.listen(
-            EncryptedFactory(Identity(config), isClient=False, wrappedFactory=factory)
+            Lobby(
+                EncryptedFactory(
+                    Identity(config, self.complaints),
+                    isClient=False,
+                    wrappedFactory=factory,
+                ),
+                LimitsConfig(),
+                self.complaints,
+                reactor,
+            )
         )
         self.addCleanup(maybeDeferred, self.port.stopListening)
 

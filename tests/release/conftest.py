@@ -14,7 +14,7 @@ from tests.harness.lab import Lab, NewDaemon
 from tests.release import jobs, packages
 from tests.release.callers import CLI, Director
 from tests.release.sites import Site, properties
-from tests.release.vcap import sandboxed, seen
+from tests.release.vcap import VCAP, sandboxed, seen
 
 Install = Callable[[Mapping[str, Any]], Path]
 
@@ -81,8 +81,12 @@ def new_daemon(lab: Lab) -> Iterator[NewDaemon]:
 
 @pytest.fixture
 def daemon(new_daemon: NewDaemon) -> Daemon:
-    """A daemon that serves on a TCP port, as one does for BOSH."""
-    return new_daemon(network_type="tcp").start()
+    """
+    A daemon that serves on a TCP port, as one does for BOSH.
+
+    What stands for a director's VM here is a user of this host.
+    """
+    return new_daemon(network_type="tcp", config={"allow_users": [VCAP]}).start()
 
 
 @pytest.fixture(scope="session")

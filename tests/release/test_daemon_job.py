@@ -52,6 +52,7 @@ SOCKET = {
     "socket_mode": "0660",
     "socket_group": "root",
 }
+PLAIN = {"allow_users": ["root", 1000]}
 # A stemcell has the group; nobody else sees what is mounted here.
 _SCRIPT = """\
 set -eu
@@ -85,7 +86,9 @@ def test_everything() -> None:
     assert DaemonConfig.parse(render(EVERYTHING))
     assert {key: render(SOCKET)[key] for key in SOCKET} == SOCKET
     assert DaemonConfig.parse(render(SOCKET))
-    assert EVERYTHING.keys() | SOCKET.keys() == KEYS.keys()
+    assert render(PLAIN)["allow_users"] == PLAIN["allow_users"]
+    assert DaemonConfig.parse(render(PLAIN)).allow_users == {0, 1000}
+    assert EVERYTHING.keys() | SOCKET.keys() | PLAIN.keys() == KEYS.keys()
 
 
 @pytest.mark.parametrize("missing", sorted(TLS))

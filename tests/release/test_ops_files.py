@@ -211,10 +211,10 @@ def test_stemcells(name: str | None, line: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_capabilities(layout: str) -> None:
-    """The director's VM has all, and other VMs can be given them."""
+    """The director's VM has all, and may call; other VMs can be given them."""
     (pool,) = manifest(layout)["resource_pools"]
     wanted = {"capabilities": "all"}
-    assert pool["cloud_properties"] == wanted
+    assert pool["cloud_properties"] == {**wanted, "cpi_access": True}
     extension = by_name(cloud_config()["vm_extensions"], "all-capabilities")
     assert extension["cloud_properties"] == wanted
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tests.harness import images
 
+VCAP = 1000
 _STEMCELLS = Path("/var/vcap/stemcells")
 
 # The director's worker under bpm: an unprivileged user, who can write to TMPDIR alone.
 # What is mounted here is seen by nobody else.
-_SCRIPT = """\
+_SCRIPT = f"""\
 set -eu
 # Open, as what is mounted here can hide them.
 exec 3<"$1" 4<"$2" 5<"$3"
@@ -29,7 +30,7 @@ for file in /x /var/x /var/vcap/packages/x /var/vcap/jobs/x; do
   if touch "$file" 2>/dev/null; then echo "$file: can be written" >&2; exit 1; fi
 done
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
-  setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs "$@"
+  setpriv --reuid={VCAP} --regid={VCAP} --clear-groups --no-new-privs "$@"
 """
 
 

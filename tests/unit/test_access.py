@@ -1,127 +1,143 @@
-"""Who may connect: by source address, and told now and then when not."""
+"""Who may connect without TLS: by source address, and by who is there."""
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address as Address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.address import IPv4Address, IPv6Address
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.rpc.access import LOOPBACK, QUIET_SECONDS, REMEMBERED, AccessList
+from runc_cpi.daemon.domain.interfaces import ISockets
+from runc_cpi.daemon.domain.vm import VM
+from runc_cpi.daemon.rpc.access import Access, Refusal, address_of
 
-NETWORKS = [*LOOPBACK, ip_network("10.0.0.0/16"), ip_network("2001:db8::/64")]
+OWN = IPv4Address("TCP", "127.0.0.1", 9999)
+HOSTS_OWN = {"192.0.2.1", "10.0.0.1", "2001:db8::1"}
 
 
-def peer(host: str) -> IPv4Address | IPv6Address:
-    """Return the address of a peer, as Twisted gives it."""
+@implementer(ISockets)
+class Sockets:
+    """A host whose every socket is of one user."""
+
+    def __init__(self, uid: int | None, *, broken: bool = False) -> None:
+        self._uid, self._broken = uid, broken
+
+    def owner(self, address: Any, port: int, own_address: Any, own_port: int) -> int | None:
+        """Name that user."""
+        if self._broken:
+            raise OSError(24, "Too many open files")
+        assert (port, own_address, own_port) == (40000, ip_address("127.0.0.1"), 9999)
+        return self._uid
+
+    def is_local(self, address: Any) -> bool:
+        """Know the addresses above."""
+        return str(address) in HOSTS_OWN
+
+
+verifyObject(ISockets, Sockets(0))
+
+
+def vm(address: Address) -> VM | None:
+    """Return one of two VMs, of which one may call."""
+    if str(address) not in ("10.0.0.5", "10.0.0.6"):
+        return None
+    return VM(
+        vm_cid=f"vm-{address}",
+        agent_id="a",
+        stemcell_cid="s",
+        cloud_properties={"cpi_access": True} if str(address) == "10.0.0.5" else {},
+        networks={},
+        addresses=(address,),
+        env={},
+        agent={},
+        created_at="",
+    )
+
+
+def refusal(
+    host: str, *allowed: str, uid: int | None = 1000, users: tuple[int, ...] = ()
+) -> Refusal | None:
+    """Ask about a peer."""
+    access = Access(
+        networks=[ip_network(network) for network in allowed],
+        users=users,
+        sockets=Sockets(uid),
+        vm_at=vm,
+    )
     kind = IPv6Address if ":" in host else IPv4Address
-    return kind("TCP", host, 40000)
+    return access.refusal(kind("TCP", host, 40000), OWN)
 
 
-def admits(host: str, networks: Any = NETWORKS) -> bool:
-    """Ask a new list."""
-    return AccessList(networks, Clock().seconds).admits(peer(host))
+LOCAL = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", *sorted(HOSTS_OWN)]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_users_of_the_host(host: str) -> None:
+    """By whatever address they come it is root, and who is named."""
+    assert refusal(host, uid=0) is None
+    assert refusal(host, uid=1000, users=(7, 1000)) is None
+    for uid in (1000, 65534):
+        why = refusal(host, uid=uid, users=(7,))
+        assert why is not None
+        assert why.who == f"user {uid} of this host"
+        assert "allow_users" in why.remedy
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_nobodys_socket(host: str) -> None:
+    """One that is closed already may have been anybody's."""
+    why = refusal(host, uid=None, users=(0,))
+    assert why is not None
+    assert "no process" in why.who
+
+
+def test_all_users_of_the_host() -> None:
+    """They come in by loopback if that is allowed as a network, and by that alone."""
+    for host in ("127.0.0.1", "::ffff:127.0.0.1"):
+        assert refusal(host, "127.0.0.0/8") is None
+        assert refusal(host, "::1/128") is not None
+    assert refusal("::1", "::1/128") is None
+    assert refusal("192.0.2.1", "192.0.2.0/24", "127.0.0.0/8") is not None
+
+
+@pytest.mark.parametrize("host", ["192.0.2.9", "::ffff:192.0.2.9", "2001:db8::9"])
+def test_other_machines(host: str) -> None:
+    """They come in by allow_from."""
+    assert refusal(host, "192.0.2.0/24", "2001:db8::/32") is None
+    why = refusal(host, "198.51.100.0/24", uid=0)
+    assert why == Refusal(host.removeprefix("::ffff:"), "add it to allow_from, or set tls")
+
+
+def test_vms() -> None:
+    """One that is made so comes in; others do by allow_from alone."""
+    assert refusal("10.0.0.5") is None
+    assert refusal("::ffff:10.0.0.5") is None
+    why = refusal("10.0.0.6")
+    assert why is not None
+    assert why.who == "vm-10.0.0.6 at 10.0.0.6"
+    assert "cpi_access" in why.remedy
+    assert refusal("10.0.0.6", "10.0.0.0/16") is None
+    unknown = refusal("10.0.0.7")
+    assert unknown is not None
+    assert unknown.who == "10.0.0.7"
+
+
+def test_a_kernel_that_does_not_tell() -> None:
+    """Nobody is let in on a guess."""
+    access = Access(networks=(), users=(), sockets=Sockets(0, broken=True), vm_at=vm)
+    why = access.refusal(IPv4Address("TCP", "127.0.0.1", 40000), OWN)
+    assert why is not None
+    assert "Too many open files" in why.who
 
 
 @pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "127.255.255.254",
-        "::1",
-        "10.0.0.0",
-        "10.0.255.255",
-        "2001:db8::ffff",
-        "::ffff:127.0.0.1",
-        "::ffff:10.0.3.4",
-    ],
+    ("host", "address"),
+    [("fe80::1%eth0", "fe80::1"), ("::ffff:10.0.3.4", "10.0.3.4"), ("::1", "::1")],
 )
-def test_who_is_let_in(host: str) -> None:
-    """An IPv4 peer of a socket for both kinds is known by its own address."""
-    assert admits(host)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "128.0.0.1",
-        "10.1.0.0",
-        "9.255.255.255",
-        "::2",
-        "2001:db8:0:1::1",
-        "::ffff:10.1.0.0",
-        "::10.0.0.1",
-        "fe80::1%eth0",
-    ],
-)
-def test_who_is_not(host: str) -> None:
-    """However near it is, and with or without a zone."""
-    assert not admits(host)
-
-
-def test_a_zone_is_no_part_of_the_address() -> None:
-    """A link's own addresses come with one."""
-    assert admits("fe80::1%eth0", [ip_network("fe80::/10")])
-
-
-def test_no_network_lets_nobody_in() -> None:
-    """An empty list is not the same as none."""
-    assert not admits("127.0.0.1", [])
-    assert admits("203.0.113.1", None)
-
-
-def test_a_socket_file_has_no_address() -> None:
-    """Its mode has decided already."""
-    for address in (UNIXAddress(None), UNIXAddress(b"/run/x"), None):
-        assert AccessList([], Clock().seconds).admits(address)
-
-
-class TellingTests(SynchronousTestCase):
-    """What the log says of those who are not let in."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.advance(1000)
-        self.access = AccessList(LOOPBACK, self.clock.seconds)
-        self.told: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
-
-    def observe(self, event: Any) -> None:
-        """Keep what is said."""
-        if event.get("log_namespace", "").startswith("runc_cpi"):
-            self.told.append(event["peer"])
-
-    def knock(self, *hosts: str) -> list[str]:
-        """Have peers try, and return what was said meanwhile."""
-        self.told.clear()
-        for host in hosts:
-            self.assertFalse(self.access.admits(peer(host)))
-        return list(self.told)
-
-    def test_once_in_a_while(self) -> None:
-        """A peer that tries all the time does not fill the log."""
-        self.assertEqual(self.knock("192.0.2.1", "192.0.2.1"), ["192.0.2.1"])
-        self.clock.advance(QUIET_SECONDS - 1)
-        self.assertEqual(self.knock("192.0.2.1"), [])
-        self.clock.advance(1)
-        self.assertEqual(self.knock("192.0.2.1"), ["192.0.2.1"])
-
-    def test_each_for_itself(self) -> None:
-        """Another peer is another matter."""
-        self.assertEqual(len(self.knock("192.0.2.1", "192.0.2.2", "2001:db8::1")), 3)
-
-    def test_who_is_let_in_is_not_told(self) -> None:
-        """Nothing is wrong then."""
-        self.assertTrue(self.access.admits(peer("127.0.0.1")))
-        self.assertEqual(self.told, [])
-
-    def test_what_is_remembered_is_bounded(self) -> None:
-        """A peer with many addresses costs no memory."""
-        hosts = [f"2001:db8::{number:x}" for number in range(1, 3 * REMEMBERED)]
-        self.assertEqual(self.knock(*hosts), hosts)
-        self.assertLessEqual(len(self.access._quiet._told), REMEMBERED)
+def test_addresses(host: str, address: str) -> None:
+    """A zone is no part of an address, and IPv4 is known by its own."""
+    assert address_of(IPv6Address("TCP", host, 1)) == ip_address(address)

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc.bounded import DESCRIPTORS, ENTRY_COST, BoundedAMP
+from runc_cpi.daemon.rpc.complaints import Complaints
 
 LIMITS = LimitsConfig(calls=3, message_bytes=4096, first_seconds=5, idle_seconds=60)
 
@@ -30,7 +31,7 @@ class Server(BoundedAMP):
     """Works on calls until it is told that they are done."""
 
     def __init__(self, limits: LimitsConfig, clock: Clock) -> None:
-        super().__init__(limits, clock)
+        super().__init__(limits, clock, Complaints(clock.seconds))
         self.begun: list[Deferred[Any]] = []
 
     @Work.responder

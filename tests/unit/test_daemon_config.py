@@ -83,6 +83,7 @@ def test_everything_configured() -> None:
             allowed_clients=("director",),
         ),
         allow_from=(IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8::/32")),
+        allow_users=frozenset(),
         limits=LimitsConfig(
             connections=8,
             calls=4,
@@ -137,6 +138,7 @@ def test_nothing_configured(text: str) -> None:
         ),
         tls=None,
         allow_from=None,
+        allow_users=frozenset(),
         limits=LimitsConfig(),
         security=SecurityConfig(privileged=False),
         socket_mode=0o600,
@@ -218,6 +220,12 @@ def test_a_network_to_allow_may_be_one_address() -> None:
     """Then it is that one alone."""
     config = DaemonConfig.parse({"network_type": "tcp", "allow_from": ["192.0.2.7"]})
     assert config.allow_from == (IPv4Network("192.0.2.7/32"),)
+
+
+def test_users() -> None:
+    """They are known by name or by number."""
+    config = DaemonConfig.parse({"network_type": "tcp", "allow_users": ["root", 1000, 0]})
+    assert config.allow_users == {0, 1000}
 
 
 @pytest.mark.parametrize("section", ["disks", "limits", "security"])

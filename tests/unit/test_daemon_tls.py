@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon import tls
 from runc_cpi.daemon.config import ConfigError, TLSConfig
+from runc_cpi.daemon.rpc.complaints import Complaints
 from tests.unit.certificates import CA, encrypted_key, exchange_key, weak_pair
 
 AUTHORITY = CA()
@@ -120,7 +121,7 @@ class IdentityTests(SynchronousTestCase):
         self.paths = {
             name: str(self.directory / name) for name in ("certificate", "private_key")
         }
-        self.identity = tls.Identity(config(**self.paths))
+        self.identity = tls.Identity(config(**self.paths), Complaints(lambda: 0.0))
         self.clock = Clock()
         self.keeper = tls.IdentityKeeper(self.clock, self.identity)
         self.keeper.startService()

@@ -31,6 +31,7 @@ EXPECTED = {
     "CloudError": ("CloudError", False),
     "DaemonUnreachable": ("CloudError", True),
     "TLSRejected": ("CpiError", False),
+    "AccessRefused": ("CpiError", False),
     "StemcellNotFound": ("CloudError", False),
     "StemcellInUse": ("CloudError", False),
     "StemcellRejected": ("CloudError", False),

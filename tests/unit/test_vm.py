@@ -105,7 +105,7 @@ def test_settings_are_those_of_the_vm() -> None:
 def test_cloud_properties_may_say_nothing() -> None:
     """No limits then, and the stemcell decides over the init."""
     assert VMProperties.parse({}) == VMProperties()
-    nothing = dict.fromkeys(("cpu", "ram", "init", "capabilities"))
+    nothing = dict.fromkeys(("cpu", "ram", "init", "capabilities", "cpi_access"))
     assert VMProperties.parse(nothing) == VMProperties()
 
 
@@ -120,6 +120,17 @@ def test_cloud_properties() -> None:
         unknown=("instance_type", "ports"),
     )
     assert not VMProperties.parse({"capabilities": "default"}).all_capabilities
+    assert VMProperties.parse({"cpi_access": True}).cpi_access
+    assert not VMProperties.parse({"cpi_access": False}).cpi_access
+
+
+@pytest.mark.parametrize(
+    ("properties", "may"),
+    [({}, False), ({"cpi_access": False}, False), ({"cpi_access": True}, True)],
+)
+def test_access(properties: dict[str, Any], may: bool) -> None:
+    """A record says whether its VM may call; one of an older version says no."""
+    assert vm(cloud_properties=properties).may_call is may
 
 
 @pytest.mark.parametrize("cpu", [0.01, 0.5, 4096])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from runc_cpi.daemon.config.checks import (
     number,
     quoted,
     texts,
+    whole_number,
 )
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
@@ -44,8 +46,9 @@ DEFAULT_BRIDGE = "runc0"
 DEFAULT_RUNTIME = "runc"
 DEFAULT_SOCKET_MODE = "0600"
 UNIX_PATH_LIMIT = 107  # unix(7)
+MAXIMUM_UID = (1 << 32) - 2  # the last one means no user
 UNIX_KEYS = ("socket_mode", "socket_group")
-TCP_KEYS = ("tls", "allow_from")
+TCP_KEYS = ("tls", "allow_from", "allow_users")
 INTERFACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 # overlayfs takes a comma or colon in a path for its own (kernel's overlayfs.rst).
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
@@ -91,6 +94,8 @@ class DaemonConfig:
     @ivar disks: how persistent disks are made.
     @ivar tls: mutual TLS, or L{None}.
     @ivar allow_from: from where connections are taken beside the usual, or L{None}.
+    @ivar allow_users: uids of the host whose processes may connect without TLS, beside
+        root's.
     @ivar limits: what a peer may ask of the daemon.
     @ivar security: how much VMs are trusted with.
     @ivar socket_mode: the mode of a socket file.
@@ -110,6 +115,7 @@ class DaemonConfig:
     disks: DisksConfig
     tls: TLSConfig | None
     allow_from: tuple[Network, ...] | None
+    allow_users: frozenset[int]
     limits: LimitsConfig
     security: SecurityConfig
     socket_mode: int
@@ -143,6 +149,8 @@ class DaemonConfig:
             if key in raw:
                 other = "unix" if key in UNIX_KEYS else "tcp"
                 raise ConfigError(f"{key}: goes with network_type {other} alone")
+        if tls is not None and "allow_users" in raw:
+            raise ConfigError("allow_users: goes without tls alone; certificates decide")
         return cls(
             work_dir=_directory("work_dir", raw.get("work_dir", DEFAULT_WORK_DIR)),
             address=address,
@@ -159,6 +167,7 @@ class DaemonConfig:
             disks=DisksConfig.parse(raw.get("disks")),
             tls=tls,
             allow_from=_networks(raw.get("allow_from")),
+            allow_users=_users(raw.get("allow_users", [])),
             limits=LimitsConfig.parse(raw.get("limits")),
             security=SecurityConfig.parse(raw.get("security")),
             socket_mode=_mode(raw.get("socket_mode", DEFAULT_SOCKET_MODE)),
@@ -181,13 +190,14 @@ KEYS: Mapping[str, str] = {
     "disks": "keys and values",
     "tls": "keys and values",
     "allow_from": "a list of networks",
+    "allow_users": "a list of users",
     "limits": "keys and values",
     "security": "keys and values",
     "socket_mode": "a file mode in quotes, such as '0660'",
     "socket_group": "the name of a group",
 }
 TEXT_KEYS = KEYS.keys() - {
-    *("disks", "tls", "allow_from", "limits", "security"),
+    *("disks", "tls", "allow_from", "allow_users", "limits", "security"),
     *("restart", "runtime_timeout", "visit_timeout"),
 }
 
@@ -294,6 +304,23 @@ def _networks(raw: Any) -> tuple[Network, ...] | None:
         raise ConfigError(
             f"allow_from: must be networks such as 192.0.2.0/24: {error}"
         ) from None
+
+
+def _users(raw: Any) -> frozenset[int]:
+    if not isinstance(raw, list):
+        raise ConfigError(f"allow_users: {quoted(raw)} must be a list of names or uids")
+    return frozenset(_user(value) for value in raw)
+
+
+def _user(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return whole_number("allow_users", value, 0, MAXIMUM_UID)
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigError(f"allow_users: {quoted(value)} must be a user's name or uid")
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except KeyError:
+        raise ConfigError(f"allow_users: there is no user {value!r}") from None
 
 
 def _mode(value: str) -> int:

@@ -113,7 +113,8 @@ class LimitsConfig:
     """
     What a peer may ask of the daemon.
 
-    @ivar connections: how many there may be at once.
+    @ivar connections: how many that have made a call there may be at once.
+    @ivar strangers: how many more, that have made none yet.
     @ivar calls: how many calls of one connection may be under way.
     @ivar uploads: how many stemcells may be streamed over one connection at once.
     @ivar message_bytes: the size of one message.
@@ -123,6 +124,7 @@ class LimitsConfig:
     """
 
     connections: int = 512
+    strangers: int = 512
     calls: int = 32
     uploads: int = 4
     message_bytes: int = 32 * MEBIBYTE
@@ -148,6 +150,7 @@ class LimitsConfig:
 
 LIMITS: dict[str, tuple[bool, int]] = {
     "connections": (True, 100_000),
+    "strangers": (True, 100_000),
     "calls": (True, 10_000),
     "uploads": (True, 1000),
     "message_bytes": (True, 1024 * MEBIBYTE),

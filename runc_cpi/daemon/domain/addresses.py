@@ -73,6 +73,10 @@ class AddressPool:
         self._lowest = min([self._lowest, *freed])
         return succeed(None)
 
+    def owner(self, address: IPv4Address) -> str | None:
+        """Say who has an address, or L{None} if nobody does."""
+        return self._owners.get(address)
+
     def _give(self, address: IPv4Address, owner: str) -> Deferred[IPv4Address]:
         self._owners[address] = owner
         return succeed(address)

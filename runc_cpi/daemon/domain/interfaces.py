@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -94,6 +94,27 @@ class IAddressPool(Interface):
 
     def release(owner: str) -> Deferred[None]:
         """Take back all that C{owner} has."""
+
+    def owner(address: IPv4Address) -> str | None:
+        """Say who has an address, or L{None} if nobody does."""
+
+
+class ISockets(Interface):
+    """Knows the other ends of TCP connections."""
+
+    def owner(
+        address: IPv4Address | IPv6Address,
+        port: int,
+        own_address: IPv4Address | IPv6Address,
+        own_port: int,
+    ) -> int | None:
+        """
+        Return the uid of the process of this host at the other end, L{None} if there is
+        none.
+        """
+
+    def is_local(address: IPv4Address | IPv6Address) -> bool:
+        """Say whether an address is one of this host's own."""
 
 
 class IGuests(Interface):

@@ -127,6 +127,11 @@ class Registry:
         """Return a VM that is not being deleted, or L{None}."""
         return None if vm_cid in self._erased else self._vms.get(vm_cid)
 
+    def at(self, address: IPv4Address) -> VM | None:
+        """Return the VM that has an address, and is not being deleted, or L{None}."""
+        owner = self._pool.owner(address)
+        return None if owner is None else self.find(owner)
+
     async def save(self, vm: VM) -> None:
         """
         Write a record: from here on there is this VM.

@@ -28,6 +28,7 @@ class VMProperties:
     @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar all_capabilities: whether it has all that there are, to pass them on.
+    @ivar cpi_access: whether it may call the daemon without TLS, as a director must.
     @ivar unknown: names that mean nothing here.
     """
 
@@ -36,6 +37,7 @@ class VMProperties:
     ephemeral_disk_size: int | None = None
     init: str | None = None
     all_capabilities: bool = False
+    cpi_access: bool = False
     unknown: tuple[str, ...] = ()
 
     @classmethod
@@ -48,7 +50,7 @@ class VMProperties:
         """
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
-        known = ("cpu", "ram", "ephemeral_disk_size", "init", "capabilities")
+        known = ("cpu", "ram", "ephemeral_disk_size", "init", "capabilities", "cpi_access")
         init = raw.get("init")
         if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
@@ -57,6 +59,10 @@ class VMProperties:
         if capabilities not in (None, "default", "all"):
             message = f"{capabilities!r}; must be default or all"
             raise InvalidArgument(f"cloud_properties.capabilities: {message}")
+        cpi_access = raw.get("cpi_access")
+        if cpi_access is not None and not isinstance(cpi_access, bool):
+            message = f"{cpi_access!r}; must be true or false"
+            raise InvalidArgument(f"cloud_properties.cpi_access: {message}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
         size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
@@ -66,6 +72,7 @@ class VMProperties:
             ephemeral_disk_size=None if size is None else int(size),
             init=init,
             all_capabilities=capabilities == "all",
+            cpi_access=bool(cpi_access),
             unknown=tuple(sorted(str(name) for name in raw.keys() - set(known))),
         )
 
@@ -120,6 +127,11 @@ class VM:
     created_at: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = False
+
+    @property
+    def may_call(self) -> bool:
+        """Whether it may call the daemon without TLS."""
+        return self.cloud_properties.get("cpi_access") is True
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept on disk."""

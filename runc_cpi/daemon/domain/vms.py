@@ -6,6 +6,7 @@ import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 from uuid import uuid4
 
@@ -62,6 +63,10 @@ class VMs:
     def all(self) -> list[VM]:
         """Return every VM."""
         return self._registry.all()
+
+    def at(self, address: IPv4Address) -> VM | None:
+        """Return the VM that has an address, or L{None}."""
+        return self._registry.at(address)
 
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""

@@ -1,76 +1,107 @@
-"""Which source addresses may connect."""
+"""Who may connect: by address, and without TLS by who is at that address."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any
 
-from twisted.logger import Logger
+from runc_cpi.daemon.domain.interfaces import ISockets
+from runc_cpi.daemon.domain.vm import VM
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-QUIET_SECONDS = 60.0
-REMEMBERED = 1024
+ROOT = 0
 
 
-class Quiet:
+@dataclass(frozen=True)
+class Refusal:
     """
-    Says of what happens again and again that it is time to tell of it once more.
+    Why a peer is not let in.
 
-    @param seconds: the clock.
-    """
-
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
-        self._told: dict[str, float] = {}
-
-    def allows(self, what: str) -> bool:
-        """Say whether C{what} was not told of for a minute."""
-        now = self._seconds()
-        if now - self._told.get(what, -QUIET_SECONDS) < QUIET_SECONDS:
-            return False
-        if len(self._told) >= REMEMBERED:
-            self._told.clear()
-        self._told[what] = now
-        return True
-
-
-class AccessList:
-    """
-    Lets in who comes from one of some networks, and says now and then who does not.
-
-    @param networks: L{None} lets in everybody.
-    @param seconds: the clock.
+    @ivar who: the peer, as the operator knows it.
+    @ivar remedy: what lets it in.
     """
 
-    log = Logger()
+    who: str
+    remedy: str
 
-    def __init__(
-        self, networks: Sequence[Network] | None, seconds: Callable[[], float]
-    ) -> None:
-        self._networks, self._quiet = networks, Quiet(seconds)
 
-    def admits(self, address: Any) -> bool:
+def address_of(peer: Any) -> Address:
+    """Return a peer's address, which an IPv6 socket and a link's zone may disguise."""
+    address = ip_address(peer.host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def is_within(address: Address, networks: Sequence[Network]) -> bool:
+    """Say whether an address is in one of some networks."""
+    return any(address in network for network in networks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """
+    Who may connect without TLS.
+
+    Of the host itself it is processes of some users, by whatever address they come; of
+    VMs those that are made so.
+
+    @ivar networks: from where everybody else may connect.  With a loopback address
+        among them, every user of the host may.
+    @ivar users: uids beside root's.
+    @ivar sockets: tells whose a connection is.
+    @ivar vm_at: returns the VM that has an address.
+    """
+
+    networks: Sequence[Network]
+    users: Collection[int]
+    sockets: ISockets
+    vm_at: Callable[[IPv4Address], VM | None]
+
+    def refusal(self, peer: Any, own: Any) -> Refusal | None:
         """
-        Say whether a peer may connect.
+        Return why a connection is refused, or L{None} if it is let in.
 
-        @param address: of the peer; one without C{host} is no network address, and its
-            socket's file mode has decided.
+        @param peer: the address and port of the other end, as Twisted gives them.
+        @param own: those of this end.
         """
-        host = getattr(address, "host", None)
-        if self._networks is None or host is None:
-            return True
-        peer = ip_address(host.partition("%")[0])
-        if isinstance(peer, IPv6Address) and peer.ipv4_mapped is not None:
-            peer = peer.ipv4_mapped
-        if any(peer in network for network in self._networks):
-            return True
-        if self._quiet.allows(str(peer)):
-            self.log.warn(
-                "refused a connection from {peer}; to let it in, add it to allow_from, "
-                "or set tls",
-                peer=str(peer),
-            )
-        return False
+        address = address_of(peer)
+        if address.is_loopback and is_within(address, self.networks):
+            return None
+        try:
+            if address.is_loopback or self.sockets.is_local(address):
+                owner = self.sockets.owner(address, peer.port, address_of(own), own.port)
+                return self._of_user(owner, address)
+        except OSError as error:
+            who = f"{address}, as the kernel does not tell whose it is ({error.strerror})"
+            return Refusal(who, "set tls")
+        if is_within(address, self.networks):
+            return None
+        vm = self.vm_at(address) if isinstance(address, IPv4Address) else None
+        if vm is None:
+            return Refusal(str(address), "add it to allow_from, or set tls")
+        if vm.may_call:
+            return None
+        remedy = "give it cloud_properties.cpi_access, or set tls"
+        return Refusal(f"{vm.vm_cid} at {address}", remedy)
+
+    def _of_user(self, uid: int | None, address: Address) -> Refusal | None:
+        if uid is None:
+            who = f"a socket at {address} that no process has"
+            return Refusal(who, "keep it open, have tcp_diag in the kernel, or set tls")
+        if uid == ROOT or uid in self.users:
+            return None
+        return Refusal(
+            f"user {uid} of this host", "add the user to allow_users, or set tls"
+        )

@@ -20,7 +20,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.encryption import NO_TLS_HERE, begins_tls, refusal
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.encryption import NO_TLS_HERE, begins_tls
+from runc_cpi.daemon.rpc.refusals import refusal
+from runc_cpi.errors import TLSRejected
 
 # What a key and its value cost beside their bytes, so that many tiny ones count.
 ENTRY_COST = 128
@@ -45,9 +48,9 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     log = Logger()
     transport: Any
 
-    def __init__(self, limits: LimitsConfig, reactor: Any) -> None:
+    def __init__(self, limits: LimitsConfig, reactor: Any, complaints: Complaints) -> None:
         super().__init__()
-        self._limits, self._reactor = limits, reactor
+        self._limits, self._reactor, self._complaints = limits, reactor, complaints
         self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
         self._under_way = 0
         self._idle: Deferred[None] | None = None
@@ -91,11 +94,10 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def _tell_of_tls(self, error: Any) -> None:
         reasons = error.args[0] if error.args else ()
         words = "; ".join(str(reason[-1]) for reason in reasons)
-        self.log.warn(
-            "TLS with {peer} failed: {words}",
-            peer=self.peer,
-            words=words or "no reason given",
-        )
+        self._complain("TLS with {peer} failed: {words}", words=words or "no reason given")
+
+    def _complain(self, text: str, **parts: str) -> None:
+        self._complaints.tell(self.peer, text, peer=self.peer, **parts)
 
     def timeoutConnection(self) -> None:
         """Cut off a peer that says nothing."""
@@ -144,11 +146,10 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def lengthLimitExceeded(self, length: int) -> None:
         """Hang up on what does not speak AMP, and tell it if it speaks TLS."""
         if not self._is_known and begins_tls(length.to_bytes(2, "big")):
-            self.log.warn(
-                "refused a connection from {peer}: it speaks TLS, and tls is not set",
-                peer=self.peer,
+            self._complain(
+                "refused a connection from {peer}: it speaks TLS, and tls is not set"
             )
-            self.transport.write(refusal(NO_TLS_HERE))
+            self.transport.write(refusal(TLSRejected(NO_TLS_HERE)))
             super().lengthLimitExceeded(length)
         else:
             self._cut_off("what it says is no AMP")
@@ -160,15 +161,22 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
             return
         if not self._is_known:
             self._is_known = True
-            self.introduced()
+            if not self.introduced():
+                self._cut_off("there is no room for it")
+                return
         super().ampBoxReceived(box)
 
-    def introduced(self) -> None:
-        """A first call has come: the peer is none that only holds a connection."""
+    def introduced(self) -> bool:
+        """
+        A first call has come: the peer is none that only holds a connection.
+
+        @return: whether it may go on.
+        """
+        return True
 
     def _cut_off(self, why: str) -> None:
         self._is_cut_off = True
-        self.log.warn("cut off a connection from {peer}: {why}", peer=self.peer, why=why)
+        self._complain("cut off a connection from {peer}: {why}", why=why)
         self.transport.abortConnection()
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:

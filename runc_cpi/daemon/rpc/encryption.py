@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
-from twisted.logger import Logger
-from twisted.protocols import amp
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
-
-from runc_cpi import wire
-from runc_cpi.errors import TLSRejected
 
 HANDSHAKE = 22  # the type of a client's first record (RFC 8446, section 5.1)
 TLS_WANTED = (
@@ -26,50 +21,12 @@ def begins_tls(data: bytes) -> bool:
     return data[:1] == bytes([HANDSHAKE])
 
 
-def refusal(text: str) -> bytes:
-    """Return an answer to whatever the first call of a connection is."""
-    return wire.encode_box(
-        [
-            (amp.ERROR, b"1"),
-            (amp.ERROR_CODE, TLSRejected.__name__.encode("ascii")),
-            (amp.ERROR_DESCRIPTION, text.encode("utf-8")),
-        ]
-    )
-
-
-class EncryptedTransport(BufferingTLSTransport):
-    """TLS over a connection; what begins without is told so, without."""
-
-    log = Logger()
-    _has_begun = False
-    _is_refused = False
-
-    def dataReceived(self, data: bytes) -> None:
-        """Pass on what was decrypted."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._is_refused = not begins_tls(data)
-            if self._is_refused:
-                self._refuse()
-        if not self._is_refused:
-            super().dataReceived(data)
-
-    def _refuse(self) -> None:
-        transport: Any = self.transport
-        self.log.warn(
-            "refused a connection from {peer}: it does not speak TLS",
-            peer=transport.getPeer().host,
-        )
-        transport.write(refusal(TLS_WANTED))
-        transport.loseConnection()
-
-
 class EncryptedFactory(TLSMemoryBIOFactory):
     """Puts TLS beneath the protocols that another factory makes, if it makes one."""
 
-    protocol = EncryptedTransport
+    protocol = BufferingTLSTransport
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Make both, or nothing, which has the connection closed at once."""
+        """Make both, or nothing."""
         protocol = self.wrappedFactory.buildProtocol(addr)
         return None if protocol is None else self.protocol(self, protocol)

@@ -9,12 +9,10 @@ from collections.abc import Awaitable
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols import amp
 from twisted.python.failure import Failure
@@ -29,8 +27,8 @@ from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
-from runc_cpi.daemon.rpc.access import AccessList, Quiet
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
+from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.errors import (
     CloudError,
     CPIError,
@@ -58,6 +56,16 @@ class Domain:
     keeper: Keeper
 
 
+class House(Protocol):
+    """Where connections come to, and leave."""
+
+    def introduced(self, protocol: CPIProtocol) -> bool:
+        """A connection has come to its first call; say whether it may go on."""
+
+    def left(self, protocol: CPIProtocol) -> None:
+        """A connection is gone, and all that was begun for it."""
+
+
 class CPIProtocol(BoundedAMP):
     """
     One connection.
@@ -68,8 +76,16 @@ class CPIProtocol(BoundedAMP):
 
     log = Logger()
 
-    def __init__(self, domain: Domain, limits: LimitsConfig, reactor: Any) -> None:
-        super().__init__(limits, reactor)
+    def __init__(
+        self,
+        domain: Domain,
+        limits: LimitsConfig,
+        reactor: Any,
+        complaints: Complaints,
+        house: House,
+    ) -> None:
+        super().__init__(limits, reactor, complaints)
+        self._house = house
         self._stemcells, self._vms = domain.stemcells, domain.vms
         self._disks, self._snapshots = domain.disks, domain.snapshots
         self._keeper = domain.keeper
@@ -241,10 +257,9 @@ class CPIProtocol(BoundedAMP):
             ]
         }
 
-    def introduced(self) -> None:
+    def introduced(self) -> bool:
         """Keep the place on the host that a mere connection could lose."""
-        if isinstance(self.factory, CPIFactory):
-            self.factory.introduced(self)
+        return self._house.introduced(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded."""
@@ -259,8 +274,7 @@ class CPIProtocol(BoundedAMP):
             # What was begun is ended all the same, and a stop waits for that.
             await self.finished()
         finally:
-            if isinstance(self.factory, CPIFactory):
-                self.factory.left(self)
+            self._house.left(self)
 
     def locateResponder(self, name: bytes) -> Any:
         """Find what answers a command.  TLS begins with the first byte, or not at all."""
@@ -341,84 +355,3 @@ class CPIProtocol(BoundedAMP):
 def _request_id_of(box: amp.AmpBox) -> str:
     given: bytes = box.get(b"request_id", b"")
     return given.decode("ascii") if REQUEST_ID.fullmatch(given) else ""
-
-
-class CPIFactory(Factory):
-    """
-    Makes a protocol for each connection that is let in.
-
-    @param access: who is.
-    """
-
-    log = Logger()
-    noisy = False
-
-    def __init__(
-        self, domain: Domain, limits: LimitsConfig, access: AccessList, reactor: Any
-    ) -> None:
-        self._domain, self._limits = domain, limits
-        self._access, self._reactor = access, reactor
-        self._quiet = Quiet(reactor.seconds)
-        self._connections: set[CPIProtocol] = set()
-        # In the order in which they came.
-        self._silent: dict[CPIProtocol, None] = {}
-        self._empty: Deferred[None] | None = None
-
-    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
-        """Make a protocol, or nothing, which has the connection closed at once."""
-        if not self._access.admits(addr):
-            return None
-        if len(self._connections) >= self._limits.connections and not self._make_room():
-            return None
-        protocol = CPIProtocol(self._domain, self._limits, self._reactor)
-        protocol.factory = self
-        self._connections.add(protocol)
-        self._silent[protocol] = None
-        return protocol
-
-    def _make_room(self) -> bool:
-        """
-        End the oldest connection that has not come to a first call.
-
-        With TLS that is one without an accepted certificate: strangers who only hold
-        connections keep nobody out.
-        """
-        if self._quiet.allows("connections"):
-            self.log.warn("limits.connections are open: one of them, or a new one, must go")
-        for protocol in self._silent:
-            del self._silent[protocol]
-            protocol.timeoutConnection()
-            return True
-        return False
-
-    def introduced(self, protocol: CPIProtocol) -> None:
-        """A connection has come to its first call."""
-        self._silent.pop(protocol, None)
-
-    def left(self, protocol: CPIProtocol) -> None:
-        """A connection that was let in is gone."""
-        self._silent.pop(protocol, None)
-        self._connections.discard(protocol)
-        if not self._connections and self._empty is not None:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
-
-    async def drain(self, seconds: float) -> bool:
-        """
-        Take no more calls, and wait until those under way are answered.
-
-        @return: whether they were, within so many seconds.
-        """
-        for protocol in list(self._connections):
-            protocol.retire()
-        if not self._connections:
-            return True
-        self._empty = Deferred()
-        alarm = self._reactor.callLater(seconds, self._empty.cancel)
-        try:
-            await self._empty
-        except CancelledError:
-            self._empty = None
-            return False
-        alarm.cancel()
-        return True

@@ -1,0 +1,97 @@
+"""Who is connected: a protocol for each connection, and an end for all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.strangers import Strangers
+
+# For a TLS handshake and a first call, on a host that has much to do.
+GRACE_SECONDS = 0.75
+
+
+class CPIFactory(Factory):
+    """
+    Makes a protocol for each connection, while there is room.
+
+    @param complaints: where it is told that there is none.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, domain: Domain, limits: LimitsConfig, complaints: Complaints, reactor: Any
+    ) -> None:
+        self._domain, self._limits = domain, limits
+        self._complaints, self._reactor = complaints, reactor
+        self._connections: set[CPIProtocol] = set()
+        self._known: set[CPIProtocol] = set()
+        self._strangers: Strangers[CPIProtocol] = Strangers(
+            limits.strangers, GRACE_SECONDS, complaints, reactor.seconds
+        )
+        self._empty: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> CPIProtocol | None:
+        """Make a protocol, or nothing, which has the connection closed at once."""
+        if self._is_full():
+            return None
+        if not self._strangers.admits(addr):
+            return None
+        protocol = CPIProtocol(
+            self._domain, self._limits, self._reactor, self._complaints, self
+        )
+        self._connections.add(protocol)
+        self._strangers.add(protocol, addr)
+        return protocol
+
+    def _is_full(self) -> bool:
+        if len(self._known) < self._limits.connections:
+            return False
+        self._complaints.tell(
+            "connections", "limits.connections are open: no more are taken"
+        )
+        return True
+
+    def introduced(self, protocol: CPIProtocol) -> bool:
+        """A connection has come to its first call; say whether it may go on."""
+        if self._is_full():
+            return False
+        self._strangers.discard(protocol)
+        self._known.add(protocol)
+        return True
+
+    def left(self, protocol: CPIProtocol) -> None:
+        """A connection that was let in is gone."""
+        self._strangers.discard(protocol)
+        self._known.discard(protocol)
+        self._connections.discard(protocol)
+        if not self._connections and self._empty is not None:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    async def drain(self, seconds: float) -> bool:
+        """
+        Take no more calls, and wait until those under way are answered.
+
+        @return: whether they were, within so many seconds.
+        """
+        for protocol in list(self._connections):
+            protocol.retire()
+        if not self._connections:
+            return True
+        self._empty = Deferred()
+        alarm = self._reactor.callLater(seconds, self._empty.cancel)
+        try:
+            await self._empty
+        except CancelledError:
+            self._empty = None
+            return False
+        alarm.cancel()
+        return True
