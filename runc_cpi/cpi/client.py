@@ -23,6 +23,8 @@ KEEPALIVE_IDLE = 30
 RETRY_PAUSE = 0.1
 WINDOW = 32
 REQUEST_ID_LIMIT = 64
+CLOSED = (EOFError, ConnectionResetError, BrokenPipeError)
+SHUT_OUT = "; if it does so each time, its allow_from does not let this address in"
 
 
 class Client:
@@ -37,7 +39,6 @@ class Client:
         self._config, self._request_id = config, request_id
         self._asks = 0
         self._descriptors = 0
-        self._answered = False
         self._socket: Any = None
         self._answers: Any = None
 
@@ -114,7 +115,7 @@ class Client:
                 connection = tls.wrap(connection, host, self._config.tls)
             except (OSError, EOFError) as error:
                 connection.close()
-                raise self._hung_up(error) from None
+                raise self._turned_away(error) from None
         connection.settimeout(ANSWER_TIMEOUT)
         self._socket, self._answers = connection, connection.makefile("rb")
 
@@ -164,7 +165,6 @@ class Client:
             box = wire.read_box(self._answers)
         except (OSError, EOFError, wire.WireError) as error:
             raise self._hung_up(error) from None
-        self._answered = True
         if b"_error" in box:
             code = box.get(b"_error_code", b"").decode("ascii", "replace")
             text = box.get(b"_error_description", b"").decode("utf-8", "replace")
@@ -184,16 +184,21 @@ class Client:
                 from runc_cpi.cpi import tls
 
                 return tls.explain(error)
-        remote = self._config.network_type == "tcp"
-        closed = isinstance(error, (EOFError, ConnectionResetError, BrokenPipeError))
-        if closed and remote and not self._answered:
-            return DaemonUnreachable(
-                f"runc-cpid at {self._config.address} closed the connection before it "
-                "answered; it does so to those that do not speak TLS as it does, or that "
-                "its allow_from does not name; its log tells more"
-            )
+        reason = _reason(error)
+        if self._config.tls is None and self._config.network_type == "tcp":
+            # A daemon that ends looks like one that lets nobody in from here.
+            reason += SHUT_OUT if isinstance(error, CLOSED) else ""
         return DaemonUnreachable(
-            f"lost runc-cpid at {self._config.address} before it answered: {_reason(error)}"
+            f"lost runc-cpid at {self._config.address} before it answered: {reason}"
+        )
+
+    def _turned_away(self, error: Exception) -> Exception:
+        """Say why TLS did not come about: whoever is not let in is not told so before."""
+        if not isinstance(error, CLOSED):
+            return self._hung_up(error)
+        return DaemonUnreachable(
+            f"runc-cpid at {self._config.address} closed the connection before TLS began; "
+            "it does so to those that its allow_from does not name; its log tells more"
         )
 
 
