@@ -28,6 +28,7 @@ CREATE_VM = {
 # Each command: what the client sends, what the responder answers, what comes back.
 CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     "Ping": ({}, {"version": "1.2"}, {b"version": b"1.2"}),
+    "Confirm": ({"cid": "vm-1"}, {}, {}),
     "FetchStemcell": (
         {"cloud_properties": {"image_reference": "docker://x"}},
         {"stemcell_cid": "s"},
