@@ -33,7 +33,7 @@ MAKING = {
     "SnapshotDisk": b"snapshot_cid",
 }
 CLOSED = (EOFError, ConnectionResetError, BrokenPipeError)
-SHUT_OUT = "; if it does so each time, its allow_from does not let this address in"
+SHUT_OUT = "; if it does so each time, its log tells why: allow_from, or limits"
 
 
 class Client:

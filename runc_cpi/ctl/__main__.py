@@ -22,6 +22,7 @@ from runc_cpi import __version__
 from runc_cpi.cpi import config as cpi_config
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.tls import rejection
+from runc_cpi.ctl import deletions
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
@@ -72,6 +73,8 @@ class Options(usage.Options):
         ["disks", None, usage.Options, "list the persistent disks"],
         ["stemcells", None, usage.Options, "list the stemcells"],
         ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
+        ["snapshots", None, usage.Options, "list the snapshots of disks"],
+        *deletions.SUBCOMMANDS,
         ["repair", None, usage.Options, "put right what a crash or a hand left amiss"],
         ["console", None, _VMOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
@@ -163,6 +166,13 @@ def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
 
 
+def snapshot_rows(snapshots: Sequence[dict[str, Any]]) -> str:
+    """Format the snapshots."""
+    names = ("snapshot_cid", "disk_cid", "created_at")
+    rows = [[snapshot[name] for name in names] for snapshot in snapshots]
+    return table(("SNAPSHOT", "DISK", "MADE"), rows)
+
+
 def repair_lines(answer: dict[str, Any]) -> str:
     """Format what was put right, and what could not be."""
     lines = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
@@ -206,6 +216,12 @@ async def _answer(peer: amp.AMP, options: Options) -> str:
     elif command == "disks":
         answer = await peer.callRemote(commands.ListDisks)
         text = disk_rows(answer["disks"])
+    elif command == "snapshots":
+        answer = await peer.callRemote(commands.ListSnapshots)
+        text = snapshot_rows(answer["snapshots"])
+    elif command in deletions.KINDS:
+        answer = {"deleted": await deletions.delete(peer, command, given)}
+        text = "\n".join(f"deleted {cid}" for cid in answer["deleted"])
     elif command == "resize-disk":
         disk_cid, size = given["disk_cid"], given["size"]
         answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)

@@ -75,6 +75,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     ),
     "DeleteSnapshot": ({"snapshot_cid": "snapshot-1"}, {}, {}),
     "ListDisks": ({}, {"disks": []}, {b"disks": b"[]"}),
+    "ListSnapshots": ({}, {"snapshots": []}, {b"snapshots": b"[]"}),
     "SetDiskMetadata": ({"disk_cid": "d", "metadata": {}}, {}, {}),
     "Repair": (
         {},

@@ -53,6 +53,10 @@ class Snapshots:
             else:
                 self._snapshots[snapshot.snapshot_cid] = snapshot
 
+    def all(self) -> list[Snapshot]:
+        """Return every snapshot."""
+        return list(self._snapshots.values())
+
     async def create(
         self, disk_cid: str, metadata: Any, container: Container | None
     ) -> Snapshot:

@@ -285,6 +285,12 @@ class ListDisks(_Command):
     response = [(b"disks", JSON())]
 
 
+class ListSnapshots(_Command):
+    """Say which snapshots there are."""
+
+    response = [(b"snapshots", JSON())]
+
+
 class SetDiskMetadata(_Command):
     """Replace what is noted about a disk."""
 

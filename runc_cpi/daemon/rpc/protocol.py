@@ -221,6 +221,10 @@ class CPIProtocol(BoundedAMP):
     def list_disks(self) -> Answer:
         return {"disks": [disk.to_json() for disk in self._disks.all()]}
 
+    @commands.ListSnapshots.responder
+    def list_snapshots(self) -> Answer:
+        return {"snapshots": [snapshot.to_json() for snapshot in self._snapshots.all()]}
+
     @commands.SetDiskMetadata.responder
     async def set_disk_metadata(self, disk_cid: str, metadata: Any) -> Answer:
         await self._disks.set_metadata(disk_cid, metadata)
