@@ -19,20 +19,19 @@ from twisted.protocols import amp
 from twisted.python import usage
 
 from runc_cpi import __version__
-from runc_cpi.cpi import config as cpi_config
-from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.tls import rejection
-from runc_cpi.ctl import deletions
+from runc_cpi.ctl import deletions, target
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, load
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
 VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
 CONSOLE = "console.log"
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+# These need its configuration alone.
+WITHOUT_DAEMON = ("console", "exec")
 
 
 class _VMOptions(usage.Options):
@@ -97,22 +96,12 @@ class Options(usage.Options):
                 self.daemon = load(path)
             else:
                 self.daemon = DaemonConfig.parse(None)
-            self.cpi = self._cpi_config()
+            if self["cpi"] is not None:
+                self.cpi = target.of_cpi(self["cpi"])
+            elif self.subCommand not in WITHOUT_DAEMON:
+                self.cpi = target.of_daemon(self.daemon)
         except (ConfigError, CPIError) as error:
             raise usage.UsageError(str(error)) from None
-
-    def _cpi_config(self) -> CPIConfig:
-        if self["cpi"] is not None:
-            return cpi_config.load(self["cpi"], {})
-        if self.daemon.tls is not None:
-            raise ConfigError("the daemon wants TLS: give --cpi, with a client certificate")
-        address = self.daemon.address
-        if isinstance(address, UnixAddress):
-            return cpi_config.parse({"network_type": "unix", "address": address.path})
-        host = ANY_ADDRESS.get(address.host, address.host)
-        return cpi_config.parse(
-            {"network_type": "tcp", "address": str(TCPAddress(host, address.port))}
-        )
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
