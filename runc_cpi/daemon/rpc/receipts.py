@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -53,16 +52,11 @@ class Receipts:
         while self._owed:
             cid, (undo, context) = self._owed.popitem()
             # In the log it belongs to the request that had it made.
-            await context.run(_begun, self._undo_one(cid, undo))
+            await context.run(Deferred.fromCoroutine, self._undo_one(cid, undo))
 
     async def _undo_one(self, cid: str, undo: Undo) -> None:
         self.log.info("nobody was told of {cid}", cid=cid)
         try:
             await undo(cid)
-        except Exception as error:
-            # Whatever it is, the rest is undone all the same.
+        except Exception as error:  # whatever it is, the rest is undone all the same
             self.log.error("{cid} stays: {error}", cid=cid, error=str(error))
-
-
-def _begun(work: Coroutine[Any, Any, None]) -> Deferred[None]:
-    return Deferred.fromCoroutine(work)
