@@ -13,44 +13,60 @@ if TYPE_CHECKING:
     from typing import Any, List
 
 
-def carry_out(argv: List[str], raw: bytes) -> Any:
-    """
-    Do what the request says.
+class Call:
+    """One call, with the connection to the daemon that it may need."""
 
-    @param argv: the arguments of the command line.
-    @param raw: the request.
-    @return: the result.
-    @raise CPIError: why there is none.
-    """
-    asked = request.parse(raw)
-    if asked.method == "info":
-        return methods.info()
-    methods.check(asked.method)
-    if len(argv) != 1:
-        raise InvalidArgument("usage: runc-cpi CONFIG, the path of a configuration file")
-    # What follows is what makes a call slower than info.
-    from runc_cpi.cpi import client, config
+    def __init__(self) -> None:
+        self._client: Any = None
 
-    settings = config.load(argv[0], asked.context)
-    connection = client.Client(settings, asked.request_id)
-    try:
-        return methods.call(asked, settings, connection)
-    finally:
-        connection.close()
+    def respond(self, argv: List[str], raw: bytes) -> str:
+        """Return the response to a request, whatever happens."""
+        try:
+            return request.response(self._carry_out(argv, raw), None)
+        except CPIError as error:
+            told = error
+        except KeyboardInterrupt:
+            told = CPIError("interrupted")
+        except Exception as error:
+            # A bug; a traceback on stdout would be worse than a lost one.
+            told = CPIError(f"internal error: {type(error).__name__}: {error}")
+        return self.fail(told)
 
-
-def respond(argv: List[str], raw: bytes) -> str:
-    """Return the response to a request, whatever happens."""
-    try:
-        return request.response(carry_out(argv, raw), None)
-    except CPIError as error:
+    def fail(self, error: CPIError) -> str:
+        """Return the response that tells of an error; the daemon undoes what it made."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         return request.response(None, error)
-    except KeyboardInterrupt:
-        return request.response(None, CPIError("interrupted"))
-    except Exception as error:
-        # A bug; a traceback on stdout would be worse than a lost one.
-        told = CPIError(f"internal error: {type(error).__name__}: {error}")
-        return request.response(None, told)
+
+    def confirm(self) -> None:
+        """Tell the daemon that the response is written: what it made may stay."""
+        if self._client is not None:
+            self._client.confirm()
+
+    def _carry_out(self, argv: List[str], raw: bytes) -> Any:
+        """
+        Do what the request says.
+
+        @param argv: the arguments of the command line.
+        @param raw: the request.
+        @return: the result.
+        @raise CPIError: why there is none.
+        """
+        asked = request.parse(raw)
+        if asked.method == "info":
+            return methods.info()
+        methods.check(asked.method)
+        if len(argv) != 1:
+            raise InvalidArgument(
+                "usage: runc-cpi CONFIG, the path of a configuration file"
+            )
+        # What follows is what makes a call slower than info.
+        from runc_cpi.cpi import client, config
+
+        settings = config.load(argv[0], asked.context)
+        self._client = client.Client(settings, asked.request_id, confirms=True)
+        return methods.call(asked, settings, self._client)
 
 
 def read_request() -> bytes:
@@ -66,17 +82,20 @@ def read_request() -> bytes:
 def main() -> None:
     """Run the executable."""
     # The exit status is 0 with every response: the bosh CLI ignores stdout otherwise.
+    call = Call()
     try:
-        response = respond(sys.argv[1:], read_request())
+        response = call.respond(sys.argv[1:], read_request())
     except KeyboardInterrupt:
-        response = request.response(None, CPIError("interrupted"))
+        response = call.fail(CPIError("interrupted"))
     try:
         sys.stdout.write(response + "\n")
         sys.stdout.flush()
     except (OSError, AttributeError) as error:
         # Nobody can be told but on stderr; not to have Python try once more at its end.
         sys.stderr.write(f"runc-cpi: cannot write the response: {error}\n")
+        # The daemon finds the connection closed, and undoes what nobody was told of.
         os._exit(1)
+    call.confirm()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,17 @@ KEEPALIVE_IDLE = 30
 RETRY_PAUSE = 0.05
 WINDOW = 32
 REQUEST_ID_LIMIT = 64
+# The calls that make something, and what its name is called in the answer.
+MAKING = {
+    "ImportStemcell": b"stemcell_cid",
+    "FetchStemcell": b"stemcell_cid",
+    "CloseStemcell": b"stemcell_cid",
+    "CreateVM": b"vm_cid",
+    "CreateDisk": b"disk_cid",
+    "SnapshotDisk": b"snapshot_cid",
+}
+CLOSED = (EOFError, ConnectionResetError, BrokenPipeError)
+AGAIN_AND_AGAIN = "; if it does so each time, its log tells why"
 
 
 class Client:
@@ -31,13 +42,18 @@ class Client:
 
     @param config: where the daemon is.
     @param request_id: sent with each call, for the daemon's log.
+    @param confirms: whether L{confirm} will be called for what is made; unless it is,
+        the daemon unmakes it when the connection ends.
     """
 
-    def __init__(self, config: CPIConfig, request_id: str) -> None:
+    def __init__(
+        self, config: CPIConfig, request_id: str, *, confirms: bool = False
+    ) -> None:
         self._config, self._request_id = config, request_id
+        self._confirms = confirms
+        self._made = b""
         self._asks = 0
         self._descriptors = 0
-        self._answered = False
         self._socket: Any = None
         self._answers: Any = None
 
@@ -51,7 +67,7 @@ class Client:
         @raise CPIError: what the daemon says, or that it cannot be reached.
         """
         self._send(command, arguments)
-        return self._receive()
+        return self._result(command)
 
     def call_with_file(
         self, command: str, name: str, fd: int, **arguments: Any
@@ -70,7 +86,7 @@ class Client:
             self._socket.sendall(box[1:])
         except OSError as error:
             raise self._hung_up(error) from None
-        return self._receive()
+        return self._result(command)
 
     def send_stream(self, command: str, source: BinaryIO, **arguments: Any) -> None:
         """
@@ -95,6 +111,20 @@ class Client:
             unanswered += 1
         for _ in range(unanswered):
             self._receive()
+
+    def confirm(self) -> None:
+        """
+        Give the receipt for what was made, as others were told of it.
+
+        An answer is not waited for: what was sent arrives, though the connection ends.
+        """
+        if not self._made:
+            return
+        pairs = [(b"_command", b"Confirm"), (b"cid", self._made)]
+        try:  # noqa: SIM105 (contextlib is one more import)
+            self._socket.sendall(wire.encode_box(pairs))
+        except OSError:
+            pass  # the daemon ended; what it made stays
 
     def close(self) -> None:
         """Hang up."""
@@ -125,7 +155,7 @@ class Client:
                 # Nothing was asked yet, so to ask again is safe.
                 closed = isinstance(error, (EOFError, ConnectionError))
                 if not closed or not _pause(deadline):
-                    raise self._hung_up(error) from None
+                    raise self._turned_away(error) from None
             connection = self._reach(deadline)
 
     def _reach(self, deadline: float) -> Any:
@@ -163,16 +193,23 @@ class Client:
         if self._request_id:
             request_id = self._request_id.encode("utf-8", "replace")[:REQUEST_ID_LIMIT]
             pairs.append((b"request_id", request_id))
+        if self._confirms and command in MAKING:
+            pairs.append((b"confirms", b"True"))
         for name, value in arguments.items():
             pairs += wire.split(name.encode("ascii"), _encode(value))
         return wire.encode_box(pairs)
+
+    def _result(self, command: str) -> Dict[bytes, bytes]:
+        answer = self._receive()
+        if command in MAKING:
+            self._made = answer.get(MAKING[command], b"")
+        return answer
 
     def _receive(self) -> Dict[bytes, bytes]:
         try:
             box = wire.read_box(self._answers)
         except (OSError, EOFError, wire.WireError) as error:
             raise self._hung_up(error) from None
-        self._answered = True
         if b"_error" in box:
             code = box.get(b"_error_code", b"").decode("ascii", "replace")
             text = box.get(b"_error_description", b"").decode("utf-8", "replace")
@@ -192,16 +229,21 @@ class Client:
                 from runc_cpi.cpi import tls
 
                 return tls.explain(error)
-        remote = self._config.network_type == "tcp"
-        closed = isinstance(error, (EOFError, ConnectionResetError, BrokenPipeError))
-        if closed and remote and not self._answered:
-            return DaemonUnreachable(
-                f"runc-cpid at {self._config.address} closed the connection before it "
-                "answered; it does so to those that do not speak TLS as it does, or that "
-                "its allow_from does not name; its log tells more"
-            )
+        reason = _reason(error)
+        if self._config.tls is None and self._config.network_type == "tcp":
+            # A daemon that ends looks like one with too many connections.
+            reason += AGAIN_AND_AGAIN if isinstance(error, CLOSED) else ""
         return DaemonUnreachable(
-            f"lost runc-cpid at {self._config.address} before it answered: {_reason(error)}"
+            f"lost runc-cpid at {self._config.address} before it answered: {reason}"
+        )
+
+    def _turned_away(self, error: Exception) -> Exception:
+        """Say why TLS did not come about: whoever is not let in is not told so before."""
+        if not isinstance(error, CLOSED):
+            return self._hung_up(error)
+        return DaemonUnreachable(
+            f"runc-cpid at {self._config.address} closed the connection before TLS began; "
+            "it does so to those that its allow_from does not name; its log tells more"
         )
 
 

@@ -19,19 +19,19 @@ from twisted.protocols import amp
 from twisted.python import usage
 
 from runc_cpi import __version__
-from runc_cpi.cpi import config as cpi_config
-from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.tls import rejection
+from runc_cpi.ctl import deletions, target
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
-from runc_cpi.daemon.config import ConfigError, DaemonConfig, TCPAddress, UnixAddress, load
+from runc_cpi.daemon.config import ConfigError, DaemonConfig, load
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
 VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
 CONSOLE = "console.log"
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+# These need its configuration alone.
+WITHOUT_DAEMON = ("console", "exec")
 
 
 class _VMOptions(usage.Options):
@@ -72,6 +72,8 @@ class Options(usage.Options):
         ["disks", None, usage.Options, "list the persistent disks"],
         ["stemcells", None, usage.Options, "list the stemcells"],
         ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
+        ["snapshots", None, usage.Options, "list the snapshots of disks"],
+        *deletions.SUBCOMMANDS,
         ["repair", None, usage.Options, "put right what a crash or a hand left amiss"],
         ["console", None, _VMOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
@@ -94,22 +96,12 @@ class Options(usage.Options):
                 self.daemon = load(path)
             else:
                 self.daemon = DaemonConfig.parse(None)
-            self.cpi = self._cpi_config()
+            if self["cpi"] is not None:
+                self.cpi = target.of_cpi(self["cpi"])
+            elif self.subCommand not in WITHOUT_DAEMON:
+                self.cpi = target.of_daemon(self.daemon)
         except (ConfigError, CPIError) as error:
             raise usage.UsageError(str(error)) from None
-
-    def _cpi_config(self) -> CPIConfig:
-        if self["cpi"] is not None:
-            return cpi_config.load(self["cpi"], {})
-        if self.daemon.tls is not None:
-            raise ConfigError("the daemon wants TLS: give --cpi, with a client certificate")
-        address = self.daemon.address
-        if isinstance(address, UnixAddress):
-            return cpi_config.parse({"network_type": "unix", "address": address.path})
-        host = ANY_ADDRESS.get(address.host, address.host)
-        return cpi_config.parse(
-            {"network_type": "tcp", "address": str(TCPAddress(host, address.port))}
-        )
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -163,6 +155,13 @@ def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
     return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
 
 
+def snapshot_rows(snapshots: Sequence[dict[str, Any]]) -> str:
+    """Format the snapshots."""
+    names = ("snapshot_cid", "disk_cid", "created_at")
+    rows = [[snapshot[name] for name in names] for snapshot in snapshots]
+    return table(("SNAPSHOT", "DISK", "MADE"), rows)
+
+
 def repair_lines(answer: dict[str, Any]) -> str:
     """Format what was put right, and what could not be."""
     lines = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
@@ -206,6 +205,12 @@ async def _answer(peer: amp.AMP, options: Options) -> str:
     elif command == "disks":
         answer = await peer.callRemote(commands.ListDisks)
         text = disk_rows(answer["disks"])
+    elif command == "snapshots":
+        answer = await peer.callRemote(commands.ListSnapshots)
+        text = snapshot_rows(answer["snapshots"])
+    elif command in deletions.KINDS:
+        answer = {"deleted": await deletions.delete(peer, command, given)}
+        text = "\n".join(f"deleted {cid}" for cid in answer["deleted"])
     elif command == "resize-disk":
         disk_cid, size = given["disk_cid"], given["size"]
         answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)

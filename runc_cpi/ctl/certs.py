@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +20,12 @@ from twisted.python import usage
 DAYS = 3650
 MOST_DAYS = 36500
 RESERVED = ("ca", "server", "vars")
+DIRECTOR = "director"
+# runc-cpictl looks for this one beside the daemon's certificate.
+OPERATOR = "operator"
+# The daemon is called by these on its own host.
+OWN_HOST = ("localhost", "127.0.0.1", "::1")
+PORT = 9999
 # Clients go by the alternative names; a common name ends at 64 characters.
 SERVER_NAME = "runc-cpid"
 NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]{0,63}")
@@ -30,13 +36,19 @@ BACKDATED = timedelta(hours=1)
 class CertsOptions(usage.Options):
     """The options of C{runc-cpictl certs}."""
 
-    synopsis = "--host NAME_OR_IP [--host ...] [--client NAME ...] [--days N] DIRECTORY"
+    synopsis = "--host NAME_OR_IP [--host ...] [--client NAME ...] [options] DIRECTORY"
     longdesc = (
-        "Make a CA, a certificate for a daemon that is reached by the names and "
-        "addresses given, and one for each client (by default one named director). "
-        "The directory also gets vars.yml, for bosh --vars-file."
+        "Make all that mutual TLS takes: a CA, a certificate for a daemon that is reached "
+        "by the names and addresses given (and from its own host), one for each client "
+        "(by default one named director) and one for the operator. The daemon's "
+        "configuration takes the directory as it is, with tls: DIRECTORY, and there "
+        "runc-cpictl finds the operator's certificate. vars.yml is for bosh --vars-file, "
+        "operator.yml for runc-cpictl --cpi on another machine."
     )
-    optParameters = [["days", None, DAYS, "how long they are valid", int]]
+    optParameters = [
+        ["days", None, DAYS, "how long they are valid", int],
+        ["port", None, PORT, "the daemon's port, for operator.yml", int],
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +73,9 @@ class CertsOptions(usage.Options):
             raise usage.UsageError("--host is missing: how is the daemon reached?")
         if not 1 <= self["days"] <= MOST_DAYS:
             raise usage.UsageError(f"--days: must be from 1 to {MOST_DAYS}")
-        self.clients = self.clients or ["director"]
+        if not 1 <= self["port"] <= 65535:
+            raise usage.UsageError("--port: must be from 1 to 65535")
+        self.clients = self.clients or [DIRECTOR]
         for name in self.clients:
             if name in RESERVED or self.clients.count(name) > 1:
                 raise usage.UsageError(f"--client: {name} is taken: it names files")
@@ -76,8 +90,10 @@ def _checked(name: str) -> str:
 def make_certificates(options: CertsOptions) -> None:
     """Do what C{runc-cpictl certs} is asked for."""
     directory = Path(options["directory"])
+    hosts = list(dict.fromkeys([*options.hosts, *OWN_HOST]))
+    days, port = options["days"], options["port"]
     try:
-        written = write(directory, options.hosts, options.clients, options["days"])
+        written = write(directory, hosts, options.clients, days, port)
     except FileExistsError as error:
         sys.exit(f"runc-cpictl: {error.filename}: is there already; remove it first")
     except OSError as error:
@@ -156,13 +172,21 @@ class Authority:
 
 
 def write(
-    directory: Path, hosts: Sequence[str], clients: Sequence[str], days: int
+    directory: Path,
+    hosts: Sequence[str],
+    clients: Sequence[str],
+    days: int,
+    port: int = PORT,
 ) -> list[Path]:
     """
     Make a CA, a server certificate for C{hosts} and one for each of C{clients}.
 
+    There is one more client, the operator.
+
+    @param port: of the daemon, which the operator calls at the first of C{hosts}.
     @return: the files, among them C{vars.yml} for C{bosh --vars-file}: it holds
-        C{runc_cpi_tls} with the CA, and the first client's certificate and key.
+        C{runc_cpi_tls} with the CA, and the first client's certificate and key; and
+        C{operator.yml} for C{runc-cpictl --cpi}, with the operator's.
     @raise OSError: if they cannot be written, or are there already.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -171,15 +195,17 @@ def write(
     files["server.crt"], files["server.key"] = authority.issue(
         SERVER_NAME, hosts, client=False
     )
-    for name in clients:
+    for name in dict.fromkeys([*clients, OPERATOR]):
         certificate, key = authority.issue(name, [name], client=True)
         files[f"{name}.crt"], files[f"{name}.key"] = certificate, key
-    tls = {
-        "ca": authority.pem,
-        "certificate": files[f"{clients[0]}.crt"],
-        "private_key": files[f"{clients[0]}.key"],
+    variables = {"runc_cpi_tls": _section(files, clients[0])}
+    files["vars.yml"] = yaml.safe_dump(variables, default_style="|")
+    calling = {
+        "network_type": "tcp",
+        "address": f"[{hosts[0]}]:{port}" if ":" in hosts[0] else f"{hosts[0]}:{port}",
+        "tls": _section(files, OPERATOR),
     }
-    files["vars.yml"] = yaml.safe_dump({"runc_cpi_tls": tls}, default_style="|")
+    files[f"{OPERATOR}.yml"] = yaml.safe_dump(calling, default_style="|")
     written = []
     for name, content in files.items():
         path = directory / name
@@ -189,6 +215,14 @@ def write(
             file.write(content)
         written.append(path)
     return written
+
+
+def _section(files: Mapping[str, str], client: str) -> dict[str, str]:
+    return {
+        "ca": files["ca.crt"],
+        "certificate": files[f"{client}.crt"],
+        "private_key": files[f"{client}.key"],
+    }
 
 
 def _name(common_name: str) -> x509.Name:

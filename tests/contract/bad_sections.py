@@ -120,6 +120,9 @@ DAEMON = [
         )
     ],
     Case("a text as TLS", "{network_type: tcp, tls: x}", "tls: 'x' must be keys and"),
+    Case("a path from here", "{network_type: tcp, tls: ./c}", "tls: './c' .*absolute path"),
+    Case("an odd path", '{network_type: tcp, tls: "/a\\0"}', "tls: .*absolute path"),
+    Case("TLS of a list", "{network_type: tcp, tls: []}", r"tls: \[\] must be keys and"),
     Case("TLS of nothing", "{network_type: tcp, tls: {}}", f"tls.certificate: {PEM}"),
     Case(
         "TLS without a CA",

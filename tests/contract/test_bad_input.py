@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.cpi.__main__ import respond
+from runc_cpi.cpi.__main__ import Call
 from runc_cpi.daemon.service import Options
 from tests.contract import bad_configs, bad_disks, bad_requests, bad_sections, bad_vms
 from tests.contract.cases import Case, ids
@@ -49,7 +49,7 @@ def ask(raw: bytes, address: str, directory: Path) -> Response:
     """Have the executable's code answer a request, with the daemon at an address."""
     config = directory / "cpi.json"
     config.write_text(config_text(address, "unix"))
-    return judge(respond([str(config)], raw))
+    return judge(Call().respond([str(config)], raw))
 
 
 @pytest.mark.parametrize("case", REQUESTS, ids=ids(REQUESTS))
@@ -78,10 +78,10 @@ def write(path: Path, case: Case) -> str:
 def test_configurations_of_the_executable(tmp_path: Path, case: Case) -> None:
     """The file is named as well; info is answered all the same."""
     path = write(tmp_path / "cpi.yml", case)
-    response = judge(respond([path], request("ping")))
+    response = judge(Call().respond([path], request("ping")))
     expected = rf"configuration {re.escape(path)}: {case.message}"
     assert_refused(case._replace(message=expected), response)
-    assert judge(respond([path], request("info"))).error is None
+    assert judge(Call().respond([path], request("info"))).error is None
 
 
 def refusal(*arguments: str) -> str:

@@ -28,6 +28,7 @@ CREATE_VM = {
 # Each command: what the client sends, what the responder answers, what comes back.
 CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     "Ping": ({}, {"version": "1.2"}, {b"version": b"1.2"}),
+    "Confirm": ({"cid": "vm-1"}, {}, {}),
     "FetchStemcell": (
         {"cloud_properties": {"image_reference": "docker://x"}},
         {"stemcell_cid": "s"},
@@ -74,6 +75,7 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     ),
     "DeleteSnapshot": ({"snapshot_cid": "snapshot-1"}, {}, {}),
     "ListDisks": ({}, {"disks": []}, {b"disks": b"[]"}),
+    "ListSnapshots": ({}, {"snapshots": []}, {b"snapshots": b"[]"}),
     "SetDiskMetadata": ({"disk_cid": "d", "metadata": {}}, {}, {}),
     "Repair": (
         {},

@@ -258,7 +258,7 @@ def test_a_bug_is_an_answer(
     def fail(*arguments: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(__main__, "carry_out", fail)
+    monkeypatch.setattr(__main__.Call, "_carry_out", fail)
     response = in_process(monkeypatch, capsys, request("ping"), "/nowhere")
     assert response.type == "CpiError"
     assert response.message == "internal error: ZeroDivisionError: a bug"

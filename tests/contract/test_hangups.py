@@ -54,6 +54,30 @@ def test_a_daemon_that_hangs_up_at_once() -> None:
         assert_lost(path)
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_daemon_that_hangs_up_at_a_port(reads: bool) -> None:
+    """It ended, or lets nobody in from here; there the connection says no more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                if reads:
+                    read_request(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(DaemonUnreachable, match="allow_from") as caught:
+                call(client_of(address, "tcp"))
+        finally:
+            thread.join(PATIENCE)
+    lost = f"lost runc-cpid at {address} before it answered: "
+    assert str(caught.value).startswith(lost)
+    assert caught.value.ok_to_retry
+
+
 @pytest.mark.parametrize("taken", [1, 100, 65536])
 def test_a_daemon_that_hangs_up_while_it_reads(taken: int) -> None:
     """In the middle of a request that is larger than what any buffer holds."""

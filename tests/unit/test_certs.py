@@ -13,10 +13,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.python import usage
 
 from runc_cpi.cpi import tls as cpi_tls
+from runc_cpi.cpi.config import load
 from runc_cpi.ctl import certs
 from runc_cpi.ctl.certs import CertsOptions
 from runc_cpi.daemon import tls
-from runc_cpi.daemon.config import TLSConfig
+from runc_cpi.daemon.config import DaemonConfig, TLSConfig
 
 
 @pytest.fixture
@@ -35,10 +36,10 @@ def certificate(path: Path) -> x509.Certificate:
 def test_files_and_modes(made: Path) -> None:
     """Certificates are for all to read, keys and what holds one for the owner alone."""
     modes = {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()}
-    public = {"ca.crt", "server.crt", "director.crt", "ops.crt"}
-    assert modes.keys() - public == {"ca.key", "server.key", "director.key", "ops.key"} | {
-        "vars.yml"
-    }
+    names = ("ca", "server", "director", "ops", "operator")
+    public = {f"{name}.crt" for name in names}
+    keys = {f"{name}.key" for name in names}
+    assert modes.keys() - public == keys | {"vars.yml", "operator.yml"}
     assert all(modes[name] & 0o077 == 0 for name in modes.keys() - public)
     assert made.stat().st_mode & 0o077 == 0
 
@@ -103,6 +104,38 @@ def test_vars(made: Path) -> None:
     cpi_tls._context(values["runc_cpi_tls"])
 
 
+@pytest.mark.parametrize(
+    ("host", "address"), [("h.example", "h.example:9"), ("2001:db8::1", "[2001:db8::1]:9")]
+)
+def test_the_operators_configuration(tmp_path: Path, host: str, address: str) -> None:
+    """It is whole, so that it can be taken to another machine."""
+    certs.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
+    config = load(str(tmp_path / "d" / "operator.yml"), {})
+    assert (config.network_type, config.address) == ("tcp", address)
+    assert config.tls is not None
+    cpi_tls._context(config.tls)
+    assert config.tls["certificate"] == (tmp_path / "d" / "operator.crt").read_text()
+
+
+def test_an_operator_of_ones_own(tmp_path: Path) -> None:
+    """One that is named as a client too is made once."""
+    made = certs.write(tmp_path / "d", ["h"], ["director", "operator"], 30)
+    assert len(made) == len(set(made)) == 10
+
+
+def test_the_daemon_takes_the_directory(made: Path) -> None:
+    """Its path stands for the files in it, with or without a slash at its end."""
+    for path in (f"{made}", f"{made}/"):
+        config = DaemonConfig.parse({"network_type": "tcp", "tls": path})
+        assert config.tls == TLSConfig(
+            certificate=f"{made}/server.crt",
+            private_key=f"{made}/server.key",
+            ca=f"{made}/ca.crt",
+            allowed_clients=(),
+        )
+        tls.load(config.tls)
+
+
 def test_the_daemon_takes_them(made: Path) -> None:
     """As paths, with a client that it lets in by name."""
     tls.load(
@@ -154,6 +187,8 @@ def test_options(tmp_path: Path) -> None:
         ["--host", "h", "--days", "999999999", "d"],
         ["--host", "h", "--client", "server", "d"],
         ["--host", "h", "--client", "ca", "d"],
+        ["--host", "h", "--port", "0", "d"],
+        ["--host", "h", "--port", "x", "d"],
     ],
     ids=" ".join,
 )

@@ -55,6 +55,27 @@ def test_as_a_cpi_does(tmp_path: Path) -> None:
     assert (found.address, found.tls) == ("h:1", TLS)
     with pytest.raises(usage.UsageError, match="give --cpi"):
         parse(tmp_path, daemon, "vms")
+    # These need no connection.
+    for command in ("console", "exec"):
+        assert parse(tmp_path, daemon, command, VM_CID).subCommand == command
+
+
+def test_as_the_operator(tmp_path: Path) -> None:
+    """With TLS there is a certificate for this beside that of the daemon."""
+    daemon = {"network_type": "tcp", "address": "0.0.0.0:80", "tls": str(tmp_path)}
+    with pytest.raises(usage.UsageError, match="there is no operator.crt"):
+        parse(tmp_path, daemon, "vms")
+    (tmp_path / "operator.crt").touch()
+    found = parse(tmp_path, daemon, "vms").cpi
+    assert found.address == "127.0.0.1:80"
+    assert found.tls == {
+        "ca": f"{tmp_path}/ca.crt",
+        "certificate": f"{tmp_path}/operator.crt",
+        "private_key": f"{tmp_path}/operator.key",
+    }
+    inline = {"network_type": "tcp", "tls": {**TLS, "certificate": AUTHORITY.pem}}
+    with pytest.raises(usage.UsageError, match="give --cpi"):
+        parse(tmp_path, inline, "vms")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +167,9 @@ def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) 
         ["exec", "../../etc"],
         ["exec", VM_CID + "/.."],
         ["console", "-x"],
+        ["delete-vm"],
+        ["delete-disk", "--yes"],
+        ["delete-stemcell", "--jason", "stemcell-1"],
         ["resize-disk"],
         ["resize-disk", "disk-1"],
         ["resize-disk", "disk-1", "x"],

@@ -188,7 +188,7 @@ KEYS: Mapping[str, str] = {
     "log_format": "text or json",
     "restart": "no or on-failure",
     "disks": "keys and values",
-    "tls": "keys and values",
+    "tls": "the path of a directory, or keys and values",
     "allow_from": "a list of networks",
     "allow_users": "a list of users",
     "limits": "keys and values",

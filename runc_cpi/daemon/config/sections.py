@@ -12,6 +12,7 @@ from runc_cpi.daemon.config.checks import (
     choice,
     mapping,
     number,
+    quoted,
     texts,
     whole_number,
 )
@@ -21,6 +22,11 @@ DISK_KEYS = ("driver", "filesystem", "direct_io", "allocation", "overcommit")
 FILESYSTEMS = ("ext4", "xfs")
 ALLOCATIONS = ("sparse", "full")
 TLS_KEYS = ("certificate", "private_key", "ca", "allowed_clients")
+TLS_FILES = {
+    "certificate": "server.crt",
+    "private_key": "server.key",
+    "ca": "ca.crt",
+}
 PROFILES = ("default", "privileged")
 MEBIBYTE = 1 << 20
 
@@ -84,12 +90,16 @@ class TLSConfig:
     @classmethod
     def parse(cls, raw: Any) -> Self | None:
         """
-        Check what C{tls} holds, if it is there.
+        Check what C{tls} holds, if it is there: keys, or the path of a directory.
+
+        The directory has the files that C{runc-cpictl certs} makes.
 
         @raise ConfigError: naming the key and what is accepted.
         """
         if raw is None:
             return None
+        if isinstance(raw, str):
+            raw = _files_in(raw)
         raw = mapping("tls", raw, TLS_KEYS)
         for key in TLS_KEYS[:3]:
             value = raw.get(key)
@@ -106,6 +116,15 @@ class TLSConfig:
             ca=raw["ca"].lstrip(),
             allowed_clients=texts("tls.allowed_clients", raw.get("allowed_clients", [])),
         )
+
+
+def _files_in(directory: str) -> dict[str, str]:
+    if not directory.startswith("/") or not directory.isprintable():
+        raise ConfigError(
+            f"tls: {quoted(directory)} must be keys and values, or the absolute path of a "
+            "directory made by runc-cpictl certs"
+        )
+    return {key: f"{directory.rstrip('/')}/{name}" for key, name in TLS_FILES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,10 @@ class Snapshots:
                 self._snapshots[snapshot.snapshot_cid] = snapshot
                 self._aside.discard(path.name)
 
+    def all(self) -> list[Snapshot]:
+        """Return every snapshot."""
+        return list(self._snapshots.values())
+
     async def create(
         self, disk_cid: str, metadata: Any, container: Container | None
     ) -> Snapshot:

@@ -107,8 +107,19 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def retire(self) -> None:
         """Take no more calls, and hang up once those under way are answered."""
         self._retired = True
-        if not self._busy and self.transport is not None:
+        if self.transport is not None:
+            self.hang_up_if_done()
+            self._rest()
+
+    def hang_up_if_done(self) -> None:
+        """Hang up if no more calls are taken, and nothing is waited for."""
+        if self._retired and not self._busy and not self.is_waited_for:
             self.transport.loseConnection()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the peer still has to say something that is no call."""
+        return False
 
     async def finished(self) -> None:
         """Wait until no call is under way, which may be long after the peer is gone."""
@@ -206,8 +217,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
             begin().addBoth(self._ended, answer)
         self._proceeding = False
         if self.transport is not None:
-            if self._retired and not self._busy:
-                self.transport.loseConnection()
+            self.hang_up_if_done()
             self._breathe()
             self._rest()
 
@@ -252,5 +262,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def _rest(self) -> None:
         """Count the time in which it is the peer's turn, to speak or to read."""
         idle = self._choked or not self._busy
+        limits = self._limits
+        patience = limits.finish_seconds if self._retired else limits.idle_seconds
         if self._is_known:
-            self.setTimeout(self._limits.idle_seconds if idle else None)
+            self.setTimeout(patience if idle else None)

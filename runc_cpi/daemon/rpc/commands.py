@@ -65,7 +65,7 @@ class _Command(amp.Command):
     @classmethod
     def parseArguments(cls, box: amp.AmpBox, protocol: Any) -> dict[str, Any]:
         """
-        Decode the arguments, less the C{request_id}.
+        Decode the arguments, less the C{request_id} and those that are left out.
 
         @raise InvalidArgument: if they do not fit the command.
         """
@@ -76,6 +76,8 @@ class _Command(amp.Command):
         except (ValueError, TypeError) as error:
             raise errors.InvalidArgument(f"malformed argument: {error}") from None
         arguments.pop("request_id", None)
+        if arguments.get("confirms", False) is None:
+            del arguments["confirms"]
         return arguments
 
 
@@ -88,6 +90,8 @@ SIZE = (b"size", amp.Integer())
 CLOUD_PROPERTIES = (b"cloud_properties", JSON())
 METADATA = (b"metadata", JSON())
 UPLOAD = (b"upload", amp.Integer())
+# The caller will send Confirm; what was made is removed if it hangs up before.
+CONFIRMS = (b"confirms", amp.Boolean(optional=True))
 
 
 class Ping(_Command):
@@ -96,19 +100,30 @@ class Ping(_Command):
     response = [(b"version", amp.Unicode())]
 
 
+class Confirm(_Command):
+    """
+    Say that what was made on this connection has been told of, so that it stays.
+
+    A caller sends it once its answer is where it belongs, and need not wait for an answer.
+    """
+
+    arguments = [(b"cid", amp.Unicode())]
+    requiresAnswer = False
+
+
 class ImportStemcell(_Command):
     """Make a stemcell of an open image file, passed over a unix socket."""
 
     # The file is claimed last: one that is left because of another argument is closed
     # with the connection.
-    arguments = [CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
+    arguments = [CONFIRMS, CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
     response = [STEMCELL_CID]
 
 
 class FetchStemcell(_Command):
     """Make a stemcell of the OCI image that its C{cloud_properties} name."""
 
-    arguments = [CLOUD_PROPERTIES]
+    arguments = [CLOUD_PROPERTIES, CONFIRMS]
     response = [STEMCELL_CID]
 
 
@@ -133,7 +148,7 @@ class WriteStemcell(_Command):
 class CloseStemcell(_Command):
     """End an upload, and make the stemcell of it."""
 
-    arguments = [UPLOAD]
+    arguments = [UPLOAD, CONFIRMS]
     response = [STEMCELL_CID]
 
 
@@ -164,6 +179,7 @@ class CreateVM(_Command):
         (b"disk_cids", JSON()),
         (b"env", JSON()),
         (b"agent", JSON()),
+        CONFIRMS,
     ]
     response = [VM_CID, (b"networks", JSON())]
 
@@ -196,7 +212,7 @@ class SetVMMetadata(_Command):
 class CreateDisk(_Command):
     """Make an empty disk of so many MiB."""
 
-    arguments = [SIZE, CLOUD_PROPERTIES]
+    arguments = [SIZE, CLOUD_PROPERTIES, CONFIRMS]
     response = [DISK_CID]
 
 
@@ -253,7 +269,7 @@ class UpdateDisk(_Command):
 class SnapshotDisk(_Command):
     """Keep a copy of what a disk holds now."""
 
-    arguments = [DISK_CID, METADATA]
+    arguments = [DISK_CID, METADATA, CONFIRMS]
     response = [SNAPSHOT_CID]
 
 
@@ -267,6 +283,12 @@ class ListDisks(_Command):
     """Say which disks there are."""
 
     response = [(b"disks", JSON())]
+
+
+class ListSnapshots(_Command):
+    """Say which snapshots there are."""
+
+    response = [(b"snapshots", JSON())]
 
 
 class SetDiskMetadata(_Command):

@@ -29,6 +29,7 @@ from runc_cpi.daemon.log import request_id
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.rpc.receipts import Receipts, Undo
 from runc_cpi.errors import (
     CloudError,
     CPIError,
@@ -71,7 +72,7 @@ class CPIProtocol(BoundedAMP):
     One connection.
 
     Work that a call has begun is brought to its end when the caller goes away.  What
-    was made for a caller who never learned its name is removed again.
+    was made is removed again if nobody is known to have learned its name.
     """
 
     log = Logger()
@@ -92,23 +93,32 @@ class CPIProtocol(BoundedAMP):
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
         self._broken: dict[int, CPIError] = {}
+        self._receipts = Receipts()
 
     @commands.Ping.responder
     def ping(self) -> Answer:
         return {"version": __version__}
 
+    @commands.Confirm.responder
+    def confirm(self, cid: str) -> Answer:
+        self._receipts.take(cid)
+        self.hang_up_if_done()
+        return {}
+
     @commands.ImportStemcell.responder
-    async def import_stemcell(self, image: int, cloud_properties: Any) -> Answer:
+    async def import_stemcell(
+        self, image: int, cloud_properties: Any, confirms: bool = False
+    ) -> Answer:
         try:
             stemcell = await self._stemcells.create(image, cloud_properties)
         finally:
             os.close(image)
-        return await self._told_stemcell(stemcell.cid)
+        return await self._made_stemcell(stemcell.cid, confirms)
 
     @commands.FetchStemcell.responder
-    async def fetch_stemcell(self, cloud_properties: Any) -> Answer:
+    async def fetch_stemcell(self, cloud_properties: Any, confirms: bool = False) -> Answer:
         stemcell = await self._stemcells.fetch(cloud_properties)
-        return await self._told_stemcell(stemcell.cid)
+        return await self._made_stemcell(stemcell.cid, confirms)
 
     @commands.OpenStemcell.responder
     def open_stemcell(self, cloud_properties: Any) -> Answer:
@@ -127,10 +137,10 @@ class CPIProtocol(BoundedAMP):
         return {}
 
     @commands.CloseStemcell.responder
-    async def close_stemcell(self, upload: int) -> Answer:
+    async def close_stemcell(self, upload: int, confirms: bool = False) -> Answer:
         stemcell = await self._uploading(upload, self._upload(upload).finish())
         self._uploads.pop(upload, None)
-        return await self._told_stemcell(stemcell.cid)
+        return await self._made_stemcell(stemcell.cid, confirms)
 
     @commands.DeleteStemcell.responder
     async def delete_stemcell(self, stemcell_cid: str) -> Answer:
@@ -142,11 +152,9 @@ class CPIProtocol(BoundedAMP):
         return {"stemcells": [stemcell.to_json() for stemcell in self._stemcells.all()]}
 
     @commands.CreateVM.responder
-    async def create_vm(self, **arguments: Any) -> Answer:
+    async def create_vm(self, *, confirms: bool = False, **arguments: Any) -> Answer:
         vm = await self._vms.create(NewVM(**arguments))
-        if self.transport is None:
-            self.log.info("nobody was told of {vm_cid}", vm_cid=vm.vm_cid)
-            await self._vms.delete(vm.vm_cid)
+        await self._made(vm.vm_cid, self._vms.delete, confirms)
         return {"vm_cid": vm.vm_cid, "networks": dict(vm.networks)}
 
     @commands.DeleteVM.responder
@@ -169,11 +177,11 @@ class CPIProtocol(BoundedAMP):
         return {}
 
     @commands.CreateDisk.responder
-    async def create_disk(self, size: int, cloud_properties: Any) -> Answer:
+    async def create_disk(
+        self, size: int, cloud_properties: Any, confirms: bool = False
+    ) -> Answer:
         disk = await self._disks.create(size, cloud_properties)
-        if self.transport is None:
-            self.log.info("nobody was told of {disk_cid}", disk_cid=disk.disk_cid)
-            await self._disks.delete(disk.disk_cid)
+        await self._made(disk.disk_cid, self._disks.delete, confirms)
         return {"disk_cid": disk.disk_cid}
 
     @commands.DeleteDisk.responder
@@ -212,12 +220,12 @@ class CPIProtocol(BoundedAMP):
         return {}
 
     @commands.SnapshotDisk.responder
-    async def snapshot_disk(self, disk_cid: str, metadata: Any) -> Answer:
+    async def snapshot_disk(
+        self, disk_cid: str, metadata: Any, confirms: bool = False
+    ) -> Answer:
         async with self._vms.holding(disk_cid) as container:
             snapshot = await self._snapshots.create(disk_cid, metadata, container)
-        if self.transport is None:
-            self.log.info("nobody was told of {cid}", cid=snapshot.snapshot_cid)
-            await self._snapshots.delete(snapshot.snapshot_cid)
+        await self._made(snapshot.snapshot_cid, self._snapshots.delete, confirms)
         return {"snapshot_cid": snapshot.snapshot_cid}
 
     @commands.DeleteSnapshot.responder
@@ -228,6 +236,10 @@ class CPIProtocol(BoundedAMP):
     @commands.ListDisks.responder
     def list_disks(self) -> Answer:
         return {"disks": [disk.to_json() for disk in self._disks.all()]}
+
+    @commands.ListSnapshots.responder
+    def list_snapshots(self) -> Answer:
+        return {"snapshots": [snapshot.to_json() for snapshot in self._snapshots.all()]}
 
     @commands.SetDiskMetadata.responder
     async def set_disk_metadata(self, disk_cid: str, metadata: Any) -> Answer:
@@ -273,8 +285,26 @@ class CPIProtocol(BoundedAMP):
                 await self._abort(number)
             # What was begun is ended all the same, and a stop waits for that.
             await self.finished()
+            await self._receipts.undo()
         finally:
             self._house.left(self)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a receipt is owed: the daemon does not hang up before it comes."""
+        return self._receipts.are_owed
+
+    def timeoutConnection(self) -> None:
+        """Cut off a peer that says nothing; it may have told of what was made for it."""
+        self._receipts.waive()
+        super().timeoutConnection()
+
+    def ampBoxReceived(self, box: amp.AmpBox) -> None:
+        """Take a call; or a receipt, which waits for no turn, as the end may follow it."""
+        if amp.ASK not in box and box.get(amp.COMMAND) == commands.Confirm.commandName:
+            self.confirm(box.get(b"cid", b"").decode("utf-8", "replace"))
+        else:
+            super().ampBoxReceived(box)
 
     def locateResponder(self, name: bytes) -> Any:
         """Find what answers a command.  TLS begins with the first byte, or not at all."""
@@ -318,11 +348,17 @@ class CPIProtocol(BoundedAMP):
             text = f"internal error in {command}; the daemon's log tells more"
         return Failure(amp.RemoteAmpError(code, text[:MESSAGE_LIMIT], fatal=False))
 
-    async def _told_stemcell(self, stemcell_cid: str) -> Answer:
-        if self.transport is None:
-            self.log.info("nobody was told of {cid}", cid=stemcell_cid)
-            await self._stemcells.delete(stemcell_cid)
+    async def _made_stemcell(self, stemcell_cid: str, confirms: bool) -> Answer:
+        await self._made(stemcell_cid, self._stemcells.delete, confirms)
         return {"stemcell_cid": stemcell_cid}
+
+    async def _made(self, cid: str, undo: Undo, confirms: bool) -> None:
+        """Wait for the receipt of what was made if one will come, and a caller is there."""
+        is_gone = self.transport is None
+        if is_gone or confirms:
+            self._receipts.expect(cid, undo)
+        if is_gone:
+            await self._receipts.undo()
 
     def _upload(self, number: int) -> StemcellUpload:
         try:

@@ -224,6 +224,35 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
     assert "PRIVATE" not in json.dumps(daemon.config) + daemon.log
 
 
+def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
+    """One directory serves the daemon, root's tool, an operator elsewhere and BOSH."""
+    directory = tmp_path / "certs"
+    daemon = new_daemon(network_type="tcp", config={"tls": str(directory)})
+    daemon.config["address"] = f"0.0.0.0:{daemon.port}"
+    daemon.write_config()
+    line = daemon.refusal()
+    assert f"tls.certificate: {directory}/server.crt: No such file" in line
+    outcome = make(directory, "--host", "127.0.0.2", f"--port={daemon.port}")
+    assert outcome.returncode == 0, outcome.stderr
+    daemon.start()
+    tool = ["--config", str(daemon.config_file)]
+    # Root's, who need not say anything; and elsewhere, where the one file is all there is.
+    for options in (tool, ["--cpi", str(directory / "operator.yml")]):
+        told = subprocess.run(
+            [CONTROL, *options, "--json", "ping"],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert told.returncode == 0, told.stderr
+        assert "version" in json.loads(told.stdout)
+    tls = yaml.safe_load((directory / "vars.yml").read_text())["runc_cpi_tls"]
+    for host in ("127.0.0.1", "127.0.0.2", "localhost"):
+        assert cpi(daemon, tls, address=f"{host}:{daemon.port}").ok("ping") == "pong"
+
+
 @pytest.mark.parametrize("name", ["../x", "-x", "a/b", "", "a b", "server", "ca", "vars"])
 def test_no_name(tmp_path: Path, name: str) -> None:
     """A client's name becomes no path, and is not mistaken for one of the others."""

@@ -1,0 +1,179 @@
+"""C{runc-cpictl delete-…}: what BOSH forgot goes, and what it uses does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon
+from tests.harness.lab import Lab
+from tests.harness.waiting import eventually
+
+CONTROL = Path(sys.executable).with_name("runc-cpictl")
+PATIENCE = 60
+QUESTION = "Delete? [y/N] "
+BOSH = {"director": "runc", "deployment": "cf", "job": "api", "index": "0"}
+
+
+@pytest.fixture(scope="module")
+def daemon(lab: Lab) -> Iterator[Daemon]:
+    """One for all of these tests."""
+    with lab.daemons() as new_daemon:
+        yield new_daemon().start()
+
+
+@pytest.fixture(scope="module")
+def stemcell(daemon: Daemon, tiny: Path) -> str:
+    """One for all VMs."""
+    return daemon.create_stemcell(tiny)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing() -> None:
+    """What there is, is the daemon's; it is looked for when that is stopped."""
+
+
+def control(
+    daemon: Daemon, *arguments: str, stdin: int = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    """Run the tool."""
+    return subprocess.run(
+        [CONTROL, "--config", daemon.config_file, *arguments],
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def answering(
+    daemon: Daemon, answer: bytes, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the tool at a terminal, at which somebody types this."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, answer)
+        return control(daemon, *arguments, stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def refused(outcome: subprocess.CompletedProcess[str]) -> str:
+    """It ended with one line after what it listed; return that."""
+    assert outcome.returncode == 1, outcome
+    assert outcome.stdout == ""
+    line = outcome.stderr.splitlines()[-1].removeprefix(QUESTION)
+    assert line.startswith("runc-cpictl: ")
+    assert "Traceback" not in outcome.stderr
+    return line
+
+
+def gone(outcome: subprocess.CompletedProcess[str], *cids: str) -> None:
+    """These are deleted, and it says so."""
+    assert outcome.returncode == 0, outcome
+    assert outcome.stdout.split() == [word for cid in cids for word in ("deleted", cid)]
+
+
+def test_a_vm(daemon: Daemon, stemcell: str) -> None:
+    """It is asked for; what BOSH has noted something about is its own."""
+    vm = daemon.create_vm(stemcell)
+    assert "give --yes" in refused(control(daemon, "delete-vm", vm.cid))
+    for answer in (b"\n", b"n\n", b"x\n", b"\x04"):
+        outcome = answering(daemon, answer, "delete-vm", vm.cid)
+        assert refused(outcome) == "runc-cpictl: nothing is deleted"
+        assert f"vm {vm.cid}, running, {daemon.network}" in outcome.stderr
+    daemon.cpi.ok("set_vm_metadata", vm.cid, BOSH)
+    line = refused(control(daemon, "delete-vm", "--yes", vm.cid))
+    assert "deployment cf" in line
+    assert "--force" in line
+    assert vm.is_alive()
+    daemon.cpi.ok("set_vm_metadata", vm.cid, {"name": "\x1b]52;c;x\x07"})
+    outcome = answering(daemon, b"y\n", "delete-vm", vm.cid)
+    gone(outcome, vm.cid)
+    assert "\x1b" not in outcome.stderr
+    assert daemon.cpi.ok("has_vm", vm.cid) is False
+
+
+def test_all_or_nothing(daemon: Daemon, stemcell: str) -> None:
+    """One that is not there, or is used, keeps the others too."""
+    first, second = (daemon.create_vm(stemcell, agent_id=name) for name in ("a", "b"))
+    unknown = "vm-01234567-89ab-cdef-0123-456789abcdef"
+    line = refused(control(daemon, "delete-vm", "--yes", first.cid, unknown))
+    assert line == f"runc-cpictl: there is no vm {unknown}"
+    assert "no vm" in refused(control(daemon, "delete-vm", "--yes", "../../etc"))
+    daemon.cpi.ok("set_vm_metadata", second.cid, BOSH)
+    refused(control(daemon, "delete-vm", "--yes", first.cid, second.cid))
+    assert first.is_alive()
+    both = (first.cid, second.cid, first.cid)
+    gone(control(daemon, "delete-vm", "--yes", "--force", *both), *both[:2])
+    assert not {first.cid, second.cid} & set(daemon.vm_cids())
+
+
+def test_ctrl_c_is_no(daemon: Daemon, tmp_path: Path) -> None:
+    """It ends the tool at once, and nothing is deleted."""
+    disk: str = daemon.cpi.ok("create_disk", 16, {})
+    ours, theirs = pty.openpty()
+    said = tmp_path / "said"
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            [CONTROL, "--config", daemon.config_file, "delete-disk", disk],
+            stdin=theirs,
+            stderr=stderr,
+        )
+    try:
+        eventually(lambda: QUESTION in said.read_text(), "it asks", PATIENCE)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert said.read_text().endswith("\nrunc-cpictl: nothing is deleted\n")
+    daemon.cpi.ok("delete_disk", disk)
+
+
+def test_a_disk(daemon: Daemon, stemcell: str) -> None:
+    """One that a VM has, or that a snapshot is of, is used."""
+    disk: str = daemon.cpi.ok("create_disk", 16, {})
+    vm = daemon.create_vm(stemcell)
+    daemon.cpi.ok("attach_disk", vm.cid, disk)
+    assert f"attached to {vm.cid}" in refused(control(daemon, "delete-disk", "-y", disk))
+    snapshot: str = daemon.cpi.ok("snapshot_disk", disk, BOSH)
+    assert snapshot in control(daemon, "snapshots").stdout
+    daemon.cpi.ok("detach_disk", vm.cid, disk)
+    assert f"has {snapshot}" in refused(control(daemon, "delete-disk", "-y", disk))
+    line = refused(control(daemon, "delete-snapshot", "--yes", snapshot))
+    assert "deployment cf" in line
+    gone(control(daemon, "delete-snapshot", "--yes", "--force", snapshot), snapshot)
+    daemon.cpi.ok("set_disk_metadata", disk, BOSH)
+    assert "deployment cf" in refused(control(daemon, "delete-disk", "-y", disk))
+    daemon.cpi.ok("attach_disk", vm.cid, disk)
+    outcome = control(daemon, "--json", "delete-disk", "--yes", "--force", disk)
+    assert json.loads(outcome.stdout) == {"deleted": [disk]}
+    assert daemon.cpi.ok("get_disks", vm.cid) == []
+    assert daemon.cpi.ok("has_disk", disk) is False
+    spare: str = daemon.cpi.ok("create_disk", 16, {})
+    gone(answering(daemon, b"yes\n", "delete-disk", spare), spare)
+    daemon.cpi.ok("delete_vm", vm.cid)
+
+
+def test_a_stemcell(daemon: Daemon, tiny: Path) -> None:
+    """One that VMs run from stays, whatever is said."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    for options in (["--yes"], ["--yes", "--force"]):
+        line = refused(control(daemon, "delete-stemcell", *options, stemcell))
+        assert f"in use: by {vm.cid}; delete these first" in line
+    daemon.cpi.ok("delete_vm", vm.cid)
+    gone(control(daemon, "delete-stemcell", "--yes", stemcell), stemcell)
