@@ -161,7 +161,9 @@ class Daemon(MultiService):
             dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
             capabilities = host.grantable(dropped)
             try_runtime(runtime, self._depot, cgroup_parent, capabilities)
-            bridge = Bridge(config.bridge, config.interface)
+            bridge = Bridge(
+                config.bridge, config.interface, guarded=config.security.anti_spoofing
+            )
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
         except BridgeUnusable as error:
