@@ -43,7 +43,7 @@ from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
-from runc_cpi.daemon.drivers import cgroups, host, notify
+from runc_cpi.daemon.drivers import cgroups, host, kernel_limits, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
@@ -340,6 +340,11 @@ class Daemon(MultiService):
         keeper = self._domain.keeper
         repairs = await keeper.load()
         self._domain.disks.room.watch()
+        if low := kernel_limits.low():
+            self.log.warn(
+                "too low for many VMs: {limits}; operations/raise-limits raises them",
+                limits=", ".join(low),
+            )
         self._port.startReading()
         notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(keeper.bring_back(repairs))
