@@ -7,7 +7,7 @@ import os
 import struct
 from ipaddress import IPv4Address
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runc_cpi.daemon.drivers import bpf, frames
@@ -28,6 +28,8 @@ CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
 OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
 PACKED = [IPv4Address(own).packed for own in OWN]
 MAC = mac_of(OWN[0])
+# The same frames each time, however slow the machine.
+steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
 
 def verdict(code: bytes, frame: bytes) -> int:
@@ -52,6 +54,7 @@ def check(frame: bytes) -> None:
     assert verdict(code, frame) == expected, frame.hex()
 
 
+@steady
 @given(
     st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10"]),
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", BROADCAST]),
@@ -71,6 +74,7 @@ def test_changed_frames(
     check(bytes(changed))
 
 
+@steady
 @given(
     st.sampled_from([ARP, IPV4, IPV6, 0x8100, 0, 0x0608, 0x0008]),
     st.sampled_from([MAC, MAC[::-1]]),

@@ -34,6 +34,7 @@ from tests.functional.test_repair import NOTHING, repair
 from tests.harness.daemon import Daemon, manual
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
+from tests.harness.waiting import eventually
 
 EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 IPV6_CONF = Path("/proc/sys/net/ipv6/conf")
@@ -51,6 +52,9 @@ def listening(interface: str) -> Iterator[socket.socket]:
 
 def arrived(daemon: Daemon, vm: VM, frames: dict[str, bytes]) -> set[str]:
     """Have a VM send frames; return the names of those that came to the bridge."""
+    # A moment passes until the bridge takes anything from a new interface.
+    ping = ("ping", "-c", "1", "-W", "2", daemon.network + "1")
+    eventually(lambda: vm.attempt(*ping).returncode == 0, "the bridge is reached", 60)
     last = ipv4(mac_of(vm.address), vm.address, b"the last of them")
     with listening(daemon.config["bridge"]) as ear:
         send_from(vm.pid, [*frames.values(), last])
