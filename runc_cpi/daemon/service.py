@@ -37,7 +37,7 @@ from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
-from runc_cpi.daemon.drivers import cgroups, host, notify
+from runc_cpi.daemon.drivers import cgroups, host, kernel_limits, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
@@ -161,7 +161,9 @@ class Daemon(MultiService):
             dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
             capabilities = host.grantable(dropped)
             try_runtime(runtime, self._depot, cgroup_parent, capabilities)
-            bridge = Bridge(config.bridge, config.interface)
+            bridge = Bridge(
+                config.bridge, config.interface, guarded=config.security.anti_spoofing
+            )
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
         except BridgeUnusable as error:
@@ -359,6 +361,11 @@ class Daemon(MultiService):
         keeper = self._domain.keeper
         repairs = await keeper.load()
         self._domain.disks.room.watch()
+        if low := kernel_limits.low():
+            self.log.warn(
+                "too low for many VMs: {limits}; operations/raise-limits raises them",
+                limits=", ".join(low),
+            )
         self._port.startReading()
         notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(keeper.bring_back(repairs))

@@ -83,6 +83,7 @@ DAEMON = [
     *_daemon("limits.idle_seconds", [("null", "a number"), (".nan", "from 1")]),
     *_daemon("security.profile", [("none", "default or privileged")]),
     *_daemon("security.profile", [("true", "default or privileged")]),
+    *_daemon("security.anti_spoofing", [("'yes'", TRUTH), (1, TRUTH)]),
     *_daemon("socket_mode", [("'0888'", "octal"), ("rw", "octal"), ("'1777'", "octal")]),
     Case("a number as mode", "socket_mode: 660", "socket_mode: 660 must be a file mode in"),
     Case("a mode without quotes", "socket_mode: 0660", "socket_mode: 432 must be .*quotes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,36 @@ def test_a_process_beyond_its_memory_is_killed(daemon: Daemon, tiny: Path) -> No
     outcome = vm.attempt("/bin/sh", "-c", script)
     assert outcome.returncode != 0
     assert vm.is_alive()
+
+
+def size(vm: VM, path: str) -> int:
+    """Return how many bytes the file system at a path in a VM can hold."""
+    status = os.statvfs(f"/proc/{vm.pid}/root{path}")
+    return status.f_blocks * status.f_frsize
+
+
+def test_file_systems_in_memory_are_bounded(
+    daemon: Daemon, image: Callable[[str], Path]
+) -> None:
+    """What fills them finds them full, and the VM has memory left."""
+    stemcell = daemon.create_stemcell(image("systemd"))
+    vm = daemon.create_vm(stemcell, cloud_properties={"ram": 160})
+    vm.wait_for_agent()
+    for path, expected in (("/dev/shm", 80 << 20), ("/run", 32 << 20)):
+        assert size(vm, path) == expected
+        outcome = vm.attempt("dd", "if=/dev/zero", f"of={path}/full", "bs=1M")
+        assert "No space left" in outcome.stderr, outcome
+        vm.run("rm", f"{path}/full")
+    assert size(vm, "/run/lock") == 5 << 20
+    assert vm.wait_for_agent()
+
+
+def test_file_systems_in_memory_without_a_limit(daemon: Daemon, tiny: Path) -> None:
+    """They are bounded by the host's memory then."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # The kernel and the C library count the memory not quite alike.
+    assert 0 < size(vm, "/dev/shm") < memory * 0.6
 
 
 def test_init_override(daemon: Daemon, image: Callable[[str], Path]) -> None:

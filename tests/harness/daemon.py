@@ -20,7 +20,7 @@ from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
 TWISTD = Path(sys.executable).with_name("twistd")
-START_TIMEOUT = 40.0
+START_TIMEOUT = 60.0
 REFUSAL_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 REPAIRED = "problems left"

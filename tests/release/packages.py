@@ -52,7 +52,9 @@ def cached_wheels(scratch: Path) -> Path:
 
     @param scratch: an empty directory.
     """
-    key = sha256(f"{PYTHON} {(PROJECT / 'pyproject.toml').read_text()}".encode())
+    key = sha256(PYTHON.encode())
+    for path in sorted((PROJECT / "operations" / "locks").iterdir()):
+        key.update(path.read_bytes())
     cache = PROJECT / ".cache" / "wheels" / key.hexdigest()[:16]
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (cache.parent / "lock").open("w") as lock:

@@ -44,7 +44,7 @@ EVERYTHING: dict[str, Any] = {
     "tls": {**TLS, "allowed_clients": ["director"]},
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
-    "security": {"profile": "privileged"},
+    "security": {"profile": "privileged", "anti_spoofing": False},
 }
 SOCKET = {
     "network_type": "unix",

@@ -157,6 +157,10 @@ class FakeNetworker:
         self.links.add(vm_cid)
         return self._script.act("connect")
 
+    def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> Any:
+        """Say that it was so already."""
+        return succeed(False)
+
     def disconnect(self, vm_cid: str) -> Any:
         """Note it."""
         self.links.discard(vm_cid)

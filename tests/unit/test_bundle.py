@@ -161,6 +161,20 @@ def test_the_environment_is_ours(init: str) -> None:
     assert set(names) <= {"PATH", "TERM", "container"}
 
 
+@pytest.mark.parametrize(
+    ("ram", "shared", "run"),
+    [(None, "size=50%", "size=20%"), (100, "size=52428800", "size=20971520")],
+)
+def test_memory_for_files(ram: int | None, shared: str, run: str) -> None:
+    """File systems in memory take a part of what the VM may have, or the host has."""
+    resources = bundle.limits(cpu=None, ram=ram, swap_accounting=False)
+    found = mounts(spec("systemd", resources=resources))
+    assert found["/dev/shm"]["options"][-1] == shared
+    assert found["/run"]["options"][-1] == run
+    bounded = [mount for mount in found.values() if mount["type"] == "tmpfs"]
+    assert all("size=" in str(mount["options"]) for mount in bounded)
+
+
 def test_it_is_json() -> None:
     """What is built is what the file says."""
     assert json.loads(json.dumps(spec())) == spec()

@@ -53,6 +53,7 @@ limits:
   finish_seconds: 5
 security:
   profile: privileged
+  anti_spoofing: false
 """
 
 
@@ -92,7 +93,7 @@ def test_everything_configured() -> None:
             idle_seconds=60,
             finish_seconds=5,
         ),
-        security=SecurityConfig(privileged=True),
+        security=SecurityConfig(privileged=True, anti_spoofing=False),
         socket_mode=0o600,
         socket_group=None,
     )
@@ -140,7 +141,7 @@ def test_nothing_configured(text: str) -> None:
         allow_from=None,
         allow_users=frozenset(),
         limits=LimitsConfig(),
-        security=SecurityConfig(privileged=False),
+        security=SecurityConfig(privileged=False, anti_spoofing=True),
         socket_mode=0o600,
         socket_group=None,
     )

@@ -186,9 +186,11 @@ class SecurityConfig:
 
     @ivar privileged: whether they get all that the daemon has; otherwise what no
         stemcell needs is kept from them.
+    @ivar anti_spoofing: whether they may only send from their own addresses.
     """
 
     privileged: bool
+    anti_spoofing: bool
 
     @classmethod
     def parse(cls, raw: Any) -> Self:
@@ -197,6 +199,9 @@ class SecurityConfig:
 
         @raise ConfigError: naming the key, the value and what is accepted.
         """
-        raw = mapping("security", raw, ("profile",))
+        raw = mapping("security", raw, ("profile", "anti_spoofing"))
         profile = choice("security.profile", raw.get("profile", "default"), PROFILES)
-        return cls(privileged=profile == "privileged")
+        return cls(
+            privileged=profile == "privileged",
+            anti_spoofing=boolean("security.anti_spoofing", raw.get("anti_spoofing", True)),
+        )

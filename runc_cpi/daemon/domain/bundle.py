@@ -133,10 +133,14 @@ BOOTS = {
         env=(f"PATH={PATH}", "TERM=xterm", "container=oci"),
         mounts=(
             _mount("/run", "tmpfs", "nosuid", "nodev", "mode=755"),
-            _mount("/run/lock", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777"),
+            _mount(
+                "/run/lock", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777", "size=5120k"
+            ),
         ),
     ),
 }
+# How much of the memory these may take, in percent, as on a machine with systemd.
+MEMORY_SHARES = {"/dev/shm": 50, "/run": 20}
 
 
 def limits(*, cpu: float | None, ram: int | None, swap_accounting: bool) -> dict[str, Any]:
@@ -194,7 +198,9 @@ def runtime_spec(
     granted = list(capabilities)
     # systemd takes a read-only /sys as the mark of a container, and leaves devices alone.
     sys = _mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "rw" if privileged else "ro")
-    mounts = [sys, *MOUNTS, *boot.mounts, *shared, *disks.mounts]
+    memory = resources.get("memory", {}).get("limit")
+    own = [_sized(mount, memory) for mount in (*MOUNTS, *boot.mounts)]
+    mounts = [sys, *own, *shared, *disks.mounts]
     rules = [*resources["devices"], *disks.rules]
     return {
         "ociVersion": "1.0.2",
@@ -228,6 +234,19 @@ def runtime_spec(
             **({"seccomp": _guard()} if guarded else {}),
         },
     }
+
+
+def _sized(mount: Mapping[str, Any], memory: int | None) -> Mapping[str, Any]:
+    """
+    Bound a mount that takes memory, by that of the VM, or of the host if it has no bound.
+
+    @param memory: bytes, or L{None} for no bound.
+    """
+    share = MEMORY_SHARES.get(mount["destination"])
+    if share is None:
+        return mount
+    size = f"{share}%" if memory is None else str(memory * share // 100)
+    return {**mount, "options": [*mount["options"], f"size={size}"]}
 
 
 def _guard() -> dict[str, Any]:

@@ -156,6 +156,10 @@ class Containers:
         await self._networker.connect(vm.vm_cid, pid, vm.addresses)
         return True
 
+    async def guard(self, vm: VM) -> bool:
+        """Have a VM send from its own addresses alone; say whether it did not."""
+        return await self._networker.guard(vm.vm_cid, vm.addresses)
+
     def find(self, vm_cid: str) -> Container:
         """Describe a VM's container as it is now."""
         bundle = self.path(vm_cid)

@@ -76,6 +76,11 @@ class INetworker(Interface):
     def connect(vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Awaitable[None]:
         """Give the network namespace of C{pid} an interface with these addresses."""
 
+    def guard(vm_cid: str, addresses: Sequence[IPv4Address]) -> Awaitable[bool]:
+        """
+        Have a connected VM send from its own addresses alone; say whether it did not.
+        """
+
     def disconnect(vm_cid: str) -> Awaitable[None]:
         """Remove the VM's interface; one that is gone is no error."""
 

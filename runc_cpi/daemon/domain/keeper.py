@@ -144,6 +144,8 @@ class Keeper:
         if runs and not self._containers.was_interrupted(vm.vm_cid):
             if not connected and await self._containers.reconnect(vm):
                 repairs.did(f"connected {vm.vm_cid} again")
+            elif await self._containers.guard(vm):
+                repairs.did(f"bound {vm.vm_cid} to its own addresses")
             await self._disks.restore(vm.vm_cid, container, repairs)
             self._containers.watch(vm.vm_cid)
         if await self._containers.remind_agent(vm):

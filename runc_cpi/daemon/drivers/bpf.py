@@ -1,8 +1,9 @@
-"""The device rules of a cgroup v2: a small eBPF program, loaded without a library."""
+"""Small eBPF programs, loaded without a library, and the one with device rules."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -36,13 +37,13 @@ def allow_loops(cgroup: int, minors: Collection[int]) -> None:
     @param cgroup: a descriptor of the cgroup's directory.
     @raise OSError: if the kernel refuses.
     """
-    program = _load(minors)
+    program = load(_CGROUP_DEVICE_PROGRAM, rules(minors), NAME, _CGROUP_DEVICE_ATTACHMENT)
     try:
         old = next(_ours(cgroup), None)
         flags = _ALLOW_MULTI if old is None else _ALLOW_MULTI | _REPLACE
         target = (cgroup, program, _CGROUP_DEVICE_ATTACHMENT, flags, old or 0)
         try:
-            _bpf(_PROG_ATTACH, struct.pack("<5I", *target))
+            call(_PROG_ATTACH, struct.pack("<5I", *target))
         finally:
             if old is not None:
                 os.close(old)
@@ -61,43 +62,51 @@ def rules(minors: Collection[int]) -> bytes:
     allow = 8 + len(minors)
 
     def jump(code: int, register: int, value: int) -> bytes:
-        return _instruction(code, register, 0, allow - len(program) - 1, value)
+        return instruction(code, register, 0, allow - len(program) - 1, value)
 
     program: list[bytes] = []
-    program.append(_instruction(_LOAD, 2, 1, 0, 0))
-    program.append(_instruction(_AND, 2, 0, 0, 0xFFFF))
+    program.append(instruction(_LOAD, 2, 1, 0, 0))
+    program.append(instruction(_AND, 2, 0, 0, 0xFFFF))
     program.append(jump(_IF_DIFFERENT, 2, _DEVICE_BLOCK))
-    program.append(_instruction(_LOAD, 3, 1, 4, 0))
+    program.append(instruction(_LOAD, 3, 1, 4, 0))
     program.append(jump(_IF_DIFFERENT, 3, LOOP_MAJOR))
-    program.append(_instruction(_LOAD, 4, 1, 8, 0))
+    program.append(instruction(_LOAD, 4, 1, 8, 0))
     for minor in sorted(minors):
         program.append(jump(_IF_EQUAL, 4, minor))
     for verdict in (0, 1):
-        program.append(_instruction(_SET, 0, 0, 0, verdict))
-        program.append(_instruction(_EXIT, 0, 0, 0, 0))
+        program.append(instruction(_SET, 0, 0, 0, verdict))
+        program.append(instruction(_EXIT, 0, 0, 0, 0))
     return b"".join(program)
 
 
-def _instruction(code: int, target: int, source: int, offset: int, value: int) -> bytes:
+def instruction(code: int, target: int, source: int, offset: int, value: int) -> bytes:
+    """Assemble one instruction (the kernel's instruction-set.rst)."""
     return struct.pack("<BBhi", code, source << 4 | target, offset, value)
 
 
-def _load(minors: Collection[int]) -> int:
-    code = ctypes.create_string_buffer(rules(minors))
-    size = len(code.raw) - 1  # ctypes adds a NUL
+def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
+    """
+    Give a program to the kernel, and return a descriptor of it.
+
+    @param kind: a C{BPF_PROG_TYPE_} of linux/bpf.h.
+    @param name: at most 15 letters, digits, dots and underscores.
+    @param attachment: where it will be attached, for kinds that have to tell.
+    @raise OSError: if the kernel refuses.
+    """
+    program = ctypes.create_string_buffer(code, len(code))
     licence = ctypes.create_string_buffer(b"Apache-2.0")
     attributes = struct.pack(
         "<IIQQIIQII16sII",
-        _CGROUP_DEVICE_PROGRAM,
-        size // 8,
-        ctypes.addressof(code),
+        kind,
+        len(code) // 8,
+        ctypes.addressof(program),
         ctypes.addressof(licence),
         *(0, 0, 0, 0, 0),  # no log, any kernel, no flags
-        NAME,
+        name,
         0,
-        _CGROUP_DEVICE_ATTACHMENT,
+        attachment,
     )
-    return _bpf(_PROG_LOAD, attributes)
+    return call(_PROG_LOAD, attributes)
 
 
 def _ours(cgroup: int) -> Iterator[int]:
@@ -112,10 +121,10 @@ def _ours(cgroup: int) -> Iterator[int]:
             0,
         )
     )
-    _bpf(_PROG_QUERY, query)
+    call(_PROG_QUERY, query)
     (found,) = struct.unpack_from("<I", query, 24)
     for number in list(ids)[:found]:
-        program = _bpf(_PROG_GET_FD_BY_ID, struct.pack("<3I", number, 0, 0))
+        program = call(_PROG_GET_FD_BY_ID, struct.pack("<3I", number, 0, 0))
         if _name(program) == NAME:
             yield program
         else:
@@ -125,20 +134,26 @@ def _ours(cgroup: int) -> Iterator[int]:
 def _name(program: int) -> bytes:
     info = ctypes.create_string_buffer(_INFO_SIZE)
     attributes = struct.pack("<IIQ", program, _INFO_SIZE, ctypes.addressof(info))
-    _bpf(_OBJ_GET_INFO_BY_FD, attributes)
+    call(_OBJ_GET_INFO_BY_FD, attributes)
     return info.raw[_INFO_NAME_AT : _INFO_NAME_AT + _NAME_SIZE].rstrip(b"\0")
 
 
-def _bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+def call(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """
+    Call bpf(2), which may write to C{attributes}.
+
+    @raise OSError: if the kernel refuses, or no number of the call is known here.
+    """
     buffer = (
         ctypes.create_string_buffer(attributes, len(attributes))
         if isinstance(attributes, bytes)
         else attributes
     )
-    result: int = _libc.syscall(
-        ctypes.c_long(_SYSCALL[platform.machine()]), command, buffer, len(buffer)
-    )
+    number = _SYSCALL.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "bpf")
+    result: int = _libc.syscall(ctypes.c_long(number), command, buffer, len(buffer))
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "bpf")
+        reason = ctypes.get_errno()
+        raise OSError(reason, os.strerror(reason), "bpf")
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface
@@ -17,6 +18,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import INetworker
+from runc_cpi.daemon.drivers import filters, ipv6
 from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNET, inside
 from runc_cpi.errors import CloudError
 
@@ -24,6 +26,7 @@ GUEST_INTERFACE = "eth0"
 ALIAS = "runc-cpid "
 OWN_ALIAS = re.compile(ALIAS + r"(vm-[0-9a-f-]{36})")
 DEFAULT_MTU = 1500
+EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,14 +57,17 @@ class Bridge:
 
     @param name: its interface name.
     @param gateway: the host's address in the VM network, with the network's size.
+    @param guarded: whether VMs may only send from their own addresses.
     """
 
-    def __init__(self, name: str, gateway: IPv4Interface) -> None:
-        self.name, self._gateway = name, gateway
+    def __init__(self, name: str, gateway: IPv4Interface, *, guarded: bool) -> None:
+        self.name, self._gateway, self._guarded = name, gateway, guarded
 
     def ensure(self) -> None:
         """
         Make the bridge, unless it is there, and see to its address.
+
+        IPv6 is turned off on it, unless somebody gave it an address of that kind.
 
         @raise BridgeUnusable: if the name belongs to something else, or the kernel
             refuses.
@@ -76,7 +82,12 @@ class Bridge:
                 ):
                     prefix = self._gateway.network.prefixlen
                     ip.addr("add", index=index, address=address, prefixlen=prefix)
+                ipv6.ignore_routers(self.name)
+                if not _has_ipv6(ip, index):
+                    ipv6.turn_off(self.name)
                 ip.link("set", index=index, state="up")
+                if self._guarded:
+                    self._try_guarding(ip)
         except (NetlinkError, OSError) as error:
             raise BridgeUnusable(f"{self.name}: {_why(error)}") from error
 
@@ -96,8 +107,30 @@ class Bridge:
             raise BridgeUnusable(f"{self.name}: there is such an interface, no bridge")
         return int(found[0])
 
+    def _try_guarding(self, ip: Any) -> None:
+        """Find out, with a pair that goes again, whether this kernel can do it."""
+        address = self._gateway.ip
+        name = host_interface(f"trial of {self.name}")
+        _remove(ip, name)
+        try:
+            ip.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}p"})
+            (index,) = ip.link_lookup(ifname=name)
+            filters.guard(ip, index, hardware_address(address), [address])
+        except (NetlinkError, OSError) as error:
+            raise BridgeUnusable(
+                f"{self.name}: what VMs send cannot be filtered here: {_why(error)}; the "
+                "kernel needs bpf, sch_ingress and cls_bpf, or let VMs send from any "
+                "address with security.anti_spoofing: false"
+            ) from error
+        finally:
+            _remove(ip, name)
+
     def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> None:
-        """Make a VM's pair, and set up its end in the network namespace of C{pid}."""
+        """
+        Make a VM's pair, and set up its end in the network namespace of C{pid}.
+
+        The host's end goes to the bridge when all else is done.
+        """
         name = host_interface(vm_cid)
         with IPRoute() as ip:
             _remove(ip, name)
@@ -108,8 +141,6 @@ class Bridge:
                 ifname=name,
                 kind="veth",
                 mtu=mtu,
-                master=bridge,
-                state="up",
                 peer={
                     "ifname": GUEST_INTERFACE,
                     "address": hardware_address(addresses[0]),
@@ -119,6 +150,10 @@ class Bridge:
             )
             (index,) = ip.link_lookup(ifname=name)
             ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
+            ipv6.turn_off(name)
+            if self._guarded:
+                filters.guard(ip, index, hardware_address(addresses[0]), addresses)
+            ip.link("set", index=index, master=bridge, state="up")
         with inside(pid, CLONE_NEWNET), IPRoute() as ip:
             (loopback,) = ip.link_lookup(ifname="lo")
             ip.link("set", index=loopback, state="up")
@@ -128,6 +163,16 @@ class Bridge:
                 ip.addr("add", index=guest, address=str(address), prefixlen=prefix)
             ip.link("set", index=guest, state="up")
             ip.route("add", dst="default", gateway=str(self._gateway.ip))
+
+    def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> bool:
+        """Have a connected VM send from its own addresses alone; say whether it did not."""
+        if not self._guarded:
+            return False
+        name = host_interface(vm_cid)
+        with IPRoute() as ip:
+            (index,) = ip.link_lookup(ifname=name)
+            ipv6.turn_off(name)
+            return filters.guard(ip, index, hardware_address(addresses[0]), addresses)
 
     def disconnect(self, vm_cid: str) -> None:
         """Remove a VM's pair; one that is gone is no error."""
@@ -178,6 +223,14 @@ class BridgeNetworker:
         """
         await self._do(self._bridge.connect, vm_cid, pid, addresses)
 
+    async def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> bool:
+        """
+        Have a connected VM send from these addresses alone; say whether it did not.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        return await self._do(self._bridge.guard, vm_cid, addresses)
+
     async def disconnect(self, vm_cid: str) -> None:
         """
         Remove the VM's interface; one that is gone is no error.
@@ -211,6 +264,14 @@ def _remove(ip: Any, name: str) -> None:
         except NetlinkError as error:
             if error.code != errno.ENODEV:
                 raise
+
+
+def _has_ipv6(ip: Any, index: int) -> bool:
+    """Say whether somebody gave an interface an IPv6 address; a router's do not count."""
+    return any(
+        entry["scope"] == EVERYWHERE and entry.get_attr("IFA_FLAGS") & PERMANENT
+        for entry in ip.get_addr(family=socket.AF_INET6, index=index)
+    )
 
 
 def _uplink_mtu(ip: Any) -> int:

@@ -1,0 +1,90 @@
+"""The lock files: they name all that is needed, for every Python, and just which files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.harness.images import PROJECT
+
+LOCKS = PROJECT / "operations" / "locks"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+MACHINES = ("x86_64", "aarch64")
+RELEASE = re.compile(
+    r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+]+)((?: --hash=sha256:[0-9a-f]{64})+)"
+)
+
+
+def releases(use: str) -> dict[str, str]:
+    """Return the versions in a lock file by name; each must have hashes, and be all."""
+    lines = (LOCKS / f"{use}.txt").read_text("ascii").replace(" \\\n   ", "").splitlines()
+    found = [RELEASE.fullmatch(line) for line in lines if not line.startswith("#")]
+    assert all(found), lines
+    return {canonicalize_name(match[1]): match[2] for match in found if match}
+
+
+def wanted(use: str) -> list[str]:
+    """Return what pyproject.toml asks for."""
+    document: dict[str, Any] = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    runtime = document["project"]["dependencies"]
+    build = document["build-system"]["requires"]
+    dev = document["project"]["optional-dependencies"]["dev"]
+    all_of = {"runtime": runtime, "build": build, "dev": [*runtime, *build, *dev]}
+    return list(all_of[use])
+
+
+def needed(lines: list[str], environment: dict[str, str]) -> Iterator[Requirement]:
+    """Return requirements, and what these require in turn."""
+    waiting, seen = [Requirement(line) for line in lines], set()
+    while waiting:
+        requirement = waiting.pop()
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        yield requirement
+        for line in requires(requirement.name) or ():
+            found = Requirement(line)
+            extras = [*requirement.extras, ""]
+            if found.marker is None or any(
+                found.marker.evaluate({**environment, "extra": extra}) for extra in extras
+            ):
+                waiting.append(found)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("use", ["runtime", "build", "dev"])
+def test_all_that_is_needed_is_locked(use: str, python: str, machine: str) -> None:
+    """At a version that whoever needs it accepts; run operations/lock if it is not."""
+    locked = releases(use)
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_machine": machine,
+    }
+    for requirement in needed(wanted(use), environment):
+        version = locked[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version, prereleases=True), requirement
+
+
+def test_locks_agree() -> None:
+    """What is tested is what is installed elsewhere."""
+    tested = releases("dev")
+    for use in ("runtime", "build"):
+        assert releases(use).items() <= tested.items()
+    assert set(releases("installer")) == {"pip"}
+
+
+@pytest.mark.parametrize("path", sorted(LOCKS.iterdir()), ids=lambda path: path.name)
+def test_locks_name_no_place(path: Path) -> None:
+    """Where the files come from is for whoever installs them to say."""
+    text = path.read_text("ascii")
+    assert "/" not in text.replace("operations/lock;", "")

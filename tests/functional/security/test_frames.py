@@ -1,0 +1,93 @@
+"""The program that decides over frames: run by the kernel, on frames of all kinds."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from ipaddress import IPv4Address
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runc_cpi.daemon.drivers import bpf, frames
+from runc_cpi.daemon.drivers.bridge import hardware_address
+from tests.functional.security.frames import (
+    ARP,
+    BROADCAST,
+    IPV4,
+    IPV6,
+    arp,
+    ethernet,
+    ipv4,
+    mac_of,
+    may_pass,
+)
+
+CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
+OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
+PACKED = [IPv4Address(own).packed for own in OWN]
+MAC = mac_of(OWN[0])
+# The same frames each time, however slow the machine.
+steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
+
+
+def verdict(code: bytes, frame: bytes) -> int:
+    """Have the kernel run a program on a frame (BPF_PROG_TEST_RUN)."""
+    program = bpf.load(CLASSIFIER, code, b"test")
+    try:
+        data = ctypes.create_string_buffer(frame, len(frame))
+        attributes = ctypes.create_string_buffer(
+            struct.pack("<4IQ40x", program, 0, len(frame), 0, ctypes.addressof(data)), 64
+        )
+        bpf.call(TEST_RUN, attributes)
+        (result,) = struct.unpack_from("<I", attributes, 4)
+        return int(result)
+    finally:
+        os.close(program)
+
+
+def check(frame: bytes) -> None:
+    """The kernel decides as the model does."""
+    code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
+    expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
+    assert verdict(code, frame) == expected, frame.hex()
+
+
+@steady
+@given(
+    st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10"]),
+    st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", BROADCAST]),
+    st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", bytes(6)]),
+    st.integers(0, 50),
+    st.integers(0, 255),
+    st.booleans(),
+)
+def test_changed_frames(
+    address: str, source: bytes, sender: bytes, at: int, value: int, is_arp: bool
+) -> None:
+    """With true and false senders, and one byte changed."""
+    frame = arp(source, address, sender=sender) if is_arp else ipv4(source, address)
+    check(frame)
+    changed = bytearray(frame)
+    changed[at % len(frame)] = value
+    check(bytes(changed))
+
+
+@steady
+@given(
+    st.sampled_from([ARP, IPV4, IPV6, 0x8100, 0, 0x0608, 0x0008]),
+    st.sampled_from([MAC, MAC[::-1]]),
+    st.binary(min_size=40, max_size=60),
+)
+def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
+    """With whatever follows the header; for a test the kernel wants whole IP headers."""
+    check(ethernet(kind, source, payload))
+
+
+def test_many_addresses() -> None:
+    """A VM may be in hundreds of networks."""
+    addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
+    code = frames.program(hardware_address(addresses[0]), addresses)
+    assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
+    assert verdict(code, ipv4(MAC, str(addresses[-1] + 1))) == frames.DROP
