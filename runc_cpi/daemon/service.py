@@ -369,7 +369,7 @@ class Daemon(MultiService):
         if self._networker is not None:
             self._networker.stop()
             self._guests.stop()
-        cgroups.remove(_cgroup_parent(self._config.work_dir))
+        cgroups.remove_empty(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
     async def _finish_calls(self) -> None:

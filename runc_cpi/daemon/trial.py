@@ -42,5 +42,5 @@ def try_runtime(
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
         host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)
     finally:
-        cgroups.remove(cgroup_parent)
+        cgroups.remove_empty(cgroup_parent)
         shutil.rmtree(bundle)

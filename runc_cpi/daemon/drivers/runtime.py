@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
-from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.drivers import cgroups, killing
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
-from runc_cpi.errors import CloudError, StillRunning
+from runc_cpi.errors import CloudError
 
-KILL_TRIES = 100
-KILL_PAUSE = 0.1
 LOG_TAIL = 8192
 CONSOLE = "console.log"
 PID_FILE = "pid"
@@ -88,11 +83,15 @@ class Runtime:
 
     async def delete(self, container_id: str, bundle: Path) -> None:
         """
-        Remove a container, killing it if need be.  An unknown one is no error.
+        End all processes of a container at once, and remove it and its cgroups.  An
+        unknown one is no error.
 
         @raise StillRunning: if a process of it does not end.
         @raise CloudError: if the runtime fails.
         """
+        await self._kill(container_id, bundle)
+        # Before the runtime tries: it goes by paths, and some may be too long for it.
+        await deferToThread(cgroups.remove, self.cgroup_of(container_id))
         if self.knows(container_id):
             try:
                 await self._call("delete", ["--force", container_id], bundle)
@@ -100,11 +99,8 @@ class Runtime:
                 if self._has_sound_state(container_id):
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
-                await self._kill(container_id)
                 state = self._root / container_id
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-        await self._kill(container_id)
-        await deferToThread(cgroups.remove, self.cgroup_of(container_id))
 
     def _has_sound_state(self, container_id: str) -> bool:
         try:
@@ -113,17 +109,13 @@ class Runtime:
             return False
         return True
 
-    async def _kill(self, container_id: str) -> None:
-        """End what is in a container's cgroup still, which is nothing as a rule."""
-        for _ in range(KILL_TRIES):
-            left = await deferToThread(cgroups.processes, self.cgroup_of(container_id))
-            if not left:
-                return
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            await deferLater(self._reactor, KILL_PAUSE)
-        raise StillRunning(f"process {min(left)} of {container_id} does not end")
+    async def _kill(self, container_id: str, bundle: Path) -> None:
+        init = self.find_init(container_id, bundle)
+        try:
+            await killing.end(self._reactor, self.cgroup_of(container_id), init)
+        finally:
+            if init is not None:
+                init.close()
 
     def knows(self, container_id: str) -> bool:
         """
