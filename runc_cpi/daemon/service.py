@@ -342,6 +342,7 @@ class Daemon(MultiService):
         notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(keeper.bring_back(repairs))
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
+        keeper.keep_clearing()
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),

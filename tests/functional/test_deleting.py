@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import deep
 from tests.harness.daemon import Daemon
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
-DEPTH = 1200
 # Version 1 of cgroups has its freezer in the VM already; version 2 is mounted there.
 V1 = "cd /sys/fs/cgroup/freezer || exit 3; freeze() { echo FROZEN >freezer.state; }"
 V2 = (
@@ -18,11 +18,6 @@ V2 = (
     "freeze() { echo 1 >cgroup.freeze; }"
 )
 ICE = "mkdir ice; cd ice; sleep 100000 & echo $! >cgroup.procs; freeze"
-# The path of the last one is longer than any call of the kernel takes.
-DEEP = (
-    f"i=0; while [ $i -lt {DEPTH} ]; do mkdir deep; cd deep; i=$((i + 1)); done; "
-    "sleep 100000 & echo $! >cgroup.procs; freeze"
-)
 # Each of these lives just long enough to start the next one; some end up in the ice.
 HOPPING = "#!/bin/sh\n[ $(($$ % 16)) != 0 ] || echo $$ >/hole\nsh /hop & exit 0\n"
 FREEZING = "#!/bin/sh\nwhile :; do echo FROZEN >/cold; done\n"
@@ -52,15 +47,33 @@ def assert_gone(daemon: Daemon, vm: VM) -> None:
     assert daemon.cpi.ok("has_vm", vm.cid) is False
 
 
-@pytest.mark.parametrize("how", [ICE, DEEP], ids=["near", "deep"])
-def test_frozen_inside(daemon: Daemon, tiny: Path, freezer: str, how: str) -> None:
+def test_frozen_inside(daemon: Daemon, tiny: Path, freezer: str) -> None:
     """A process that cannot be woken keeps neither a reboot nor the deletion waiting."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
-    have_done(vm, f"{freezer}; {how}")
-    if how == ICE:
-        daemon.cpi.ok("reboot_vm", vm.cid)
-        assert vm.is_alive()
-        have_done(vm, f"{freezer}; {how}")
+    have_done(vm, f"{freezer}; {ICE}")
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.is_alive()
+    have_done(vm, f"{freezer}; {ICE}")
+    assert_gone(daemon, vm)
+
+
+@pytest.mark.parametrize(
+    ("hierarchy", "name", "value"),
+    [("freezer", "freezer.state", "FROZEN"), ("unified", "cgroup.freeze", "1")],
+)
+def test_frozen_deep_inside(
+    daemon: Daemon, tiny: Path, hierarchy: str, name: str, value: str
+) -> None:
+    """Nor does one in a cgroup of which even the path is too long."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    if hierarchy not in vm.cgroups():
+        pytest.skip("this host has no such hierarchy")
+    have_done(vm, "sleep 100000 &")
+    path = vm.cgroups()[hierarchy]
+    (sleeper,) = set((path / "cgroup.procs").read_text().split()) - {str(vm.pid)}
+    with deep.made_below(path) as lowest:
+        deep.write(lowest, "cgroup.procs", sleeper)
+        deep.write(lowest, name, value)
     assert_gone(daemon, vm)
 
 

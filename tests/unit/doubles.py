@@ -238,9 +238,11 @@ class FakeArchiver:
         return self._script.act("sync")
 
     def remove(self, path: Path) -> Any:
-        """Remove the tree for real."""
-        shutil.rmtree(path, ignore_errors=True)
-        return self._script.act("remove")
+        """Remove the tree for real, unless that is to fail."""
+        removed = self._script.act("remove")
+        if "remove" not in self._script.failing:
+            shutil.rmtree(path, ignore_errors=True)
+        return removed
 
 
 def _unpack(target: Path) -> None:

@@ -19,6 +19,7 @@ DROPPED_CAPABILITIES = frozenset(
     for name in (
         "AUDIT_CONTROL",
         "BLOCK_SUSPEND",
+        "LINUX_IMMUTABLE",
         "MAC_ADMIN",
         "MAC_OVERRIDE",
         "SYSLOG",

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups, killing
+from runc_cpi.daemon.drivers.flags import clear_file
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
@@ -211,4 +212,9 @@ def last_line(path: Path, begin: int) -> str | None:
 
 def _open_for_append(path: Path) -> int:
     # Appending makes it safe to cut the file short while it is written to.
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except PermissionError:
+        clear_file(path)  # the VM, whose output it is, made it immutable
+        return os.open(path, flags, 0o600)
