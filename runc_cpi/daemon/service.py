@@ -160,7 +160,8 @@ class Daemon(MultiService):
             cgroup_parent = _cgroup_parent(config.work_dir)
             dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
             capabilities = host.grantable(dropped)
-            try_runtime(runtime, self._depot, cgroup_parent, capabilities)
+            pids = config.vms.pids
+            try_runtime(runtime, self._depot, cgroup_parent, capabilities, pids)
             bridge = Bridge(config.bridge, config.interface)
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
@@ -222,6 +223,7 @@ class Daemon(MultiService):
                 capabilities=capabilities,
                 all_capabilities=host.grantable(frozenset()),
                 cgroup_parent=cgroup_parent,
+                pids=config.vms.pids,
                 open_files=host.open_files(),
                 swap_accounting=host.swap_accounting(),
                 privileged=config.security.privileged,

@@ -15,7 +15,7 @@ PROGRAM = "init"
 
 
 def try_runtime(
-    runtime: str, depot: Depot, cgroup_parent: str, capabilities: Sequence[str]
+    runtime: str, depot: Depot, cgroup_parent: str, capabilities: Sequence[str], pids: int
 ) -> None:
     """
     Make and remove a container as VMs have them: overlay, cgroups, namespaces and all.
@@ -37,7 +37,7 @@ def try_runtime(
             cgroup=cgroup,
             capabilities=capabilities,
             open_files=host.open_files(),
-            resources=limits(cpu=None, ram=None, swap_accounting=False),
+            resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
         host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)

@@ -300,6 +300,7 @@ def assemble(
         host=Host(
             capabilities=[],
             cgroup_parent="/c",
+            pids=100,
             open_files=1024,
             swap_accounting=False,
             privileged=False,

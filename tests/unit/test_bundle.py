@@ -23,7 +23,7 @@ def spec(init: str = "runit", **changes: Any) -> dict[str, Any]:
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
-        "resources": bundle.limits(cpu=None, ram=None, swap_accounting=False),
+        "resources": bundle.limits(cpu=None, ram=None, pids=100, swap_accounting=False),
         "open_files": 20000,
     }
     return bundle.runtime_spec(**{**arguments, **changes})
@@ -169,8 +169,9 @@ def test_it_is_json() -> None:
 
 def test_devices_are_denied_unless_allowed() -> None:
     """The runtime adds the harmless ones; no disk of the host is among them."""
-    resources = bundle.limits(cpu=None, ram=None, swap_accounting=True)
-    assert resources == {"devices": [{"allow": False, "access": "rwm"}]}
+    resources = bundle.limits(cpu=None, ram=None, pids=100, swap_accounting=True)
+    assert resources["devices"] == [{"allow": False, "access": "rwm"}]
+    assert resources == {"devices": resources["devices"], "pids": {"limit": 100}}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_devices_are_denied_unless_allowed() -> None:
 )
 def test_processors_become_a_quota(cpu: float, quota: int) -> None:
     """The kernel takes no quota below 1000 microseconds."""
-    cpus = bundle.limits(cpu=cpu, ram=None, swap_accounting=False)["cpu"]
+    cpus = bundle.limits(cpu=cpu, ram=None, pids=100, swap_accounting=False)["cpu"]
     assert cpus == {"quota": quota, "period": 100_000}
     assert isinstance(cpus["quota"], int)
 
@@ -191,5 +192,5 @@ def test_memory_is_bounded_without_swap(
     swap_accounting: bool, expected: dict[str, int]
 ) -> None:
     """C{swap} bounds both together, and only where the kernel can."""
-    resources = bundle.limits(cpu=None, ram=512, swap_accounting=swap_accounting)
+    resources = bundle.limits(cpu=None, ram=512, pids=100, swap_accounting=swap_accounting)
     assert resources["memory"] == expected

@@ -18,6 +18,7 @@ from runc_cpi.daemon.config import (
     TCPAddress,
     TLSConfig,
     UnixAddress,
+    VMsConfig,
 )
 
 WHOLE = """\
@@ -52,6 +53,8 @@ limits:
   finish_seconds: 5
 security:
   profile: privileged
+vms:
+  pids: 4096
 """
 
 
@@ -90,6 +93,7 @@ def test_everything_configured() -> None:
             finish_seconds=5,
         ),
         security=SecurityConfig(privileged=True),
+        vms=VMsConfig(pids=4096),
         socket_mode=0o600,
         socket_group=None,
     )
@@ -136,6 +140,7 @@ def test_nothing_configured(text: str) -> None:
         allow_from=None,
         limits=LimitsConfig(),
         security=SecurityConfig(privileged=False),
+        vms=VMsConfig(pids=32768),
         socket_mode=0o600,
         socket_group=None,
     )

@@ -30,6 +30,7 @@ from runc_cpi.daemon.config.sections import (
     LimitsConfig,
     SecurityConfig,
     TLSConfig,
+    VMsConfig,
 )
 
 Network = IPv4Network | IPv6Network
@@ -92,6 +93,7 @@ class DaemonConfig:
     @ivar allow_from: from where connections are taken beside the usual, or L{None}.
     @ivar limits: what a peer may ask of the daemon.
     @ivar security: how much VMs are trusted with.
+    @ivar vms: what each VM gets.
     @ivar socket_mode: the mode of a socket file.
     @ivar socket_group: the number of the group that has it, or L{None} for root's.
     """
@@ -110,6 +112,7 @@ class DaemonConfig:
     allow_from: tuple[Network, ...] | None
     limits: LimitsConfig
     security: SecurityConfig
+    vms: VMsConfig
     socket_mode: int
     socket_group: int | None
 
@@ -158,6 +161,7 @@ class DaemonConfig:
             allow_from=_networks(raw.get("allow_from")),
             limits=LimitsConfig.parse(raw.get("limits")),
             security=SecurityConfig.parse(raw.get("security")),
+            vms=VMsConfig.parse(raw.get("vms")),
             socket_mode=_mode(raw.get("socket_mode", DEFAULT_SOCKET_MODE)),
             socket_group=_group(raw.get("socket_group")),
         )
@@ -179,11 +183,12 @@ KEYS: Mapping[str, str] = {
     "allow_from": "a list of networks",
     "limits": "keys and values",
     "security": "keys and values",
+    "vms": "keys and values",
     "socket_mode": "a file mode in quotes, such as '0660'",
     "socket_group": "the name of a group",
 }
 TEXT_KEYS = KEYS.keys() - {
-    *("disks", "tls", "allow_from", "limits", "security"),
+    *("disks", "tls", "allow_from", "limits", "security", "vms"),
     *("restart", "runtime_timeout"),
 }
 

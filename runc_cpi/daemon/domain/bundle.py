@@ -140,15 +140,21 @@ BOOTS = {
 }
 
 
-def limits(*, cpu: float | None, ram: int | None, swap_accounting: bool) -> dict[str, Any]:
+def limits(
+    *, cpu: float | None, ram: int | None, pids: int, swap_accounting: bool
+) -> dict[str, Any]:
     """
     Return the cgroup limits of a VM.
 
     @param cpu: processors, or L{None} for no limit.
     @param ram: MiB, or L{None} for no limit.
+    @param pids: processes and threads.
     @param swap_accounting: whether the kernel can bound memory and swap together.
     """
-    resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
+    resources: dict[str, Any] = {
+        "devices": [{"allow": False, "access": "rwm"}],
+        "pids": {"limit": pids},
+    }
     if cpu is not None:
         resources["cpu"] = {"quota": round(cpu * CPU_PERIOD), "period": CPU_PERIOD}
     if ram is not None:

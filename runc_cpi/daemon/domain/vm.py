@@ -16,6 +16,8 @@ SCHEMA = 2
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
+MINIMUM_PIDS = 64
+MAXIMUM_PIDS = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class VMProperties:
 
     @ivar cpu: processors it may use, or L{None} for all.
     @ivar ram: MiB it may use, or L{None} for all.
+    @ivar pids: how many processes and threads it may have, or L{None} for as many as VMs
+        have here.
     @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar all_capabilities: whether it has all that there are, to pass them on.
@@ -33,6 +37,7 @@ class VMProperties:
 
     cpu: float | None = None
     ram: int | None = None
+    pids: int | None = None
     ephemeral_disk_size: int | None = None
     init: str | None = None
     all_capabilities: bool = False
@@ -48,7 +53,7 @@ class VMProperties:
         """
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
-        known = ("cpu", "ram", "ephemeral_disk_size", "init", "capabilities")
+        known = ("cpu", "ram", "pids", "ephemeral_disk_size", "init", "capabilities")
         init = raw.get("init")
         if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
@@ -59,10 +64,12 @@ class VMProperties:
             raise InvalidArgument(f"cloud_properties.capabilities: {message}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
+        pids = _number("pids", raw, int, MINIMUM_PIDS, MAXIMUM_PIDS)
         size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
         return cls(
             cpu=cpu,
             ram=None if ram is None else int(ram),
+            pids=None if pids is None else int(pids),
             ephemeral_disk_size=None if size is None else int(size),
             init=init,
             all_capabilities=capabilities == "all",
@@ -91,6 +98,7 @@ def _number(
 _KIND = {
     "cpu": "number of processors",
     "ram": "whole number of MiB",
+    "pids": "whole number of processes",
     "ephemeral_disk_size": "whole number of MiB",
 }
 
