@@ -47,7 +47,7 @@ from runc_cpi.daemon.drivers import cgroups, host, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
-from runc_cpi.daemon.drivers.devices import device_rules
+from runc_cpi.daemon.drivers.devices import DeviceRules, device_rules
 from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
 from runc_cpi.daemon.drivers.guest import GuestThread
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
@@ -160,8 +160,9 @@ class Daemon(MultiService):
             cgroup_parent = _cgroup_parent(config.work_dir)
             dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
             capabilities = host.grantable(dropped)
-            pids = config.vms.pids
-            try_runtime(runtime, self._depot, cgroup_parent, capabilities, pids)
+            try_runtime(runtime, self._depot, cgroup_parent, capabilities, self._pids())
+            if self._pids() is None:
+                self.log.warn("this kernel cannot bound how many processes a VM has")
             bridge = Bridge(config.bridge, config.interface)
             bridge.ensure()
             self._assemble(runtime, cgroup_parent, capabilities, bridge)
@@ -202,7 +203,8 @@ class Daemon(MultiService):
         watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = GuestThread(reactor)
-        driver = self._disk_driver(processes)
+        rules = device_rules()
+        driver = self._disk_driver(processes, rules)
         disks = Disks(
             depot=self._depot,
             scratch=scratch,
@@ -223,7 +225,7 @@ class Daemon(MultiService):
                 capabilities=capabilities,
                 all_capabilities=host.grantable(frozenset()),
                 cgroup_parent=cgroup_parent,
-                pids=config.vms.pids,
+                pids=self._pids(),
                 open_files=host.open_files(),
                 swap_accounting=host.swap_accounting(),
                 privileged=config.security.privileged,
@@ -235,6 +237,7 @@ class Daemon(MultiService):
                 runtime,
                 self._depot.runtime,
                 cgroup_parent,
+                rules,
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
@@ -277,14 +280,17 @@ class Daemon(MultiService):
         self._factory = CPIFactory(self._domain, config.limits, access, reactor)
         self._listen(self._factory)
 
-    def _disk_driver(self, processes: Processes) -> IDiskDriver:
+    def _pids(self) -> int | None:
+        return self._config.vms.pids if host.pids_accounting() else None
+
+    def _disk_driver(self, processes: Processes, rules: DeviceRules) -> IDiskDriver:
         disks = self._config.disks
         if disks.driver == "directory":
             return DirectoryDisks(processes, self._guests)
         return ImageDisks(
             processes,
             LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
-            device_rules(),
+            rules,
             self._guests,
             full=disks.allocation == "full",
             filesystem=disks.filesystem,

@@ -42,8 +42,8 @@ def test_every_namespace_is_its_own() -> None:
 
 
 def test_the_cgroup_is_where_it_was_said() -> None:
-    """The daemon finds the processes of a VM by this path."""
-    assert spec()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1"
+    """In the VM's, which the daemon finds its processes by, and the VM cannot reach."""
+    assert spec()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1/inside"
 
 
 def test_capabilities_are_those_granted() -> None:
@@ -168,10 +168,14 @@ def test_it_is_json() -> None:
 
 
 def test_devices_are_denied_unless_allowed() -> None:
-    """The runtime adds the harmless ones; no disk of the host is among them."""
+    """No disk of the host is among those that can be opened, nor its memory."""
     resources = bundle.limits(cpu=None, ram=None, pids=100, swap_accounting=True)
-    assert resources["devices"] == [{"allow": False, "access": "rwm"}]
+    nothing, *allowed = resources["devices"]
+    assert nothing == {"allow": False, "access": "rwm"}
+    assert all(rule["access"] == "m" for rule in allowed if rule["type"] == "b")
+    assert {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"} in allowed
     assert resources == {"devices": resources["devices"], "pids": {"limit": 100}}
+    assert "pids" not in bundle.limits(cpu=None, ram=None, pids=None, swap_accounting=True)
 
 
 @pytest.mark.parametrize(

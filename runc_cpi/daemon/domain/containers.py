@@ -59,7 +59,8 @@ class Host:
     @ivar all_capabilities: what is granted to those that are to have all.
     @ivar cgroup_parent: below which path their cgroups are.
     @ivar privileged: whether the host's kernel tunables are theirs to change.
-    @ivar pids: how many processes and threads each may have that does not say.
+    @ivar pids: how many processes and threads each may have that does not say; L{None}
+        if the kernel bounds none.
     @ivar open_files: how many files each process of a VM may have open.
     @ivar swap_accounting: whether memory and swap can be bounded together.
     """
@@ -67,7 +68,7 @@ class Host:
     capabilities: Sequence[str]
     all_capabilities: Sequence[str]
     cgroup_parent: str
-    pids: int
+    pids: int | None
     open_files: int
     swap_accounting: bool
     privileged: bool
@@ -267,7 +268,7 @@ class Containers:
             resources=limits(
                 cpu=properties.cpu,
                 ram=properties.ram,
-                pids=properties.pids or self._host.pids,
+                pids=host.pids and (properties.pids or host.pids),
                 swap_accounting=self._host.swap_accounting,
             ),
             open_files=self._host.open_files,

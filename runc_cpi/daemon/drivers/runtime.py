@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups, killing
+from runc_cpi.daemon.drivers.devices import DeviceRules, allowed_by
 from runc_cpi.daemon.drivers.flags import clear_file
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
@@ -37,6 +38,7 @@ class Runtime:
     @param program: the runtime's name or path.
     @param root: where the runtime keeps its state.
     @param cgroup_parent: below which path the cgroups of its containers are.
+    @param rules: which devices its containers may use.
     @param timeout: after how many seconds an operation is given up.
     """
 
@@ -47,12 +49,14 @@ class Runtime:
         program: str,
         root: Path,
         cgroup_parent: str,
+        rules: DeviceRules,
         *,
         timeout: float,
     ) -> None:
         self._reactor, self._processes = reactor, processes
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
+        self._rules = rules
 
     async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
         """
@@ -63,6 +67,7 @@ class Runtime:
         @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
         """
+        await deferToThread(self._fence, container_id, bundle)
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
         console = _open_for_append(bundle / CONSOLE)
@@ -77,6 +82,14 @@ class Runtime:
         finally:
             os.close(console)
         return int(pid_file.read_text("ascii"))
+
+    def _fence(self, container_id: str, bundle: Path) -> None:
+        try:
+            self._rules.fence(self.cgroup_of(container_id), allowed_by(bundle))
+        except OSError as error:
+            raise CloudError(
+                f"cannot bound the devices of {container_id}: {error}"
+            ) from None
 
     async def start(self, container_id: str, bundle: Path) -> None:
         """Let the first process of a created container run."""
@@ -135,7 +148,7 @@ class Runtime:
         return Init.find(self._reactor, pid, self.cgroup_of(container_id))
 
     def cgroup_of(self, container_id: str) -> str:
-        """Return the path of a container's cgroup in each hierarchy."""
+        """Return the path of the cgroup, in each hierarchy, that a container's is in."""
         return f"{self._cgroup_parent}/{container_id}"
 
     def known(self) -> list[str]:
