@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.drivers import cgroups
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
@@ -35,6 +36,11 @@ def test_limits(daemon: Daemon, tiny: Path) -> None:
         memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
         assert memory == str(96 << 20)
         assert limit(vm, PIDS, "pids.max") == "100"
+        for inside in vm.cgroups().values():
+            for name in cgroups.LIMITS:
+                if (inside / name).exists():
+                    bound = (inside.parent / name).read_text()
+                    assert bound == (inside / name).read_text(), name
         daemon.cpi.ok("reboot_vm", vm.cid)
 
 
@@ -48,10 +54,12 @@ def test_without_limits(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
-    """It meets its bound, and neither other VMs nor the daemon notice."""
+    """It meets its bound, which it cannot lift, and nobody else notices."""
     daemon = new_daemon(config={"vms": {"pids": 128}}).start()
     stemcell = daemon.create_stemcell(tiny)
     other, vm = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
+    for bound in ("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"):
+        vm.attempt("sh", "-c", f"test ! -e {bound} || echo max >{bound}")
     outcome = vm.attempt("sh", "-c", "while :; do sleep 1000 >/dev/null 2>&1 & done")
     assert "can't fork" in outcome.stderr
     current = ("pids", "pids.current")

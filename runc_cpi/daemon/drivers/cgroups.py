@@ -9,6 +9,12 @@ from pathlib import Path
 from runc_cpi.daemon.drivers.levels import Entered, Left, walk
 
 ROOT = Path("/sys/fs/cgroup")
+# Of v1 and of v2, each before what must not be less than it.
+LIMITS = (
+    *("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+    *("cpu.cfs_period_us", "cpu.cfs_quota_us"),
+    *("pids.max", "memory.max", "memory.swap.max", "cpu.max"),
+)
 
 
 def directories(path: str, root: Path = ROOT) -> list[Path]:
@@ -35,6 +41,18 @@ def processes(path: str, root: Path = ROOT) -> set[int]:
             if isinstance(step, Entered):
                 found.update(map(int, read(step.fd, "cgroup.procs").split()))
     return found
+
+
+def share_limits(path: str, below: str, root: Path = ROOT) -> None:
+    """
+    Bound a cgroup as one right below it is, which those in that can change.
+
+    @raise OSError: if the kernel refuses.
+    """
+    for top in directories(path, root):
+        for name in LIMITS:
+            if (top / below / name).exists():
+                (top / name).write_bytes((top / below / name).read_bytes())
 
 
 def remove(path: str, root: Path = ROOT) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.domain.bundle import INSIDE
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups, killing
 from runc_cpi.daemon.drivers.devices import DeviceRules, allowed_by
@@ -67,7 +68,11 @@ class Runtime:
         @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
         """
-        await deferToThread(self._fence, container_id, bundle)
+        cgroup = self.cgroup_of(container_id)
+        try:
+            await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
+        except OSError as error:
+            raise CloudError(f"cannot bound devices of {container_id}: {error}") from None
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
         console = _open_for_append(bundle / CONSOLE)
@@ -81,15 +86,11 @@ class Runtime:
             )
         finally:
             os.close(console)
-        return int(pid_file.read_text("ascii"))
-
-    def _fence(self, container_id: str, bundle: Path) -> None:
         try:
-            self._rules.fence(self.cgroup_of(container_id), allowed_by(bundle))
+            await deferToThread(cgroups.share_limits, cgroup, INSIDE)
         except OSError as error:
-            raise CloudError(
-                f"cannot bound the devices of {container_id}: {error}"
-            ) from None
+            raise CloudError(f"cannot bound {container_id}: {error}") from None
+        return int(pid_file.read_text("ascii"))
 
     async def start(self, container_id: str, bundle: Path) -> None:
         """Let the first process of a created container run."""
