@@ -41,7 +41,7 @@ from runc_cpi.daemon.drivers import cgroups, host, kernel_limits, notify
 from runc_cpi.daemon.drivers.archive import Archiver
 from runc_cpi.daemon.drivers.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.drivers.console import ConsoleKeeper
-from runc_cpi.daemon.drivers.devices import device_rules
+from runc_cpi.daemon.drivers.devices import DeviceRules, device_rules
 from runc_cpi.daemon.drivers.directory_disks import DirectoryDisks
 from runc_cpi.daemon.drivers.guest import Guests
 from runc_cpi.daemon.drivers.image_disks import ImageDisks
@@ -160,7 +160,9 @@ class Daemon(MultiService):
             cgroup_parent = _cgroup_parent(config.work_dir)
             dropped = frozenset() if config.security.privileged else DROPPED_CAPABILITIES
             capabilities = host.grantable(dropped)
-            try_runtime(runtime, self._depot, cgroup_parent, capabilities)
+            try_runtime(runtime, self._depot, cgroup_parent, capabilities, self._pids())
+            if self._pids() is None:
+                self.log.warn("this kernel cannot bound how many processes a VM has")
             bridge = Bridge(
                 config.bridge, config.interface, guarded=config.security.anti_spoofing
             )
@@ -203,7 +205,8 @@ class Daemon(MultiService):
         watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = Guests(reactor, config.visit_timeout)
-        driver = self._disk_driver(processes)
+        rules = device_rules()
+        driver = self._disk_driver(processes, rules)
         disks = Disks(
             depot=self._depot,
             scratch=scratch,
@@ -224,6 +227,7 @@ class Daemon(MultiService):
                 capabilities=capabilities,
                 all_capabilities=host.grantable(frozenset()),
                 cgroup_parent=cgroup_parent,
+                pids=self._pids(),
                 open_files=host.open_files(),
                 swap_accounting=host.swap_accounting(),
                 privileged=config.security.privileged,
@@ -235,6 +239,7 @@ class Daemon(MultiService):
                 runtime,
                 self._depot.runtime,
                 cgroup_parent,
+                rules,
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
@@ -277,14 +282,17 @@ class Daemon(MultiService):
         self._factory = CPIFactory(self._domain, config.limits, self._complaints, reactor)
         self._listen(self._entrance(config.address))
 
-    def _disk_driver(self, processes: Processes) -> IDiskDriver:
+    def _pids(self) -> int | None:
+        return self._config.vms.pids if host.pids_accounting() else None
+
+    def _disk_driver(self, processes: Processes, rules: DeviceRules) -> IDiskDriver:
         disks = self._config.disks
         if disks.driver == "directory":
             return DirectoryDisks(processes, self._guests)
         return ImageDisks(
             processes,
             LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
-            device_rules(),
+            rules,
             self._guests,
             full=disks.allocation == "full",
             filesystem=disks.filesystem,
@@ -370,6 +378,7 @@ class Daemon(MultiService):
         notify.tell(notify.READY)
         returning = Deferred.fromCoroutine(keeper.bring_back(repairs))
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
+        keeper.keep_clearing()
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),
@@ -396,7 +405,7 @@ class Daemon(MultiService):
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()
-        cgroups.remove(_cgroup_parent(self._config.work_dir))
+        cgroups.remove_empty(_cgroup_parent(self._config.work_dir))
         self._depot.release()
 
     async def _finish_calls(self) -> None:

@@ -9,13 +9,18 @@ from uuid import uuid4
 
 from runc_cpi.daemon.domain.bundle import Boot, limits, runtime_spec
 from runc_cpi.daemon.drivers import cgroups, host
+from runc_cpi.daemon.drivers.devices import allowed_by, device_rules
 from runc_cpi.daemon.storage.depot import Depot
 
 PROGRAM = "init"
 
 
 def try_runtime(
-    runtime: str, depot: Depot, cgroup_parent: str, capabilities: Sequence[str]
+    runtime: str,
+    depot: Depot,
+    cgroup_parent: str,
+    capabilities: Sequence[str],
+    pids: int | None,
 ) -> None:
     """
     Make and remove a container as VMs have them: overlay, cgroups, namespaces and all.
@@ -37,10 +42,15 @@ def try_runtime(
             cgroup=cgroup,
             capabilities=capabilities,
             open_files=host.open_files(),
-            resources=limits(cpu=None, ram=None, swap_accounting=False),
+            resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
+        try:
+            device_rules().fence(cgroup, allowed_by(bundle))
+        except OSError as error:
+            raise host.HostUnfit(f"cannot bound devices of containers: {error}") from None
         host.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)
     finally:
-        cgroups.remove(cgroup_parent)
+        cgroups.remove(cgroup)
+        cgroups.remove_empty(cgroup_parent)
         shutil.rmtree(bundle)

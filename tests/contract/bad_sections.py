@@ -53,14 +53,15 @@ def _daemon(key: str, rows: list[tuple[Any, str]]) -> list[Case]:
 
 
 WHOLE, TRUTH = "a whole number from 1 to", "true or false"
+PIDS = "a whole number from 64 to 4194304"
 DAEMON = [
     *[
         Case(f"a text as {key}", f"{key}: x", f"{key}: 'x' must be keys and values")
-        for key in ("disks", "limits", "security")
+        for key in ("disks", "limits", "security", "vms")
     ],
     *[
         Case(f"an unknown key of {key}", f"{key}: {{x: 1}}", rf"{key}\.x: unknown key; the")
-        for key in ("disks", "limits", "security")
+        for key in ("disks", "limits", "security", "vms")
     ],
     *_daemon(
         "visit_timeout",
@@ -84,6 +85,7 @@ DAEMON = [
     *_daemon("security.profile", [("none", "default or privileged")]),
     *_daemon("security.profile", [("true", "default or privileged")]),
     *_daemon("security.anti_spoofing", [("'yes'", TRUTH), (1, TRUTH)]),
+    *_daemon("vms.pids", [("many", PIDS), (63, PIDS), (1 << 23, PIDS), (1e3, PIDS)]),
     *_daemon("socket_mode", [("'0888'", "octal"), ("rw", "octal"), ("'1777'", "octal")]),
     Case("a number as mode", "socket_mode: 660", "socket_mode: 660 must be a file mode in"),
     Case("a mode without quotes", "socket_mode: 0660", "socket_mode: 432 must be .*quotes"),

@@ -177,6 +177,16 @@ PROPERTIES = [
         r"cloud_properties\.ram: 31 is not between 32 and 16777216",
     ),
     Case(
+        "few pids",
+        properties(pids=63),
+        r"cloud_properties\.pids: 63 is not between 64 and 4194304",
+    ),
+    Case(
+        "pids in words",
+        properties(pids="max"),
+        r"cloud_properties\.pids: 'max' is no whole number of processes",
+    ),
+    Case(
         "much ram",
         properties(ram=1 << 25),
         r"cloud_properties\.ram: 33554432 is not between 32 and",

@@ -27,7 +27,10 @@ SHARED = {"runc_cpi", "runc_cpi.errors"}
 # Domain modules that compute and do nothing else: the drivers may use them too.
 PURE = {
     f"{DAEMON}.domain.{name}"
-    for name in ("agent_settings", "bundle", "disk", "interfaces", "networks")
+    for name in (
+        *("agent_settings", "bundle", "device_rules", "disk", "interfaces"),
+        "networks",
+    )
 }
 PURE_LIBRARIES = {"__future__", "collections", "dataclasses", "typing"} | {
     "ipaddress",

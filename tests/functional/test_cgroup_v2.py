@@ -28,13 +28,17 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
     return daemon
 
 
+def there(daemon: Daemon) -> tuple[str, ...]:
+    """What runs a command where the daemon is."""
+    assert daemon.process is not None
+    return ("nsenter", f"--mount=/proc/{daemon.process.pid}/ns/mnt")
+
+
 def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
     """A VM boots, gets a disk and loses it, is rebooted, and leaves nothing."""
     arguments = vm_arguments(daemon.create_stemcell(image(kind)))
     vm_cid, networks = daemon.cpi.ok("create_vm", *arguments)
-    assert daemon.process is not None
-    there = ("nsenter", f"--mount=/proc/{daemon.process.pid}/ns/mnt")
-    vm = VM(vm_cid, networks, daemon.work_dir, there)
+    vm = VM(vm_cid, networks, daemon.work_dir, there(daemon))
     assert vm.wait_for_agent() == "agent-1"
     told = Path(f"/proc/{vm.pid}/cgroup").read_text().splitlines()
     assert f"0::/{daemon.cgroup}/{vm.cid}" in "\n".join(told)
@@ -56,3 +60,18 @@ def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
     assert "not permitted" in refused.stderr, refused
     daemon.cpi.ok("delete_vm", vm.cid)
     daemon.cpi.ok("delete_disk", disk)
+
+
+FREEZE = (
+    "exec >/dev/null 2>&1; mkdir /sys/fs/cgroup/ice; cd /sys/fs/cgroup/ice; "
+    "sleep 100000 & echo $! >cgroup.procs; echo 1 >cgroup.freeze"
+)
+
+
+def test_frozen(daemon: Daemon, tiny: Path) -> None:
+    """What a VM froze does not keep it."""
+    arguments = vm_arguments(daemon.create_stemcell(tiny))
+    vm = VM(*daemon.cpi.ok("create_vm", *arguments), daemon.work_dir, there(daemon))
+    vm.shell(FREEZE)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert not vm.directory.exists()

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.drivers import cgroups
 from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
+from tests.harness.waiting import eventually
+
+PIDS = ("pids", "pids.max")
+BOMB = "while :; do sh /bomb & done"
 
 
 def limit(vm: VM, v1: tuple[str, str], v2: str) -> str:
@@ -22,23 +28,58 @@ def limit(vm: VM, v1: tuple[str, str], v2: str) -> str:
 
 
 def test_limits(daemon: Daemon, tiny: Path) -> None:
-    """Processors and memory are bounded as asked, also after a reboot."""
-    properties = {"cpu": 1.5, "ram": 96, "ephemeral_disk_size": 1024}
+    """Processors, memory and processes are bounded as asked, also after a reboot."""
+    properties = {"cpu": 1.5, "ram": 96, "pids": 100, "ephemeral_disk_size": 1024}
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell, cloud_properties=properties)
     for _ in range(2):
         assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") == "150000"
         memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
         assert memory == str(96 << 20)
+        assert limit(vm, PIDS, "pids.max") == "100"
+        for inside in vm.cgroups().values():
+            for name in cgroups.LIMITS:
+                if (inside / name).exists():
+                    bound = (inside.parent / name).read_text()
+                    assert bound == (inside / name).read_text(), name
         daemon.cpi.ok("reboot_vm", vm.cid)
 
 
 def test_without_limits(daemon: Daemon, tiny: Path) -> None:
-    """A VM is not bounded unless that is asked for."""
+    """A VM is not bounded unless that is asked for, but for how many processes it has."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") in ("-1", "max")
     memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
     assert memory == "max" or int(memory) > 1 << 50
+    assert limit(vm, PIDS, "pids.max") == "32768"
+
+
+def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
+    """It meets its bound, which it cannot lift, and nobody else notices."""
+    daemon = new_daemon(config={"vms": {"pids": 128}}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    other, vm = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
+    for bound in ("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"):
+        vm.attempt("sh", "-c", f"test ! -e {bound} || echo max >{bound}")
+    outcome = vm.attempt("sh", "-c", "while :; do sleep 1000 >/dev/null 2>&1 & done")
+    assert "can't fork" in outcome.stderr
+    current = ("pids", "pids.current")
+    # The shell that met the bound has ended.
+    eventually(lambda: limit(vm, current, "pids.current") == "127", "all but one", 60)
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    vm.shell(f"echo '{BOMB}' >/bomb; (sh /bomb &) >/dev/null 2>&1")
+    eventually(lambda: hits(vm) > 100, "it meets its bound, time and again", 60)
+    assert other.shell("echo alive") == "alive\n"
+    assert daemon.create_vm(stemcell).is_alive()
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.cpi.ok("has_vm", vm.cid) is False
+
+
+def hits(vm: VM) -> int:
+    """Count how often a VM could not fork."""
+    directories = vm.cgroups()
+    directory = directories.get("pids", directories["unified"])
+    return int((directory / "pids.events").read_text("ascii").split()[1])
 
 
 def test_calculated_properties_are_kept_to(daemon: Daemon, tiny: Path) -> None:
@@ -119,6 +160,8 @@ def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
         ({"cpu": True}, "cpu"),
         ({"ram": 1}, "ram"),
         ({"ram": 12.5}, "ram"),
+        ({"pids": 10}, "pids"),
+        ({"pids": "all"}, "pids"),
         ({"init": "openrc"}, "init"),
         ({"init": ["runit"]}, "init"),
         ({"init": {}}, "init"),

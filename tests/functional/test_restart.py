@@ -43,6 +43,17 @@ def test_vms_outlive_the_daemon(
     assert vm.wait_for_agent() == "agent-1"
 
 
+def test_empty_cgroups_of_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
+    """What a VM has made for its own use is not taken for something left behind."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    cgroups = vm.cgroups()
+    inner = cgroups.get("pids", cgroups["unified"]) / "inner"
+    inner.mkdir()
+    daemon.stop()
+    daemon.start()
+    assert inner.is_dir()
+
+
 def test_halted_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
     """A VM that ended while there was no daemon is still one."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))

@@ -45,6 +45,7 @@ EVERYTHING: dict[str, Any] = {
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
     "security": {"profile": "privileged", "anti_spoofing": False},
+    "vms": {"pids": 4096},
 }
 SOCKET = {
     "network_type": "unix",

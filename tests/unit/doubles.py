@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -40,6 +40,7 @@ from runc_cpi.daemon.domain.stemcells import Stemcells
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.errors import StillRunning
 from tests.unit.disk_doubles import FakeDriver, FakeImages
 from tests.unit.script import Script
 
@@ -49,7 +50,7 @@ GATEWAY = IPv4Address("10.0.0.1")
 
 @implementer(IInit)
 class FakeInit:
-    """A first process that ends when it is killed, unless it hangs."""
+    """A first process that ends at the first signal."""
 
     pid = 4242
 
@@ -63,12 +64,12 @@ class FakeInit:
         self._runtime.script.done.append(f"signal {number}")
 
     def ended_within(self, seconds: float | None) -> Awaitable[bool]:
-        """End at the first signal, unless this runtime's processes hang."""
+        """End at the first signal."""
         if seconds is None:
             self._watching = Deferred()
             self._runtime.watched[self._container_id] = self._watching
             return self._watching
-        ended = bool(self._signals) and not self._runtime.hanging
+        ended = bool(self._signals)
         if ended:
             self._runtime.running.discard(self._container_id)
         return succeed(ended)
@@ -116,7 +117,9 @@ class FakeRuntime:
         return started.addCallback(lambda _: self.running.add(container_id))
 
     def delete(self, container_id: str, bundle: Path) -> Awaitable[None]:
-        """Remove it."""
+        """End and remove it."""
+        if self.hanging and container_id in self.running:
+            return fail(StillRunning(f"{container_id} hangs"))
         self.running.discard(container_id)
         self.made.discard(container_id)
         return self.script.act("delete")
@@ -245,9 +248,11 @@ class FakeArchiver:
         return self._script.act("sync")
 
     def remove(self, path: Path) -> Any:
-        """Remove the tree for real."""
-        shutil.rmtree(path, ignore_errors=True)
-        return self._script.act("remove")
+        """Remove the tree for real, unless that is to fail."""
+        removed = self._script.act("remove")
+        if "remove" not in self._script.failing:
+            shutil.rmtree(path, ignore_errors=True)
+        return removed
 
 
 def _unpack(target: Path) -> None:
@@ -305,6 +310,7 @@ def assemble(
         host=Host(
             capabilities=[],
             cgroup_parent="/c",
+            pids=100,
             open_files=1024,
             swap_accounting=False,
             privileged=False,

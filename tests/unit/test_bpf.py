@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runc_cpi.daemon.domain.device_rules import ALLOWED, DeviceRule
 from runc_cpi.daemon.drivers import bpf
 
-BLOCK, CHARACTER = 1, 2
+KINDS = {"b": 1, "c": 2}
+ACCESSES = {"m": 1, "r": 2, "w": 4}
 LOOP = 7
 STEPS = 10_000
 
@@ -29,11 +31,15 @@ def run(program: bytes, *context: int) -> int:
             registers[target] = context[offset // 4]
         elif opcode == 0x57:
             registers[target] &= value
+        elif opcode == 0x77:
+            registers[target] >>= value
+        elif opcode == 0xBF:
+            registers[target] = registers[source]
         elif opcode == 0xB7:
             registers[target] = value
-        elif opcode in (0x15, 0x55):
+        elif opcode == 0x55:
             assert offset >= 0, "the kernel wants no loops"
-            if (registers[target] == value) is (opcode == 0x15):
+            if registers[target] != value:
                 at += offset
         else:
             assert opcode == 0x95, hex(opcode)
@@ -41,38 +47,70 @@ def run(program: bytes, *context: int) -> int:
     raise AssertionError("it does not end")
 
 
-def verdict(minors: list[int], kind: int, major: int, minor: int, access: int = 7) -> int:
-    """Ask the program for these minors, as the kernel does."""
-    return run(bpf.rules(minors), access << 16 | kind, major, minor)
+def verdict(rules: list[DeviceRule], kind: int, major: int, minor: int, access: int) -> int:
+    """Ask the program for these rules, as the kernel does."""
+    return run(bpf.assemble(rules), access << 16 | kind, major, minor)
 
 
-@pytest.mark.parametrize("minors", [[], [0], [3], [5, 1, 3], list(range(300))])
-def test_loop_devices(minors: list[int]) -> None:
-    """Those listed may be used, and no others, whatever is to be done with them."""
-    for minor in range(310):
-        for access in range(1, 8):
-            allowed = verdict(minors, BLOCK, LOOP, minor, access)
-            assert allowed == (minor in minors), (minor, access)
+def allows(rule: DeviceRule, kind: int, major: int, minor: int, access: int) -> bool:
+    """Say what a rule means."""
+    return (
+        KINDS[rule.kind] == kind
+        and rule.major in (None, major)
+        and rule.minor in (None, minor)
+        and not access & ~sum(ACCESSES[letter] for letter in rule.access)
+    )
+
+
+numbers = st.integers(0, 3) | st.sampled_from([7, 136, 4095, 65543, (1 << 20) - 1])
+rules = st.builds(
+    DeviceRule,
+    st.sampled_from("bc"),
+    st.none() | numbers,
+    st.none() | numbers,
+    st.sampled_from(["r", "w", "m", "rw", "rm", "wm", "rwm"]),
+)
 
 
 @given(
-    st.sets(st.integers(0, 1 << 20), max_size=40),
-    st.sampled_from([BLOCK, CHARACTER]),
-    st.sampled_from([0, 1, 5, 7, 8, 10, 252, 263, 519, 65543]),
-    st.integers(0, 1 << 20),
+    st.lists(rules, max_size=6),
+    st.sampled_from([1, 2]),
+    numbers,
+    numbers,
+    st.integers(1, 7),
 )
-def test_other_devices(minors: set[int], kind: int, major: int, minor: int) -> None:
-    """They are the runtime's to decide on: this program has nothing against them."""
-    allowed = verdict(sorted(minors), kind, major, minor)
-    assert allowed == (kind != BLOCK or major != LOOP or minor in minors)
+def test_what_rules_mean(
+    rules: list[DeviceRule], kind: int, major: int, minor: int, access: int
+) -> None:
+    """Allowed is what one of them allows whole."""
+    expected = any(allows(rule, kind, major, minor, access) for rule in rules)
+    assert verdict(rules, kind, major, minor, access) == expected
+
+
+@pytest.mark.parametrize("minors", [[], [0], [3], [5, 1, 3], list(range(60))])
+def test_loop_devices(minors: list[int]) -> None:
+    """Those listed may be used, whatever is to be done with them, and no others."""
+    loops = [*ALLOWED, *(DeviceRule("b", LOOP, minor) for minor in minors)]
+    for minor in range(70):
+        for access in range(2, 8):
+            allowed = verdict(loops, KINDS["b"], LOOP, minor, access)
+            assert allowed == (minor in minors), (minor, access)
+
+
+@pytest.mark.parametrize("minor", [1, 2, 4, 11])
+def test_devices_of_the_host(minor: int) -> None:
+    """Its memory, its ports and its log can be made nodes of, and not be opened."""
+    assert verdict(list(ALLOWED), KINDS["c"], 1, minor, ACCESSES["m"])
+    assert not verdict(list(ALLOWED), KINDS["c"], 1, minor, ACCESSES["r"])
+    assert verdict(list(ALLOWED), KINDS["c"], 1, 3, 7)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 64])
 def test_every_way_ends(count: int) -> None:
-    """All jumps lead to a verdict within the program, as the kernel's verifier asks."""
-    code = list(struct.iter_unpack("<BBhi", bpf.rules(range(count))))
+    """All jumps stay within the program, as the kernel's verifier asks."""
+    loops = [DeviceRule("b", LOOP, minor) for minor in range(count)]
+    code = list(struct.iter_unpack("<BBhi", bpf.assemble(loops)))
     for at, (opcode, _, offset, _) in enumerate(code):
-        if opcode in (0x15, 0x55):
-            assert code[at + 1 + offset][::3] == (0xB7, 1)
+        if opcode == 0x55:
+            assert 0 <= offset < len(code) - at - 1
     assert code[-1][0] == 0x95
-    assert len(code) == 10 + count

@@ -23,7 +23,7 @@ def spec(init: str = "runit", **changes: Any) -> dict[str, Any]:
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
-        "resources": bundle.limits(cpu=None, ram=None, swap_accounting=False),
+        "resources": bundle.limits(cpu=None, ram=None, pids=100, swap_accounting=False),
         "open_files": 20000,
     }
     return bundle.runtime_spec(**{**arguments, **changes})
@@ -42,8 +42,8 @@ def test_every_namespace_is_its_own() -> None:
 
 
 def test_the_cgroup_is_where_it_was_said() -> None:
-    """The daemon finds the processes of a VM by this path."""
-    assert spec()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1"
+    """In the VM's, which the daemon finds its processes by, and the VM cannot reach."""
+    assert spec()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1/inside"
 
 
 def test_capabilities_are_those_granted() -> None:
@@ -182,9 +182,14 @@ def test_it_is_json() -> None:
 
 
 def test_devices_are_denied_unless_allowed() -> None:
-    """The runtime adds the harmless ones; no disk of the host is among them."""
-    resources = bundle.limits(cpu=None, ram=None, swap_accounting=True)
-    assert resources == {"devices": [{"allow": False, "access": "rwm"}]}
+    """No disk of the host is among those that can be opened, nor its memory."""
+    resources = bundle.limits(cpu=None, ram=None, pids=100, swap_accounting=True)
+    nothing, *allowed = resources["devices"]
+    assert nothing == {"allow": False, "access": "rwm"}
+    assert all(rule["access"] == "m" for rule in allowed if rule["type"] == "b")
+    assert {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"} in allowed
+    assert resources == {"devices": resources["devices"], "pids": {"limit": 100}}
+    assert "pids" not in bundle.limits(cpu=None, ram=None, pids=None, swap_accounting=True)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_devices_are_denied_unless_allowed() -> None:
 )
 def test_processors_become_a_quota(cpu: float, quota: int) -> None:
     """The kernel takes no quota below 1000 microseconds."""
-    cpus = bundle.limits(cpu=cpu, ram=None, swap_accounting=False)["cpu"]
+    cpus = bundle.limits(cpu=cpu, ram=None, pids=100, swap_accounting=False)["cpu"]
     assert cpus == {"quota": quota, "period": 100_000}
     assert isinstance(cpus["quota"], int)
 
@@ -205,5 +210,5 @@ def test_memory_is_bounded_without_swap(
     swap_accounting: bool, expected: dict[str, int]
 ) -> None:
     """C{swap} bounds both together, and only where the kernel can."""
-    resources = bundle.limits(cpu=None, ram=512, swap_accounting=swap_accounting)
+    resources = bundle.limits(cpu=None, ram=512, pids=100, swap_accounting=swap_accounting)
     assert resources["memory"] == expected

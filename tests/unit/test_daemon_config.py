@@ -18,6 +18,7 @@ from runc_cpi.daemon.config import (
     TCPAddress,
     TLSConfig,
     UnixAddress,
+    VMsConfig,
 )
 
 WHOLE = """\
@@ -54,6 +55,8 @@ limits:
 security:
   profile: privileged
   anti_spoofing: false
+vms:
+  pids: 4096
 """
 
 
@@ -94,6 +97,7 @@ def test_everything_configured() -> None:
             finish_seconds=5,
         ),
         security=SecurityConfig(privileged=True, anti_spoofing=False),
+        vms=VMsConfig(pids=4096),
         socket_mode=0o600,
         socket_group=None,
     )
@@ -142,6 +146,7 @@ def test_nothing_configured(text: str) -> None:
         allow_users=frozenset(),
         limits=LimitsConfig(),
         security=SecurityConfig(privileged=False, anti_spoofing=True),
+        vms=VMsConfig(pids=32768),
         socket_mode=0o600,
         socket_group=None,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers.devices import RulesV1, RulesV2
+from runc_cpi.daemon.domain.bundle import limits
+from runc_cpi.daemon.domain.device_rules import ALLOWED, DeviceRule
+from runc_cpi.daemon.drivers.devices import RulesV1, RulesV2, allowed_by
 
 GROUP = "/runc-cpid-1/vm-1"
 STANDARD = "c 1:3 rwm\nc 1:5 rwm\nb 8:0 r\nc 7:3 rwm\n"
@@ -18,6 +21,8 @@ def group(root: Path, name: str, *minors: int) -> Path:
     path.mkdir(parents=True)
     loops = "".join(f"b 7:{minor} rwm\n" for minor in minors)
     (path / "devices.list").write_text(STANDARD + loops)
+    for name in ("allow", "deny"):
+        (path / f"devices.{name}").touch()
     return path
 
 
@@ -26,7 +31,7 @@ def written(path: Path) -> dict[str, str]:
     return {
         name: (path / f"devices.{name}").read_text()
         for name in ("allow", "deny")
-        if (path / f"devices.{name}").exists()
+        if (path / f"devices.{name}").read_text()
     }
 
 
@@ -55,7 +60,8 @@ def test_cgroups_of_the_vm_follow(tmp_path: Path) -> None:
     group(tmp_path, GROUP)
     inner = group(tmp_path, f"{GROUP}/bpm/web")
     group(tmp_path, f"{GROUP}/bpm/web/leaf", 3)
-    (tmp_path / GROUP.lstrip("/") / "bpm/devices.list").write_text(STANDARD)
+    for name, text in (("list", STANDARD), ("allow", ""), ("deny", "")):
+        (tmp_path / GROUP.lstrip("/") / f"bpm/devices.{name}").write_text(text)
     other = group(tmp_path, "/runc-cpid-1/vm-2", 9)
     RulesV1(tmp_path).allow_loops(GROUP, [3])
     assert written(inner) == {"allow": "b 7:3 rwm"}
@@ -75,3 +81,23 @@ def test_what_a_specification_allows() -> None:
     assert RulesV1().for_spec([3, 5]) == [{**rule, "minor": 3}, {**rule, "minor": 5}]
     assert RulesV1().for_spec([]) == []
     assert RulesV2().for_spec([3, 5]) == RulesV2().for_spec([]) == [rule]
+
+
+def test_a_rule_in_each_language() -> None:
+    """The runtime's and the kernel's, and back."""
+    for rule, text in (
+        (DeviceRule("c", 1, 3), "c 1:3 rwm"),
+        (DeviceRule("b", None, None, "m"), "b *:* m"),
+        (DeviceRule("c", 136, None), "c 136:* rwm"),
+        (DeviceRule("b", 0, 0, "r"), "b 0:0 r"),
+    ):
+        assert str(rule) == text
+        assert DeviceRule.from_spec(rule.to_spec()) == rule
+
+
+def test_what_a_bundle_allows(tmp_path: Path) -> None:
+    """All that is not a refusal."""
+    resources = limits(cpu=None, ram=None, pids=100, swap_accounting=False)
+    spec = {"linux": {"resources": resources}}
+    (tmp_path / "config.json").write_text(json.dumps(spec))
+    assert allowed_by(tmp_path) == list(ALLOWED)

@@ -140,3 +140,15 @@ def test_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(host.HostUnfit, match="^must run as root"):
         host.check_root()
+
+
+def test_where_processes_can_be_bounded(tmp_path: Path) -> None:
+    """The controller is a hierarchy of v1, or among those of v2."""
+    assert not host.pids_accounting(tmp_path)
+    (tmp_path / "cgroup.controllers").write_text("cpu rapids\n")
+    assert not host.pids_accounting(tmp_path)
+    (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
+    assert host.pids_accounting(tmp_path)
+    (tmp_path / "cgroup.controllers").unlink()
+    (tmp_path / "pids").mkdir()
+    assert host.pids_accounting(tmp_path)

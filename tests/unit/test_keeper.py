@@ -7,12 +7,20 @@ import signal
 from pathlib import Path
 
 import pytest
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.domain.keeper import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS
+from runc_cpi.daemon.domain.keeper import (
+    CLEARING_INTERVAL,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    STEADY_SECONDS,
+)
 from runc_cpi.daemon.domain.vm import VM, NewVM
 from runc_cpi.daemon.domain.watcher import describe, is_failure
 from runc_cpi.daemon.storage.depot import Depot, read_record
+from runc_cpi.errors import StillRunning
 from tests.unit.doubles import assemble
 from tests.unit.script import Script
 
@@ -52,12 +60,13 @@ class KeeperTests(TestCase):
         parts = assemble(self.script, self.depot, restart=restart)
         await parts.load()
         self.runtime, self.vms, self.clock = parts.runtime, parts.vms, parts.clock
+        self.keeper = parts.keeper
         image = os.open(os.devnull, os.O_RDONLY)
         try:
             stemcell = await parts.stemcells.create(image, {})
         finally:
             os.close(image)
-        arguments = {
+        self.arguments = {
             "agent_id": "agent-1",
             "stemcell_cid": stemcell.cid,
             "cloud_properties": {},
@@ -66,7 +75,7 @@ class KeeperTests(TestCase):
             "env": {},
             "agent": {},
         }
-        return await self.vms.create(NewVM(**arguments))
+        return await self.vms.create(NewVM(**self.arguments))
 
     def end(self, vm: VM, status: int | None) -> None:
         """Have a VM's first process end."""
@@ -127,4 +136,32 @@ class KeeperTests(TestCase):
         await self.vms.reboot(vm.vm_cid)
         self.assertIsNot(self.runtime.watched[vm.vm_cid], first)
         await self.vms.delete(vm.vm_cid)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def pass_on(self) -> None:
+        """Have a round of clearing come and end."""
+        self.clock.advance(CLEARING_INTERVAL)
+        while self.clock.getDelayedCalls() == []:
+            await deferLater(reactor, 0.01)
+
+    async def test_what_cannot_be_removed(self) -> None:
+        """It is tried again every so often, and so is a VM that did not end."""
+        first = await self.begin(restart=False)
+        second = await self.vms.create(NewVM(**self.arguments))
+        self.keeper.keep_clearing()
+        self.addCleanup(self.keeper.close)
+        self.script.failing["remove"] = RuntimeError("stuck")
+        await self.vms.delete(first.vm_cid)
+        self.runtime.hanging = True
+        with self.assertRaises(StillRunning):
+            await self.vms.delete(second.vm_cid)
+        await self.pass_on()
+        self.assertTrue(self.vms.exists(second.vm_cid))
+        self.assertEqual(len(os.listdir(self.depot.scratch)), 1)
+        self.runtime.hanging = False
+        self.script.failing.clear()
+        await self.pass_on()
+        self.assertFalse(self.vms.exists(second.vm_cid))
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+        self.keeper.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])

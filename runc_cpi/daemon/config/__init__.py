@@ -8,6 +8,7 @@ from runc_cpi.daemon.config.sections import (
     LimitsConfig,
     SecurityConfig,
     TLSConfig,
+    VMsConfig,
 )
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "TCPAddress",
     "TLSConfig",
     "UnixAddress",
+    "VMsConfig",
     "load",
 ]

@@ -32,6 +32,7 @@ from runc_cpi.daemon.config.sections import (
     LimitsConfig,
     SecurityConfig,
     TLSConfig,
+    VMsConfig,
 )
 
 Network = IPv4Network | IPv6Network
@@ -98,6 +99,7 @@ class DaemonConfig:
         root's.
     @ivar limits: what a peer may ask of the daemon.
     @ivar security: how much VMs are trusted with.
+    @ivar vms: what each VM gets.
     @ivar socket_mode: the mode of a socket file.
     @ivar socket_group: the number of the group that has it, or L{None} for root's.
     """
@@ -118,6 +120,7 @@ class DaemonConfig:
     allow_users: frozenset[int]
     limits: LimitsConfig
     security: SecurityConfig
+    vms: VMsConfig
     socket_mode: int
     socket_group: int | None
 
@@ -170,6 +173,7 @@ class DaemonConfig:
             allow_users=_users(raw.get("allow_users", [])),
             limits=LimitsConfig.parse(raw.get("limits")),
             security=SecurityConfig.parse(raw.get("security")),
+            vms=VMsConfig.parse(raw.get("vms")),
             socket_mode=_mode(raw.get("socket_mode", DEFAULT_SOCKET_MODE)),
             socket_group=_group(raw.get("socket_group")),
         )
@@ -193,11 +197,12 @@ KEYS: Mapping[str, str] = {
     "allow_users": "a list of users",
     "limits": "keys and values",
     "security": "keys and values",
+    "vms": "keys and values",
     "socket_mode": "a file mode in quotes, such as '0660'",
     "socket_group": "the name of a group",
 }
 TEXT_KEYS = KEYS.keys() - {
-    *("disks", "tls", "allow_from", "allow_users", "limits", "security"),
+    *("disks", "tls", "allow_from", "allow_users", "limits", "security", "vms"),
     *("restart", "runtime_timeout", "visit_timeout"),
 }
 

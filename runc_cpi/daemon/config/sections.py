@@ -28,6 +28,9 @@ TLS_FILES = {
     "ca": "ca.crt",
 }
 PROFILES = ("default", "privileged")
+DEFAULT_PIDS = 32768
+LEAST_PIDS = 64
+MOST_PIDS = 1 << 22  # the kernel has no more (proc(5), pid_max)
 MEBIBYTE = 1 << 20
 
 
@@ -205,3 +208,25 @@ class SecurityConfig:
             privileged=profile == "privileged",
             anti_spoofing=boolean("security.anti_spoofing", raw.get("anti_spoofing", True)),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VMsConfig:
+    """
+    What each VM gets unless its C{cloud_properties} say otherwise.
+
+    @ivar pids: how many processes and threads it may have.
+    """
+
+    pids: int
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """
+        Check what C{vms} holds.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        raw = mapping("vms", raw, ("pids",))
+        pids = raw.get("pids", DEFAULT_PIDS)
+        return cls(pids=whole_number("vms.pids", pids, LEAST_PIDS, MOST_PIDS))

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runc_cpi.daemon.domain.device_rules import ALLOWED, NOTHING
 from runc_cpi.daemon.domain.disk import BootParts
 
 NO_DISKS = BootParts()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CPU_PERIOD = 100_000
 MEBIBYTE = 1 << 20
+# A VM sees the cgroup of its container as the root, and can write to it.  That is in one
+# more, which the VM cannot reach: what is set there bounds it for good.
+INSIDE = "inside"
 
 # What can harm the host, or sets what all of the host shares, and no stemcell needs.
 DROPPED_CAPABILITIES = frozenset(
@@ -19,6 +23,7 @@ DROPPED_CAPABILITIES = frozenset(
     for name in (
         "AUDIT_CONTROL",
         "BLOCK_SUSPEND",
+        "LINUX_IMMUTABLE",
         "MAC_ADMIN",
         "MAC_OVERRIDE",
         "SYSLOG",
@@ -143,15 +148,21 @@ BOOTS = {
 MEMORY_SHARES = {"/dev/shm": 50, "/run": 20}
 
 
-def limits(*, cpu: float | None, ram: int | None, swap_accounting: bool) -> dict[str, Any]:
+def limits(
+    *, cpu: float | None, ram: int | None, pids: int | None, swap_accounting: bool
+) -> dict[str, Any]:
     """
     Return the cgroup limits of a VM.
 
     @param cpu: processors, or L{None} for no limit.
     @param ram: MiB, or L{None} for no limit.
+    @param pids: processes and threads, or L{None} for no limit.
     @param swap_accounting: whether the kernel can bound memory and swap together.
     """
-    resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
+    devices = [NOTHING, *(rule.to_spec() for rule in ALLOWED)]
+    resources: dict[str, Any] = {"devices": devices}
+    if pids is not None:
+        resources["pids"] = {"limit": pids}
     if cpu is not None:
         resources["cpu"] = {"quota": round(cpu * CPU_PERIOD), "period": CPU_PERIOD}
     if ram is not None:
@@ -178,7 +189,8 @@ def runtime_spec(
     Build a C{config.json} (OCI runtime specification 1.0.2).
 
     @param binds: host directories by where they appear in the VM.
-    @param cgroup: the container's path below the root of each cgroup hierarchy.
+    @param cgroup: the VM's path below the root of each cgroup hierarchy; the container's
+        is L{INSIDE} it.
     @param capabilities: what the VM may do; never more than the daemon itself.
     @param resources: the cgroup limits.
     @param open_files: how many each process may have; never more than the daemon itself.
@@ -222,7 +234,7 @@ def runtime_spec(
         "mounts": mounts,
         "linux": {
             "rootfsPropagation": "rslave",
-            "cgroupsPath": cgroup,
+            "cgroupsPath": f"{cgroup}/{INSIDE}",
             "namespaces": [
                 {"type": kind}
                 for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,9 +36,8 @@ from runc_cpi.daemon.domain.vm import VM, VMProperties
 from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import InvalidArgument, StillRunning
+from runc_cpi.errors import InvalidArgument
 
-KILL_TIMEOUT = 10.0
 GRACE = 10.0
 SYSTEMD_HALT = 37  # SIGRTMIN+3, what systemd as init takes for "halt" (systemd(1))
 # Services first, then what they left running, as an init does before it halts.
@@ -62,6 +60,8 @@ class Host:
     @ivar all_capabilities: what is granted to those that are to have all.
     @ivar cgroup_parent: below which path their cgroups are.
     @ivar privileged: whether the host's kernel tunables are theirs to change.
+    @ivar pids: how many processes and threads each may have that does not say; L{None}
+        if the kernel bounds none.
     @ivar open_files: how many files each process of a VM may have open.
     @ivar swap_accounting: whether memory and swap can be bounded together.
     """
@@ -69,6 +69,7 @@ class Host:
     capabilities: Sequence[str]
     all_capabilities: Sequence[str]
     cgroup_parent: str
+    pids: int | None
     open_files: int
     swap_accounting: bool
     privileged: bool
@@ -284,6 +285,7 @@ class Containers:
             resources=limits(
                 cpu=properties.cpu,
                 ram=properties.ram,
+                pids=host.pids and (properties.pids or host.pids),
                 swap_accounting=self._host.swap_accounting,
             ),
             open_files=self._host.open_files,
@@ -314,23 +316,12 @@ class Containers:
         """
         End a container at once and remove it and its interface, whatever there is.
 
-        @raise StillRunning: if its first process does not end.
+        @raise StillRunning: if a process of it does not end.
         """
         path = self.path(vm_cid)
         self._watcher.unwatch(vm_cid)
         if not path.exists():
             return
-        init = self._runtime.find_init(vm_cid, path)
-        if init is not None:
-            try:
-                init.send(signal.SIGKILL)
-                if not await init.ended_within(KILL_TIMEOUT):
-                    raise StillRunning(
-                        f"process {init.pid} of {vm_cid} did not end within "
-                        f"{KILL_TIMEOUT:.0f} s of SIGKILL: it hangs in the kernel"
-                    )
-            finally:
-                init.close()
         await side_by_side(
             self._runtime.delete(vm_cid, path), self._networker.disconnect(vm_cid)
         )

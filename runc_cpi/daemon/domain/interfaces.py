@@ -53,7 +53,10 @@ class IRuntime(Interface):
         """Let a created container run."""
 
     def delete(container_id: str, bundle: Path) -> Awaitable[None]:
-        """Remove a container; an unknown one is no error."""
+        """
+        End all processes of a container at once, and remove it; an unknown one is no
+        error.  Raise StillRunning if one does not end.
+        """
 
     def execute(
         container_id: str, bundle: Path, argv: Sequence[str], timeout: float

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from runc_cpi.daemon.domain.concurrency import side_by_side
@@ -26,6 +26,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # A VM that ran for so long did not fail because of how it was booted.
 STEADY_SECONDS = 600.0
+CLEARING_INTERVAL = 300.0
 
 
 class Keeper:
@@ -58,6 +59,8 @@ class Keeper:
         self._snapshots = snapshots
         self._failures: dict[str, tuple[int, float]] = {}
         watcher.ended = self._ended
+        self._clearing = LoopingCall(self._clear_again)
+        self._clearing.clock = reactor
 
     async def load(self) -> Repairs:
         """
@@ -85,20 +88,45 @@ class Keeper:
         Boot the VMs that a reboot of the host took down, or that failed meanwhile, and
         clear up what takes long.
         """
-        await self._scratch.sweep(repairs)
         known = [vm.vm_cid for vm in self._registry.all()]
-        await side_by_side(*(self._revive(vm_cid, repairs) for vm_cid in known))
+        await side_by_side(
+            self._scratch.sweep(repairs),
+            *(self._revive(vm_cid, repairs) for vm_cid in known),
+        )
         repairs.summarize()
 
+    def keep_clearing(self) -> None:
+        """Try again, every L{CLEARING_INTERVAL} seconds, to remove what is left."""
+        self._clearing.start(CLEARING_INTERVAL, now=False)
+
+    def _clear_again(self) -> Deferred[None]:
+        working = Deferred.fromCoroutine(self._clear(Repairs()))
+        return working.addErrback(lambda failure: self.log.failure("bug clearing", failure))
+
+    async def _clear(self, repairs: Repairs) -> None:
+        """Remove what is no VM any more, and what was taken out of sight."""
+        for vm_cid in self._registry.half_deleted():
+            await self._delete_again(vm_cid, repairs)
+        await self._sweep_all(repairs)
+        await self._scratch.sweep(repairs)
+
+    async def _delete_again(self, vm_cid: str, repairs: Repairs) -> None:
+        if self._vms.locks.is_held(vm_cid):
+            return  # it is being deleted
+        with repairs.attempt(f"cannot delete {vm_cid}, which was half deleted"):
+            await self._vms.delete(vm_cid)
+            repairs.did(f"deleted {vm_cid}, which was half deleted")
+
     def close(self) -> None:
-        """Leave VMs to themselves."""
+        """Leave VMs, and what is left of some, to themselves."""
         self._watcher.close()
+        if self._clearing.running:
+            self._clearing.stop()
 
     async def _reconcile(self, repairs: Repairs) -> None:
         await self._stemcells.sweep(repairs)
         known = {vm.vm_cid for vm in self._registry.all()}
-        for name in sorted({*self._registry.incomplete(), *await self._strays()}):
-            await self._sweep(name, repairs)
+        await self._sweep_all(repairs)
         connected = await self._containers.connected()
         # One that hangs is to hold up no other.
         await side_by_side(
@@ -109,6 +137,10 @@ class Keeper:
         )
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._vms.locks.is_held, repairs)
+
+    async def _sweep_all(self, repairs: Repairs) -> None:
+        for name in sorted({*self._registry.incomplete(), *await self._strays()}):
+            await self._sweep(name, repairs)
 
     async def _strays(self) -> set[str]:
         """Name what has no directory, and yet a container, a cgroup or an interface."""

@@ -97,6 +97,10 @@ class Registry:
             if path.name not in self._vms and path.name not in self._aside
         )
 
+    def half_deleted(self) -> list[str]:
+        """Name the VMs whose deletion was begun; where it failed, some of it is there."""
+        return sorted(self._erased)
+
     def exists(self, vm_cid: str) -> bool:
         """
         Say whether there is such a VM, running or not.

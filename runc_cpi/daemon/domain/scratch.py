@@ -7,10 +7,10 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.domain.concurrency import side_by_side
 from runc_cpi.daemon.domain.interfaces import IArchiver
 from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.errors import CPIError
 
 
 class Scratch:
@@ -58,7 +58,7 @@ class Scratch:
         self._in_use.add(path)
         try:
             await self._archiver.remove(path)
-        except CPIError as error:
+        except Exception as error:
             self.log.error(
                 "cannot remove {path}: {error}", path=str(path), error=str(error)
             )
@@ -66,9 +66,17 @@ class Scratch:
             self._in_use.discard(path)
 
     async def sweep(self, repairs: Repairs) -> None:
-        """Remove what nothing uses: a crash left it, or its removal failed."""
-        for path in sorted(self._depot.scratch.iterdir()):
-            if path not in self._in_use:
-                with repairs.attempt(f"cannot remove {path}"):
-                    await self._archiver.remove(path)
-                    repairs.did(f"removed {path}, which was not finished")
+        """
+        Remove what nothing uses: a crash left it, or its removal failed.
+
+        What cannot be removed, or takes long, is in nobody else's way.
+        """
+        left = sorted(set(self._depot.scratch.iterdir()) - self._in_use)
+        await side_by_side(*(self._sweep(path, repairs) for path in left))
+
+    async def _sweep(self, path: Path, repairs: Repairs) -> None:
+        self._in_use.add(path)
+        with repairs.attempt(f"cannot remove {path}"):
+            await self._archiver.remove(path)
+            repairs.did(f"removed {path}, which was not finished")
+        self._in_use.discard(path)

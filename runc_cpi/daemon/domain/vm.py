@@ -13,9 +13,14 @@ from runc_cpi.daemon.domain.disk import MAXIMUM_SIZE
 from runc_cpi.errors import InvalidArgument
 
 SCHEMA = 2
+PROPERTIES = frozenset(
+    ("cpu", "ram", "pids", "ephemeral_disk_size", "init", "capabilities", "cpi_access")
+)
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
+MINIMUM_PIDS = 64
+MAXIMUM_PIDS = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,8 @@ class VMProperties:
 
     @ivar cpu: processors it may use, or L{None} for all.
     @ivar ram: MiB it may use, or L{None} for all.
+    @ivar pids: how many processes and threads it may have, or L{None} for as many as VMs
+        have here.
     @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar all_capabilities: whether it has all that there are, to pass them on.
@@ -34,6 +41,7 @@ class VMProperties:
 
     cpu: float | None = None
     ram: int | None = None
+    pids: int | None = None
     ephemeral_disk_size: int | None = None
     init: str | None = None
     all_capabilities: bool = False
@@ -50,7 +58,6 @@ class VMProperties:
         """
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
-        known = ("cpu", "ram", "ephemeral_disk_size", "init", "capabilities", "cpi_access")
         init = raw.get("init")
         if init is not None and (not isinstance(init, str) or init not in BOOTS):
             choices = " or ".join(BOOTS)
@@ -65,15 +72,17 @@ class VMProperties:
             raise InvalidArgument(f"cloud_properties.cpi_access: {message}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
+        pids = _number("pids", raw, int, MINIMUM_PIDS, MAXIMUM_PIDS)
         size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
         return cls(
             cpu=cpu,
             ram=None if ram is None else int(ram),
+            pids=None if pids is None else int(pids),
             ephemeral_disk_size=None if size is None else int(size),
             init=init,
             all_capabilities=capabilities == "all",
             cpi_access=bool(cpi_access),
-            unknown=tuple(sorted(str(name) for name in raw.keys() - set(known))),
+            unknown=tuple(sorted(str(name) for name in raw.keys() - PROPERTIES)),
         )
 
 
@@ -98,6 +107,7 @@ def _number(
 _KIND = {
     "cpu": "number of processors",
     "ram": "whole number of MiB",
+    "pids": "whole number of processes",
     "ephemeral_disk_size": "whole number of MiB",
 }
 

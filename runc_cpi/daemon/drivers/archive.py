@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
+from runc_cpi.daemon.drivers import flags
 from runc_cpi.daemon.drivers.process import Child, Lane, Outcome, Processes
 from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, StemcellRejected
 
@@ -344,7 +345,12 @@ class Archiver:
         @raise CloudError: if something of it stays.
         """
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
-        await self._do(argv, REMOVE_TIMEOUT)
+        try:
+            await self._do(argv, REMOVE_TIMEOUT)
+        except CloudError:
+            # What a VM made immutable stays even for root.
+            await self._do(flags.program(path), REMOVE_TIMEOUT)
+            await self._do(argv, REMOVE_TIMEOUT)
 
     async def _do(self, argv: Sequence[str], timeout: float) -> None:
         outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)

@@ -7,9 +7,10 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-LOOP_MAJOR = 7
+from runc_cpi.daemon.domain.device_rules import DeviceRule
+
 NAME = b"runc_cpid_loops"
 
 # From linux/bpf.h and linux/bpf_common.h.
@@ -18,8 +19,12 @@ _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 13, 15, 16
 _CGROUP_DEVICE_PROGRAM = 15
 _CGROUP_DEVICE_ATTACHMENT = 6
 _ALLOW_MULTI, _REPLACE = 2, 4
-_DEVICE_BLOCK = 1
-_LOAD, _AND, _IF_EQUAL, _IF_DIFFERENT, _SET, _EXIT = 0x61, 0x57, 0x15, 0x55, 0xB7, 0x95
+_KINDS = {"b": 1, "c": 2}
+_ACCESSES, _ANY_ACCESS = {"m": 1, "r": 2, "w": 4}, 7
+_LOAD, _COPY, _AND, _SHIFT, _IF_DIFFERENT = 0x61, 0xBF, 0x57, 0x77, 0x55
+_SET, _EXIT = 0xB7, 0x95
+# The registers; the first is given, the answer is in 0.
+_CONTEXT, _KIND, _MAJOR, _MINOR, _ACCESS, _REST = 1, 2, 3, 4, 5, 6
 _INFO_SIZE, _INFO_NAME_AT, _NAME_SIZE = 128, 64, 16
 _MOST_PROGRAMS = 64
 
@@ -27,17 +32,18 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def allow_loops(cgroup: int, minors: Collection[int]) -> None:
+def allow(cgroup: int, rules: Sequence[DeviceRule]) -> None:
     """
-    Let the processes of a cgroup open these loop devices, and no others.
+    Let the processes of a cgroup, and of those below it, use these devices and no others.
 
-    The programs of a cgroup must all agree, so this narrows what the runtime's own
-    program allows.  What was set before is replaced in one step.
+    All programs of a cgroup and of those above it must agree, so no other program can
+    allow more.  What was set here before is replaced in one step.
 
     @param cgroup: a descriptor of the cgroup's directory.
     @raise OSError: if the kernel refuses.
     """
-    program = load(_CGROUP_DEVICE_PROGRAM, rules(minors), NAME, _CGROUP_DEVICE_ATTACHMENT)
+    code = assemble(rules)
+    program = load(_CGROUP_DEVICE_PROGRAM, code, NAME, _CGROUP_DEVICE_ATTACHMENT)
     try:
         old = next(_ours(cgroup), None)
         flags = _ALLOW_MULTI if old is None else _ALLOW_MULTI | _REPLACE
@@ -51,32 +57,46 @@ def allow_loops(cgroup: int, minors: Collection[int]) -> None:
         os.close(program)
 
 
-def rules(minors: Collection[int]) -> bytes:
+def assemble(rules: Iterable[DeviceRule]) -> bytes:
     """
-    Assemble the program: yes to all but the loop devices that are not listed.
+    Assemble the program: yes to what one of the rules allows, and no to all else.
 
-    It is given the kind of device, its major and its minor number (struct
+    It is given the kind of access and of device, its major and its minor number (struct
     bpf_cgroup_dev_ctx), and answers 1 or 0 (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
     """
-    # The two instructions that allow come last; jumps count from the next instruction.
-    allow = 8 + len(minors)
+    program = [
+        instruction(_LOAD, _KIND, _CONTEXT, 0, 0),
+        instruction(_COPY, _ACCESS, _KIND, 0, 0),
+        instruction(_AND, _KIND, 0, 0, 0xFFFF),
+        instruction(_SHIFT, _ACCESS, 0, 0, 16),
+        instruction(_LOAD, _MAJOR, _CONTEXT, 4, 0),
+        instruction(_LOAD, _MINOR, _CONTEXT, 8, 0),
+    ]
+    for rule in rules:
+        program += _allowing(rule)
+    return b"".join([*program, *_verdict(0)])
 
-    def jump(code: int, register: int, value: int) -> bytes:
-        return instruction(code, register, 0, allow - len(program) - 1, value)
 
-    program: list[bytes] = []
-    program.append(instruction(_LOAD, 2, 1, 0, 0))
-    program.append(instruction(_AND, 2, 0, 0, 0xFFFF))
-    program.append(jump(_IF_DIFFERENT, 2, _DEVICE_BLOCK))
-    program.append(instruction(_LOAD, 3, 1, 4, 0))
-    program.append(jump(_IF_DIFFERENT, 3, LOOP_MAJOR))
-    program.append(instruction(_LOAD, 4, 1, 8, 0))
-    for minor in sorted(minors):
-        program.append(jump(_IF_EQUAL, 4, minor))
-    for verdict in (0, 1):
-        program.append(instruction(_SET, 0, 0, 0, verdict))
-        program.append(instruction(_EXIT, 0, 0, 0, 0))
-    return b"".join(program)
+def _allowing(rule: DeviceRule) -> list[bytes]:
+    """Answer yes if a rule does; go on behind this if not."""
+    wanted = [(_KIND, _KINDS[rule.kind]), (_MAJOR, rule.major), (_MINOR, rule.minor)]
+    refused = _ANY_ACCESS & ~sum(_ACCESSES[letter] for letter in rule.access)
+    code = [
+        instruction(_COPY, _REST, _ACCESS, 0, 0),
+        instruction(_AND, _REST, 0, 0, refused),
+    ]
+    tests = [(register, value) for register, value in wanted if value is not None]
+    tests.append((_REST, 0))
+    verdict = _verdict(1)
+    for number, (register, value) in enumerate(tests):
+        # Jumps count from the next instruction.
+        left = len(tests) - number - 1 + len(verdict)
+        code.append(instruction(_IF_DIFFERENT, register, 0, left, value))
+    return code + verdict
+
+
+def _verdict(value: int) -> list[bytes]:
+    return [instruction(_SET, 0, 0, 0, value), instruction(_EXIT, 0, 0, 0, 0)]
 
 
 def instruction(code: int, target: int, source: int, offset: int, value: int) -> bytes:
@@ -110,7 +130,7 @@ def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
 
 
 def _ours(cgroup: int) -> Iterator[int]:
-    """Open those programs of a cgroup that L{allow_loops} put there."""
+    """Open those programs of a cgroup that L{allow} put there."""
     ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
     query = ctypes.create_string_buffer(
         struct.pack(

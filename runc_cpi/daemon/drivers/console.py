@@ -13,6 +13,8 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.drivers.flags import clear_file
+
 LIMIT = 1 << 20
 INTERVAL = 1.0
 CONSOLE = "console.log"
@@ -67,5 +69,7 @@ def trim(console: Path) -> None:
                 with console.with_name(OLD_CONSOLE).open("wb") as old:
                     shutil.copyfileobj(file, old)
             os.truncate(console, 0)
+    except PermissionError:
+        clear_file(console)  # the VM made it immutable; the next round will do
     except FileNotFoundError:
         return  # the VM was deleted meanwhile

@@ -1,32 +1,45 @@
-"""Which loop devices the processes of a container may open, on cgroup v1 and v2."""
+"""Which devices the processes of a VM may open, on cgroup v1 and v2."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from runc_cpi.daemon.drivers import bpf
-from runc_cpi.daemon.drivers.bpf import LOOP_MAJOR
+from runc_cpi.daemon.domain.device_rules import ALLOWED, DeviceRule
+from runc_cpi.daemon.drivers import bpf, cgroups
+from runc_cpi.daemon.drivers.levels import Entered, walk
 
 CGROUPS = Path("/sys/fs/cgroup")
-ALL_LOOPS = {"allow": True, "type": "b", "major": LOOP_MAJOR, "access": "rwm"}
-_RULE = re.compile(rf"^b {LOOP_MAJOR}:(\d+) ", re.MULTILINE)
+LOOP_MAJOR = 7
+_RULE = re.compile(rb"^b %d:(\d+) " % LOOP_MAJOR, re.MULTILINE)
 
 
 class DeviceRules(Protocol):
-    """The device rules of containers."""
+    """The device rules of VMs."""
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
         """Return what a container's specification must allow, to boot with these."""
 
+    def fence(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
+        """
+        Make a VM's cgroup, and bound what all in it may ever open.
+
+        The container's own cgroup is to be in it, so that the VM cannot change this.
+
+        @param cgroup: its path in its hierarchies.
+        @raise OSError: if the kernel refuses.
+        """
+
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
         """
-        Let a container's processes open these loop devices, and no others.
+        Let a VM's processes open these loop devices, and no others.
 
-        @param cgroup: the container's path in its hierarchies.
+        @param cgroup: the VM's path in its hierarchies.
         @raise OSError: if the kernel refuses.
         """
 
@@ -35,8 +48,9 @@ class RulesV1:
     """
     The device controller of cgroup v1: rules are added and taken away one by one.
 
-    A child cgroup copies its parent's rules when it is made and does not follow later
-    ones, so those that the VM itself made are brought along.
+    A cgroup never allows what the one above it does not.  It copies those rules when it is
+    made and does not follow later ones, so the container's own, and those that the VM
+    made, are brought along.
     """
 
     def __init__(self, root: Path = CGROUPS / "devices") -> None:
@@ -44,24 +58,39 @@ class RulesV1:
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
         """Allow these devices."""
-        return [{**ALL_LOOPS, "minor": minor} for minor in minors]
+        return [_loop(minor).to_spec() for minor in minors]
+
+    def fence(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
+        """Write all rules; nothing may be in the cgroup yet."""
+        top = self._root / cgroup.lstrip("/")
+        top.mkdir(parents=True, exist_ok=True)
+        (top / "devices.deny").write_text("a")
+        for rule in rules:
+            (top / "devices.allow").write_text(str(rule))
 
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
         """Write the difference to what is allowed now."""
-        top = self._root / cgroup.lstrip("/")
-        for directory, _, _ in os.walk(top):
-            rules = Path(directory) / "devices.list"
-            allowed = {int(minor) for minor in _RULE.findall(rules.read_text("ascii"))}
-            for minor in set(minors) - allowed:
-                rules.with_name("devices.allow").write_text(f"b {LOOP_MAJOR}:{minor} rwm")
-            for minor in allowed - set(minors):
-                rules.with_name("devices.deny").write_text(f"b {LOOP_MAJOR}:{minor} rwm")
+        for step in walk(self._root / cgroup.lstrip("/")):
+            if isinstance(step, Entered):
+                with suppress(FileNotFoundError):  # the VM removed it meanwhile
+                    _change_loops(step.fd, set(minors))
+
+
+def _change_loops(directory: int, minors: set[int]) -> None:
+    found = _RULE.findall(cgroups.read(directory, "devices.list"))
+    allowed = {int(minor) for minor in found}
+    for name, changed in (("allow", minors - allowed), ("deny", allowed - minors)):
+        for minor in changed:
+            fd = os.open(f"devices.{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+            with open(fd, "w", encoding="ascii") as file:
+                file.write(str(_loop(minor)))
 
 
 class RulesV2:
     """
-    On cgroup v2 the runtime sets a program once and for all.  It is made to allow every
-    loop device, and a program of ours beside it narrows that to the attached ones.
+    On cgroup v2 a program decides, and all programs of a cgroup and of those above it must
+    agree.  The runtime sets one once and for all, on the container's cgroup; it is made to
+    allow every loop device, and a program of ours on the VM's narrows that.
     """
 
     def __init__(self, root: Path = CGROUPS) -> None:
@@ -69,18 +98,40 @@ class RulesV2:
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
         """Allow all loop devices; the other program decides."""
-        return [dict(ALL_LOOPS)]
+        return [DeviceRule("b", LOOP_MAJOR, None).to_spec()]
+
+    def fence(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
+        """Set a program."""
+        self._path(cgroup).mkdir(parents=True, exist_ok=True)
+        self._set(cgroup, rules)
 
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
         """Replace the program."""
-        path = self._root / cgroup.lstrip("/")
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._set(cgroup, [*ALLOWED, *map(_loop, sorted(minors))])
+
+    def _path(self, cgroup: str) -> Path:
+        return self._root / cgroup.lstrip("/")
+
+    def _set(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        directory = os.open(self._path(cgroup), flags)
         try:
-            bpf.allow_loops(directory, minors)
+            bpf.allow(directory, rules)
         finally:
             os.close(directory)
+
+
+def _loop(minor: int) -> DeviceRule:
+    return DeviceRule("b", LOOP_MAJOR, minor)
 
 
 def device_rules() -> DeviceRules:
     """Return what this host has: v1's controller wherever it is mounted, else v2."""
     return RulesV1() if (CGROUPS / "devices").is_dir() else RulesV2()
+
+
+def allowed_by(bundle: Path) -> list[DeviceRule]:
+    """Return what the specification of a container allows."""
+    spec = json.loads((bundle / "config.json").read_bytes())
+    rules = spec["linux"]["resources"]["devices"]
+    return [DeviceRule.from_spec(rule) for rule in rules if rule["allow"]]

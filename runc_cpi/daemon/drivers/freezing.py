@@ -7,7 +7,7 @@ import fcntl
 import os
 from contextlib import suppress
 
-from runc_cpi.daemon.drivers.bpf import LOOP_MAJOR
+from runc_cpi.daemon.drivers.devices import LOOP_MAJOR
 from runc_cpi.daemon.storage.tree import Tree
 
 FITHAW = 0xC0045878  # linux/fs.h

@@ -75,6 +75,15 @@ def swap_accounting() -> bool:
     return v1.exists() or any(v2)
 
 
+def pids_accounting(root: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Say whether the kernel can bound how many processes a VM has."""
+    try:
+        controllers = (root / "cgroup.controllers").read_text("ascii").split()
+    except FileNotFoundError:
+        controllers = []
+    return (root / "pids").is_dir() or "pids" in controllers
+
+
 def name_servers(paths: Sequence[str] = RESOLV_CONFS) -> list[str]:
     """
     Return the host's name servers that a VM could reach.

@@ -53,7 +53,7 @@ class Init:
             pidfd = os.pidfd_open(pid)
         except (ProcessLookupError, ValueError):
             return None
-        if _ended(pidfd) or not _belongs(pid, cgroup):
+        if _ended(pidfd) or not belongs(pid, cgroup):
             os.close(pidfd)
             return None
         return cls(reactor, pid, pidfd)
@@ -135,7 +135,8 @@ def _exit_status(pidfd: int) -> int | None:
     return int(status) if mask & INFO_EXIT else None
 
 
-def _belongs(pid: int, cgroup: str) -> bool:
+def belongs(pid: int, cgroup: str) -> bool:
+    """Say whether a process is in a cgroup, or in one below it."""
     try:
         with open(f"/proc/{pid}/cgroup", "rb") as file:
             lines = file.read().split(b"\n")

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.domain.bundle import INSIDE
 from runc_cpi.daemon.domain.interfaces import IRuntime
-from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.drivers import cgroups, killing
+from runc_cpi.daemon.drivers.devices import DeviceRules, allowed_by
+from runc_cpi.daemon.drivers.flags import clear_file
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
-from runc_cpi.errors import CloudError, StillRunning
+from runc_cpi.errors import CloudError
 
-KILL_TRIES = 100
-KILL_PAUSE = 0.1
 LOG_TAIL = 8192
 CONSOLE = "console.log"
 PID_FILE = "pid"
@@ -41,6 +39,7 @@ class Runtime:
     @param program: the runtime's name or path.
     @param root: where the runtime keeps its state.
     @param cgroup_parent: below which path the cgroups of its containers are.
+    @param rules: which devices its containers may use.
     @param timeout: after how many seconds an operation is given up.
     """
 
@@ -51,12 +50,14 @@ class Runtime:
         program: str,
         root: Path,
         cgroup_parent: str,
+        rules: DeviceRules,
         *,
         timeout: float,
     ) -> None:
         self._reactor, self._processes = reactor, processes
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
+        self._rules = rules
 
     async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
         """
@@ -67,6 +68,11 @@ class Runtime:
         @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
         """
+        cgroup = self.cgroup_of(container_id)
+        try:
+            await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
+        except OSError as error:
+            raise CloudError(f"cannot bound devices of {container_id}: {error}") from None
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
         console = _open_for_append(bundle / CONSOLE)
@@ -80,6 +86,10 @@ class Runtime:
             )
         finally:
             os.close(console)
+        try:
+            await deferToThread(cgroups.share_limits, cgroup, INSIDE)
+        except OSError as error:
+            raise CloudError(f"cannot bound {container_id}: {error}") from None
         return int(pid_file.read_text("ascii"))
 
     async def start(self, container_id: str, bundle: Path) -> None:
@@ -88,11 +98,15 @@ class Runtime:
 
     async def delete(self, container_id: str, bundle: Path) -> None:
         """
-        Remove a container, killing it if need be.  An unknown one is no error.
+        End all processes of a container at once, and remove it and its cgroups.  An
+        unknown one is no error.
 
         @raise StillRunning: if a process of it does not end.
         @raise CloudError: if the runtime fails.
         """
+        await self._kill(container_id, bundle)
+        # Before the runtime tries: it goes by paths, and some may be too long for it.
+        await deferToThread(cgroups.remove, self.cgroup_of(container_id))
         if self.knows(container_id):
             try:
                 await self._call("delete", ["--force", container_id], bundle)
@@ -100,11 +114,8 @@ class Runtime:
                 if self._has_sound_state(container_id):
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
-                await self._kill(container_id)
                 state = self._root / container_id
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-        await self._kill(container_id)
-        await deferToThread(cgroups.remove, self.cgroup_of(container_id))
 
     def _has_sound_state(self, container_id: str) -> bool:
         try:
@@ -113,17 +124,13 @@ class Runtime:
             return False
         return True
 
-    async def _kill(self, container_id: str) -> None:
-        """End what is in a container's cgroup still, which is nothing as a rule."""
-        for _ in range(KILL_TRIES):
-            left = await deferToThread(cgroups.processes, self.cgroup_of(container_id))
-            if not left:
-                return
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            await deferLater(self._reactor, KILL_PAUSE)
-        raise StillRunning(f"process {min(left)} of {container_id} does not end")
+    async def _kill(self, container_id: str, bundle: Path) -> None:
+        init = self.find_init(container_id, bundle)
+        try:
+            await killing.end(self._reactor, self.cgroup_of(container_id), init)
+        finally:
+            if init is not None:
+                init.close()
 
     def knows(self, container_id: str) -> bool:
         """
@@ -142,7 +149,7 @@ class Runtime:
         return Init.find(self._reactor, pid, self.cgroup_of(container_id))
 
     def cgroup_of(self, container_id: str) -> str:
-        """Return the path of a container's cgroup in each hierarchy."""
+        """Return the path of the cgroup, in each hierarchy, that a container's is in."""
         return f"{self._cgroup_parent}/{container_id}"
 
     def known(self) -> list[str]:
@@ -219,4 +226,9 @@ def last_line(path: Path, begin: int) -> str | None:
 
 def _open_for_append(path: Path) -> int:
     # Appending makes it safe to cut the file short while it is written to.
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except PermissionError:
+        clear_file(path)  # the VM, whose output it is, made it immutable
+        return os.open(path, flags, 0o600)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.domain.device_rules import ALLOWED
 from runc_cpi.daemon.drivers.devices import RulesV2
 from tests.functional.disks.site import run
 
@@ -59,8 +60,20 @@ def readable(cgroup: Path, devices: list[Path]) -> list[Path]:
     return [device for device in devices if reads(device)]
 
 
+def test_what_is_in_it_is_bounded_too(cgroup: Path, devices: list[Path]) -> None:
+    """Nothing that is set further down allows more."""
+    inside = cgroup / "inside"
+    inside.mkdir()
+    try:
+        RulesV2(cgroup.parent).fence(f"/{cgroup.name}", ALLOWED)
+        RulesV2(cgroup).allow_loops("/inside", [os.minor(devices[0].stat().st_rdev)])
+        assert readable(inside, [*devices, Path("/dev/null")]) == [Path("/dev/null")]
+    finally:
+        inside.rmdir()
+
+
 def test_what_is_allowed(cgroup: Path, devices: list[Path]) -> None:
-    """Each call replaces what the last one allowed; other devices are not concerned."""
+    """Each call replaces what the last one allowed, beside what every VM may use."""
     rules = RulesV2(cgroup.parent)
     minors = {device: os.minor(device.stat().st_rdev) for device in devices}
     null = Path("/dev/null")

@@ -12,7 +12,13 @@ from tests.harness.lab import Lab
 from tests.harness.vm import VM
 
 PROFILES = ("default", "privileged")
-KEPT_FROM_VMS = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_BOOT": 22, "SYS_TIME": 25}
+KEPT_FROM_VMS = {
+    "LINUX_IMMUTABLE": 9,
+    "SYS_MODULE": 16,
+    "SYS_RAWIO": 17,
+    "SYS_BOOT": 22,
+    "SYS_TIME": 25,
+}
 OF_THE_HOST = [
     "/proc/sys/kernel/core_pattern",
     "/proc/sys/kernel/panic",

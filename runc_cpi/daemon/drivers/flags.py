@@ -1,0 +1,87 @@
+"""
+Clears the flags that keep files from being changed and removed, even by root.
+
+This is a program as well, for whole trees: C{python -m runc_cpi.daemon.drivers.flags TREE}.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from runc_cpi.daemon.drivers.levels import Entered, walk
+
+# ioctl(2) numbers and flags, from linux/fs.h; the kernel takes and gives an int.
+GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
+IMMUTABLE, APPEND_ONLY = 0x10, 0x20
+# No FIFO is waited for, and no link followed.
+_TO_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_PACKAGES = Path(__file__).resolve().parents[3]
+
+
+def program(tree: Path) -> Sequence[str]:
+    """Return the command line that clears the flags of all in a tree."""
+    python = [sys.executable, "-P", "-S", "-m", __name__]
+    return ["env", f"PYTHONPATH={_PACKAGES}", *python, str(tree)]
+
+
+def clear(fd: int) -> None:
+    """
+    Let a file or a directory be changed and removed.
+
+    @param fd: a descriptor that it is open on.
+    @raise OSError: if its file system knows no flags, or does not let go of them.
+    """
+    flags = bytearray(struct.calcsize("l"))
+    fcntl.ioctl(fd, GET_FLAGS, flags)
+    (found,) = struct.unpack_from("i", flags)
+    if found & (IMMUTABLE | APPEND_ONLY):
+        struct.pack_into("i", flags, 0, found & ~(IMMUTABLE | APPEND_ONLY))
+        fcntl.ioctl(fd, SET_FLAGS, bytes(flags))
+
+
+def clear_file(path: Path) -> None:
+    """
+    Let the regular file C{path} be changed and removed.
+
+    @raise OSError: as L{clear} says.
+    """
+    fd = os.open(path, _TO_LOOK)
+    try:
+        clear(fd)
+    finally:
+        os.close(fd)
+
+
+def clear_tree(tree: Path) -> None:
+    """
+    Let all regular files and directories of a tree be changed and removed.
+
+    What does not let go of its flags is passed over: whoever removes the tree finds it.
+    """
+    for step in walk(tree):
+        if isinstance(step, Entered):
+            with suppress(OSError):
+                clear(step.fd)
+            _clear_files(step.fd)
+
+
+def _clear_files(directory: int) -> None:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    for name in names:
+        with suppress(OSError):
+            fd = os.open(name, _TO_LOOK, dir_fd=directory)
+            try:
+                clear(fd)
+            finally:
+                os.close(fd)
+
+
+if __name__ == "__main__":
+    clear_tree(Path(sys.argv[1]))

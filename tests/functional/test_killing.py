@@ -1,0 +1,56 @@
+"""Killing all in a cgroup where the kernel does not do it at one stroke."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.drivers.killing import strike
+from tests.harness.waiting import eventually
+
+CGROUP = f"/killing-{os.getpid()}"
+NAME = CGROUP[1:]
+HOPPERS = 6
+# Each process lives just long enough to start the next one.
+HOPPING = '#!/bin/sh\nsh "$0" & exit 0\n'
+ENTER = 'for c in "$@"; do echo $$ >"$c/cgroup.procs" || exit 1; done; shift $#; '
+
+
+@pytest.fixture
+def hierarchies(tmp_path: Path) -> Iterator[Path]:
+    """The host's cgroups as they are where version 2, and its cgroup.kill, is not."""
+    root = tmp_path / "cgroup"
+    root.mkdir()
+    for path in cgroups.ROOT.iterdir():
+        if (path / "tasks").exists():
+            (root / path.name).symlink_to(path)
+    if not (root / "freezer").exists():
+        pytest.skip("this host has no freezer of cgroup v1")
+    for path in root.iterdir():
+        if path.name != "cpuset":  # a new one has no processors yet, and takes nobody
+            (path / NAME).mkdir()
+    yield root
+    eventually(lambda: not strike(CGROUP, root), "all are gone", 60)
+    eventually(lambda: _removed(root), "the cgroups are gone", 60)
+
+
+def _removed(root: Path) -> bool:
+    cgroups.remove(CGROUP, root)
+    return not cgroups.directories(CGROUP, root)
+
+
+def test_who_is_never_the_same(hierarchies: Path, tmp_path: Path) -> None:
+    """Processes that fork faster than they are listed are frozen meanwhile."""
+    script = tmp_path / "hop"
+    script.write_text(HOPPING)
+    tops = cgroups.directories(CGROUP, hierarchies)
+    for _ in range(HOPPERS):
+        argv = ["sh", "-c", f'{ENTER} exec sh "$0"', str(script), *map(str, tops)]
+        subprocess.run(argv, check=True, timeout=60)
+    assert strike(CGROUP, hierarchies)
+    eventually(lambda: not strike(CGROUP, hierarchies), "none is left", 60)

@@ -1,0 +1,122 @@
+"""What a VM protected from being removed, as it may with C{capabilities: all}."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.functional.test_repair import control
+from tests.harness import deep
+from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
+from tests.harness.vm import VM
+from tests.harness.waiting import eventually
+
+GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
+IMMUTABLE, APPEND_ONLY = 0x10, 0x20
+
+
+def protect(path: Path, flags: int) -> None:
+    """Do as chattr(1) does in a VM: the files are those of the host's file system."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        protect_open(fd, flags)
+    finally:
+        os.close(fd)
+
+
+def protect_open(fd: int, flags: int) -> None:
+    """Do it to what is open."""
+    try:
+        found = bytearray(8)
+        fcntl.ioctl(fd, GET_FLAGS, found)
+        (present,) = struct.unpack("l", found)
+        fcntl.ioctl(fd, SET_FLAGS, struct.pack("l", present | flags))
+    except OSError as error:
+        pytest.skip(f"the file system has no such flags: {error}")
+
+
+def test_immutable_files(daemon: Daemon, tiny: Path) -> None:
+    """Files and directories, however deep, and the console: all of it goes."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    vm.shell("echo 1 >/file; echo 2 >/var/vcap/data/file; mkdir -p /a/b; ln -s file /a/l")
+    inside = vm.directory / "upper"
+    with deep.made_below(vm.directory / "data") as lowest:
+        deep.write(lowest, "file", "3")
+        protect_open(lowest, IMMUTABLE)
+    for path, flags in (
+        (vm.directory / "data" / "file", IMMUTABLE),
+        (vm.directory / "data", APPEND_ONLY),
+        (inside / "file", APPEND_ONLY),
+        (inside / "a" / "b", IMMUTABLE),
+        (inside / "a", IMMUTABLE),
+        (vm.directory / "console.log", IMMUTABLE),
+    ):
+        protect(path, flags)
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.is_alive()
+    protect(vm.directory / "console.log", APPEND_ONLY)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert daemon.vm_cids() == []
+    assert list(daemon.scratch.iterdir()) == []
+    assert "cannot remove" not in daemon.log
+
+
+def test_a_console_that_cannot_be_cut(daemon: Daemon, tiny: Path) -> None:
+    """It is made so that it can, and those of others are cut meanwhile."""
+    stemcell = daemon.create_stemcell(tiny)
+    vms = [daemon.create_vm(stemcell) for _ in range(2)]
+    for vm in vms:
+        vm.shell("dd if=/dev/zero bs=1M count=2 of=/proc/1/fd/1")
+        protect(vm.directory / "console.log", APPEND_ONLY)
+    for vm in vms:
+        console = vm.directory / "console.log"
+        eventually(lambda c=console: c.stat().st_size == 0, "it is cut", 60)
+
+
+@contextmanager
+def held(daemon: Daemon, vm: VM) -> Iterator[None]:
+    """Mount something in a VM's tree where the daemon sees it, wherever that goes."""
+    directory = vm.directory / "upper" / "held"
+    subprocess.run(["mount", "-t", "tmpfs", "held", str(directory)], check=True)
+    try:
+        yield
+    finally:
+        for path in (directory, *daemon.scratch.glob("*/upper/held")):
+            if path.is_mount():
+                subprocess.run(["umount", str(path)], check=True)
+
+
+def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
+    """It is reported at a start and by a repair, tried again, and in nobody's way."""
+    daemon = new_daemon().start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    vm.shell("mkdir /held")
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    for name in ("a", "z"):
+        (daemon.scratch / f"old-{name}" / "file").mkdir(parents=True)
+    with held(daemon, vm):
+        daemon.cpi.ok("delete_vm", vm.cid)
+        assert daemon.cpi.ok("has_vm", vm.cid) is False
+        eventually(lambda: "cannot remove" in daemon.log, "it is reported", 60)
+        told = control(daemon, "repair")
+        (left,) = daemon.scratch.iterdir()
+        assert f"cannot remove {left}: rm: exit status 1" in told
+        assert "removed" in told
+        daemon.stop()
+        (daemon.scratch / "old-a").mkdir()
+        before = daemon.log.count("problems left")
+        daemon.start()
+        eventually(lambda: daemon.log.count("problems left") > before, "it is done", 60)
+        assert list(daemon.scratch.iterdir()) == [left]
+        assert f"cannot remove {left}" in daemon.log
+        assert daemon.create_vm(daemon.create_stemcell(tiny)).is_alive()
+    control(daemon, "repair")
+    assert list(daemon.scratch.iterdir()) == []
