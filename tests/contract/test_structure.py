@@ -43,11 +43,13 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
     f"{DAEMON}.drivers": SHARED | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"} | PURE,
     f"{DAEMON}.rpc.access": set(),
-    f"{DAEMON}.rpc.bounded": {f"{DAEMON}.config", f"{DAEMON}.rpc.encryption"},
+    f"{DAEMON}.rpc.bounded": {
+        f"{DAEMON}.{name}" for name in ("config", "passed", "rpc.encryption")
+    },
     f"{DAEMON}.rpc.encryption": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc.commands": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc": SHARED
-    | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config")},
+    | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config", "passed")},
     DAEMON: set(),
     "runc_cpi.cpi": SHARED | {"runc_cpi.wire", "runc_cpi.cpi"},
     # It reaches the daemon as a CPI does, so it reads a CPI's configuration.
