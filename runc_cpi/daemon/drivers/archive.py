@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
-from runc_cpi.daemon.drivers import reading
+from runc_cpi.daemon.drivers import console, reading
 from runc_cpi.daemon.drivers.process import Child, Lane, Outcome, Processes
 from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, StemcellRejected
 
@@ -371,6 +371,7 @@ class Archiver:
 
         @raise CloudError: if something of it stays.
         """
+        console.close_console(path)
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
         await self._do(argv, REMOVE_TIMEOUT)
 

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.drivers.console import CONSOLE, open_console
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
@@ -25,7 +26,6 @@ from runc_cpi.errors import CloudError, StillRunning
 KILL_TRIES = 100
 KILL_PAUSE = 0.1
 LOG_TAIL = 8192
-CONSOLE = "console.log"
 PID_FILE = "pid"
 
 
@@ -69,7 +69,7 @@ class Runtime:
         """
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
-        console = _open_for_append(bundle / CONSOLE)
+        console = open_console(bundle)
         try:
             await self._call(
                 "create",
@@ -215,8 +215,3 @@ def last_line(path: Path, begin: int) -> str | None:
         return None
     told = [line.strip() for line in lines if line.strip()]
     return told[-1] if told else None
-
-
-def _open_for_append(path: Path) -> int:
-    # Appending makes it safe to cut the file short while it is written to.
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
