@@ -20,9 +20,7 @@ TIMEOUT = 60.0
 # Of the image: its attributes are never told, or its first bytes are.
 ANSWERED = (0, 1 << 10)
 
-pytestmark = pytest.mark.skipif(
-    not Path("/dev/fuse").exists(), reason="this kernel has no FUSE"
-)
+pytestmark = pytest.mark.skipif(not hanging.is_there(), reason="there is no FUSE here")
 
 
 class Caller:
