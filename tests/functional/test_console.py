@@ -116,3 +116,22 @@ def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
             assert follower.wait(60) == 0
         finally:
             follower.kill()
+
+
+def test_a_vm_of_an_earlier_version(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
+    """Its log was a file of the host, which the next boot puts right."""
+    path = tmp_path / "image"
+    path.write_bytes(images.tiny(busybox, NOISY))
+    vm = daemon.create_vm(daemon.create_stemcell(path))
+    console = vm.directory / "console.log"
+    subprocess.run(["umount", "--lazy", str(vm.directory / "console")], check=True)
+    console.unlink()
+    console.write_bytes(b"x" * 3 * BOUND)
+    old = vm.directory / "console.log.1"
+    eventually(old.exists, "it is trimmed where it is", 60)
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert console.is_symlink()
+    assert (vm.directory / "console").is_mount()
+    assert console.stat().st_mode & 0o777 == 0o600
+    vm.run("/bin/busybox", "touch", "/go", "/stop")
+    eventually(lambda: "quiet again" in console.read_text(), "it is heard", 60)
