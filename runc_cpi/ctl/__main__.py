@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,23 +22,15 @@ from runc_cpi.cpi.tls import rejection
 from runc_cpi.ctl import deletions, target
 from runc_cpi.ctl.certs import CertsOptions, make_certificates
 from runc_cpi.ctl.connection import endpoint
+from runc_cpi.ctl.console import KEPT, ConsoleOptions, checked_vm_cid, show_console
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, load
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
+from runc_cpi.printable import printable
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
-VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
-CONSOLE = "console.log"
 # These need its configuration alone.
 WITHOUT_DAEMON = ("console", "exec")
-
-
-class _VMOptions(usage.Options):
-    def parseArgs(self, vm_cid: str, *argv: str) -> None:  # type: ignore[override]
-        """Take the VM and what follows it."""
-        if not VM_CID.fullmatch(vm_cid):
-            raise usage.UsageError(f"{vm_cid!r} is not the id of a VM")
-        self["vm_cid"], self["argv"] = vm_cid, argv
 
 
 class _ResizeOptions(usage.Options):
@@ -52,8 +43,12 @@ class _ResizeOptions(usage.Options):
         self["disk_cid"], self["size"] = disk_cid, int(size)
 
 
-class _ExecOptions(_VMOptions):
+class _ExecOptions(usage.Options):
     synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
+
+    def parseArgs(self, vm_cid: str, *argv: str) -> None:  # type: ignore[override]
+        """Take the VM and what follows it."""
+        self["vm_cid"], self["argv"] = checked_vm_cid(vm_cid), argv
 
 
 class Options(usage.Options):
@@ -75,7 +70,7 @@ class Options(usage.Options):
         ["snapshots", None, usage.Options, "list the snapshots of disks"],
         *deletions.SUBCOMMANDS,
         ["repair", None, usage.Options, "put right what a crash or a hand left amiss"],
-        ["console", None, _VMOptions, "print what a VM wrote to its console"],
+        ["console", None, ConsoleOptions, "print what a VM wrote to its console"],
         ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
     ]
 
@@ -105,8 +100,8 @@ class Options(usage.Options):
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows in columns that are as wide as they need to be."""
-    lines = [list(headings), *map(list, rows)]
+    """Lay out rows in columns as wide as they need to be; no cell can forge a row."""
+    lines = [list(headings), *([printable(cell, "") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     template = "  ".join(f"{{:{width}}}" for width in widths)
     return "\n".join(template.format(*line).rstrip() for line in lines)
@@ -164,7 +159,8 @@ def snapshot_rows(snapshots: Sequence[dict[str, Any]]) -> str:
 
 def repair_lines(answer: dict[str, Any]) -> str:
     """Format what was put right, and what could not be."""
-    lines = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
+    texts = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
+    lines = [printable(text) for text in texts]
     done, problems = len(answer["done"]), len(answer["problems"])
     return "\n".join([*lines, f"{done} things put right, {problems} problems left"])
 
@@ -189,7 +185,7 @@ async def ask(reactor: Any, options: Options) -> None:
     except ConnectionClosed as error:
         sys.exit(f"runc-cpictl: runc-cpid at {address} hung up: {error}")
     except CPIError as error:
-        sys.exit(f"runc-cpictl: {error}")
+        sys.exit(f"runc-cpictl: {printable(str(error), KEPT)}")
     print(text)
 
 
@@ -224,15 +220,6 @@ async def _answer(peer: amp.AMP, options: Options) -> str:
     return json.dumps(answer) if options["json"] else text
 
 
-def show_console(config: DaemonConfig, vm_cid: str) -> None:
-    """Copy a VM's console to stdout."""
-    path = config.work_dir / "vms" / vm_cid / CONSOLE
-    try:
-        sys.stdout.buffer.write(path.read_bytes())
-    except OSError as error:
-        sys.exit(f"runc-cpictl: {path}: {error.strerror}")
-
-
 def execute(config: DaemonConfig, vm_cid: str, argv: Sequence[str]) -> None:
     """Become the runtime's C{exec}."""
     command = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
@@ -247,6 +234,8 @@ def execute(config: DaemonConfig, vm_cid: str, argv: Sequence[str]) -> None:
 
 def main() -> None:
     """Run the tool."""
+    # Whatever the locale: what cannot be shown is spelled out.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = Options()
     try:
         options.parseOptions()
@@ -254,12 +243,12 @@ def main() -> None:
         sys.exit(f"runc-cpictl: {error}\nTry runc-cpictl --help.")
     if options.subCommand == "certs":
         make_certificates(options.subOptions)
-    elif options.subCommand in ("console", "exec"):
-        vm_cid, argv = options.subOptions["vm_cid"], options.subOptions["argv"]
-        if options.subCommand == "console":
-            show_console(options.daemon, vm_cid)
-        else:
-            execute(options.daemon, vm_cid, argv)
+    elif options.subCommand == "console":
+        given = options.subOptions
+        directory = options.daemon.work_dir / "vms" / given["vm_cid"]
+        show_console(directory, given["lines"], follow=bool(given["follow"]))
+    elif options.subCommand == "exec":
+        execute(options.daemon, options.subOptions["vm_cid"], options.subOptions["argv"])
     else:
         react(ask, [options])
 

@@ -17,6 +17,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from runc_cpi.printable import printable
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The Director's id of the request that is being worked for."""
 
@@ -57,7 +59,7 @@ def as_text(event: LogEvent) -> str:
     mark = f" [{request}]" if request else ""
     # What follows the first line is set in, so that no input can forge a log line.
     lines = _message(event).rstrip("\n").split("\n")
-    message = "\n    ".join(map(_printable, lines))
+    message = "\n    ".join(map(printable, lines))
     return f"{_time(event)} {_level(event)}{mark} {message}"
 
 
@@ -77,14 +79,6 @@ def as_json(event: LogEvent) -> str:
         "message": _message(event),
     }
     return json.dumps(entry)
-
-
-def _printable(line: str) -> str:
-    """Spell out what a terminal would act upon and what UTF-8 cannot hold."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode()
-        for c in line
-    )
 
 
 def _time(event: LogEvent) -> str:

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.trial": None,
     f"{DAEMON}.config": {f"{DAEMON}.config"},
     f"{DAEMON}.tls": {f"{DAEMON}.config", f"{DAEMON}.rpc.complaints"},
-    f"{DAEMON}.log": set(),
+    f"{DAEMON}.log": {"runc_cpi.printable"},
     f"{DAEMON}.storage": SHARED | {f"{DAEMON}.storage"},
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
     f"{DAEMON}.drivers": SHARED | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"} | PURE,
@@ -53,18 +53,19 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.rpc.encryption": set(),
     f"{DAEMON}.rpc.strangers": {f"{DAEMON}.rpc.access", f"{DAEMON}.rpc.complaints"},
     f"{DAEMON}.rpc.bounded": SHARED
-    | {f"{DAEMON}.config"}
+    | {f"{DAEMON}.config", f"{DAEMON}.passed"}
     | {f"{DAEMON}.rpc.{name}" for name in ("complaints", "encryption", "refusals")},
     f"{DAEMON}.rpc.commands": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc": SHARED
-    | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config")},
+    | {f"{DAEMON}.{name}" for name in ("rpc", "domain", "log", "config", "passed")},
     DAEMON: set(),
     "runc_cpi.cpi": SHARED | {"runc_cpi.wire", "runc_cpi.cpi"},
     # It reaches the daemon as a CPI does, so it reads a CPI's configuration.
     "runc_cpi.ctl": SHARED
-    | {"runc_cpi.ctl", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"}
+    | {"runc_cpi.ctl", "runc_cpi.printable", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"}
     | {f"{DAEMON}.config", f"{DAEMON}.rpc.commands"},
     "runc_cpi.errors": set(),
+    "runc_cpi.printable": set(),
     "runc_cpi.wire": set(),
     "runc_cpi": set(),
 }

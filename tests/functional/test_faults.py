@@ -74,14 +74,12 @@ def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> N
     """VMs run on; what would change something is refused, and nothing is lost."""
     daemon = new_daemon()
     with mounted(daemon.work_dir, "size=64m"):
-        daemon.start()
-        stemcell = daemon.create_stemcell(tiny)
-        vm = daemon.create_vm(stemcell)
         # A container's layer keeps its file system writable; the daemon's view is not.
-        daemon.kill()
         bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]
         subprocess.run(bound, check=True)
         daemon.start()
+        stemcell = daemon.create_stemcell(tiny)
+        vm = daemon.create_vm(stemcell)
         remount(daemon.work_dir, "bind,ro")
         for method, arguments in {
             "create_vm": vm_arguments(stemcell),

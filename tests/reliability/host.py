@@ -36,6 +36,7 @@ def _differences(daemon: Daemon, world: World) -> list[str]:
     # A VM that stopped by itself may keep these until it is deleted or booted again.
     optional = {f"{what} {cid}" for what in ("runtime", "cgroup") for cid in world.vms}
     optional |= {_loop(daemon, cid) for cid, disk in world.disks.items() if disk.vm}
+    optional |= {_console(daemon, cid) for cid in world.vms}
     optional |= {"cgroup of all"}
     return [
         *(f"left: {what}" for what in sorted(there - wanted - optional)),
@@ -51,7 +52,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
     yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
     # A loop device is named by the file that it is of.
     yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
-    yield from (f"mount {line}" for line in leaks.mounts(daemon.home))
+    yield from (f"mount {line.split()[4]}" for line in leaks.mounts(daemon.home))
     yield from (f"link {name}" for name in _ports(str(daemon.config["bridge"])))
     top = {daemon.cgroup}
     yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
@@ -65,6 +66,7 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     yield from (f"{what} {cid}" for what in ("runtime", "cgroup") for cid in running)
     yield from (f"link {host_interface(cid)}" for cid in running)
     yield from (f"process of {cid}" for cid in running)
+    yield from (_console(daemon, cid) for cid in running)
     yield from (f"disks {cid}" for cid in world.disks)
     yield from (f"snapshots {cid}" for cid in world.snapshots)
     yield from (f"stemcells {cid}" for cid in world.stemcells)
@@ -75,6 +77,10 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     for cid in running:
         if (image := daemon.work_dir / "vms" / cid / "ephemeral").exists():
             yield f"loop {image}"
+
+
+def _console(daemon: Daemon, vm_cid: str) -> str:
+    return f"mount {daemon.work_dir / 'vms' / vm_cid / 'console'}"
 
 
 def _loop(daemon: Daemon, disk_cid: str) -> str:

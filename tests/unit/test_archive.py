@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers.archive import HEADER_SIZE, decompressor_for
+from runc_cpi.daemon.drivers.archive import decompressor_for
+from runc_cpi.daemon.drivers.reading import HEADER_SIZE
 from runc_cpi.errors import StemcellRejected
 
 Install = Callable[..., None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,8 @@ from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc.bounded import DESCRIPTORS, ENTRY_COST, BoundedAMP
 from runc_cpi.daemon.rpc.complaints import Complaints
 
+# For how many seconds to wait for what a thread does.
+PATIENCE = 60.0
 LIMITS = LimitsConfig(calls=3, message_bytes=4096, first_seconds=5, idle_seconds=60)
 
 
@@ -270,17 +273,21 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def descriptors(self, count: int) -> list[int]:
-        """Pass open files."""
-        files = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
-        for file in files:
+        """Pass ends of pipes; return the other ends."""
+        others = []
+        for _ in range(count):
+            other, file = os.pipe()
+            self.addCleanup(os.close, other)
             self.server.fileDescriptorReceived(file)
-        return files
+            others.append(other)
+        return others
 
-    def assert_closed(self, files: list[int]) -> None:
-        """None of them is open any more."""
-        for file in files:
-            with self.assertRaises(OSError):
-                os.fstat(file)
+    def assert_closed(self, others: list[int]) -> None:
+        """Nobody has what was passed open any more."""
+        for other in others:
+            readable, _, _ = select.select([other], [], [], PATIENCE)
+            self.assertTrue(readable)
+            self.assertEqual(os.read(other, 1), b"")
 
     def test_descriptors_that_nothing_asked_for(self) -> None:
         """They are closed with the connection."""

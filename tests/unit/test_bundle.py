@@ -70,13 +70,24 @@ def test_dropped_capabilities_exist() -> None:
 
 def test_the_guard() -> None:
     """It refuses what dropped capabilities would allow, and nothing else."""
-    assert "seccomp" not in spec()["linux"]
+    assert "seccomp" not in spec(privileged=True)["linux"]
     guard = spec(guarded=True)["linux"]["seccomp"]
     assert guard["defaultAction"] == "SCMP_ACT_ALLOW"
-    (refused,) = guard["syscalls"]
+    *ioctls, refused = guard["syscalls"]
+    assert ioctls == spec()["linux"]["seccomp"]["syscalls"]
     assert refused["action"] == "SCMP_ACT_ERRNO"
     assert {"init_module", "clock_settime", "kexec_load", "iopl"} <= set(refused["names"])
     assert not {"mount", "capset", "bpf", "setns", "unshare"} & set(refused["names"])
+
+
+def test_ioctls_are_told_apart_by_32_bits() -> None:
+    """As the kernel does it: further bits in a register would make no difference to it."""
+    for refused in spec()["linux"]["seccomp"]["syscalls"]:
+        assert (refused["names"], refused["action"]) == (["ioctl"], "SCMP_ACT_ERRNO")
+        (argument,) = refused["args"]
+        assert (argument["index"], argument["op"]) == (1, "SCMP_CMP_MASKED_EQ")
+        assert argument["value"] == 0xFFFFFFFF
+        assert argument["valueTwo"] <= 0xFFFFFFFF
 
 
 def test_tunables_of_the_host_are_read_only() -> None:

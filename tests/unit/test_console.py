@@ -14,9 +14,8 @@ def write(path: Path, size: int) -> None:
 
 
 def test_a_short_log_is_left_alone(tmp_path: Path) -> None:
-    """Up to the limit, and also when there is none."""
+    """Up to the limit."""
     console = tmp_path / "console.log"
-    trim(console)
     write(console, LIMIT)
     trim(console)
     assert console.stat().st_size == LIMIT
@@ -51,8 +50,19 @@ def test_every_vm_is_visited(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     for name in ("a", "c"):
         write(tmp_path / name / "console.log", 2 * LIMIT)
-    trim_all(tmp_path)
+    assert trim_all(tmp_path) == {}
     assert sorted(path.parent.name for path in tmp_path.glob("*/console.log.1")) == [
         "a",
         "c",
     ]
+
+
+def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """It is told of; it is cut short all the same, and so are those after it."""
+    consoles = [tmp_path / name / "console.log" for name in ("a", "b")]
+    for console in consoles:
+        console.parent.mkdir()
+        write(console, 2 * LIMIT)
+    (tmp_path / "a" / "console.log.1").mkdir()
+    assert list(trim_all(tmp_path)) == [consoles[0]]
+    assert [console.stat().st_size for console in consoles] == [0, 0]

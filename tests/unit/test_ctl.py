@@ -141,7 +141,8 @@ def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "values"),
     [
-        (["console", VM_CID], {"vm_cid": VM_CID, "argv": ()}),
+        (["console", VM_CID], {"vm_cid": VM_CID, "follow": 0, "lines": None}),
+        (["console", "-f", "-n", "5", VM_CID], {"vm_cid": VM_CID, "follow": 1, "lines": 5}),
         (["exec", VM_CID], {"vm_cid": VM_CID, "argv": ()}),
         (["exec", VM_CID, "ls", "/"], {"vm_cid": VM_CID, "argv": ("ls", "/")}),
         (["exec", "--", VM_CID, "ls", "-l"], {"vm_cid": VM_CID, "argv": ("ls", "-l")}),
@@ -170,6 +171,10 @@ def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) 
         ["delete-vm"],
         ["delete-disk", "--yes"],
         ["delete-stemcell", "--jason", "stemcell-1"],
+        ["console", VM_CID, "ls"],
+        ["console", "../../etc"],
+        ["console", "--lines", "-1", VM_CID],
+        ["console", "--lines", "all", VM_CID],
         ["resize-disk"],
         ["resize-disk", "disk-1"],
         ["resize-disk", "disk-1", "x"],
@@ -257,14 +262,27 @@ def test_rows(rows: Any, thing: dict[str, Any], line: str) -> None:
     assert heading == heading.upper()
 
 
-def test_a_console(tmp_path: Path, capfdbinary: Any) -> None:
-    """It is copied byte for byte; one that is not there is named."""
-    config = parse(tmp_path, {"work_dir": str(tmp_path)}, "ping").daemon
-    path = tmp_path / "vms" / VM_CID / "console.log"
-    with pytest.raises(SystemExit, match=f"{path}: No such file"):
-        ctl.show_console(config, VM_CID)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"login: \xff\n")
-    ctl.show_console(config, VM_CID)
-    ctl.sys.stdout.flush()
-    assert capfdbinary.readouterr().out == b"login: \xff\n"
+HOSTILE = "\x1b]52;c;eA==\x07\n\u202e\r\ud800"
+SHOWN = r"\x1b]52;c;eA==\x07\n\u202e\r\ud800"
+
+
+@pytest.mark.parametrize(
+    ("rows", "thing"),
+    [
+        (vm_rows, {**VM, "metadata": {"name": HOSTILE}}),
+        (vm_rows, {**VM, "agent_id": HOSTILE}),
+        (disk_rows, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
+        (stemcell_rows, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
+    ],
+)
+def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> None:
+    """Nothing in a cell speaks to the terminal, or makes a row."""
+    heading, shown = rows([thing]).splitlines()
+    assert SHOWN in shown
+    assert shown.isprintable()
+
+
+def test_repairs_that_are_not_to_be_trusted() -> None:
+    """Nor does what a repair names."""
+    lines = ctl.repair_lines({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
+    assert lines[:2] == [SHOWN, f"problem: {SHOWN}"]

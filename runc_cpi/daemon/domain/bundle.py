@@ -50,6 +50,16 @@ ARCHITECTURES = (
     "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM",
 )  # fmt: skip
 
+# What stops a whole file system, to whoever may administer one: the host's own is within
+# reach of every VM, as the one that its files are on.  The kernel looks at 32 bits of an
+# ioctl's number alone, and so must the filter (ioctl_list(2), linux/fs.h).
+WORD = 0xFFFFFFFF
+GUARDED_IOCTLS = {
+    "FIFREEZE": 0xC0045877,  # XFS_IOC_FREEZE is the same
+    "FITHAW": 0xC0045878,
+    "FS_IOC_SHUTDOWN": 0x8004587D,  # of ext4, XFS and f2fs
+}
+
 # Kernel tunables of the host.  /proc/sys/net stays writable: it is the VM's own.
 READONLY_PATHS = (
     "/proc/bus",
@@ -194,8 +204,9 @@ def runtime_spec(
     @param capabilities: what the VM may do; never more than the daemon itself.
     @param resources: the cgroup limits.
     @param open_files: how many each process may have; never more than the daemon itself.
-    @param privileged: whether the host's kernel tunables are left open.
-    @param guarded: whether system calls are refused that what it may do would allow.
+    @param privileged: whether nothing of the host is kept from it.
+    @param guarded: whether further system calls are refused, which what it may do would
+        allow.
     @param disks: the mounts, nodes and device rules for the VM's disks.
     """
     shared = [
@@ -243,7 +254,7 @@ def runtime_spec(
             "devices": list(disks.devices),
             "readonlyPaths": [] if privileged else list(READONLY_PATHS),
             "maskedPaths": [] if privileged else list(MASKED_PATHS),
-            **({"seccomp": _guard()} if guarded else {}),
+            **({} if privileged else {"seccomp": _guard(guarded)}),
         },
     }
 
@@ -261,10 +272,21 @@ def _sized(mount: Mapping[str, Any], memory: int | None) -> Mapping[str, Any]:
     return {**mount, "options": [*mount["options"], f"size={size}"]}
 
 
-def _guard() -> dict[str, Any]:
-    refused = {"names": list(GUARDED_CALLS), "action": "SCMP_ACT_ERRNO"}
+def _guard(guarded: bool) -> dict[str, Any]:
+    refused: list[dict[str, Any]] = [
+        {
+            "names": ["ioctl"],
+            "action": "SCMP_ACT_ERRNO",
+            "args": [
+                {"index": 1, "value": WORD, "valueTwo": number, "op": "SCMP_CMP_MASKED_EQ"}
+            ],
+        }
+        for number in GUARDED_IOCTLS.values()
+    ]
+    if guarded:
+        refused.append({"names": list(GUARDED_CALLS), "action": "SCMP_ACT_ERRNO"})
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": list(ARCHITECTURES),
-        "syscalls": [refused],
+        "syscalls": refused,
     }

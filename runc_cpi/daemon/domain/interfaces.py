@@ -168,7 +168,7 @@ class IArchiver(Interface):
         """Unpack an image, whose bytes will be written, into C{target}."""
 
     def unpack(image: int, target: Path) -> Awaitable[None]:
-        """Unpack the image that the descriptor C{image} is open on."""
+        """Unpack the image that is in the parcel C{image} (C{daemon/passed.py})."""
 
     def sync(path: Path) -> Awaitable[None]:
         """Wait until the file system of C{path} is on its disk."""

@@ -169,7 +169,7 @@ class Stemcells:
         """
         Make a stemcell of an image file.
 
-        @param image: a descriptor open on it; the caller closes it.
+        @param image: a parcel with it (C{daemon/passed.py}); the caller closes that.
         @raise CPIError: what is wrong with the arguments or the image.
         """
         properties = _checked(cloud_properties)

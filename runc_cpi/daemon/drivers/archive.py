@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from runc_cpi.daemon.domain.interfaces import IArchiver, IUpload
-from runc_cpi.daemon.drivers import flags
+from runc_cpi.daemon.drivers import console, flags, reading
 from runc_cpi.daemon.drivers.process import Child, Lane, Outcome, Processes
 from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, StemcellRejected
 
@@ -38,7 +37,6 @@ DECOMPRESSORS: tuple[tuple[bytes, tuple[tuple[str, ...], ...]], ...] = (
 DISK_FULL = re.compile(rb"No space left on device|Wrote only \d+ of")
 TAR_MAGIC = b"ustar"
 TAR_MAGIC_AT = 257
-HEADER_SIZE = 512
 
 # Who owns what, modes, links, capabilities and ACLs stay as packed.  trusted.* is left
 # out: overlayfs would take it for its own (tar(1), kernel's overlayfs.rst).
@@ -61,8 +59,11 @@ TAR = (
 WHOLE = b"** Block of NULs **"
 # gzip(1) and pigz(1) take it for a reason to end with status 2, igzip(1) for none.
 IGNORED = re.compile(rb"trailing (garbage|junk)")
-# An upload is at the mercy of its sender, so there may be more of them than processors.
+# An image is at the mercy of its sender, or of the file system that it is on, so there may
+# be more of them than processors.
 UPLOADS = 16
+# For how many seconds a file system may not answer.
+PATIENCE = 30.0
 
 
 def decompressor_for(header: bytes) -> Sequence[str] | None:
@@ -176,6 +177,13 @@ class _Pipeline:
             raise StemcellRejected("the image is cut short: its archive has no end")
 
 
+def _read_well(outcome: Outcome) -> Outcome:
+    if not outcome.ok:
+        complaint = outcome.stderr.decode("utf-8", "replace").strip()
+        raise InvalidArgument(complaint or f"the image cannot be read: {outcome.ending}")
+    return outcome
+
+
 def _is_good(outcome: Outcome) -> bool:
     return outcome.ok or (outcome.status == 2 and bool(IGNORED.search(outcome.stderr)))
 
@@ -249,7 +257,7 @@ class Upload:
         """
         if self._pipeline is None:
             self._head += data
-            if len(self._head) < HEADER_SIZE:
+            if len(self._head) < reading.HEADER_SIZE:
                 return
             data = await self._begin()
         await self._pass_on(data)
@@ -303,7 +311,7 @@ class Archiver:
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
-        self._files = DeferredSemaphore(processes.limit)
+        self._files = DeferredSemaphore(UPLOADS)
         self._uploads = DeferredSemaphore(UPLOADS)
 
     def open(self, target: Path) -> Upload:
@@ -312,23 +320,42 @@ class Archiver:
 
     async def unpack(self, image: int, target: Path) -> None:
         """
-        Unpack into C{target} the file that the descriptor C{image} is open on.
+        Unpack into C{target} the file that is in the parcel C{image}.
 
-        @raise InvalidArgument: if that is no ordinary file.
+        @raise InvalidArgument: if that is no ordinary file, or cannot be read.
         @raise CPIError: if it cannot be unpacked.
         """
-        if not stat.S_ISREG(os.fstat(image).st_mode):
-            raise InvalidArgument("the image is not an ordinary file")
-        try:
-            header = os.pread(image, HEADER_SIZE, 0)
-        except OSError as error:
-            raise InvalidArgument(f"cannot read the image: {error.strerror}") from None
-        os.lseek(image, 0, os.SEEK_SET)
         await self._files.acquire()
         try:
-            await _Pipeline(self._processes, header, image, target).succeeded()
+            child = self._read("head", image, "r")
+            header = _read_well(await child.ended).stdout
+            await self._unpack(image, header, target)
         finally:
             self._files.release()
+
+    async def _unpack(self, image: int, header: bytes, target: Path) -> None:
+        readable, writable = os.pipe2(os.O_CLOEXEC)
+        _enlarge(writable)
+        try:
+            pipeline = _Pipeline(self._processes, header, readable, target)
+            child = self._read("all", image, writable)
+        finally:
+            os.close(readable)
+            os.close(writable)
+        outcome = await child.ended
+        if not outcome.ok:
+            pipeline.kill()
+            await pipeline.ended()
+        _read_well(outcome)
+        await pipeline.succeeded()
+
+    def _read(self, what: str, image: int, output: int | str) -> Child:
+        return self._processes.spawn(
+            reading.command(what, PATIENCE),
+            timeout=UNPACK_TIMEOUT,
+            child_fds={0: image, 1: output, 2: "r"},
+            marked=False,
+        )
 
     async def sync(self, path: Path) -> None:
         """
@@ -344,6 +371,7 @@ class Archiver:
 
         @raise CloudError: if something of it stays.
         """
+        console.close_console(path)
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
         try:
             await self._do(argv, REMOVE_TIMEOUT)

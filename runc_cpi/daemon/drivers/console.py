@@ -1,9 +1,9 @@
-"""Keeps the console logs of VMs from growing without bound."""
+"""Where a VM's output goes, and how that is kept from growing without bound."""
 
 from __future__ import annotations
 
 import os
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,49 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.drivers import namespaces
 from runc_cpi.daemon.drivers.flags import clear_file
 
 LIMIT = 1 << 20
 INTERVAL = 1.0
 CONSOLE = "console.log"
 OLD_CONSOLE = "console.log.1"
+# In a VM's directory: a file system for its console alone, of so many bytes.
+PLACE = "console"
+SIZE = 4 << 20
+
+
+def open_console(bundle: Path) -> int:
+    """
+    Open, for appending, the file that a VM's output goes to.
+
+    It is on a file system of its own: whatever the VM writes, with or without a daemon,
+    takes L{SIZE} bytes at most.  After that it is told that there is no room, until the
+    file is trimmed.
+
+    @param bundle: the VM's directory, in which L{CONSOLE} will lead to the file.
+    @raise OSError: if it cannot be made.
+    """
+    place, link = bundle / PLACE, bundle / CONSOLE
+    place.mkdir(mode=0o700, exist_ok=True)
+    if not os.path.ismount(place):
+        namespaces.mount_memory(str(place), SIZE)
+    if not link.is_symlink():
+        link.unlink(missing_ok=True)  # of an earlier version, which had the file here
+        link.symlink_to(Path(PLACE, CONSOLE))
+    # Appending makes it safe to cut the file short while it is written to.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(place / CONSOLE, flags, 0o600)
+    except PermissionError:
+        clear_file(place / CONSOLE)  # the VM, whose output it is, made it immutable
+        return os.open(place / CONSOLE, flags, 0o600)
+
+
+def close_console(bundle: Path) -> None:
+    """Let the directory of a VM that ended be removed; it may have no console at all."""
+    with suppress(OSError):
+        namespaces.detach(str(bundle / PLACE))
 
 
 class ConsoleKeeper(Service):
@@ -34,6 +71,7 @@ class ConsoleKeeper(Service):
 
     def __init__(self, reactor: Any, vms: Path) -> None:
         self._vms = vms
+        self._failing: set[Path] = set()
         self._loop = LoopingCall(self._round)
         self._loop.clock = reactor
 
@@ -49,27 +87,53 @@ class ConsoleKeeper(Service):
             self._loop.stop()
 
     def _round(self) -> Deferred[None]:
-        done = deferToThread(trim_all, self._vms)
+        done = Deferred.fromCoroutine(self._trim())
         done.addErrback(lambda failure: self.log.failure("cannot trim", failure))
         return done
 
+    async def _trim(self) -> None:
+        self._complain(await deferToThread(trim_all, self._vms))
 
-def trim_all(vms: Path) -> None:
-    """Trim the console of every VM."""
+    def _complain(self, errors: dict[Path, OSError]) -> None:
+        """Tell of what failed, once; the next round tries again."""
+        for console in errors.keys() - self._failing:
+            self.log.error(
+                "cannot trim {console}: {error}",
+                console=str(console),
+                error=str(errors[console]),
+            )
+        self._failing = set(errors)
+
+
+def trim_all(vms: Path) -> dict[Path, OSError]:
+    """Trim the console of every VM; return what went wrong, by the console."""
+    errors = {}
     for console in vms.glob(f"*/{CONSOLE}"):
-        trim(console)
+        try:
+            trim(console)
+        except FileNotFoundError:
+            continue  # the VM was deleted meanwhile, or was not booted since the host was
+        except OSError as error:
+            errors[console] = error
+    return errors
 
 
 def trim(console: Path) -> None:
-    """Move a console log that is longer than L{LIMIT} aside."""
+    """
+    Move a console log that is longer than L{LIMIT} aside.
+
+    @raise OSError: if it cannot be moved; it is cut short all the same, if it can be.
+    """
+    if console.stat().st_size <= LIMIT:
+        return
     try:
-        if console.stat().st_size > LIMIT:
-            with console.open("rb") as file:
-                file.seek(-LIMIT, os.SEEK_END)
-                with console.with_name(OLD_CONSOLE).open("wb") as old:
-                    shutil.copyfileobj(file, old)
+        with console.open("rb") as file:
+            file.seek(-LIMIT, os.SEEK_END)
+            with console.with_name(OLD_CONSOLE).open("wb") as old:
+                old.write(file.read(LIMIT))
+    finally:
+        try:
             os.truncate(console, 0)
-    except PermissionError:
-        clear_file(console)  # the VM made it immutable; the next round will do
-    except FileNotFoundError:
-        return  # the VM was deleted meanwhile
+        except PermissionError:
+            clear_file(console)  # the VM, whose output it is, made it immutable
+            os.truncate(console, 0)

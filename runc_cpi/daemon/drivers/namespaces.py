@@ -12,6 +12,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
 KINDS = {CLONE_NEWNS: "mnt", CLONE_NEWIPC: "ipc", CLONE_NEWNET: "net"}
+MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 MS_NOSUID_NODEV_NOEXEC = 0b1110
 MS_REMOUNT = 1 << 5
@@ -66,6 +67,16 @@ def mount(source: str, target: str, filesystem: str) -> None:
     _mount(source, target, filesystem, 0)
 
 
+def mount_memory(target: str, size: int) -> None:
+    """
+    Mount a file system in memory (tmpfs(5)), for root alone, as this thread sees it.
+
+    @param size: how many bytes its files may take.
+    @raise OSError: as mount(2) says.
+    """
+    _mount("none", target, "tmpfs", MS_NOSUID_NODEV_NOEXEC, f"mode=0700,size={size}")
+
+
 def bind(source: str, target: str) -> None:
     """
     Mount a directory in a second place, as this thread sees both.
@@ -94,9 +105,11 @@ def share_root() -> None:
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SHARED), None), "/")
 
 
-def _mount(source: str, target: str, filesystem: str, flags: int) -> None:
+def _mount(
+    source: str, target: str, filesystem: str, flags: int, options: str = ""
+) -> None:
     names = [os.fsencode(name) for name in (source, target, filesystem)]
-    _check(_libc.mount(*names, ctypes.c_ulong(flags), None), target)
+    _check(_libc.mount(*names, ctypes.c_ulong(flags), options.encode()), target)
 
 
 def unmount(path: str) -> None:
@@ -107,6 +120,15 @@ def unmount(path: str) -> None:
         mounted there.
     """
     _check(_libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW), path)
+
+
+def detach(path: str) -> None:
+    """
+    Take what is mounted at C{path} away, used or not, as this thread sees it.
+
+    @raise OSError: as umount2(2) says: C{EINVAL} if nothing is mounted there.
+    """
+    _check(_libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW | MNT_DETACH), path)
 
 
 def _check(result: int, what: str) -> None:

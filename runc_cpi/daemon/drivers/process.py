@@ -185,6 +185,7 @@ class Processes:
         timeout: float,
         child_fds: Mapping[int, int | str],
         dies_with_us: bool = True,
+        marked: bool = True,
     ) -> Child:
         """
         Start a child at once.
@@ -193,9 +194,12 @@ class Processes:
         @param dies_with_us: whether to kill it should the daemon end, however that is; if
             not, the next daemon waits for it.
         @param child_fds: what Twisted calls C{childFDs}.
+        @param marked: whether the next daemon waits for it, and for what it starts.
         @raise CloudError: if there is no such program.
         """
-        child, fds = Child(argv), {**child_fds, MARK: self._mark}
+        child, fds = Child(argv), dict(child_fds)
+        if marked:
+            fds[MARK] = self._mark
         if shutil.which(argv[0], path=ENVIRONMENT["PATH"]) is None:
             number = errno.EACCES if os.path.exists(argv[0]) else errno.ENOENT
             raise CloudError(f"cannot run {argv[0]}: {os.strerror(number)}")

@@ -15,15 +15,14 @@ from zope.interface import implementer
 from runc_cpi.daemon.domain.bundle import INSIDE
 from runc_cpi.daemon.domain.interfaces import IRuntime
 from runc_cpi.daemon.drivers import cgroups, killing
+from runc_cpi.daemon.drivers.console import CONSOLE, open_console
 from runc_cpi.daemon.drivers.devices import DeviceRules, allowed_by
-from runc_cpi.daemon.drivers.flags import clear_file
 from runc_cpi.daemon.drivers.init import Init
 from runc_cpi.daemon.drivers.overlay import inside_overlay
 from runc_cpi.daemon.drivers.process import Lane, Outcome, Processes
 from runc_cpi.errors import CloudError
 
 LOG_TAIL = 8192
-CONSOLE = "console.log"
 PID_FILE = "pid"
 
 
@@ -75,7 +74,7 @@ class Runtime:
             raise CloudError(f"cannot bound devices of {container_id}: {error}") from None
         pid_file = bundle / PID_FILE
         arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
-        console = _open_for_append(bundle / CONSOLE)
+        console = open_console(bundle)
         try:
             await self._call(
                 "create",
@@ -222,13 +221,3 @@ def last_line(path: Path, begin: int) -> str | None:
         return None
     told = [line.strip() for line in lines if line.strip()]
     return told[-1] if told else None
-
-
-def _open_for_append(path: Path) -> int:
-    # Appending makes it safe to cut the file short while it is written to.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o600)
-    except PermissionError:
-        clear_file(path)  # the VM, whose output it is, made it immutable
-        return os.open(path, flags, 0o600)

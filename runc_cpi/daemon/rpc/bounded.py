@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -19,6 +18,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from runc_cpi.daemon import passed
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.daemon.rpc.encryption import NO_TLS_HERE, begins_tls
@@ -83,7 +83,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         """Stop counting, and let go of all that waits."""
         self.setTimeout(None)
         for descriptor in self._descriptors.values():
-            os.close(descriptor)
+            passed.close(descriptor)
         self._descriptors.clear()
         if isinstance(reason.value, SSL.Error):
             self._tell_of_tls(reason.value)
@@ -128,8 +128,8 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
             await self._idle
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Keep a descriptor for the message that goes with it, but not many."""
-        super().fileDescriptorReceived(descriptor)
+        """Keep a file, packed, for the message that goes with it, but not many."""
+        super().fileDescriptorReceived(passed.pack(descriptor))
         if len(self._descriptors) > DESCRIPTORS:
             self._cut_off("more descriptors than its messages name")
 

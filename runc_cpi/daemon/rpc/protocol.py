@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 from collections.abc import Awaitable
 from contextvars import copy_context
@@ -18,6 +17,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from runc_cpi import __version__
+from runc_cpi.daemon import passed
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.domain.disks import Disks
 from runc_cpi.daemon.domain.keeper import Keeper
@@ -112,7 +112,7 @@ class CPIProtocol(BoundedAMP):
         try:
             stemcell = await self._stemcells.create(image, cloud_properties)
         finally:
-            os.close(image)
+            passed.close(image)
         return await self._made_stemcell(stemcell.cid, confirms)
 
     @commands.FetchStemcell.responder
