@@ -51,7 +51,9 @@ class Lobby(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Newcomer | None:
         """Make what waits, or nothing, which has the connection closed at once."""
-        if not self.waiting.admits(addr):
+        # To look at what it says would be in vain, and cost three times as much.
+        is_in_vain = len(self._lines.get(home_of(addr), ())) >= LINE
+        if is_in_vain or not self.waiting.admits(addr):
             return None
         newcomer = Newcomer(self)
         self.waiting.add(newcomer, addr)
@@ -65,9 +67,14 @@ class Lobby(Factory):
         """
         self.waiting.discard(newcomer)
         home = home_of(newcomer.transport.getPeer())
-        length = len(self._lines.get(home, ()))
-        if length >= LINE or sum(map(len, self._lines.values())) >= self.limits.strangers:
+        own = len(self._lines.get(home, ()))
+        if own >= LINE:
             return False
+        if sum(map(len, self._lines.values())) >= self.limits.strangers:
+            longest = max(self._lines.values(), key=len)
+            if len(longest) <= own + 1:
+                return False
+            longest.pop().timeoutConnection()
         if not self._lines:
             self.reactor.callLater(0, self._proceed)
         self._lines.setdefault(home, deque()).append(newcomer)

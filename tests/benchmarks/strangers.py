@@ -1,0 +1,67 @@
+"""
+C{python -m tests.benchmarks.strangers PORT RATE SECONDS KIND ADDRESSES}: flood a daemon.
+
+KIND is C{silent}, to hold connections without a word, or C{hello}, to begin TLS and say
+no more.  Prints how many connections a second it made.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+
+HELD = 400
+# Connected but for an answer of the kernel's, which takes a moment.
+YOUNG = 50
+
+
+def client_hello() -> bytes:
+    """Return what a client begins TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="x").do_handshake()
+    return outgoing.read()
+
+
+def flood(port: int, rate: float, seconds: float, kind: str, addresses: int) -> float:
+    """Connect so often a second, from so many addresses; return how often it was."""
+    words = client_hello() if kind == "hello" else b""
+    held: deque[socket.socket] = deque()
+    young: deque[socket.socket] = deque()
+    begin, made = time.monotonic(), 0
+    while (passed := time.monotonic() - begin) < seconds:
+        if made >= passed * rate:
+            time.sleep(0.001)
+            continue
+        stranger = socket.socket()
+        stranger.setblocking(False)
+        number = made % addresses
+        stranger.bind((f"127.0.{number // 250}.{number % 250 + 1}", 0))
+        with suppress(BlockingIOError):
+            stranger.connect(("127.0.0.1", port))
+        made += 1
+        young.append(stranger)
+        if len(young) > YOUNG:
+            stranger = young.popleft()
+            with suppress(OSError):
+                stranger.send(words)
+            held.append(stranger)
+        if len(held) > HELD:
+            held.popleft().close()
+    return made / (time.monotonic() - begin)
+
+
+def main() -> None:
+    """Flood, and say how much it was."""
+    port, rate, seconds, kind, addresses = sys.argv[1:]
+    made = flood(int(port), float(rate), float(seconds), kind, int(addresses))
+    print(f"{made:.0f}")
+
+
+if __name__ == "__main__":
+    main()
