@@ -75,7 +75,7 @@ KEPT_APART = {
     "pyroute2": (f"{DAEMON}.drivers",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (f"{DAEMON}.drivers", "runc_cpi.ctl"),
-    "ctypes": (f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"),
+    "ctypes": (f"{DAEMON}.drivers", f"{DAEMON}.storage.openat2"),
     "cryptography": (f"{DAEMON}.tls", "runc_cpi.ctl.certs"),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.tls", f"{DAEMON}.rpc.bounded", "runc_cpi.ctl"),

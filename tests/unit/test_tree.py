@@ -238,3 +238,22 @@ def test_a_directory_that_is_moved_away(
     with Tree.at(root) as tree, pytest.raises(OSError, match="was moved"):
         tree.remove("etc")
     assert (outside / "inner").is_dir()
+
+
+def test_what_is_mounted_is_not_removed(root: Path, tree: Tree, tmp_path: Path) -> None:
+    """It is somebody's disk."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "data.pid").touch()
+    point = root / "etc/a/b"
+    point.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", disk, point], check=True)
+    try:
+        tree.remove_files("etc", ".pid")
+        with pytest.raises(OSError, match="mounted there"):
+            tree.remove("etc")
+    finally:
+        subprocess.run(["umount", point], check=True)
+    assert (disk / "data.pid").exists()
+    tree.remove("etc")
+    assert not (root / "etc").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -229,8 +230,12 @@ def _unmount(point: Path) -> None:
 
 
 def _remove_point(point: Path) -> None:
-    with Tree.at(point.parent) as tree:
-        tree.remove(point.name)
+    """Remove a mount point; what a VM put there in its place is the VM's to remove."""
+    try:
+        point.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY):
+            raise
 
 
 def _receive(destination: str, source: Path) -> dict[str, object]:

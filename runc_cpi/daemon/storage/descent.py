@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+from runc_cpi.daemon.storage.openat2 import NO_SYMLINKS, NO_XDEV, openat2
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 # How deep files are looked for: each level takes two descriptors.
 DEPTH = 64
 
@@ -15,14 +18,14 @@ def files(top: int) -> Iterator[tuple[int, str]]:
     """
     Find what is no directory below one; links are not followed.
 
-    What lies deeper than L{DEPTH} is left out.
+    What lies deeper than L{DEPTH} is left out, and so is what is mounted there.
 
     @param top: an open directory, which stays open.
     @return: for each an open directory that it is in, and its name, for as long as the
         next is not asked for.
     @raise OSError: if a directory cannot be read.
     """
-    levels = [_Level(os.open(".", _DIRECTORY, dir_fd=top))]
+    levels = [_Level(_opened(top, "."))]
     try:
         while levels:
             level = levels[-1]
@@ -32,9 +35,8 @@ def files(top: int) -> Iterator[tuple[int, str]]:
             elif not entry.is_dir(follow_symlinks=False):
                 yield level.fd, entry.name
             elif len(levels) < DEPTH:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    fd = os.open(entry.name, _DIRECTORY, dir_fd=level.fd)
-                    levels.append(_Level(fd))
+                with suppress(FileNotFoundError, NotADirectoryError, _Mounted):
+                    levels.append(_Level(_opened(level.fd, entry.name)))
     finally:
         for level in levels:
             level.close()
@@ -65,10 +67,10 @@ def remove(top: int) -> None:
     which is checked: somebody may move directories meanwhile.
 
     @param top: an open directory, which stays open, and is not removed.
-    @raise OSError: if something cannot be removed.
+    @raise OSError: if something cannot be removed, or something is mounted there.
     """
     path: list[tuple[str, tuple[int, int]]] = []
-    here = os.open(".", _DIRECTORY, dir_fd=top)
+    here = _opened(top, ".")
     try:
         while True:
             below = _remove_files(here)
@@ -99,9 +101,27 @@ def _remove_files(directory: int) -> str | None:
 
 def _moved(here: int, name: str) -> int:
     """Open another directory in place of the one that is open."""
-    there = os.open(name, _DIRECTORY, dir_fd=here)
+    there = _opened(here, name)
     os.close(here)
     return there
+
+
+def _opened(directory: int, name: str) -> int:
+    """
+    Open a directory in another.
+
+    @raise _Mounted: if something is mounted there.
+    """
+    try:
+        return openat2(directory, name, _DIRECTORY, resolve=NO_XDEV | NO_SYMLINKS)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise _Mounted(error.errno, "something is mounted there", name) from None
+        raise
+
+
+class _Mounted(OSError):
+    """What lies further down is another file system's, and somebody else's."""
 
 
 def _identity(directory: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -12,22 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from runc_cpi.daemon.storage import descent
+from runc_cpi.daemon.storage.openat2 import IN_ROOT, NO_MAGICLINKS, openat2
 
-_OPENAT2 = 437  # the same number on all architectures
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_IN_ROOT = 0x10
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NEW_FILE |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
-    )
 
 
 class Tree:
@@ -59,20 +46,8 @@ class Tree:
 
         @raise OSError: as open(2) says.
         """
-        how = _OpenHow(
-            flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS
-        )
-        fd: int = _libc.syscall(
-            ctypes.c_long(_OPENAT2),
-            ctypes.c_int(self._root),
-            ctypes.c_char_p(os.fsencode(name)),
-            ctypes.byref(how),
-            ctypes.c_size_t(ctypes.sizeof(how)),
-        )
-        if fd < 0:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error), name)
-        return fd
+        resolve = IN_ROOT | NO_MAGICLINKS
+        return openat2(self._root, name, flags, mode=mode, resolve=resolve)
 
     @contextmanager
     def parent(self, name: str) -> Iterator[tuple[int, str]]:
