@@ -138,9 +138,11 @@ def _exit_status(pidfd: int) -> int | None:
 def belongs(pid: int, cgroup: str) -> bool:
     """Say whether a process is in a cgroup, or in one below it."""
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
-            paths = [line.rstrip("\n").split(":", 2)[2] for line in file]
+        with open(f"/proc/{pid}/cgroup", "rb") as file:
+            lines = file.read().split(b"\n")
     except (FileNotFoundError, ProcessLookupError):
         return False
+    paths = [line.split(b":", 2)[2] for line in lines if line]
     # systemd as init moves itself into a group below the container's.
-    return any(path == cgroup or path.startswith(cgroup + "/") for path in paths)
+    top = cgroup.encode()
+    return any(path == top or path.startswith(top + b"/") for path in paths)
