@@ -17,7 +17,11 @@ V2 = (
     "mkdir -p /v2; mount -t cgroup2 none /v2; cd /v2; test -f cgroup.procs || exit 3; "
     "freeze() { echo 1 >cgroup.freeze; }"
 )
-ICE = "mkdir ice; cd ice; sleep 100000 & echo $! >cgroup.procs; freeze"
+# Nothing says that names are UTF-8.
+ICE = (
+    "ice=$(printf 'ice\\377'); mkdir $ice; cd $ice; "
+    "sleep 100000 & echo $! >cgroup.procs; freeze"
+)
 # Each of these lives just long enough to start the next one; some end up in the ice.
 HOPPING = "#!/bin/sh\n[ $(($$ % 16)) != 0 ] || echo $$ >/hole\nsh /hop & exit 0\n"
 FREEZING = "#!/bin/sh\nwhile :; do echo FROZEN >/cold; done\n"

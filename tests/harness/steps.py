@@ -123,11 +123,27 @@ def before(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
     setattr(owner, name, wrapped)
 
 
+def as_one(owner: Any, name: str, called: str) -> None:
+    """Make a function one step, whatever it does."""
+    function = getattr(owner, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        step(called)
+        _thread.deaf = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _thread.deaf = False
+
+    setattr(owner, name, wrapped)
+
+
 def instrument() -> None:
     """Hear of all that matters."""
     from pyroute2 import IPRoute
 
-    from runc_cpi.daemon.drivers import bpf, namespaces
+    from runc_cpi.daemon.drivers import bpf, cgroups, namespaces
+    from runc_cpi.daemon.drivers.devices import RulesV1
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -136,7 +152,9 @@ def instrument() -> None:
     before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
     for name in ("mount", "bind", "share_root", "unmount"):
         before(namespaces, name, lambda *_, name=name: name)
-    before(bpf, "allow_loops", lambda *_: "bpf")
+    before(bpf, "allow", lambda *_: "bpf")
+    as_one(cgroups, "remove", "remove cgroups")
+    as_one(RulesV1, "fence", "fence")
     before(CPIProtocol, "sendBox", lambda *_: "answer")
     _instrument_netlink(IPRoute)
     _instrument_content()
@@ -165,6 +183,8 @@ def _instrument_content() -> None:
     write = Path.write_text
 
     def in_two_steps(self: Path, *args: Any, **kwargs: Any) -> int:
+        if getattr(_thread, "deaf", False):
+            return write(self, *args, **kwargs)
         self.open("w").close()
         step(f"write {short(self)}")
         _thread.deaf = True

@@ -115,6 +115,7 @@ class Runtime:
                 # The runtime cannot read its own state, and so will never succeed.
                 state = self._root / container_id
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
+            await deferToThread(cgroups.remove, self.cgroup_of(container_id))
 
     def _has_sound_state(self, container_id: str) -> bool:
         try:
