@@ -56,7 +56,7 @@ def test_a_daemon_that_hangs_up_at_once() -> None:
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_daemon_that_hangs_up_at_a_port(reads: bool) -> None:
-    """It ended, or lets nobody in from here; there the connection says no more."""
+    """It ended, or too many are connected; the connection says no more."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -69,7 +69,7 @@ def test_a_daemon_that_hangs_up_at_a_port(reads: bool) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            with pytest.raises(DaemonUnreachable, match="allow_from") as caught:
+            with pytest.raises(DaemonUnreachable, match="its log tells why") as caught:
                 call(client_of(address, "tcp"))
         finally:
             thread.join(PATIENCE)

@@ -178,7 +178,7 @@ def test_the_environment_is_ours(init: str) -> None:
 )
 def test_memory_for_files(ram: int | None, shared: str, run: str) -> None:
     """File systems in memory take a part of what the VM may have, or the host has."""
-    resources = bundle.limits(cpu=None, ram=ram, swap_accounting=False)
+    resources = bundle.limits(cpu=None, ram=ram, pids=None, swap_accounting=False)
     found = mounts(spec("systemd", resources=resources))
     assert found["/dev/shm"]["options"][-1] == shared
     assert found["/run"]["options"][-1] == run

@@ -150,7 +150,7 @@ class KeeperTests(TestCase):
         second = await self.vms.create(NewVM(**self.arguments))
         self.keeper.keep_clearing()
         self.addCleanup(self.keeper.close)
-        self.script.failing["remove"] = RuntimeError("stuck")
+        self.script.failing["remove"] = CloudError("stuck")
         await self.vms.delete(first.vm_cid)
         self.runtime.hanging = True
         with self.assertRaises(StillRunning):
