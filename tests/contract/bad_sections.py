@@ -78,6 +78,7 @@ DAEMON = [
     ),
     *_daemon("disks.overcommit", [(-1, "from 0.01"), (".inf", "from"), (1001, "from")]),
     *_daemon("limits.connections", [(0, WHOLE), (1.5, WHOLE), ("many", WHOLE)]),
+    *_daemon("limits.strangers", [(0, WHOLE), (100001, WHOLE)]),
     *_daemon("limits.calls", [(-1, WHOLE), ("true", WHOLE), (10001, WHOLE)]),
     *_daemon("limits.message_bytes", [("32M", WHOLE), (0, WHOLE)]),
     *_daemon("limits.first_seconds", [("x", "a number"), (0, "from 1"), (3601, "from 1")]),

@@ -20,7 +20,7 @@ from runc_cpi.daemon.domain.keeper import (
 from runc_cpi.daemon.domain.vm import VM, NewVM
 from runc_cpi.daemon.domain.watcher import describe, is_failure
 from runc_cpi.daemon.storage.depot import Depot, read_record
-from runc_cpi.errors import StillRunning
+from runc_cpi.errors import CloudError, StillRunning
 from tests.unit.doubles import assemble
 from tests.unit.script import Script
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,14 +15,17 @@ import pytest
 
 from runc_cpi import wire
 from tests.functional.security.peers import (
+    CONTROL,
     PATIENCE,
     Since,
     ask,
     cpi,
+    cpi_config,
     descriptors,
     descriptors_at_rest,
     entered,
 )
+from tests.harness.cpi import ENVIRONMENT
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -48,6 +52,19 @@ def answer(connection: socket.socket, command: str = "Ping", **arguments: Any) -
     """Call, and return the error that is answered, or nothing."""
     connection.sendall(ask(command, **arguments))
     return wire.read_box(connection.makefile("rb")).get(ERROR)
+
+
+def control_from(pid: int, daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    """Run the operator's tool in the network namespace of C{pid}."""
+    path = cpi_config(daemon, address=f"{daemon.network}1:{daemon.port}")
+    return subprocess.run(
+        ["nsenter", f"--target={pid}", "--net", CONTROL, "--cpi", path, "ping"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def everywhere(new_daemon: NewDaemon, host: str = "0.0.0.0", **config: Any) -> Daemon:
@@ -151,6 +168,10 @@ def test_vms(new_daemon: NewDaemon, tiny: Path) -> None:
         assert "cloud_properties.cpi_access" in error["message"]
         assert error["ok_to_retry"] is False
         assert caller.error("ping") == error
+        tool = control_from(vm.pid, daemon)
+        assert tool.returncode == 1
+        assert "cloud_properties.cpi_access" in tool.stderr
+        assert len(tool.stderr.splitlines()) == 1
         assert since.log.count(f"refused a connection from {vm.cid}") == 1
     # As it was made, so it is after a restart.
     daemon.stop()
