@@ -27,6 +27,7 @@ from tests.harness.vm import SETTINGS, VM
 pytestmark = pytest.mark.timeout(600)
 
 STOPPED, RUNNING, REBOOTED = 300, 10, 15
+IMMUTABLE_ONE_IN = 6
 CLIENTS = 8
 PAUSE = 1.0
 LIMIT = 1 << 20
@@ -107,8 +108,10 @@ def stopped(daemon: Daemon, model: VM, number: int, intent: Intent) -> str:
     bosh.mkdir(parents=True)
     (bosh / Path(SETTINGS).name).write_text("{}")
     random = Random(number)
-    trees.grow(random, directory / "upper", intent)
-    trees.grow(random, directory / "data", intent)
+    # To clear such flags takes a process, so not all have them.
+    immutable = number % IMMUTABLE_ONE_IN == 0
+    trees.grow(random, directory / "upper", intent, immutable=immutable)
+    trees.grow(random, directory / "data", intent, immutable=immutable)
     (directory / "vm.json").write_text(json.dumps(record))
     disk = {
         "schema": 1,

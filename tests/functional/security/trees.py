@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from tests.functional.security.intruder import dig
+from tests.functional.test_protected import IMMUTABLE, protect
 from tests.harness.vm import SETTINGS
 
 BOSH = "var/vcap/bosh"
@@ -78,13 +79,22 @@ def grow(random: Random, top: Path, intent: Intent, *, immutable: bool = False) 
     @param top: the root of the tree, which may have something in it.
     @param immutable: whether some of it is to have the flag that L{chattr} calls C{i}.
     """
-    if immutable:
-        raise NotImplementedError("the daemon does not clear such flags yet")
     places = [place for place in FAVOURITES if random.random() < 0.6]
     places += random.sample(VISITED, random.randrange(1, 6))
     places += [os.fsdecode(any_name(random)) for _ in range(random.randrange(3))]
     for place in places:
         plant(random, top, place, intent)
+    if immutable:
+        for place in (*FAVOURITES, *random.sample(VISITED, 4)):
+            _pin(top, place)
+
+
+def _pin(top: Path, place: str) -> None:
+    """Make what is in a place immutable, if it is a directory or an ordinary file."""
+    with suppress(OSError):
+        path = _reached(top, place)
+        if stat.S_ISDIR(_mode(path)) or stat.S_ISREG(_mode(path)):
+            protect(path, IMMUTABLE)
 
 
 def plant(random: Random, top: Path, place: str, intent: Intent) -> None:
