@@ -107,7 +107,7 @@ class CleanupTests(ProtocolTestCase):
             self.assertEqual(answer[b"_error_code"], b"InvalidArgument")
             connection.close()
         await self.hang_up()
-        self.assertEqual(open_descriptors(), before)
+        await self.until(lambda: open_descriptors() == before)
 
     async def test_no_descriptor_stays_with_half_a_call(self) -> None:
         """Who goes away after passing a file leaves none open in the daemon."""
@@ -118,7 +118,7 @@ class CleanupTests(ProtocolTestCase):
             socket.send_fds(connection, [encoded("ImportStemcell")[:5]], [image.fileno()])
         connection.close()
         await self.hang_up()
-        self.assertEqual(open_descriptors(), before)
+        await self.until(lambda: open_descriptors() == before)
 
 
 def open_descriptors() -> int:
