@@ -145,6 +145,18 @@ def test_strangers_of_the_same_address(
             assert daemon.cpi.ok("ping") == "pong"
 
 
+def test_open_files(new_daemon: NewDaemon, tiny: Path) -> None:
+    """Connections do not take the files that work needs, where few are usual."""
+    daemon = new_daemon(network_type="tcp")
+    daemon.launch(prefix=["sh", "-c", 'ulimit -S -n 128; exec "$@"', "sh"])
+    daemon.wait_until(lambda: "serving at" in daemon.log)
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connected(daemon))
+        stemcell = daemon.create_stemcell(tiny)
+    daemon.cpi.ok("delete_stemcell", stemcell)
+
+
 def test_half_open_handshakes(
     new_daemon: NewDaemon, server_tls: dict[str, str], client_tls: dict[str, str]
 ) -> None:
