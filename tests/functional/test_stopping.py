@@ -30,14 +30,14 @@ def test_half_an_upload_is_refused(
     new_daemon: NewDaemon, image: Callable[[str], Path]
 ) -> None:
     """Its sender is not waited for, and may try again."""
-    daemon = new_daemon(network_type="tcp").start()
+    # Longer than the harness waits for the daemon's end.
+    config = {"limits": {"finish_seconds": 600}}
+    daemon = new_daemon(network_type="tcp", config=config).start()
     with daemon.connection() as client:
         upload = int(client.call("OpenStemcell", cloud_properties={})[b"upload"])
         data = image("runit").read_bytes()[:65535]
         client.call("WriteStemcell", upload=upload, data=data)
-        began = time.monotonic()
         daemon.stop()
-        assert time.monotonic() - began < 10
         with pytest.raises(DaemonUnreachable):
             client.call("WriteStemcell", upload=upload, data=data)
     assert not list(daemon.scratch.iterdir())

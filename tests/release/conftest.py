@@ -14,7 +14,7 @@ from tests.harness.lab import Lab, NewDaemon
 from tests.release import jobs, packages
 from tests.release.callers import CLI, Director
 from tests.release.sites import Site, properties
-from tests.release.vcap import VCAP, sandboxed
+from tests.release.vcap import VCAP, sandboxed, seen
 
 Install = Callable[[Mapping[str, Any]], Path]
 
@@ -106,4 +106,4 @@ def director(install: Install, compiled: Path, daemon: Daemon, image: Path) -> S
     """A director."""
     argv = sandboxed(compiled, install(properties(daemon)))
     bin_cpi = "/var/vcap/jobs/runc_cpi/bin/cpi"
-    return Site(Director([*argv, bin_cpi]), daemon, image)
+    return Site(Director([*argv, bin_cpi]), daemon, seen(image))

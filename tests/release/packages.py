@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -53,13 +54,17 @@ def cached_wheels(scratch: Path) -> Path:
     """
     key = sha256(f"{PYTHON} {(PROJECT / 'pyproject.toml').read_text()}".encode())
     cache = PROJECT / ".cache" / "wheels" / key.hexdigest()[:16]
-    if not cache.is_dir():
-        outside = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net"]
-        build("--into", scratch / "release", "--no-tarball", prefix=outside)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        fetched = scratch / "wheels"
-        shutil.copytree(scratch / "release" / "src" / "runc-cpid" / "wheels", fetched)
-        shutil.move(fetched, cache)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with (cache.parent / "lock").open("w") as lock:
+        # Tests in another process may want the same at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cache.is_dir():
+            outside = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net"]
+            build("--into", scratch / "release", "--no-tarball", prefix=outside)
+            fetched = cache.with_suffix(".new")
+            shutil.rmtree(fetched, ignore_errors=True)
+            shutil.copytree(scratch / "release" / "src" / "runc-cpid" / "wheels", fetched)
+            fetched.rename(cache)
     return cache
 
 

@@ -20,7 +20,7 @@ from tests.harness.lab import NewDaemon
 from tests.release import jobs, packages
 from tests.release.callers import CLI, Director
 from tests.release.sites import properties
-from tests.release.vcap import sandboxed
+from tests.release.vcap import sandboxed, seen
 
 Install = Callable[[Mapping[str, Any]], Path]
 BIN = "/var/vcap/jobs/runc_cpi/bin/cpi"
@@ -73,7 +73,7 @@ def test_life_of_a_vm_by_the_cli(cli: CLI, image: Path) -> None:
 
 def test_life_of_a_vm_by_the_director(director: Director, image: Path, lab: Any) -> None:
     """It goes through with nothing of the file system but what bpm leaves."""
-    stemcell_cid = director.ok("create_stemcell", str(image), {}, {"tags": {}})
+    stemcell_cid = director.ok("create_stemcell", str(seen(image)), {}, {"tags": {}})
     vm_cid, _ = director.ok("create_vm", "a", stemcell_cid, {}, NETWORK, [], {})
     assert director.ok("has_vm", vm_cid) is True
     director.ok("delete_vm", vm_cid)

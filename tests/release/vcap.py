@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.harness import images
+
+_STEMCELLS = Path("/var/vcap/stemcells")
+
 VCAP = 1000
 # The director's worker under bpm: an unprivileged user, who can write to TMPDIR alone.
 # What is mounted here is seen by nobody else.
 _SCRIPT = f"""\
 set -eu
+# Open, as what is mounted here can hide them.
+exec 3<"$1" 4<"$2" 5<"$3"
 mount -t tmpfs -o mode=755 tmpfs /var
-mkdir -p /var/vcap/packages /var/vcap/jobs
-mount --bind "$1" /var/vcap/packages
-mount --bind "$2" /var/vcap/jobs
+mkdir -p /var/vcap/packages /var/vcap/jobs /var/vcap/stemcells
+mount --no-canonicalize --bind /proc/self/fd/3 /var/vcap/packages
+mount --no-canonicalize --bind /proc/self/fd/4 /var/vcap/jobs
+mount --no-canonicalize --bind /proc/self/fd/5 /var/vcap/stemcells
 mount -t tmpfs -o mode=1777,size=1m tmpfs /mnt
-for point in / /var /var/vcap/packages /var/vcap/jobs; do
+for point in / /var /var/vcap/packages /var/vcap/jobs /var/vcap/stemcells; do
   mount -o remount,bind,ro "$point"
 done
-shift 2
+shift 3
+exec 3<&- 4<&- 5<&-
 for file in /x /var/x /var/vcap/packages/x /var/vcap/jobs/x; do
   if touch "$file" 2>/dev/null; then echo "$file: can be written" >&2; exit 1; fi
 done
@@ -29,4 +37,10 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
 def sandboxed(packages: Path, jobs: Path) -> list[str]:
     """Return what to put before a command that is to see these directories."""
     unshare = ["unshare", "--mount", "--propagation", "private"]
-    return [*unshare, "sh", "-c", _SCRIPT, "sandbox", str(packages), str(jobs)]
+    directories = map(str, (packages, jobs, images.CACHE))
+    return [*unshare, "sh", "-c", _SCRIPT, "sandbox", *directories]
+
+
+def seen(image: Path) -> Path:
+    """Return the path of a stemcell's image in there, wherever this clone lies."""
+    return _STEMCELLS / image.relative_to(images.CACHE)

