@@ -151,6 +151,7 @@ class Daemon(MultiService):
         config = self._config
         # Modes are given where files are made; twistd's own umask would cut those of VMs.
         os.umask(0o022)
+        host.raise_open_files()
         try:
             host.check_programs()
             if config.disks.driver == "image":

@@ -62,6 +62,12 @@ def grantable(dropped: frozenset[str]) -> list[str]:
     return [name for name in CAPABILITIES if name in own and name not in dropped]
 
 
+def raise_open_files() -> None:
+    """Let this process have as many open files as it may: connections are files too."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def open_files() -> int:
     """Return how many open files a process may be granted: as many as the daemon's own."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
