@@ -22,6 +22,7 @@ _DEVICE_BLOCK = 1
 _LOAD, _AND, _IF_EQUAL, _IF_DIFFERENT, _SET, _EXIT = 0x61, 0x57, 0x15, 0x55, 0xB7, 0x95
 _INFO_SIZE, _INFO_NAME_AT, _NAME_SIZE = 128, 64, 16
 _MOST_PROGRAMS = 64
+_LOAD_ATTEMPTS = 1000
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -106,7 +107,12 @@ def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
         0,
         attachment,
     )
-    return call(_PROG_LOAD, attributes)
+    for _ in range(_LOAD_ATTEMPTS):
+        try:
+            return call(_PROG_LOAD, attributes)
+        except BlockingIOError:
+            continue  # a signal came meanwhile
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), "bpf")
 
 
 def _ours(cgroup: int) -> Iterator[int]:
