@@ -27,6 +27,7 @@ _SET, _EXIT = 0xB7, 0x95
 _CONTEXT, _KIND, _MAJOR, _MINOR, _ACCESS, _REST = 1, 2, 3, 4, 5, 6
 _INFO_SIZE, _INFO_NAME_AT, _NAME_SIZE = 128, 64, 16
 _MOST_PROGRAMS = 64
+_LOAD_ATTEMPTS = 1000
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -126,7 +127,12 @@ def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
         0,
         attachment,
     )
-    return call(_PROG_LOAD, attributes)
+    for _ in range(_LOAD_ATTEMPTS):
+        try:
+            return call(_PROG_LOAD, attributes)
+        except BlockingIOError:
+            continue  # a signal came meanwhile
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), "bpf")
 
 
 def _ours(cgroup: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 from ipaddress import IPv4Address
 
@@ -91,3 +92,18 @@ def test_many_addresses() -> None:
     code = frames.program(hardware_address(addresses[0]), addresses)
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
     assert verdict(code, ipv4(MAC, str(addresses[-1] + 1))) == frames.DROP
+
+
+def test_signals_do_not_matter() -> None:
+    """The kernel gives up when one comes, as when a child of the daemon ends."""
+    code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
+    arrivals: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: arrivals.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for _ in range(500):
+            os.close(bpf.load(CLASSIFIER, code, b"test"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert arrivals
