@@ -13,6 +13,7 @@ from twisted.python import usage
 
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError, StemcellInUse
+from runc_cpi.printable import printable
 
 Thing = Mapping[str, Any]
 Inventory = Mapping[str, Sequence[Thing]]
@@ -69,7 +70,7 @@ class _Kind:
         for thing in inventory[self.listing]:
             if thing[self.cid] == cid:
                 return thing
-        raise CPIError(f"there is no {self.noun} {_printable(cid)}")
+        raise CPIError(f"there is no {self.noun} {printable(cid)}")
 
 
 async def delete(peer: amp.AMP, command: str, options: DeletionOptions) -> list[str]:
@@ -146,22 +147,16 @@ def _ask(lines: Sequence[str]) -> None:
         raise CPIError("nothing is deleted")
 
 
-def _printable(value: Any) -> str:
-    """Return a text that may come from anybody so that it does nothing to a terminal."""
-    text = str(value)
-    return text if text.isprintable() else ascii(text)
-
-
 def _noted(thing: Thing) -> list[str]:
     metadata = thing["metadata"]
     notes = [f"{key} {metadata[key]}" for key in NOTED_BY_BOSH if key in metadata]
-    return [_printable(f"BOSH has it as {', '.join(notes)}")] if notes else []
+    return [printable(f"BOSH has it as {', '.join(notes)}")] if notes else []
 
 
 def _describe_vm(vm: Thing) -> str:
     state = "running" if vm["running"] else "stopped"
     name = vm["metadata"].get("name") or vm["agent_id"]
-    return f"{vm['vm_cid']}, {state}, {','.join(vm['addresses'])}, {_printable(name)}"
+    return f"{vm['vm_cid']}, {state}, {','.join(vm['addresses'])}, {printable(str(name))}"
 
 
 def _describe_disk(disk: Thing) -> str:
@@ -181,7 +176,7 @@ def _disk_uses(disk: Thing, inventory: Inventory) -> list[str]:
 def _describe_stemcell(stemcell: Thing) -> str:
     properties = stemcell["cloud_properties"]
     name = f"{properties.get('name', '')} {properties.get('version', '')}"
-    return f"{stemcell['stemcell_cid']}, {_printable(name)}".rstrip(", ")
+    return f"{stemcell['stemcell_cid']}, {printable(str(name))}".rstrip(", ")
 
 
 def _stemcell_uses(stemcell: Thing, inventory: Inventory) -> list[str]:
