@@ -9,7 +9,7 @@ from tests.harness import leaks
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
-PARTS = {"link", "cgroup", "process", "file"}
+PARTS = {"link", "cgroup", "process", "file", "mount"}
 
 
 def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:
@@ -30,7 +30,7 @@ def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_finds_mounts_and_loop_devices(daemon: Daemon) -> None:
-    """What no VM has today is found as well, and cleared away."""
+    """What a VM may have is found as well, and cleared away."""
     before = leaks.find(daemon.home.parent, [daemon.cgroup])
     disk, place = daemon.home / "disk", daemon.home / "place"
     place.mkdir()

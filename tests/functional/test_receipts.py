@@ -45,13 +45,20 @@ def arguments_of(daemon: Daemon, method: str, tiny: Path) -> list[Any]:
 
 def start(daemon: Daemon, stdout: int | None, method: str, *arguments: Any) -> Any:
     """Start the executable with a stdout of the test's, or with a closed one."""
+
+    def prepare() -> None:
+        # Whoever started the tests in the background has SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if stdout is None:
+            os.close(1)
+
     process = subprocess.Popen(
         [str(EXECUTABLE), str(daemon.home / "cpi.json")],
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        preexec_fn=(lambda: os.close(1)) if stdout is None else None,
+        preexec_fn=prepare,
     )
     assert process.stdin is not None
     context = {"request_id": "cpi-lost"}

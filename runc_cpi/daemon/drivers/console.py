@@ -135,5 +135,6 @@ def trim(console: Path) -> None:
         try:
             os.truncate(console, 0)
         except PermissionError:
-            clear_file(console)  # the VM, whose output it is, made it immutable
+            # The VM, whose output it is, made it immutable; what leads there is ours.
+            clear_file(console.resolve())
             os.truncate(console, 0)
