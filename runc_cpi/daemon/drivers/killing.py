@@ -31,10 +31,15 @@ async def end(reactor: Any, cgroup: str, init: Init | None) -> None:
     @raise StillRunning: if that takes more than L{TIMEOUT} seconds.
     """
     deadline = reactor.seconds() + TIMEOUT
+    alive = init
     while left := await deferToThread(strike, cgroup):
         if reactor.seconds() > deadline:
             raise StillRunning(_complaint(min(left), cgroup))
-        await deferLater(reactor, PAUSE)
+        if alive is None:
+            await deferLater(reactor, PAUSE)
+        elif await alive.ended_within(PAUSE):
+            # As a rule all others have ended by now: look again at once.
+            alive = None
     if init is not None:
         patience = max(0.0, deadline - reactor.seconds())
         if not await init.ended_within(patience):
