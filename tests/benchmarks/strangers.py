@@ -8,25 +8,17 @@ no more.  Prints how many connections a second it made.
 from __future__ import annotations
 
 import socket
-import ssl
 import sys
 import time
 from collections import deque
 from contextlib import suppress
 
+from tests.harness.certificates import client_hello
+
 IP_BIND_ADDRESS_NO_PORT = 24  # ip(7); the socket module has no such name
 HELD = 400
 # Connected but for an answer of the kernel's, which takes a moment.
 YOUNG = 50
-
-
-def client_hello() -> bytes:
-    """Return what a client begins TLS with."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with suppress(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname="x").do_handshake()
-    return outgoing.read()
 
 
 def flood(port: int, rate: float, seconds: float, kind: str, addresses: int) -> float:

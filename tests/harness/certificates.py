@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -86,6 +87,15 @@ class Authority:
             .not_valid_before(min(now + begins, now + ends - HOUR))
             .not_valid_after(now + ends)
         )
+
+
+def client_hello() -> bytes:
+    """Return what a client begins TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="x").do_handshake()
+    return outgoing.read()
 
 
 def client_context(tls: dict[str, str] | None, directory: str) -> ssl.SSLContext:

@@ -12,11 +12,11 @@ NAME = "deep"
 
 
 @contextmanager
-def made_below(top: Path) -> Iterator[int]:
+def made_below(top: Path, depth: int = DEPTH) -> Iterator[int]:
     """Make directories one in another, and lend a descriptor of the last."""
     here = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for _ in range(DEPTH):
+        for _ in range(depth):
             os.mkdir(NAME, dir_fd=here)
             below = os.open(NAME, os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
             os.close(here)

@@ -37,6 +37,7 @@ from runc_cpi.daemon.domain.repairs import Repairs
 from runc_cpi.daemon.domain.scratch import Scratch
 from runc_cpi.daemon.domain.snapshots import Snapshots
 from runc_cpi.daemon.domain.stemcells import Stemcells
+from runc_cpi.daemon.domain.vm import NewVM
 from runc_cpi.daemon.domain.vms import VMs
 from runc_cpi.daemon.domain.watcher import Watcher
 from runc_cpi.daemon.storage.depot import Depot
@@ -283,6 +284,20 @@ class Assembly:
     async def load(self) -> Repairs:
         """Begin as the daemon does."""
         return await self.keeper.load()
+
+
+def new_vm(stemcell_cid: str, **changes: Any) -> NewVM:
+    """Return arguments of create_vm, with changes."""
+    values: dict[str, Any] = {
+        "agent_id": "agent-1",
+        "stemcell_cid": stemcell_cid,
+        "cloud_properties": {},
+        "networks": {"n": {"type": "dynamic", "cloud_properties": {}}},
+        "disk_cids": [],
+        "env": {},
+        "agent": {},
+    }
+    return NewVM(**{**values, **changes})
 
 
 def assemble(

@@ -17,11 +17,11 @@ from runc_cpi.daemon.domain.keeper import (
     LONGEST_PAUSE,
     STEADY_SECONDS,
 )
-from runc_cpi.daemon.domain.vm import VM, NewVM
+from runc_cpi.daemon.domain.vm import VM
 from runc_cpi.daemon.domain.watcher import describe, is_failure
 from runc_cpi.daemon.storage.depot import Depot, read_record
 from runc_cpi.errors import CloudError, StillRunning
-from tests.unit.doubles import assemble
+from tests.unit.doubles import assemble, new_vm
 from tests.unit.script import Script
 
 KILLED, HALTED = int(signal.SIGKILL), int(signal.SIGINT)
@@ -66,16 +66,8 @@ class KeeperTests(TestCase):
             stemcell = await parts.stemcells.create(image, {})
         finally:
             os.close(image)
-        self.arguments = {
-            "agent_id": "agent-1",
-            "stemcell_cid": stemcell.cid,
-            "cloud_properties": {},
-            "networks": {"n": {"type": "dynamic"}},
-            "disk_cids": [],
-            "env": {},
-            "agent": {},
-        }
-        return await self.vms.create(NewVM(**self.arguments))
+        self.stemcell_cid = stemcell.cid
+        return await self.vms.create(new_vm(self.stemcell_cid))
 
     def end(self, vm: VM, status: int | None) -> None:
         """Have a VM's first process end."""
@@ -147,7 +139,7 @@ class KeeperTests(TestCase):
     async def test_what_cannot_be_removed(self) -> None:
         """It is tried again every so often, and so is a VM that did not end."""
         first = await self.begin(restart=False)
-        second = await self.vms.create(NewVM(**self.arguments))
+        second = await self.vms.create(new_vm(self.stemcell_cid))
         self.keeper.keep_clearing()
         self.addCleanup(self.keeper.close)
         self.script.failing["remove"] = CloudError("stuck")

@@ -10,10 +10,10 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.domain.repairs import Repairs
-from runc_cpi.daemon.domain.vm import VM, NewVM
+from runc_cpi.daemon.domain.vm import VM
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CloudError
-from tests.unit.doubles import Assembly, assemble
+from tests.unit.doubles import Assembly, assemble, new_vm
 from tests.unit.script import Script
 
 
@@ -58,16 +58,7 @@ class StartTests(TestCase):
         await parts.load()
         with open(os.devnull, "rb") as image:
             stemcell = await parts.stemcells.create(image.fileno(), {})
-        arguments: dict[str, Any] = {
-            "agent_id": "agent-1",
-            "stemcell_cid": stemcell.cid,
-            "cloud_properties": {},
-            "networks": {"n": {"type": "dynamic"}},
-            "disk_cids": [],
-            "env": {},
-            "agent": {},
-        }
-        vms = [await parts.vms.create(NewVM(**arguments)) for _ in range(number)]
+        vms = [await parts.vms.create(new_vm(stemcell.cid)) for _ in range(number)]
         return parts, vms
 
     async def test_records_that_are_none(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
+from tests.harness import deep
 
 
 @pytest.fixture
@@ -196,22 +197,11 @@ def test_a_write_that_fails_leaves_nothing(root: Path, tree: Tree) -> None:
     assert sorted(os.listdir(root / "etc")) == ["dir", "file"]
 
 
-def dig(top: Path, depth: int, last: str) -> None:
-    """Make directories in each other, and a file at the bottom."""
-    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=fd)
-        below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
-        os.close(fd)
-        fd = below
-    os.close(os.open(last, os.O_WRONLY | os.O_CREAT, dir_fd=fd))
-    os.close(fd)
-
-
 @pytest.mark.parametrize("depth", [1, 1500, 5000])
 def test_depth_is_no_matter(root: Path, tree: Tree, depth: int) -> None:
     """It costs neither descriptors nor Python's stack; names get longer than any path."""
-    dig(root / "etc", depth, "x.pid")
+    with deep.made_below(root / "etc", depth) as lowest:
+        deep.write(lowest, "x.pid", "")
     (root / "etc/a.pid").touch()
     tree.remove_files("etc", ".pid")
     assert not (root / "etc/a.pid").exists()

@@ -22,7 +22,7 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.unit.doubles import NETWORK, assemble
+from tests.unit.doubles import NETWORK, assemble, new_vm
 from tests.unit.script import Script
 
 
@@ -55,16 +55,8 @@ class VMsTests(TestCase):
 
     def new(self, **changes: Any) -> NewVM:
         """Return arguments of create_vm, with changes."""
-        values: dict[str, Any] = {
-            "agent_id": "agent-1",
-            "stemcell_cid": self.stemcell_cid,
-            "cloud_properties": {},
-            "networks": {"n": {"type": "dynamic", "cloud_properties": {}}},
-            "disk_cids": [],
-            "env": {"bosh": {"password": "x"}},
-            "agent": {},
-        }
-        return NewVM(**{**values, **changes})
+        env = {"bosh": {"password": "x"}}
+        return new_vm(**{"stemcell_cid": self.stemcell_cid, "env": env, **changes})
 
     async def create(self, **changes: Any) -> VM:
         """Create a VM."""

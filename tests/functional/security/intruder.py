@@ -71,17 +71,6 @@ def silent(vm: VM, place: str) -> Iterator[None]:
             server.send_signal(signal.SIGKILL)
 
 
-def dig(top: Path, depth: int) -> None:
-    """Make directories in each other, to a depth that no path can name."""
-    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=fd)
-        below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
-        os.close(fd)
-        fd = below
-    os.close(fd)
-
-
 class Canary:
     """
     A block device that nobody may write to.

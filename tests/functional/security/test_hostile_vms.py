@@ -14,6 +14,7 @@ import pytest
 
 from tests.functional.security import intruder
 from tests.functional.security.intruder import Canary
+from tests.harness import deep
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
@@ -79,10 +80,10 @@ def disks_of_the_host(vm: VM, canary: Canary) -> None:
 
 def deep_directories(vm: VM, canary: Canary) -> None:
     """Directories in each other, where the next boot looks for files."""
-    intruder.dig(intruder.root(vm) / "run", 1500)
-    top = intruder.root(vm) / "var/vcap/data/sys"
-    top.mkdir()
-    intruder.dig(top, 1500)
+    (intruder.root(vm) / "var/vcap/data/sys").mkdir()
+    for name in ("run", "var/vcap/data/sys"):
+        with deep.made_below(intruder.root(vm) / name, 1500):
+            pass  # it is all that is wanted
 
 
 DEEDS: tuple[Callable[[VM, Canary], None], ...] = (

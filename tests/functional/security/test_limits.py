@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -26,7 +25,7 @@ from tests.functional.security.peers import (
     is_closed,
     memory,
 )
-from tests.harness.certificates import client_context
+from tests.harness.certificates import client_context, client_hello
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -55,15 +54,6 @@ def served_quickly(daemon: Daemon) -> None:
     begin = time.monotonic()
     assert daemon.cpi.ok("ping") == "pong"
     assert time.monotonic() - begin < QUICK
-
-
-def client_hello() -> bytes:
-    """Return what a client begins TLS with."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with suppress(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname="x").do_handshake()
-    return outgoing.read()
 
 
 def closed_after(connection: socket.socket, least: float) -> None:

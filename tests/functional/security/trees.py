@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.functional.security.intruder import dig
 from tests.functional.test_protected import IMMUTABLE, protect
+from tests.harness import deep
 from tests.harness.vm import SETTINGS
 
 BOSH = "var/vcap/bosh"
@@ -156,7 +156,8 @@ def _directory(random: Random, path: Path, intent: Intent) -> None:
 
 def _chasm(random: Random, path: Path, intent: Intent) -> None:
     path.mkdir()
-    dig(path, DEEPER if random.random() < 0.03 else DEEP)
+    with deep.made_below(path, DEEPER if random.random() < 0.03 else DEEP):
+        pass  # it is all that is wanted
 
 
 def _pipe(random: Random, path: Path, intent: Intent) -> None:
