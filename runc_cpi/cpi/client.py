@@ -230,7 +230,7 @@ class Client:
 
                 return tls.explain(error)
         reason = _reason(error)
-        if self._config.tls is None and self._config.network_type == "tcp":
+        if self._config.tls is None:
             # A daemon that ends looks like one with too many connections.
             reason += AGAIN_AND_AGAIN if isinstance(error, CLOSED) else ""
         return DaemonUnreachable(

@@ -183,7 +183,7 @@ async def ask(reactor: Any, options: Options) -> None:
         reason = str(reasons[-1][-1]) if reasons else "no reason given"
         sys.exit(f"runc-cpictl: {rejection(reason)}")
     except ConnectionClosed as error:
-        sys.exit(f"runc-cpictl: runc-cpid at {address} hung up: {error}")
+        sys.exit(f"runc-cpictl: lost runc-cpid at {address} before it answered: {error}")
     except CPIError as error:
         sys.exit(f"runc-cpictl: {printable(str(error), KEPT)}")
     print(text)

@@ -49,11 +49,13 @@ class _Kind:
     """
     What one of these commands deletes.
 
+    @ivar noun: what it is called.
     @ivar listing: where it is in the inventory.
     @ivar cid: what its id is called.
     @ivar command: deletes it.
     @ivar describe: says in a line what an operator knows it by.
     @ivar uses: says what it is used for.
+    @ivar forcible: whether it can be deleted while it is used.
     """
 
     noun: str
@@ -62,6 +64,7 @@ class _Kind:
     command: type[amp.Command]
     describe: Callable[[Thing], str]
     uses: Callable[[Thing, Inventory], list[str]]
+    forcible: bool = True
 
     def find(self, inventory: Inventory, cid: str) -> Thing:
         """
@@ -108,7 +111,7 @@ def _check(kind: _Kind, thing: Thing, inventory: Inventory, *, force: bool) -> N
     if not uses:
         return
     text = f"{thing[kind.cid]} is in use: {'; '.join(uses)}"
-    if kind.noun == "stemcell":
+    if not kind.forcible:
         # The daemon would refuse it as well: the VMs would lose their files.
         raise StemcellInUse(f"{text}; delete these first")
     if not force:
@@ -216,6 +219,7 @@ KINDS = {
             command=commands.DeleteStemcell,
             describe=_describe_stemcell,
             uses=_stemcell_uses,
+            forcible=False,
         ),
         _Kind(
             noun="snapshot",

@@ -46,7 +46,9 @@ ALLOWED: dict[str, set[str] | None] = {
     f"{DAEMON}.log": {"runc_cpi.printable"},
     f"{DAEMON}.storage": SHARED | {f"{DAEMON}.storage"},
     f"{DAEMON}.domain": SHARED | {f"{DAEMON}.domain", f"{DAEMON}.storage"},
-    f"{DAEMON}.drivers": SHARED | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree"} | PURE,
+    f"{DAEMON}.drivers": SHARED
+    | {f"{DAEMON}.drivers", f"{DAEMON}.storage.tree", "runc_cpi.printable"}
+    | PURE,
     f"{DAEMON}.rpc.complaints": set(),
     f"{DAEMON}.rpc.refusals": SHARED | {"runc_cpi.wire"},
     f"{DAEMON}.rpc.access": {f"{DAEMON}.domain.interfaces", f"{DAEMON}.domain.vm"},

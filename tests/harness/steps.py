@@ -150,7 +150,7 @@ def instrument() -> None:
     for name in ("fsync", "mknod", "posix_fallocate"):
         before(os, name, lambda *_, name=name, **__: name)
     before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
-    for name in ("mount", "bind", "share_root", "unmount"):
+    for name in ("mount", "mount_memory", "bind", "share_root", "unmount", "detach"):
         before(namespaces, name, lambda *_, name=name: name)
     before(bpf, "allow", lambda *_: "bpf")
     as_one(cgroups, "remove", "remove cgroups")
@@ -166,12 +166,12 @@ def _instrument_netlink(route: Any) -> None:
 
     def found(self: Any, name: str) -> Any:
         function = find(self, name)
-        if name not in ("link", "addr", "route"):
+        if name not in ("link", "addr", "route", "tc"):
             return function
 
-        def wrapped(command: str, **arguments: Any) -> Any:
+        def wrapped(command: str, *arguments: Any, **more: Any) -> Any:
             step(f"{name} {command}")
-            return function(command, **arguments)
+            return function(command, *arguments, **more)
 
         return wrapped
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from runc_cpi.daemon.drivers.levels import Entered, Left, walk
 
 DEPTH = 2100  # by names of two bytes, more than any path may have
@@ -61,3 +63,17 @@ def test_depth(tmp_path: Path) -> None:
     assert entered == DEPTH + 1
     assert most < here + 10
     assert list(top.iterdir()) == []
+
+
+def test_a_directory_that_is_moved_away(tmp_path: Path) -> None:
+    """What is above it by then is not walked."""
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    (top / "a" / "b").mkdir(parents=True)
+    (outside / "inner").mkdir(parents=True)
+    seen = []
+    with pytest.raises(OSError, match="moved"):
+        for step in walk(top):
+            seen.append(os.readlink(f"/proc/self/fd/{step.fd}"))
+            if seen[-1].endswith("/b"):
+                (top / "a" / "b").rename(outside / "b")
+    assert str(outside / "inner") not in seen

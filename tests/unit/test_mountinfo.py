@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.drivers import mounts
-from runc_cpi.daemon.drivers.mountinfo import Mount, parse, shown
+from runc_cpi.daemon.drivers.mountinfo import Mount, parse
 from runc_cpi.daemon.drivers.mounts import mount_points
+from runc_cpi.printable import printable
 
 TABLE = rb"""
 21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
@@ -100,4 +101,4 @@ def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
 )
 def test_names_in_messages(name: str, text: str) -> None:
     """They take one line, and can be written in any encoding."""
-    assert shown(name) == text
+    assert printable(name, "") == text

@@ -119,6 +119,21 @@ def test_who_listens_there() -> None:
             assert owner(accepted, peer) is None
 
 
+def test_reset() -> None:
+    """Who connects from the port of a peer that is gone is not taken for it."""
+    with connected(SOMEBODY) as (client, accepted):
+        peer, there = client.getsockname(), client.getpeername()
+        assert SOCKETS.is_connected(accepted)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        client.close()
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(peer)
+            other.connect(there)
+            assert owner(accepted, peer) == os.geteuid()
+            assert not SOCKETS.is_connected(accepted)
+
+
 def test_no_such_connection() -> None:
     """That is no error."""
     here = ip_address("127.0.0.1")

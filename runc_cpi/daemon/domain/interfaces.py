@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
@@ -119,7 +119,13 @@ class ISockets(Interface):
         """
         Return the uid of the process of this host at the other end, L{None} if there is
         none.
+
+        That is whoever has this address and port now.  It is the peer of a connection
+        only if L{is_connected} says afterwards that there still is one.
         """
+
+    def is_connected(connection: Any) -> bool:
+        """Say whether a connection is one still, and was not reset."""
 
     def is_local(address: IPv4Address | IPv6Address) -> bool:
         """Say whether an address is one of this host's own."""

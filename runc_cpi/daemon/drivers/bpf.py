@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from runc_cpi.daemon.domain.device_rules import DeviceRule
 
+# As earlier daemons named theirs, which are found and replaced by it.
 NAME = b"runc_cpid_loops"
 
 # From linux/bpf.h and linux/bpf_common.h.
-_PROG_LOAD, _PROG_ATTACH, _PROG_DETACH = 5, 8, 9
+_PROG_LOAD, _PROG_ATTACH = 5, 8
 _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 13, 15, 16
 _CGROUP_DEVICE_PROGRAM = 15
 _CGROUP_DEVICE_ATTACHMENT = 6

@@ -127,14 +127,27 @@ def trim(console: Path) -> None:
     if console.stat().st_size <= LIMIT:
         return
     try:
-        with console.open("rb") as file:
+        # The VM may have a lease on it, which whoever opens it would wait for (fcntl(2)).
+        with open(_opened(console, os.O_RDONLY), "rb") as file:
             file.seek(-LIMIT, os.SEEK_END)
             with console.with_name(OLD_CONSOLE).open("wb") as old:
                 old.write(file.read(LIMIT))
     finally:
-        try:
-            os.truncate(console, 0)
-        except PermissionError:
-            # The VM, whose output it is, made it immutable; what leads there is ours.
-            clear_file(console.resolve())
-            os.truncate(console, 0)
+        _empty(console)
+
+
+def _empty(console: Path) -> None:
+    try:
+        fd = _opened(console, os.O_WRONLY)
+    except PermissionError:
+        # The VM, whose output it is, made it immutable; what leads there is ours.
+        clear_file(console.resolve())
+        fd = _opened(console, os.O_WRONLY)
+    try:
+        os.truncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _opened(console: Path, flags: int) -> int:
+    return os.open(console, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -119,13 +119,13 @@ class DirectoryDisks:
         @raise CloudError: if the kernel refuses.
         """
         point = container.bundle / MOUNTS / disk_cid
-        wanted = _same_directory(point)
-        if wanted is None:
-            return
+        # By the disk itself: the VM can have what is mounted at the point go away.
+        wanted = _mounts_of(path / DATA)
         if container.pid is not None:
             unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
             await self._guests.run(container.vm_cid, unmounting)
-        await self._unbind(point)
+        if _is_mounted(point):
+            await self._unbind(point)
         await self._guests.run(container.vm_cid, partial(_remove_point, point))
 
     async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
@@ -185,7 +185,7 @@ class DirectoryDisks:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 
     async def _bind(self, path: Path, point: Path) -> bool:
-        if _same_directory(point) is not None:
+        if _is_mounted(point):
             return False
         vm_cid = point.parent.parent.name
         await self._guests.run(vm_cid, partial(_bind_to, path / DATA, point))
@@ -258,17 +258,28 @@ def _mounts_below(path: Path) -> list[str]:
     return mounts.mount_points(os.getpid(), below)
 
 
-def _same_directory(point: Path) -> Callable[[Mount], bool] | None:
-    """Recognize mounts of what is mounted at C{point}, if anything is."""
+def _is_mounted(point: Path) -> bool:
+    """Say whether something is mounted right at C{point}."""
     # The VM can put a link in its place.
     real = os.path.join(os.path.realpath(point.parent), point.name)
-    found = [mount for mount in mountinfo.read(os.getpid()) if mount.point == real]
-    if not found:
-        return None
-    device, root = found[-1].device, found[-1].root
+    return any(mount.point == real for mount in mountinfo.read(os.getpid()))
+
+
+def _mounts_of(directory: Path) -> Callable[[Mount], bool]:
+    """Recognize mounts of a directory of the host, or of something in it, anywhere."""
+    real = os.path.realpath(directory)
+    # The last of those with the longest name is what the directory is on.
+    on = max(
+        (mount for mount in mountinfo.read(os.getpid()) if _is_within(real, mount.point)),
+        key=lambda mount: (len(mount.point), mount.number),
+    )
+    root = os.path.normpath(os.path.join(on.root, os.path.relpath(real, on.point)))
 
     def same(mount: Mount) -> bool:
-        inside = mount.root == root or mount.root.startswith(root + "/")
-        return mount.device == device and inside
+        return mount.device == on.device and _is_within(mount.root, root)
 
     return same
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory.rstrip('/')}/")

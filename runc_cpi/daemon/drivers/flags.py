@@ -6,8 +6,10 @@ This is a program as well, for whole trees: C{python -m runc_cpi.daemon.drivers.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 from collections.abc import Sequence
@@ -19,8 +21,7 @@ from runc_cpi.daemon.drivers.levels import Entered, walk
 # ioctl(2) numbers and flags, from linux/fs.h; the kernel takes and gives an int.
 GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
-# No FIFO is waited for, and no link followed.
-_TO_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_TO_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _PACKAGES = Path(__file__).resolve().parents[3]
 
 
@@ -51,11 +52,22 @@ def clear_file(path: Path) -> None:
 
     @raise OSError: as L{clear} says.
     """
-    fd = os.open(path, _TO_LOOK)
+    _clear_at(str(path), None)
+
+
+def _clear_at(name: str, directory: int | None) -> None:
+    """Clear the flags of a regular file; nothing else is opened, for that can act."""
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        clear(fd)
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", name)
+        fd = os.open(f"/proc/self/fd/{place}", _TO_LOOK)
+        try:
+            clear(fd)
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
+        os.close(place)
 
 
 def clear_tree(tree: Path) -> None:
@@ -76,11 +88,7 @@ def _clear_files(directory: int) -> None:
         names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     for name in names:
         with suppress(OSError):
-            fd = os.open(name, _TO_LOOK, dir_fd=directory)
-            try:
-                clear(fd)
-            finally:
-                os.close(fd)
+            _clear_at(name, directory)
 
 
 if __name__ == "__main__":

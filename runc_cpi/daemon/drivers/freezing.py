@@ -7,10 +7,11 @@ import fcntl
 import os
 from contextlib import suppress
 
+from runc_cpi.daemon.domain.bundle import GUARDED_IOCTLS
 from runc_cpi.daemon.drivers.devices import LOOP_MAJOR
 from runc_cpi.daemon.storage.tree import Tree
 
-FITHAW = 0xC0045878  # linux/fs.h
+FITHAW = GUARDED_IOCTLS["FITHAW"]
 
 
 def thaw(mounted: int) -> bool:

@@ -113,7 +113,7 @@ def bind(pid: int, source: str, target: str) -> None:
 
 @contextmanager
 def writable_root_of(pid: int, *directories: str) -> Iterator[Tree]:
-    """Open the same, to write to some directories in it."""
+    """Open the file system that C{pid} sees, to write to some directories in it."""
     with root_of(pid) as tree:
         for directory in directories:
             thaw_disk_at(tree, directory)

@@ -396,7 +396,8 @@ class ImageDisks:
         try:
             yield mount
         finally:
-            _close_mount(mount)
+            # If the VM has let go meanwhile, this unmounts, and writes what is unwritten.
+            await deferToThread(_close_mount, mount)
 
     async def _tool(self, argv: Sequence[str]) -> None:
         _check(await self._processes.run(argv, timeout=TOOL_TIMEOUT))

@@ -40,9 +40,9 @@ def walk(top: Path) -> Iterator[Entered | Left]:
     Visit a directory and all below it, each when entered and, but for C{top}, when left.
 
     A path of the kernel ends at 4,096 bytes and Python's recursion at a thousand levels;
-    a VM makes deeper trees than that.  The way up is C{..}, so nobody may move directories
-    meanwhile; cgroups cannot be moved.  Links and other file systems are not followed.
-    What vanishes meanwhile is passed over.
+    a VM makes deeper trees than that.  The way up is C{..}, and it is
+    checked that it leads back: somebody may move directories meanwhile.  Links and other
+    file systems are not followed.  What vanishes meanwhile is passed over.
 
     @raise OSError: if a directory cannot be read, or there is no way back up.
     """
@@ -54,12 +54,14 @@ def walk(top: Path) -> Iterator[Entered | Left]:
         device = os.fstat(here).st_dev
         yield Entered(here)
         names: list[str] = []
+        above: list[tuple[int, int]] = []
         waiting = [_directories(here)]
         while waiting:
             if waiting[-1]:
                 name = waiting[-1].pop()
                 below = _open_below(here, name, device)
                 if below is not None:
+                    above.append(_identity(here))
                     os.close(here)
                     here = below
                     names.append(name)
@@ -68,9 +70,11 @@ def walk(top: Path) -> Iterator[Entered | Left]:
             else:
                 waiting.pop()
                 if names:
-                    above = os.open("..", _DIRECTORY, dir_fd=here)
+                    parent = os.open("..", _DIRECTORY, dir_fd=here)
                     os.close(here)
-                    here = above
+                    here = parent
+                    if _identity(here) != above.pop():
+                        raise OSError(f"{top}: a directory in it was moved meanwhile")
                     yield Left(here, names.pop())
     finally:
         os.close(here)
@@ -80,6 +84,11 @@ def _directories(fd: int) -> list[str]:
     with suppress(FileNotFoundError), os.scandir(fd) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return []
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _open_below(fd: int, name: str, device: int) -> int | None:

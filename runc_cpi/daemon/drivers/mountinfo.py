@@ -48,10 +48,5 @@ def read(pid: int) -> list[Mount]:
         return parse(file.read())
 
 
-def shown(name: str) -> str:
-    """Return a name that a VM chose as it may stand in a message of one line."""
-    return name if name.isprintable() else ascii(name)[1:-1]
-
-
 def _name(field: bytes) -> str:
     return os.fsdecode(_ESCAPE.sub(lambda found: bytes((int(found[1], 8),)), field))

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from runc_cpi.daemon.drivers import cgroups, mountinfo, namespaces
 from runc_cpi.daemon.drivers.guest import root_of
-from runc_cpi.daemon.drivers.mountinfo import Mount, shown
+from runc_cpi.daemon.drivers.mountinfo import Mount
 from runc_cpi.daemon.drivers.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
+from runc_cpi.printable import printable
 
 PASSES = 10
 PATIENCE, PAUSE = 1.0, 0.02
@@ -54,7 +55,9 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
                 return fd
             os.close(fd)
     if hidden is not None:
-        raise CloudError(f"the disk is mounted at {shown(hidden)}, under another mount")
+        raise CloudError(
+            f"the disk is mounted at {printable(hidden, '')}, under another mount"
+        )
     return None
 
 
@@ -84,7 +87,9 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
             # Whom nobody can name may be a child of ours, about to become a program.
             if reason is not None or time.monotonic() > deadline:
                 reason = reason or NOBODY_KNOWN
-                raise DiskBusy(f"the disk is still in use at {shown(point)}, {reason}")
+                raise DiskBusy(
+                    f"the disk is still in use at {printable(point, '')}, {reason}"
+                )
             time.sleep(PAUSE)
 
 
@@ -126,7 +131,7 @@ def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | 
         inner = [
             mount.point for mount in mounts if mount.point.startswith(f"{last.point}/")
         ]
-        return last.point, f"with {shown(inner[0])} mounted in it" if inner else ""
+        return last.point, f"with {printable(inner[0], '')} mounted in it" if inner else ""
 
 
 @contextmanager
@@ -199,7 +204,7 @@ def _holder(cgroup: str, holds: Callable[[str], bool]) -> str | None:
             handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
             if any(_quietly(holds, handle) for handle in handles):
                 name = os.fsdecode(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
-                return f"by process {pid} ({shown(name)})"
+                return f"by process {pid} ({printable(name, '')})"
         except OSError:
             continue
     return None

@@ -21,6 +21,8 @@ SOCK_DIAG_BY_FAMILY = 20
 RTM_GETROUTE = 26
 RTA_DST = 1
 RTN_LOCAL = 2
+# linux/tcp_states.h: of a socket that is connected; it may have said all it has to say.
+TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT = 1, 4, 5, 8
 ANY_STATE = 0xFFFFFFFF
 ANY_COOKIE = b"\xff" * 8
 
@@ -47,7 +49,8 @@ class KernelSockets:
 
         @param address: of that socket, in this network namespace.
         @param own_address: of our end.
-        @return: L{None} if there is no such socket, or no process has it any more.
+        @return: L{None} if there is no such socket that is connected, or no process has
+            it any more.
         """
         family = _family(address)
         question = b"".join(
@@ -68,9 +71,21 @@ class KernelSockets:
             return (
                 None  # the kernel names who listens at that port, if nobody else is there
             )
+        # One that is about to connect from the same port is somebody else's.
+        if answer[1] not in (TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2):
+            return None
         *_, uid, inode = NUMBERS.unpack_from(answer, 52)
         # The kernel calls a socket root's once its process has closed it.
         return int(uid) if inode else None
+
+    def is_connected(self, connection: socket.socket) -> bool:
+        """
+        Say whether a connection is one still, and was not reset.
+
+        @param connection: our end.
+        """
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state in (TCP_ESTABLISHED, TCP_CLOSE_WAIT)  # struct tcp_info, linux/tcp.h
 
     def is_local(self, address: Address) -> bool:
         """Say whether an address is one of this host's own."""

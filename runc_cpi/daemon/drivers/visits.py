@@ -51,18 +51,22 @@ class Visits:
         @raise CloudError: if it takes too long, if earlier work for the VM did and still
             does, or if the kernel refuses something.
         """
-        if vm_cid in self._hanging:
-            raise CloudError(
-                f"{vm_cid}: an earlier visit to its files still hangs; reboot or delete it"
-            )
+        self._check(vm_cid)
         await self._slots.acquire()
         try:
+            self._check(vm_cid)
             visit = self._visit(vm_cid, work, seconds or self._seconds, unwanted)
             return await visit
         except OSError as error:
             raise CloudError(f"{vm_cid}: {error}") from error
         finally:
             self._slots.release()
+
+    def _check(self, vm_cid: str) -> None:
+        if vm_cid in self._hanging:
+            raise CloudError(
+                f"{vm_cid}: an earlier visit to its files still hangs; reboot or delete it"
+            )
 
     async def _visit(
         self,
@@ -78,7 +82,8 @@ class Visits:
             if not waiting.called:
                 waiting.callback(outcome)
             elif unwanted is not None and not isinstance(outcome, Failure):
-                unwanted(outcome)
+                # It may take as long as the visit.
+                Thread(target=unwanted, args=(outcome,), daemon=True).start()
 
         def visiting() -> None:
             outcome: T | Failure
@@ -102,10 +107,11 @@ class Visits:
 
     def _give_up(self, waiting: Deferred[Any], vm_cid: str, seconds: float) -> None:
         self._hanging.add(vm_cid)
+        key = " (visit_timeout)" if seconds == self._seconds else ""
         waiting.errback(
             CloudError(
-                f"{vm_cid}: a visit to its files did not end within {seconds:g} s "
-                "(visit_timeout): something in the VM hangs"
+                f"{vm_cid}: a visit to its files did not end within {seconds:g} s{key}: "
+                "something in the VM hangs"
             )
         )
 

@@ -43,13 +43,17 @@ class Gate(Factory):
         address = address_of(addr)
         if is_within(address, self._networks):
             return self._factory.buildProtocol(addr)
-        self._complaints.tell(
-            str(address),
-            "refused a connection from {who}; to let it in, {remedy}",
-            who=str(address),
-            remedy="add it to allow_from",
-        )
+        _complain(self._complaints, Refusal(str(address), "add it to allow_from"))
         return None
+
+
+def _complain(complaints: Complaints, why: Refusal) -> None:
+    complaints.tell(
+        why.who,
+        "refused a connection from {who}; to let it in, {remedy}",
+        who=why.who,
+        remedy=why.remedy,
+    )
 
 
 class Door(Factory):
@@ -74,12 +78,7 @@ class Door(Factory):
 
     def refused(self, why: Refusal) -> bool:
         """Take note of a refusal, and say whether there is time to explain it."""
-        self._complaints.tell(
-            why.who,
-            "refused a connection from {who}; to let it in, {remedy}",
-            who=why.who,
-            remedy=why.remedy,
-        )
+        _complain(self._complaints, why)
         if (
             self._listeners.total() >= LISTENERS
             or self._listeners[why.who] >= LISTENERS_OF_ONE
@@ -112,7 +111,12 @@ class Visitor(Protocol, TimeoutMixin):
         """Find out who it is."""
         peer, own = self.transport.getPeer(), self.transport.getHost()
         why = self._door.access.refusal(peer, own)
-        if why is None:
+        if why is None and not self._door.access.sockets.is_connected(
+            self.transport.getHandle()
+        ):
+            # It was reset, and who was asked about may be another by now.
+            self.transport.abortConnection()
+        elif why is None:
             hand_over(self.transport, self._door.inner.buildProtocol(peer))
         elif self._door.refused(why):
             self._why = why

@@ -81,15 +81,17 @@ class Lobby(Factory):
         return True
 
     def _proceed(self) -> None:
-        for _ in range(min(HANDSHAKES_A_TURN, sum(map(len, self._lines.values())))):
-            home = next(iter(self._lines))
-            line = self._lines.pop(home)
-            newcomer = line.popleft()
-            if line:
-                self._lines[home] = line
-            newcomer.proceed()
-        if self._lines:
-            self.reactor.callLater(0, self._proceed)
+        try:
+            for _ in range(min(HANDSHAKES_A_TURN, sum(map(len, self._lines.values())))):
+                home = next(iter(self._lines))
+                line = self._lines.pop(home)
+                newcomer = line.popleft()
+                if line:
+                    self._lines[home] = line
+                newcomer.proceed()
+        finally:
+            if self._lines:
+                self.reactor.callLater(0, self._proceed)
 
 
 class Newcomer(Protocol, TimeoutMixin):

@@ -274,7 +274,7 @@ class CPIProtocol(BoundedAMP):
         return self._house.introduced(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """Clear away what was being uploaded."""
+        """Clear away what was being uploaded, and what nobody was told of."""
         super().connectionLost(reason)
         leaving = Deferred.fromCoroutine(self._leave())
         leaving.addErrback(lambda failure: self.log.failure("bug leaving", failure))

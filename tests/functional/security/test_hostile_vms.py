@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.daemon.domain.bundle import GUARDED_IOCTLS
 from tests.functional.security import intruder
 from tests.functional.security.intruder import Canary
 from tests.harness import deep
@@ -25,7 +26,7 @@ PLACE = SETTINGS.lstrip("/")
 # Long enough for all that ends, on a busy machine.
 VISIT_TIMEOUT = 6
 HUNG = 5
-FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
+FIFREEZE, FITHAW = GUARDED_IOCTLS["FIFREEZE"], GUARDED_IOCTLS["FITHAW"]
 PATIENCE = 60.0
 
 
@@ -216,6 +217,23 @@ def test_a_link_in_a_disks_place(new_daemon: NewDaemon, tiny: Path, lab: Lab) ->
     daemon.cpi.ok("delete_vm", vm.cid)
     daemon.cpi.ok("delete_disk", disk)
     outside.rmdir()
+
+
+def test_a_disk_whose_place_is_gone(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A VM does not keep a disk by taking away where it was given it."""
+    config: dict[str, Any] = {"disks": {"driver": "directory"}}
+    daemon = new_daemon(config=config).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    disk = daemon.cpi.ok("create_disk", 4, {}, None)
+    daemon.cpi.ok("attach_disk", vm.cid, disk)
+    place = f"/warden-cpi-dev/{disk}"
+    vm.shell(f"mkdir /kept && mount -o bind {place} /kept && umount {place}")
+    vm.shell(f"rmdir {place} && echo 1 >/kept/file")
+    daemon.cpi.ok("detach_disk", vm.cid, disk)
+    assert vm.attempt("/bin/cat", "/kept/file").returncode != 0
+    assert_serves(daemon)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.cpi.ok("delete_disk", disk)
 
 
 def assert_serves(daemon: Daemon) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -242,3 +243,30 @@ def test_the_maker_counts(new_daemon: NewDaemon) -> None:
                 os.seteuid(0)
         assert b"allow_users" in wire.read_box(connection.makefile("rb"))[ERROR]
         assert b"version" in wire.read_box(roots.makefile("rb"))
+
+
+def test_who_comes_from_the_port_of_another(new_daemon: NewDaemon) -> None:
+    """What somebody said and then reset is not taken for root's, who has the port now."""
+    daemon = new_daemon(network_type="tcp").start()
+    disk = daemon.cpi.ok("create_disk", 8, {}, None)
+    assert daemon.process is not None
+    # It accepts nothing meanwhile, as when it starts or is very busy.
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        with user(SOMEBODY, daemon) as connection:
+            port = connection.getsockname()
+            connection.sendall(ask("DeleteDisk", disk_cid=disk))
+            at_once = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: with a reset
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        roots = socket.socket()
+        roots.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        roots.bind(port)
+        roots.settimeout(PATIENCE)
+        roots.connect(("127.0.0.1", daemon.port))
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    with roots:
+        assert answer(roots) is None
+    # It waits for what is being done to the disk.
+    daemon.cpi.ok("set_disk_metadata", disk, {})
+    daemon.cpi.ok("delete_disk", disk)

@@ -77,7 +77,7 @@ def grow(random: Random, top: Path, intent: Intent, *, immutable: bool = False) 
 
     @param random: decides; the same seed gives the same tree.
     @param top: the root of the tree, which may have something in it.
-    @param immutable: whether some of it is to have the flag that L{chattr} calls C{i}.
+    @param immutable: whether some of it is to have the flag that chattr(1) calls C{i}.
     """
     places = [place for place in FAVOURITES if random.random() < 0.6]
     places += random.sample(VISITED, random.randrange(1, 6))
