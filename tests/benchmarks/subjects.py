@@ -13,9 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from runc_cpi.daemon.drivers.archive import TAR, decompressor_for
-from runc_cpi.daemon.drivers.overlay import inside_overlay
-from runc_cpi.daemon.drivers.reading import HEADER_SIZE
+from runc_cpi.daemon.host.images.archive import TAR, decompressor_for
+from runc_cpi.daemon.host.images.reading import HEADER_SIZE
+from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from tests.benchmarks.encryption import STREAM, encrypted, encryption
 from tests.benchmarks.measuring import Row, command, in_turns, timed
 from tests.harness.daemon import Daemon, vm_arguments

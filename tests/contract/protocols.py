@@ -14,7 +14,7 @@ from twisted.protocols import amp
 
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot

@@ -19,7 +19,7 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot

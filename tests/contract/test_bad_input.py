@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.cpi.__main__ import Call
-from runc_cpi.daemon.service import Options
+from runc_cpi.daemon.tap import Options
 from tests.contract import bad_configs, bad_disks, bad_requests, bad_sections, bad_vms
 from tests.contract.cases import Case, ids
 from tests.contract.executables import (

@@ -11,7 +11,7 @@ from twisted.logger import globalLogPublisher
 from twisted.protocols import amp
 
 from runc_cpi import __version__, wire
-from runc_cpi.daemon.log import request_id
+from runc_cpi.daemon.base.log import request_id
 from runc_cpi.errors import (
     CloudError,
     CPIError,

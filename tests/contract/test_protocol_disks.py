@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.complaints import Complaints
+from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.errors import (
     CPIError,

@@ -13,11 +13,11 @@ from twisted.protocols import amp
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.encryption import EncryptedFactory
+from runc_cpi.daemon.entrance.identity import Identity
+from runc_cpi.daemon.entrance.lobby import Lobby
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
-from runc_cpi.daemon.rpc.complaints import Complaints
-from runc_cpi.daemon.rpc.encryption import EncryptedFactory
-from runc_cpi.daemon.rpc.lobby import Lobby
-from runc_cpi.daemon.tls import Identity
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
 from tests.unit.certificates import CA, Pair

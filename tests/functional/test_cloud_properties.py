@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers import cgroups
+from runc_cpi.daemon.host.cgroups import hierarchies
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
@@ -38,7 +38,7 @@ def test_limits(daemon: Daemon, tiny: Path) -> None:
         assert memory == str(96 << 20)
         assert limit(vm, PIDS, "pids.max") == "100"
         for inside in vm.cgroups().values():
-            for name in cgroups.LIMITS:
+            for name in hierarchies.LIMITS:
                 if (inside / name).exists():
                     bound = (inside.parent / name).read_text()
                     assert bound == (inside / name).read_text(), name

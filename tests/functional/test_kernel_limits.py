@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers.kernel_limits import WANTED
+from runc_cpi.daemon.host.kernel_limits import WANTED
 from tests.harness.images import PROJECT
 from tests.harness.lab import NewDaemon
 

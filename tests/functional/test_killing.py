@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers import cgroups
-from runc_cpi.daemon.drivers.killing import strike
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.cgroups.killing import strike
 from tests.harness.waiting import eventually
 
 CGROUP = f"/killing-{os.getpid()}"
@@ -22,11 +22,11 @@ ENTER = 'for c in "$@"; do echo $$ >"$c/cgroup.procs" || exit 1; done; shift $#;
 
 
 @pytest.fixture
-def hierarchies(tmp_path: Path) -> Iterator[Path]:
+def cgroups(tmp_path: Path) -> Iterator[Path]:
     """The host's cgroups as they are where version 2, and its cgroup.kill, is not."""
     root = tmp_path / "cgroup"
     root.mkdir()
-    for path in cgroups.ROOT.iterdir():
+    for path in hierarchies.ROOT.iterdir():
         if (path / "tasks").exists():
             (root / path.name).symlink_to(path)
     if not (root / "freezer").exists():
@@ -40,17 +40,17 @@ def hierarchies(tmp_path: Path) -> Iterator[Path]:
 
 
 def _removed(root: Path) -> bool:
-    cgroups.remove(CGROUP, root)
-    return not cgroups.directories(CGROUP, root)
+    hierarchies.remove(CGROUP, root)
+    return not hierarchies.directories(CGROUP, root)
 
 
-def test_who_is_never_the_same(hierarchies: Path, tmp_path: Path) -> None:
+def test_who_is_never_the_same(cgroups: Path, tmp_path: Path) -> None:
     """Processes that fork faster than they are listed are frozen meanwhile."""
     script = tmp_path / "hop"
     script.write_text(HOPPING)
-    tops = cgroups.directories(CGROUP, hierarchies)
+    tops = hierarchies.directories(CGROUP, cgroups)
     for _ in range(HOPPERS):
         argv = ["sh", "-c", f'{ENTER} exec sh "$0"', str(script), *map(str, tops)]
         subprocess.run(argv, check=True, timeout=60)
-    assert strike(CGROUP, hierarchies)
-    eventually(lambda: not strike(CGROUP, hierarchies), "none is left", 60)
+    assert strike(CGROUP, cgroups)
+    eventually(lambda: not strike(CGROUP, cgroups), "none is left", 60)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import load
-from runc_cpi.daemon import passed
-from runc_cpi.daemon.drivers import reading
+from runc_cpi.daemon.base import parcels
+from runc_cpi.daemon.host.images import reading
 from runc_cpi.errors import CPIError
 
 CLONE_NEWNS = 0x00020000
@@ -122,7 +122,7 @@ def read(what: str) -> Callable[[int], str]:
 
     def call(image: int) -> str:
         # To start a program with the file open would hang as well.
-        parcel = passed.pack(image)
+        parcel = parcels.pack(image)
         finished = subprocess.run(
             reading.command(what, SECONDS),
             stdin=parcel,

@@ -142,8 +142,9 @@ def instrument() -> None:
     """Hear of all that matters."""
     from pyroute2 import IPRoute
 
-    from runc_cpi.daemon.drivers import bpf, cgroups, namespaces
-    from runc_cpi.daemon.drivers.devices import RulesV1
+    from runc_cpi.daemon.host import bpf, namespaces
+    from runc_cpi.daemon.host.cgroups import hierarchies
+    from runc_cpi.daemon.host.cgroups.devices import RulesV1
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -153,7 +154,7 @@ def instrument() -> None:
     for name in ("mount", "mount_memory", "bind", "share_root", "unmount", "detach"):
         before(namespaces, name, lambda *_, name=name: name)
     before(bpf, "allow", lambda *_: "bpf")
-    as_one(cgroups, "remove", "remove cgroups")
+    as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
     before(CPIProtocol, "sendBox", lambda *_: "answer")
     _instrument_netlink(IPRoute)
@@ -198,7 +199,7 @@ def _instrument_content() -> None:
 
 def _instrument_children() -> None:
     """A child is about to start, runs, and has ended."""
-    from runc_cpi.daemon.drivers.process import Processes
+    from runc_cpi.daemon.host.processes import Processes
 
     spawn = Processes.spawn
 

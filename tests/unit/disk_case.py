@@ -8,8 +8,9 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.domain.disk import Container, Disk
-from runc_cpi.daemon.storage.depot import Depot, read_record
+from runc_cpi.daemon.disks.disk import Container, Disk
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.records import read_record
 from tests.unit.doubles import assemble
 from tests.unit.script import Script
 

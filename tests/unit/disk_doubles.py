@@ -9,8 +9,9 @@ from typing import Any
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.domain.disk import BootParts, Container
-from runc_cpi.daemon.domain.interfaces import IDiskDriver, IImages
+from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.errors import InvalidArgument, StemcellRejected
 from tests.unit.script import Script
 

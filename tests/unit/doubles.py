@@ -19,28 +19,23 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.domain.addresses import AddressPool
-from runc_cpi.daemon.domain.containers import Containers, Host
-from runc_cpi.daemon.domain.disks import DiskPolicy, Disks
-from runc_cpi.daemon.domain.interfaces import (
-    IArchiver,
-    IGuests,
-    IInit,
-    INetworker,
-    IRuntime,
-    IUpload,
-)
-from runc_cpi.daemon.domain.keeper import Keeper
-from runc_cpi.daemon.domain.networks import NetworkPlan
-from runc_cpi.daemon.domain.registry import Registry
-from runc_cpi.daemon.domain.repairs import Repairs
-from runc_cpi.daemon.domain.scratch import Scratch
-from runc_cpi.daemon.domain.snapshots import Snapshots
-from runc_cpi.daemon.domain.stemcells import Stemcells
-from runc_cpi.daemon.domain.vm import NewVM
-from runc_cpi.daemon.domain.vms import VMs
-from runc_cpi.daemon.domain.watcher import Watcher
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
+from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.address_pool import AddressPool
+from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.requests import NetworkPlan
+from runc_cpi.daemon.reconcile.keeper import Keeper
+from runc_cpi.daemon.stemcells.interfaces import IArchiver, IUpload
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.daemon.vms.containers import Containers, Host
+from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
+from runc_cpi.daemon.vms.registry import Registry
+from runc_cpi.daemon.vms.vm import NewVM
+from runc_cpi.daemon.vms.vms import VMs
+from runc_cpi.daemon.vms.watcher import Watcher
 from runc_cpi.errors import StillRunning
 from tests.unit.disk_doubles import FakeDriver, FakeImages
 from tests.unit.script import Script
@@ -316,7 +311,7 @@ def assemble(
     policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
     disks = Disks(depot=depot, scratch=scratch, driver=driver, policy=policy)
     snapshots = Snapshots(
-        depot=depot, archiver=archiver, scratch=scratch, driver=driver, disks=disks
+        depot=depot, trees=archiver, scratch=scratch, driver=driver, disks=disks
     )
     runtime, guests = FakeRuntime(script), FakeGuests(script)
     pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)

@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 runc_cpid = ServiceMaker(
     name="BOSH runc CPI daemon",
-    module="runc_cpi.daemon.service",
+    module="runc_cpi.daemon.tap",
     description="Run BOSH VMs as runc containers on this host.",
     tapname="runc-cpid",
 )

@@ -18,11 +18,11 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from runc_cpi.daemon import passed
+from runc_cpi.daemon.base import parcels
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.rpc.complaints import Complaints
-from runc_cpi.daemon.rpc.encryption import NO_TLS_HERE, begins_tls
-from runc_cpi.daemon.rpc.refusals import refusal
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.encryption import NO_TLS_HERE, begins_tls
+from runc_cpi.daemon.entrance.refusals import refusal
 from runc_cpi.errors import TLSRejected
 
 # What a key and its value cost beside their bytes, so that many tiny ones count.
@@ -83,7 +83,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
         """Stop counting, and let go of all that waits."""
         self.setTimeout(None)
         for descriptor in self._descriptors.values():
-            passed.close(descriptor)
+            parcels.close(descriptor)
         self._descriptors.clear()
         if isinstance(reason.value, SSL.Error):
             self._tell_of_tls(reason.value)
@@ -129,7 +129,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Keep a file, packed, for the message that goes with it, but not many."""
-        super().fileDescriptorReceived(passed.pack(descriptor))
+        super().fileDescriptorReceived(parcels.pack(descriptor))
         if len(self._descriptors) > DESCRIPTORS:
             self._cut_off("more descriptors than its messages name")
 

@@ -17,19 +17,19 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from runc_cpi import __version__
-from runc_cpi.daemon import passed
+from runc_cpi.daemon.base import parcels
+from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.domain.disks import Disks
-from runc_cpi.daemon.domain.keeper import Keeper
-from runc_cpi.daemon.domain.snapshots import Snapshots
-from runc_cpi.daemon.domain.stemcells import Stemcells, StemcellUpload
-from runc_cpi.daemon.domain.vm import NewVM
-from runc_cpi.daemon.domain.vms import VMs
-from runc_cpi.daemon.log import request_id
+from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.reconcile.keeper import Keeper
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
-from runc_cpi.daemon.rpc.complaints import Complaints
 from runc_cpi.daemon.rpc.receipts import Receipts, Undo
+from runc_cpi.daemon.stemcells.stemcells import Stemcells, StemcellUpload
+from runc_cpi.daemon.vms.vm import NewVM
+from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.errors import (
     CloudError,
     CPIError,
@@ -112,7 +112,7 @@ class CPIProtocol(BoundedAMP):
         try:
             stemcell = await self._stemcells.create(image, cloud_properties)
         finally:
-            passed.close(image)
+            parcels.close(image)
         return await self._made_stemcell(stemcell.cid, confirms)
 
     @commands.FetchStemcell.responder

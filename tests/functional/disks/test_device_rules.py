@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.domain.device_rules import ALLOWED
-from runc_cpi.daemon.drivers.devices import RulesV2
+from runc_cpi.daemon.host.cgroups.devices import RulesV2
+from runc_cpi.daemon.vms.device_rules import ALLOWED
 from tests.functional.disks.site import run
 
 HIERARCHIES = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))

@@ -11,8 +11,9 @@ from ipaddress import IPv4Address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runc_cpi.daemon.drivers import bpf, frames
-from runc_cpi.daemon.drivers.bridge import hardware_address
+from runc_cpi.daemon.host import bpf
+from runc_cpi.daemon.host.network import frames
+from runc_cpi.daemon.host.network.bridge import hardware_address
 from tests.functional.security.frames import (
     ARP,
     BROADCAST,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.drivers import reading
+from runc_cpi.daemon.host.images import reading
 from tests.harness import hanging
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually

@@ -1,0 +1,1 @@
+"""What every part may use: locks, side by side work, the log, repairs."""

@@ -1,0 +1,1 @@
+"""Persistent disks and their snapshots."""

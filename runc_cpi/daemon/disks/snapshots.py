@@ -1,0 +1,117 @@
+"""Snapshots: copies of what persistent disks held at some moment."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.disks.disk import Container, Snapshot
+from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.disks.room import MEBIBYTE
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.daemon.storage.records import read_record, write_record
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.errors import CloudError, InvalidArgument
+
+RECORD = "snapshot.json"
+
+
+class Snapshots:
+    """All snapshots of this host."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        depot: Depot,
+        trees: ITrees,
+        scratch: Scratch,
+        driver: IDiskDriver,
+        disks: Disks,
+    ) -> None:
+        self._depot, self._trees, self._scratch = depot, trees, scratch
+        self._driver, self._disks = driver, disks
+        self._locks = KeyedLock()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._aside: set[str] = set()
+
+    def load(self, repairs: Repairs) -> None:
+        """Read the records; one that cannot be read is set aside, as it is."""
+        for path in sorted(self._depot.snapshots.iterdir()):
+            self._aside.add(path.name)
+            with repairs.attempt(f"set {path / RECORD} aside"):
+                snapshot = Snapshot.from_json(read_record(path / RECORD))
+                self._snapshots[snapshot.snapshot_cid] = snapshot
+                self._aside.discard(path.name)
+
+    def all(self) -> list[Snapshot]:
+        """Return every snapshot."""
+        return list(self._snapshots.values())
+
+    async def create(
+        self, disk_cid: str, metadata: Any, container: Container | None
+    ) -> Snapshot:
+        """
+        Keep what a disk holds now, also while it is written to.
+
+        @param container: of the VM that has it, if any.
+        @raise DiskNotFound: if there is no such disk.
+        @raise NoDiskSpace: if there is no room for a copy.
+        """
+        if not isinstance(metadata, dict):
+            raise InvalidArgument("metadata: must be an object")
+        async with self._disks.using(disk_cid) as (disk, path):
+            snapshot = Snapshot(
+                snapshot_cid=f"snapshot-{uuid4()}",
+                disk_cid=disk_cid,
+                size=disk.size,
+                driver=disk.driver,
+                filesystem=disk.filesystem,
+                metadata=metadata,
+                created_at=now(),
+            )
+            size = -(-self._driver.allocated(path) // MEBIBYTE)
+            self._disks.room.check(size)
+            scratch = self._scratch.new()
+            target = self._depot.snapshots / snapshot.snapshot_cid
+            try:
+                with self._disks.room.promised(scratch, size):
+                    await self._driver.snapshot(path, scratch, container)
+                await self._trees.sync(scratch)
+                record = scratch / RECORD
+                await deferToThread(write_record, record, snapshot.to_json())
+                await self._scratch.publish(scratch, target)
+            except BaseException:
+                await self._scratch.discard(scratch)
+                raise
+        self._snapshots[snapshot.snapshot_cid] = snapshot
+        self.log.info(
+            "created {snapshot_cid} of {disk_cid}",
+            snapshot_cid=snapshot.snapshot_cid,
+            disk_cid=disk_cid,
+        )
+        return snapshot
+
+    async def delete(self, snapshot_cid: str) -> None:
+        """
+        Delete a snapshot; an unknown one is no error.
+
+        @raise CloudError: if its record cannot be read.
+        """
+        async with self._locks(snapshot_cid):
+            if snapshot_cid in self._aside:
+                raise CloudError(f"the record of {snapshot_cid} cannot be read")
+            if snapshot_cid not in self._snapshots:
+                return
+            await self._scratch.remove(self._depot.snapshots / snapshot_cid)
+            del self._snapshots[snapshot_cid]
+        self.log.info("deleted {snapshot_cid}", snapshot_cid=snapshot_cid)

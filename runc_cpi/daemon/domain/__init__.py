@@ -1,1 +1,0 @@
-"""VMs, stemcells and addresses: what BOSH asks for, knowing nothing of AMP."""

@@ -1,1 +1,0 @@
-"""What touches the host: child processes, the OCI runtime, tar, netlink, files."""

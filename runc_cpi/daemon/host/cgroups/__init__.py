@@ -1,0 +1,1 @@
+"""Cgroups: their directories, device rules, and the end of all that is in one."""

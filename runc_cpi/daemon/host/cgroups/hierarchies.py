@@ -1,0 +1,99 @@
+"""Cgroup directories, in whichever hierarchies this host has."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from runc_cpi.daemon.host.files.levels import Entered, Left, walk
+
+ROOT = Path("/sys/fs/cgroup")
+# Of v1 and of v2, each before what must not be less than it.
+LIMITS = (
+    *("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+    *("cpu.cfs_period_us", "cpu.cfs_quota_us"),
+    *("pids.max", "memory.max", "memory.swap.max", "cpu.max"),
+)
+
+
+def directories(path: str, root: Path = ROOT) -> list[Path]:
+    """Return where a cgroup is: one directory on v2, several beside each other on v1."""
+    name = path.lstrip("/")
+    return [found for found in (root / name, *root.glob(f"*/{name}")) if found.is_dir()]
+
+
+def children(path: str, root: Path = ROOT) -> set[str]:
+    """Name the cgroups right below one, in any hierarchy."""
+    return {
+        entry.name
+        for top in directories(path, root)
+        for entry in os.scandir(top)
+        if entry.is_dir()
+    }
+
+
+def processes(path: str, root: Path = ROOT) -> set[int]:
+    """List the processes in a cgroup and those below it."""
+    found: set[int] = set()
+    for top in directories(path, root):
+        for step in walk(top):
+            if isinstance(step, Entered):
+                found.update(map(int, read(step.fd, "cgroup.procs").split()))
+    return found
+
+
+def share_limits(path: str, below: str, root: Path = ROOT) -> None:
+    """
+    Bound a cgroup as one right below it is, which those in that can change.
+
+    @raise OSError: if the kernel refuses.
+    """
+    for top in directories(path, root):
+        for name in LIMITS:
+            if (top / below / name).exists():
+                (top / name).write_bytes((top / below / name).read_bytes())
+
+
+def remove(path: str, root: Path = ROOT) -> None:
+    """
+    Remove a cgroup and those below it, where no process is left.
+
+    Runtimes leave what is above a container's own cgroup, and its own if they fail.
+    """
+    for top in directories(path, root):
+        for step in walk(top):
+            if isinstance(step, Left):
+                with suppress(OSError):
+                    os.rmdir(step.name, dir_fd=step.fd)
+        with suppress(OSError):
+            os.rmdir(top)
+
+
+def remove_empty(path: str, root: Path = ROOT) -> None:
+    """Remove a cgroup that has none below it, and leave it as it is otherwise."""
+    for top in directories(path, root):
+        with suppress(OSError):
+            os.rmdir(top)
+
+
+def read(directory: int, name: str) -> bytes:
+    """Return what a file of a cgroup holds; nothing if there is none, or it is not told."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return b""
+    with suppress(OSError), open(fd, "rb") as file:
+        return file.read()
+    return b""
+
+
+def write(directory: int, name: str, value: bytes) -> bool:
+    """Write to a file of a cgroup, and say whether there is one that took it."""
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+        with open(fd, "wb", buffering=0) as file:
+            file.write(value)
+    except OSError:
+        return False
+    return True

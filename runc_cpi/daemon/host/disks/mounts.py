@@ -1,0 +1,231 @@
+"""Where the processes of a VM have a disk mounted, and which of them keep it so."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.disks.mountinfo import Mount
+from runc_cpi.daemon.host.guests.guests import root_of
+from runc_cpi.daemon.host.namespaces import CLONE_NEWNS, inside
+from runc_cpi.errors import CloudError, DiskBusy
+from runc_cpi.printable import printable
+
+PASSES = 10
+PATIENCE, PAUSE = 1.0, 0.02
+NOBODY_KNOWN = "by a process that cannot be told"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
+    """Say where C{pid} sees what is wanted, the last mounted first."""
+    return [mount.point for mount in reversed(mountinfo.read(pid)) if wanted(mount)]
+
+
+def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> int | None:
+    """
+    Open a file system in one of the places where a VM has it mounted.
+
+    @param cgroup: the container's path in its hierarchies.
+    @param device: what its files have as C{st_dev}.
+    @return: a descriptor, or nothing if it is not mounted.
+    @raise CloudError: if it is mounted, but out of reach.
+    """
+    hidden = None
+    for pid in one_of_each_namespace(cgroup):
+        try:
+            points = mount_points(pid, wanted)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        for point in points:
+            hidden = point
+            try:
+                with root_of(pid) as tree:
+                    fd = tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue
+            if os.fstat(fd).st_dev == device:
+                return fd
+            os.close(fd)
+    if hidden is not None:
+        raise CloudError(
+            f"the disk is mounted at {printable(hidden, '')}, under another mount"
+        )
+    return None
+
+
+def sync(mount: int) -> None:
+    """
+    Write a file system back.
+
+    @raise OSError: if that fails.
+    """
+    if _libc.syncfs(mount) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
+    """
+    Unmount a disk in every mount namespace that a VM's processes have.
+
+    @param cgroup: the container's path in its hierarchies.
+    @raise DiskBusy: naming what still uses it.
+    @raise OSError: if the kernel refuses for another reason.
+    """
+    deadline = time.monotonic() + PATIENCE
+    for pid in one_of_each_namespace(cgroup):
+        while (complaint := _unmount_or_complain(cgroup, pid, wanted)) is not None:
+            point, reason = complaint
+            # Whom nobody can name may be a child of ours, about to become a program.
+            if reason is not None or time.monotonic() > deadline:
+                reason = reason or NOBODY_KNOWN
+                raise DiskBusy(
+                    f"the disk is still in use at {printable(point, '')}, {reason}"
+                )
+            time.sleep(PAUSE)
+
+
+def _unmount_or_complain(
+    cgroup: str, pid: int, wanted: Callable[[Mount], bool]
+) -> tuple[str, str | None] | None:
+    """Unmount in one namespace, or say where that failed, and why if that can be told."""
+    try:
+        kept = _unmount_in(pid, wanted)
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it ended meanwhile
+    if kept is None:
+        return None
+    point, reason = kept
+    return point, reason or _holder(
+        cgroup, lambda handle: _is_below(os.readlink(handle), point)
+    )
+
+
+def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | None:
+    """
+    Unmount a disk in one namespace.
+
+    @return: where it stays mounted, and why if a mount is to blame for that; or nothing.
+    """
+    with _own_process() as own, inside(pid, CLONE_NEWNS):
+        # One unmounting can bring about others, and uncover what was below.
+        for _ in range(PASSES):
+            mounts = _visible(own)
+            found = [mount for mount in reversed(mounts) if wanted(mount)]
+            if not found:
+                return None
+            done = [_unmounted(own, mount) for mount in found]
+            if not any(done):
+                break
+        last = found[0]
+        if not _is_on_top(own, last):
+            return last.point, "under another mount"
+        inner = [
+            mount.point for mount in mounts if mount.point.startswith(f"{last.point}/")
+        ]
+        return last.point, f"with {printable(inner[0], '')} mounted in it" if inner else ""
+
+
+@contextmanager
+def _own_process() -> Iterator[int]:
+    """Keep this thread's entry in the host's /proc at hand."""
+    own = os.open("/proc/thread-self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield own
+    finally:
+        os.close(own)
+
+
+def _visible(own: int) -> list[Mount]:
+    """List the mounts from the root of the namespace, as no process of it need do."""
+    with open(os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own), "rb") as file:
+        return mountinfo.parse(file.read())
+
+
+def _is_on_top(own: int, mount: Mount) -> bool:
+    """Say whether it is this mount that its mount point leads to."""
+    try:
+        fd = os.open(mount.point, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        info = os.open(f"fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own)
+        with open(info, "rb") as file:
+            return b"mnt_id:\t%d\n" % mount.number in file.read()
+    finally:
+        os.close(fd)
+
+
+def _unmounted(own: int, mount: Mount) -> bool:
+    if not _is_on_top(own, mount):
+        return False
+    try:
+        namespaces.unmount(mount.point)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOENT):
+            raise
+        return False
+    return True
+
+
+def one_of_each_namespace(cgroup: str) -> list[int]:
+    """Return a process of each mount namespace that a VM's processes are in."""
+    found: dict[str, int] = {}
+    for pid in sorted(hierarchies.processes(cgroup)):
+        try:
+            found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return list(found.values())
+
+
+def device_holder(cgroup: str, number: int) -> str:
+    """Tell who of a VM has a block device open, C{number} as C{st_rdev} has it."""
+    return _holder(cgroup, lambda handle: _is_device(handle, number)) or NOBODY_KNOWN
+
+
+def _holder(cgroup: str, holds: Callable[[str], bool]) -> str | None:
+    """
+    Tell who of a VM keeps something in use, if that can be told.
+
+    @param holds: tells it by the path of a link in C{/proc} to what a process uses.
+    """
+    for pid in sorted(hierarchies.processes(cgroup)):
+        try:
+            handles = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
+            handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
+            if any(_quietly(holds, handle) for handle in handles):
+                name = os.fsdecode(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
+                return f"by process {pid} ({printable(name, '')})"
+        except OSError:
+            continue
+    return None
+
+
+def _quietly(holds: Callable[[str], bool], handle: str) -> bool:
+    try:
+        return holds(handle)
+    except OSError:
+        return False  # closed meanwhile
+
+
+def _is_below(path: str, point: str) -> bool:
+    return path == point or path.startswith(point + "/")
+
+
+def _is_device(handle: str, number: int) -> bool:
+    # Nothing but devices is touched: other files could be of a hanging file system.
+    if not os.readlink(handle).startswith("/dev/"):
+        return False
+    found = os.stat(handle)
+    return stat.S_ISBLK(found.st_mode) and found.st_rdev == number

@@ -1,0 +1,1 @@
+"""Trees of files that a VM left, however deep and however protected."""

@@ -1,0 +1,125 @@
+"""What is done inside a running VM from outside, trusting nothing that is in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from zope.interface import implementer
+
+from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host.disks.freezing import thaw_disk_at
+from runc_cpi.daemon.host.guests.visits import Visits
+from runc_cpi.daemon.host.namespaces import CLONE_NEWIPC, CLONE_NEWNS, inside
+from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.daemon.vms.interfaces import IGuests
+
+
+@implementer(IGuests)
+class Guests(Visits):
+    """Does what is to be done in VMs, in threads of its own."""
+
+    async def prepare(
+        self, vm_cid: str, pid: int, stale: str, pid_files: str, writable: Sequence[str]
+    ) -> None:
+        """
+        Make the file system of a VM ready to boot.
+
+        @raise CloudError: if that is not possible.
+        """
+        await self.run(vm_cid, partial(prepare, pid, stale, pid_files, writable))
+
+    async def write(self, vm_cid: str, pid: int, name: str, content: str) -> None:
+        """
+        Write a file of a VM whole.
+
+        @raise CloudError: if that is not possible.
+        """
+        await self.run(vm_cid, partial(write, pid, name, content))
+
+
+def make_node(pid: int, name: str, device: int) -> bool:
+    """
+    Make a block device node C{name} in the VM's /dev; one that is right stays.
+
+    @return: whether it had to be made.
+    """
+    with writable_root_of(pid, "dev") as tree, tree.parent(f"dev/{name}") as (dev, last):
+        try:
+            found = os.stat(last, dir_fd=dev, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        else:
+            if stat.S_ISBLK(found.st_mode) and found.st_rdev == device:
+                return False
+            os.unlink(last, dir_fd=dev)
+        os.mknod(last, stat.S_IFBLK | 0o660, device, dir_fd=dev)
+    return True
+
+
+def remove_node(pid: int, name: str) -> None:
+    """Remove a node from the VM's /dev."""
+    with writable_root_of(pid, "dev") as tree:
+        tree.remove(f"dev/{name}")
+
+
+def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> None:
+    """
+    Make a VM's file system like that of a machine which boots.
+
+    @param stale: a tree to remove, which a machine would have in memory.
+    @param pid_files: the directory below which pid files of the dead are removed.
+    @param writable: tunables of the VM's own that are among those of the host.
+    """
+    with writable_root_of(pid, os.path.dirname(stale), pid_files) as tree:
+        tree.remove(stale)
+        tree.remove_files(pid_files, ".pid")
+    with inside(pid, CLONE_NEWNS):
+        # systemd does this on a machine but not in a container.  Without it the
+        # namespaces of its services would hold on to a disk that is unmounted.
+        namespaces.share_root()
+    # Which tunables are found by a name depends on the namespace of who looks it up.
+    with inside(pid, CLONE_NEWIPC), inside(pid, CLONE_NEWNS):
+        for path in writable:
+            with suppress(FileNotFoundError):
+                namespaces.make_writable(path)
+
+
+def write(pid: int, name: str, content: str) -> None:
+    """Write a file of the VM whole."""
+    with writable_root_of(pid, os.path.dirname(name)) as tree:
+        tree.write(name, content)
+
+
+def mount(pid: int, source: str, target: str, filesystem: str) -> None:
+    """Mount a block device in the VM, both by names that it knows them by."""
+    with writable_root_of(pid, os.path.dirname(target)) as tree:
+        tree.make_directories(target)
+    with inside(pid, CLONE_NEWNS):
+        namespaces.mount(source, target, filesystem)
+
+
+def bind(pid: int, source: str, target: str) -> None:
+    """Bind-mount a directory in the VM, both by names that it knows them by."""
+    with writable_root_of(pid, os.path.dirname(target)) as tree:
+        tree.make_directories(target)
+    with inside(pid, CLONE_NEWNS):
+        namespaces.bind(source, target)
+
+
+@contextmanager
+def writable_root_of(pid: int, *directories: str) -> Iterator[Tree]:
+    """Open the file system that C{pid} sees, to write to some directories in it."""
+    with root_of(pid) as tree:
+        for directory in directories:
+            thaw_disk_at(tree, directory)
+        yield tree
+
+
+def root_of(pid: int) -> AbstractContextManager[Tree]:
+    """Open the file system that C{pid} sees, so that no link in it leads out of it."""
+    return Tree.at(Path(f"/proc/{pid}/root"))

@@ -1,0 +1,1 @@
+"""Stemcell images: unpacked from archives or from OCI images."""

@@ -1,0 +1,57 @@
+"""Whether this host can run VMs: a container just like a VM's, made and removed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from uuid import uuid4
+
+from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.vms.spec import Boot, limits, runtime_spec
+
+PROGRAM = "init"
+
+
+def try_runtime(
+    runtime: str,
+    depot: Depot,
+    cgroup_parent: str,
+    capabilities: Sequence[str],
+    pids: int | None,
+) -> None:
+    """
+    Make and remove a container as VMs have them: overlay, cgroups, namespaces and all.
+
+    @raise HostUnfit: if this host, or the runtime on it, cannot do that.
+    """
+    bundle = depot.new_scratch()
+    container_id = f"trial-{uuid4()}"
+    cgroup = f"{cgroup_parent}/{container_id}"
+    try:
+        for name in ("lower", "upper", "work", "rootfs"):
+            (bundle / name).mkdir(mode=0o755)
+        # The container is never started; its program must only be there.
+        (bundle / "lower" / PROGRAM).touch(mode=0o755)
+        spec = runtime_spec(
+            hostname="trial",
+            boot=Boot(argv=[f"/{PROGRAM}"]),
+            binds={},
+            cgroup=cgroup,
+            capabilities=capabilities,
+            open_files=checks.open_files(),
+            resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
+        )
+        (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
+        try:
+            device_rules().fence(cgroup, allowed_by(bundle))
+        except OSError as error:
+            raise checks.HostUnfit(f"cannot bound devices of containers: {error}") from None
+        checks.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)
+    finally:
+        hierarchies.remove(cgroup)
+        hierarchies.remove_empty(cgroup_parent)
+        shutil.rmtree(bundle)

@@ -1,0 +1,217 @@
+"""Child processes: argument lists in, an L{Outcome} out; bounded, timed, reaped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.errors import CloudError
+
+# The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
+DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+MARK = 9
+IDLE_LIMIT = 32
+STDERR_TAIL = 4096
+STDOUT_LIMIT = 1 << 20
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Ways to a registry, for skopeo.
+INHERITED = (
+    "http_proxy", "https_proxy", "no_proxy",
+    "REGISTRY_AUTH_FILE", "SSL_CERT_FILE",
+)  # fmt: skip
+# No NOTIFY_SOCKET: runc behaves differently when it sees one.
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", SEARCH_PATH),
+    "LC_ALL": "C.UTF-8",
+    **{name: os.environ[name] for name in INHERITED if name in os.environ},
+}
+
+
+class Lane(Enum):
+    """What a child does with its time; those of one kind queue, and hold up no others."""
+
+    QUICK = "takes milliseconds"
+    BULK = "reads or writes much"
+    IDLE = "waits for something else most of the time"
+
+
+class Child(ProcessProtocol):
+    """
+    A running child process.
+
+    @ivar ended: fires with an L{Outcome} once the child is reaped and its pipes are
+        closed; it never fails.
+    """
+
+    transport: Any
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = tuple(argv)
+        self._stdout: list[bytes] = []
+        self._stdout_room = STDOUT_LIMIT
+        self._stderr = b""
+        self._timed_out = False
+        self.outcome: Outcome | None = None
+        self.ended: Deferred[Outcome] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        """Keep what fits."""
+        kept = data[: self._stdout_room]
+        self._stdout_room -= len(kept)
+        self._stdout.append(kept)
+
+    def errReceived(self, data: bytes) -> None:
+        """Keep the tail."""
+        self._stderr = (self._stderr + data)[-STDERR_TAIL:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell whoever waits what the child came to."""
+        end: Any = reason.value
+        terminated = isinstance(end, ProcessTerminated)
+        self.outcome = Outcome(
+            argv=self._argv,
+            status=end.exitCode if terminated else 0,
+            signal=end.signal if terminated else None,
+            timed_out=self._timed_out,
+            stdout=b"".join(self._stdout),
+            stderr=self._stderr,
+        )
+        self.ended.callback(self.outcome)
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        self._signal("KILL")
+
+    def end(self) -> None:
+        """Have it end, with time for what it must not leave undone."""
+        self._signal("TERM")
+
+    def _signal(self, name: str) -> None:
+        try:
+            self.transport.signalProcess(name)
+        except ProcessExitedAlready:
+            return
+
+    def expire(self) -> None:
+        """End it because its time is up."""
+        self._timed_out = True
+        self.kill()
+        # Whoever inherited its pipes is not waited for.
+        self.transport.loseConnection()
+
+
+class Processes:
+    """
+    Starts child processes.
+
+    @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
+    @param limit: how many L{run} may have at work at once, of each kind that works.
+    @param mark: a descriptor that children are given, and pass on to what they start, so
+        that it can be told when the last of them has ended.
+    """
+
+    def __init__(self, reactor: Any, limit: int, mark: int) -> None:
+        self._reactor, self._mark = reactor, mark
+        self.limit = limit
+        self._slots = {
+            Lane.QUICK: DeferredSemaphore(limit),
+            Lane.BULK: DeferredSemaphore(limit),
+            Lane.IDLE: DeferredSemaphore(IDLE_LIMIT),
+        }
+        self._children: set[Child] = set()
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        child_fds: Mapping[int, int | str],
+        dies_with_us: bool = True,
+        marked: bool = True,
+    ) -> Child:
+        """
+        Start a child at once.
+
+        @param timeout: after so many seconds it is killed.
+        @param dies_with_us: whether to kill it should the daemon end, however that is; if
+            not, the next daemon waits for it.
+        @param child_fds: what Twisted calls C{childFDs}.
+        @param marked: whether the next daemon waits for it, and for what it starts.
+        @raise CloudError: if there is no such program.
+        """
+        child, fds = Child(argv), dict(child_fds)
+        if marked:
+            fds[MARK] = self._mark
+        if shutil.which(argv[0], path=ENVIRONMENT["PATH"]) is None:
+            number = errno.EACCES if os.path.exists(argv[0]) else errno.ENOENT
+            raise CloudError(f"cannot run {argv[0]}: {os.strerror(number)}")
+        if dies_with_us:
+            argv = [*DIES_WITH_US, *argv]
+        try:
+            self._reactor.spawnProcess(
+                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=fds
+            )
+        except OSError as error:
+            raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
+        alarm = self._reactor.callLater(timeout, child.expire)
+
+        def disarm(outcome: Outcome) -> Outcome:
+            self._children.discard(child)
+            if alarm.active():
+                alarm.cancel()
+            return outcome
+
+        self._children.add(child)
+        child.ended.addCallback(disarm)
+        return child
+
+    def end_all(self) -> None:
+        """Ask all children to end, in order; whoever waits for one sees it fail."""
+        for child in list(self._children):
+            child.end()
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        lane: Lane = Lane.QUICK,
+        output: int | None = None,
+        inherit: Mapping[int, int] | None = None,
+        dies_with_us: bool = True,
+    ) -> Outcome:
+        """
+        Run a child to its end, when there is room for one more of its kind.
+
+        @param timeout: after so many seconds it is killed, and still waited for.
+        @param output: a descriptor for stdout and stderr.  Needed for a child that
+            leaves descendants: they would hold a pipe open.
+        @param dies_with_us: whether to kill it should the daemon end, however that is; if
+            not, the next daemon waits for it.
+        @param inherit: further descriptors, by the number that the child has them as.
+        @raise CloudError: if there is no such program.
+        """
+        streams: dict[int, int | str] = {1: "r", 2: "r"}
+        if output is not None:
+            streams = {1: output, 2: output}
+        fds = {0: self._null, **streams, **(inherit or {})}
+        slots = self._slots[lane]
+        await slots.acquire()
+        try:
+            return await self.spawn(
+                argv, timeout=timeout, child_fds=fds, dies_with_us=dies_with_us
+            ).ended
+        finally:
+            slots.release()

@@ -1,0 +1,1 @@
+"""The VM network: what create_vm asks of it, and who has which address."""

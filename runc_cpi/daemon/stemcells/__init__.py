@@ -1,0 +1,1 @@
+"""Stemcells: images that were unpacked once, for VMs to share."""

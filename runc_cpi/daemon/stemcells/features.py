@@ -1,0 +1,71 @@
+"""What a stemcell is like inside."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runc_cpi.daemon.storage.tree import Tree
+
+RUNIT_INIT = "usr/sbin/runsvdir-start"
+SYSTEMD_INIT = "sbin/init"
+SYSTEMD_AGENTS = (
+    "etc/systemd/system/bosh-agent.service",
+    "lib/systemd/system/bosh-agent.service",
+)
+SYNC_TIME = "var/vcap/bosh/bin/sync-time"
+RESOLVED = "lib/systemd/systemd-resolved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """
+    What matters about a stemcell's root file system.
+
+    @ivar init: C{runit} or C{systemd}, whichever is to boot it, or L{None}.
+    @ivar sync_time: whether it has the agent's script that sets the clock.
+    @ivar resolved: whether systemd-resolved is in it.
+    """
+
+    init: str | None
+    sync_time: bool
+    resolved: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the stemcell's record keeps it."""
+        return asdict(self)
+
+
+def inspect(rootfs: Path) -> Features | None:
+    """
+    Look into a root file system.
+
+    A stemcell can hold both inits: jammy's has systemd's files and is supervised by
+    runit, noble's the other way round.  Whose the agent's service is decides.
+
+    @return: what it is like, or L{None} if it is no root file system at all.
+    """
+    with Tree.at(rootfs) as tree:
+        runit = _is_program(tree, RUNIT_INIT)
+        systemd = tree.resolve(SYSTEMD_INIT) == "systemd"
+        agent_unit = any(tree.stat(unit) is not None for unit in SYSTEMD_AGENTS)
+        if systemd and (agent_unit or not runit):
+            init = "systemd"
+        elif runit:
+            init = "runit"
+        elif _is_program(tree, "bin/sh"):
+            init = None
+        else:
+            return None
+        return Features(
+            init=init,
+            sync_time=tree.stat(SYNC_TIME) is not None,
+            resolved=init == "systemd" and tree.stat(RESOLVED) is not None,
+        )
+
+
+def _is_program(tree: Tree, name: str) -> bool:
+    found = tree.stat(name)
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_mode & 1 == 1

@@ -1,0 +1,1 @@
+"""VMs: their records, their containers, and what create, reboot and delete mean."""

@@ -1,0 +1,71 @@
+"""The vocabulary between the two programs is complete."""
+
+from __future__ import annotations
+
+import keyword
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.protocols import amp
+
+from runc_cpi import errors
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from tests.contract.peers import COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_commands(command: type[amp.Command]) -> None:
+    """Each is documented, named like its class and answered by a responder."""
+    assert command.__doc__
+    assert command.__doc__ != amp.Command.__doc__
+    assert command.commandName == command.__name__.encode()
+    # Not an instance attribute is needed to look a responder up.
+    domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, keeper=None)  # type: ignore[arg-type]
+    clock = Clock()
+    complaints = Complaints(clock.seconds)
+    house = CPIFactory(domain, LimitsConfig(), complaints, clock)
+    protocol = CPIProtocol(domain, LimitsConfig(), clock, complaints, house)
+    assert protocol.locateResponder(command.commandName) is not None
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_arguments(command: type[amp.Command]) -> None:
+    """Each command carries a request's id, and no name needs translation."""
+    names = [name.decode() for name, _ in command.arguments]
+    assert names.count("request_id") == 1
+    for name in names + [name.decode() for name, _ in command.response]:
+        assert name.isidentifier()
+        assert not keyword.iskeyword(name.lower())
+        assert not name.startswith("_")
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_errors_of_commands(command: type[amp.Command]) -> None:
+    """Every command may end with every error, under its own name, and stay connected."""
+    declared = {error: code.decode() for error, code in command.errors.items()}
+    assert declared == {error: error.__name__ for error in errors.ALL}
+    assert command.fatalErrors == {}
+
+
+def test_errors_are_found_by_their_own_class() -> None:
+    """AMP takes the first that matches, so subclasses come before their bases."""
+    order = list(commands.WIRE_ERRORS)
+    for later, error in enumerate(order):
+        for earlier in order[:later]:
+            assert not issubclass(error, earlier), f"{earlier} hides {error}"
+
+
+def test_errors_of_all_modules_are_listed() -> None:
+    """An error that is defined elsewhere would not cross the wire."""
+    waiting, found = [errors.CPIError], set()
+    while waiting:
+        kind = waiting.pop()
+        found.add(kind)
+        waiting += kind.__subclasses__()
+    ours = {kind for kind in found if kind.__module__.startswith("runc_cpi.")}
+    assert ours == set(errors.ALL) == set(commands.WIRE_ERRORS)

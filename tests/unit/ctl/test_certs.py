@@ -1,0 +1,217 @@
+"""C{runc-cpictl certs}: files that daemon and director can use as they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from twisted.python import usage
+
+from runc_cpi.cpi import tls as cpi_tls
+from runc_cpi.cpi.config import load
+from runc_cpi.ctl import certs
+from runc_cpi.ctl.certs import CertsOptions
+from runc_cpi.daemon.config import DaemonConfig, TLSConfig
+from runc_cpi.daemon.entrance import identity
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Make certificates for two hosts and two clients."""
+    directory = tmp_path / "some" / "where"
+    certs.write(directory, ["192.0.2.1", "host.example"], ["director", "ops"], 30)
+    return directory
+
+
+def certificate(path: Path) -> x509.Certificate:
+    """Read a certificate."""
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
+def test_files_and_modes(made: Path) -> None:
+    """Certificates are for all to read, keys and what holds one for the owner alone."""
+    modes = {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()}
+    names = ("ca", "server", "director", "ops", "operator")
+    public = {f"{name}.crt" for name in names}
+    keys = {f"{name}.key" for name in names}
+    assert modes.keys() - public == keys | {"vars.yml", "operator.yml"}
+    assert all(modes[name] & 0o077 == 0 for name in modes.keys() - public)
+    assert made.stat().st_mode & 0o077 == 0
+
+
+def test_names(made: Path) -> None:
+    """The daemon's certificate is for its addresses and names, a client's for its own."""
+    names = (
+        certificate(made / "server.crt")
+        .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        .value
+    )
+    assert names.get_values_for_type(x509.IPAddress) == [ip_address("192.0.2.1")]
+    assert names.get_values_for_type(x509.DNSName) == ["host.example"]
+    assert identity.client_names(certificate(made / "ops.crt")) == {"ops"}
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose"),
+    [
+        ("server", ExtendedKeyUsageOID.SERVER_AUTH),
+        ("director", ExtendedKeyUsageOID.CLIENT_AUTH),
+    ],
+)
+def test_purposes(made: Path, name: str, purpose: x509.ObjectIdentifier) -> None:
+    """A client's certificate is no good for a daemon, and the other way round."""
+    usages = (
+        certificate(made / f"{name}.crt")
+        .extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+        .value
+    )
+    assert list(usages) == [purpose]
+
+
+def test_all_are_signed_by_the_ca(made: Path) -> None:
+    """Which itself may sign, and no CA below it."""
+    authority = certificate(made / "ca.crt")
+    for name in ("server", "director", "ops"):
+        certificate(made / f"{name}.crt").verify_directly_issued_by(authority)
+    constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (constraints.ca, constraints.path_length) == (True, 0)
+
+
+def test_validity(made: Path) -> None:
+    """From a little before now, for clocks differ, and for as long as was asked."""
+    now = datetime.now(UTC)
+    for name in ("ca", "server", "director"):
+        found = certificate(made / f"{name}.crt")
+        assert found.not_valid_before_utc < now - timedelta(minutes=50)
+        assert timedelta(days=29) < found.not_valid_after_utc - now <= timedelta(days=30)
+
+
+def test_vars(made: Path) -> None:
+    """What the CPI's configuration needs, for the first client."""
+    values = yaml.safe_load((made / "vars.yml").read_text())
+    assert values == {
+        "runc_cpi_tls": {
+            "ca": (made / "ca.crt").read_text(),
+            "certificate": (made / "director.crt").read_text(),
+            "private_key": (made / "director.key").read_text(),
+        }
+    }
+    cpi_tls._context(values["runc_cpi_tls"])
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("h.example", "h.example:9"), ("2001:db8::1", "[2001:db8::1]:9")]
+)
+def test_the_operators_configuration(tmp_path: Path, host: str, address: str) -> None:
+    """It is whole, so that it can be taken to another machine."""
+    certs.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
+    config = load(str(tmp_path / "d" / "operator.yml"), {})
+    assert (config.network_type, config.address) == ("tcp", address)
+    assert config.tls is not None
+    cpi_tls._context(config.tls)
+    assert config.tls["certificate"] == (tmp_path / "d" / "operator.crt").read_text()
+
+
+def test_an_operator_of_ones_own(tmp_path: Path) -> None:
+    """One that is named as a client too is made once."""
+    made = certs.write(tmp_path / "d", ["h"], ["director", "operator"], 30)
+    assert len(made) == len(set(made)) == 10
+
+
+def test_the_daemon_takes_the_directory(made: Path) -> None:
+    """Its path stands for the files in it, with or without a slash at its end."""
+    for path in (f"{made}", f"{made}/"):
+        config = DaemonConfig.parse({"network_type": "tcp", "tls": path})
+        assert config.tls == TLSConfig(
+            certificate=f"{made}/server.crt",
+            private_key=f"{made}/server.key",
+            ca=f"{made}/ca.crt",
+            allowed_clients=(),
+        )
+        identity.load(config.tls)
+
+
+def test_the_daemon_takes_them(made: Path) -> None:
+    """As paths, with a client that it lets in by name."""
+    identity.load(
+        TLSConfig(
+            certificate=str(made / "server.crt"),
+            private_key=str(made / "server.key"),
+            ca=str(made / "ca.crt"),
+            allowed_clients=("director",),
+        )
+    )
+
+
+def test_nothing_is_overwritten(made: Path) -> None:
+    """A CA that is lost takes all its certificates with it."""
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    with pytest.raises(FileExistsError):
+        certs.write(made, ["192.0.2.1"], ["director"], 30)
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+def test_what_is_there_already_is_named(made: Path) -> None:
+    """One line, and status 1."""
+    options = CertsOptions()
+    options.parseOptions(["--host", "192.0.2.1", str(made)])
+    with pytest.raises(SystemExit, match=r"ca\.crt: is there already; remove it first$"):
+        certs.make_certificates(options)
+
+
+def test_options(tmp_path: Path) -> None:
+    """Hosts must be named, clients need not be."""
+    options = CertsOptions()
+    options.parseOptions(["--host", "a.example", "--host", "::1", str(tmp_path)])
+    assert (options.hosts, options.clients) == (["a.example", "::1"], ["director"])
+    assert options["days"] == certs.DAYS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["d"],
+        ["--host", "h"],
+        ["--host", "h", "d", "e"],
+        ["--host", "", "d"],
+        ["--host", "a b", "d"],
+        ["--host", "h", "--client", "../x", "d"],
+        ["--host", "h", "--client", "-x", "d"],
+        ["--host", "h", "--days", "0", "d"],
+        ["--host", "h", "--days", "x", "d"],
+        ["--host", "h", "--days", "999999999", "d"],
+        ["--host", "h", "--client", "server", "d"],
+        ["--host", "h", "--client", "ca", "d"],
+        ["--host", "h", "--port", "0", "d"],
+        ["--host", "h", "--port", "x", "d"],
+    ],
+    ids=" ".join,
+)
+def test_bad_options(arguments: list[str], tmp_path: Path) -> None:
+    """They are refused before anything is made, or written over something else."""
+    options = CertsOptions()
+    with pytest.raises(usage.UsageError):
+        options.parseOptions(arguments)
+        certs.write(tmp_path / "d", options.hosts, options.clients, options["days"])
+        subjects = [
+            certificate(tmp_path / "d" / f"{name}.crt").subject for name in ("ca", "server")
+        ]
+        names = [
+            str(subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+            for subject in subjects
+        ]
+        pytest.fail(f"ca.crt and server.crt are for {names}")
+
+
+def test_a_long_name_of_a_host(tmp_path: Path) -> None:
+    """A DNS name may have more characters than a common name."""
+    host = f"{'h' * 60}.{'d' * 60}.example"
+    certs.write(tmp_path / "d", [host], ["director"], 30)
+    extensions = certificate(tmp_path / "d" / "server.crt").extensions
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [host]

@@ -1,0 +1,197 @@
+"""The daemon's identity: what of it is refused, and how it changes while it is used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from runc_cpi.daemon.config import ConfigError, TLSConfig
+from runc_cpi.daemon.entrance import identity
+from runc_cpi.daemon.entrance.complaints import Complaints
+from tests.unit.certificates import CA, encrypted_key, exchange_key, weak_pair
+
+AUTHORITY = CA()
+SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
+OTHER = AUTHORITY.issue("other", client=False)
+NO_PEM = "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
+
+
+def config(**changes: Any) -> TLSConfig:
+    """Return a configuration that is good, with changes."""
+    values: dict[str, Any] = {
+        "certificate": SERVER.certificate,
+        "private_key": SERVER.key,
+        "ca": AUTHORITY.pem,
+        "allowed_clients": (),
+    }
+    return TLSConfig(**{**values, **changes})
+
+
+def test_good_ones() -> None:
+    """As PEM; a chain may follow the certificate, and several CAs stand together."""
+    identity.load(config())
+    identity.load(config(certificate=SERVER.certificate + AUTHORITY.pem))
+    identity.load(config(ca=AUTHORITY.pem + CA("another").pem))
+
+
+def test_files(tmp_path: Path) -> None:
+    """A path stands for what is in the file."""
+    paths = {}
+    for key, value in vars(config()).items():
+        if key != "allowed_clients":
+            path = tmp_path / key
+            path.write_text(value)
+            paths[key] = str(path)
+    identity.load(config(**paths))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"certificate": NO_PEM}, "tls.certificate: holds no PEM certificate"),
+        ({"certificate": SERVER.key}, "tls.certificate: holds no PEM certificate"),
+        ({"ca": NO_PEM}, "tls.ca: holds no PEM certificate"),
+        ({"private_key": NO_PEM}, "tls.private_key: holds no PEM key"),
+        ({"private_key": SERVER.certificate}, "tls.private_key: holds no PEM key"),
+        ({"private_key": encrypted_key()}, "tls.private_key: .* without password"),
+        (
+            {"private_key": OTHER.key},
+            "tls.private_key: does not belong to tls.certificate",
+        ),
+        ({"certificate": "/no/such"}, "tls.certificate: /no/such: No such file"),
+        ({"private_key": "/no/such"}, "tls.private_key: /no/such: No such file"),
+        ({"ca": "/"}, "tls.ca: /: Is a directory"),
+        ({"certificate": os.devnull}, "tls.certificate: holds no PEM certificate"),
+        ({"ca": CA(days=-5).pem}, r"tls.ca: expired on \d{4}-\d\d-\d\d"),
+    ],
+)
+def test_bad_ones(changes: dict[str, str], message: str) -> None:
+    """The message names the key, and nothing of a private one."""
+    with pytest.raises(ConfigError, match=f"^{message}") as caught:
+        identity.load(config(**changes))
+    assert "PRIVATE" not in str(caught.value)
+    assert len(str(caught.value)) < 120
+
+
+def test_a_key_that_cannot_sign() -> None:
+    """It is a key of its kind, and no good for TLS."""
+    with pytest.raises(ConfigError, match=r"^tls\.private_key: "):
+        identity.load(config(private_key=exchange_key()))
+
+
+def test_a_weak_certificate() -> None:
+    """OpenSSL refuses it, which is no reason for a traceback."""
+    weak = weak_pair(AUTHORITY)
+    with pytest.raises(ConfigError, match=r"^tls\.certificate: "):
+        identity.load(config(certificate=weak.certificate, private_key=weak.key))
+
+
+def test_an_expired_certificate() -> None:
+    """Clients would refuse it, with less of an explanation."""
+    old = AUTHORITY.issue("server", client=False, days=-5)
+    with pytest.raises(ConfigError, match="^tls.certificate: expired on "):
+        identity.load(config(certificate=old.certificate, private_key=old.key))
+
+
+@pytest.mark.parametrize(
+    ("common_name", "alternatives", "names"),
+    [
+        ("director", [], {"director"}),
+        ("director", ["a.example", "b.example"], {"director", "a.example", "b.example"}),
+        ("director", ["192.0.2.1"], {"director", "192.0.2.1"}),
+    ],
+)
+def test_names_of_clients(common_name: str, alternatives: list[str], names: Any) -> None:
+    """All those that are texts count."""
+    pair = AUTHORITY.issue(common_name, *alternatives)
+    certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
+    assert identity.client_names(certificate) == names
+
+
+class IdentityTests(SynchronousTestCase):
+    """Certificates that are renewed while the daemon runs."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.write(SERVER.certificate, SERVER.key)
+        self.paths = {
+            name: str(self.directory / name) for name in ("certificate", "private_key")
+        }
+        self.identity = identity.Identity(config(**self.paths), Complaints(lambda: 0.0))
+        self.clock = Clock()
+        self.keeper = identity.IdentityKeeper(self.clock, self.identity)
+        self.keeper.startService()
+
+    def write(self, certificate: str, key: str) -> None:
+        """Replace both files, as those do who renew certificates."""
+        for name, text in (("certificate", certificate), ("private_key", key)):
+            draft = self.directory / "draft"
+            draft.write_text(text)
+            draft.rename(self.directory / name)
+
+    def shown(self) -> str | None:
+        """Return the name in the certificate that the next connection gets."""
+        connection = self.identity.serverConnectionForTLS(None)
+        certificate = connection.get_certificate()
+        assert certificate is not None
+        names = identity.client_names(certificate.to_cryptography())
+        return (names - {"127.0.0.1"}).pop()
+
+    def test_renewal(self) -> None:
+        """It is noticed within a while, without anybody telling."""
+        self.write(OTHER.certificate, OTHER.key)
+        self.assertEqual(self.shown(), "server")
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "other")
+
+    def test_a_renewal_that_is_no_good(self) -> None:
+        """What there is stays, and the right one is taken once it comes."""
+        self.write(OTHER.certificate, SERVER.key)
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "server")
+        self.write(OTHER.certificate, OTHER.key)
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "other")
+
+    def test_a_renewal_that_no_one_foresaw(self) -> None:
+        """Whatever is wrong with it, the files are looked at again later."""
+        weak = weak_pair(AUTHORITY)
+        self.write(weak.certificate, weak.key)
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.flushLoggedErrors()
+        self.write(OTHER.certificate, OTHER.key)
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "other")
+
+    def test_files_that_are_gone(self) -> None:
+        """They may come back."""
+        (self.directory / "certificate").unlink()
+        self.clock.advance(3 * identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "server")
+        self.write(OTHER.certificate, OTHER.key)
+        self.clock.advance(identity.CHECK_INTERVAL)
+        self.assertEqual(self.shown(), "other")
+
+    def test_nothing_new_is_not_read(self) -> None:
+        """Only the files' dates are looked at."""
+        self.patch(identity, "load", lambda _: self.fail("read"))
+        self.clock.advance(3 * identity.CHECK_INTERVAL)
+
+    def test_no_timer_stays(self) -> None:
+        """The daemon could not end."""
+        self.keeper.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_no_sessions(self) -> None:
+        """A client whose certificate was withdrawn does not come in by an old one."""
+        from OpenSSL import SSL
+
+        context = self.identity.serverConnectionForTLS(None).get_context()
+        self.assertEqual(context.get_session_cache_mode(), SSL.SESS_CACHE_OFF)

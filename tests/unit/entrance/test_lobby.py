@@ -1,0 +1,154 @@
+"""Where connections wait for TLS: who is handed on, when, and who is not."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.lobby import LINE, Lobby
+
+HELLO = b"\x16\x03\x01"
+FIRST_SECONDS = 5.0
+
+
+class Inner(Protocol):
+    """Notes what it is given."""
+
+    def __init__(self, received: list[tuple[str, bytes]]) -> None:
+        self._received = received
+
+    def dataReceived(self, data: bytes) -> None:
+        """Note it, and from whom it is."""
+        transport: Any = self.transport
+        self._received.append((transport.getPeer().host, data))
+
+
+class InnerFactory(Factory):
+    """Makes those, as long as it does."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str, bytes]] = []
+        self.is_full = False
+
+    def buildProtocol(self, addr: Any) -> Inner | None:
+        """Make one."""
+        return None if self.is_full else Inner(self.received)
+
+
+class LobbyTests(SynchronousTestCase):
+    """Connections without a network."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.ports = count(1)
+        self.enter()
+
+    def enter(self, strangers: int = 1000) -> None:
+        """Begin anew."""
+        self.inner = InnerFactory()
+        self.lobby = Lobby(
+            self.inner,
+            LimitsConfig(strangers=strangers, first_seconds=FIRST_SECONDS),
+            Complaints(self.clock.seconds),
+            self.clock,
+        )
+
+    def come(self, host: str = "192.0.2.1", words: bytes = HELLO) -> Any:
+        """Connect, and say something; return the transport, if there is a place."""
+        peer = IPv4Address("TCP", host, next(self.ports))
+        newcomer = self.lobby.buildProtocol(peer)
+        if newcomer is None:
+            return None
+        transport: Any = StringTransport(peerAddress=peer)
+        transport.protocol = newcomer
+        newcomer.makeConnection(transport)
+        if words:
+            newcomer.dataReceived(words)
+        return transport
+
+    def served(self) -> list[str]:
+        """Name those who were handed on."""
+        return [host for host, _ in self.inner.received]
+
+    def test_tls_is_handed_on(self) -> None:
+        """With all that it said, and read from again."""
+        transport = self.come(words=HELLO + b"x")
+        self.assertEqual(transport.producerState, "paused")
+        self.clock.advance(0)
+        self.assertEqual(self.inner.received, [("192.0.2.1", HELLO + b"x")])
+        self.assertEqual(transport.producerState, "producing")
+        transport.protocol.dataReceived(b"y")
+        self.assertEqual(self.inner.received[1:], [("192.0.2.1", b"y")])
+        self.clock.advance(FIRST_SECONDS)
+        self.assertFalse(transport.disconnected)
+
+    def test_what_is_no_tls(self) -> None:
+        """It is told so, and its connection ends."""
+        transport = self.come(words=b"\0\4_ask")
+        self.assertIn(b"is tls missing", transport.value())
+        self.assertTrue(transport.disconnecting)
+        self.clock.advance(FIRST_SECONDS)
+        self.assertEqual(self.served(), [])
+
+    def test_silence(self) -> None:
+        """It ends in time."""
+        transport = self.come(words=b"")
+        self.clock.advance(FIRST_SECONDS - 0.1)
+        self.assertFalse(transport.disconnected)
+        self.clock.advance(0.1)
+        self.assertTrue(transport.disconnected)
+
+    def test_turns(self) -> None:
+        """However many come from one address, who comes from another is not behind."""
+        for _ in range(LINE // 2):
+            self.come("192.0.2.1")
+        self.come("192.0.2.2")
+        self.clock.advance(0)
+        self.assertEqual(len(self.served()), LINE // 2 + 1)
+        self.assertEqual(self.served()[:2], ["192.0.2.1", "192.0.2.2"])
+
+    def test_a_line_ends_somewhere(self) -> None:
+        """Of one address no more are taken, and others are."""
+        for _ in range(LINE - 1):
+            self.come("192.0.2.1")
+        late = self.come("192.0.2.1", b"")
+        self.come("192.0.2.1")
+        self.assertIsNone(self.come("192.0.2.1"))
+        late.protocol.dataReceived(HELLO)
+        self.assertTrue(late.disconnected)
+        self.come("192.0.2.2")
+        self.clock.advance(0)
+        self.assertIn("192.0.2.2", self.served())
+
+    def test_all_lines_end_somewhere(self) -> None:
+        """The longest gives to a shorter one."""
+        self.enter(strangers=4)
+        crowd = [self.come("192.0.2.1") for _ in range(4)]
+        other = self.come("192.0.2.2")
+        self.assertEqual([it.disconnected for it in crowd], [False, False, False, True])
+        self.assertFalse(other.disconnected)
+        self.assertTrue(self.come("192.0.2.1").disconnected)
+
+    def test_who_has_gone_meanwhile(self) -> None:
+        """Nothing is done for it, and its place is free."""
+        transport = self.come()
+        transport.protocol.connectionLost()
+        self.clock.advance(0)
+        self.assertEqual(self.served(), [])
+        self.assertEqual(len(self.lobby.waiting), 0)
+
+    def test_no_room_inside(self) -> None:
+        """It is cut off."""
+        transport = self.come()
+        self.inner.is_full = True
+        self.clock.advance(0)
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(self.served(), [])

@@ -1,0 +1,111 @@
+"""Places for connections that have made no call: who gets one, and who must go."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.strangers import Strangers, home_of
+
+LIMIT = 4
+GRACE = 2.0
+
+
+class Visitor:
+    """Notes that it was ended."""
+
+    gone = False
+
+    def timeoutConnection(self) -> None:
+        """End."""
+        self.gone = True
+
+
+class StrangersTests(SynchronousTestCase):
+    """Four places."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.ports = count(1)
+        complaints = Complaints(self.clock.seconds)
+        self.strangers: Strangers[Visitor] = Strangers(
+            LIMIT, GRACE, complaints, self.clock.seconds
+        )
+
+    def come(self, host: str) -> Visitor | None:
+        """Come from an address."""
+        kind = IPv6Address if ":" in host else IPv4Address
+        peer = kind("TCP", host, next(self.ports))
+        if not self.strangers.admits(peer):
+            return None
+        visitor = Visitor()
+        self.strangers.add(visitor, peer)
+        self.assertLessEqual(len(self.strangers), LIMIT)
+        return visitor
+
+    def crowd(self, *hosts: str) -> list[Visitor]:
+        """Have all places taken."""
+        visitors = [visitor for visitor in map(self.come, hosts) if visitor is not None]
+        self.assertEqual(len(visitors), LIMIT)
+        return visitors
+
+    def test_one_address_keeps_nobody_out(self) -> None:
+        """It gives of its places to others at once, the oldest first."""
+        crowd = self.crowd(*["192.0.2.1"] * LIMIT)
+        self.assertIsNotNone(self.come("192.0.2.2"))
+        self.assertEqual([visitor.gone for visitor in crowd], [True, False, False, False])
+        self.assertIsNotNone(self.come("192.0.2.3"))
+        self.assertEqual([visitor.gone for visitor in crowd], [True, True, False, False])
+
+    def test_nobody_is_pushed_out_at_once(self) -> None:
+        """Not by those who have as many; after a while by them too."""
+        crowd = self.crowd(*["192.0.2.1"] * LIMIT)
+        self.clock.advance(GRACE - 0.1)
+        self.assertIsNone(self.come("192.0.2.1"))
+        self.assertFalse(any(visitor.gone for visitor in crowd))
+        self.clock.advance(0.1)
+        self.assertIsNotNone(self.come("192.0.2.1"))
+        self.assertEqual([visitor.gone for visitor in crowd], [True, False, False, False])
+
+    def test_many_addresses(self) -> None:
+        """With a place each they have what one more would have."""
+        crowd = self.crowd(*[f"192.0.2.{number}" for number in range(LIMIT)])
+        self.assertIsNone(self.come("198.51.100.1"))
+        self.clock.advance(GRACE)
+        self.assertIsNotNone(self.come("198.51.100.1"))
+        self.assertEqual(sum(visitor.gone for visitor in crowd), 1)
+
+    def test_who_is_known_makes_room(self) -> None:
+        """So does who is gone, and twice is no harm."""
+        crowd = self.crowd(*["192.0.2.1"] * LIMIT)
+        self.strangers.discard(crowd[2])
+        self.strangers.discard(crowd[2])
+        self.assertIsNotNone(self.come("192.0.2.1"))
+        self.assertFalse(any(visitor.gone for visitor in crowd))
+        self.assertIsNone(self.come("192.0.2.1"))
+
+    def test_what_is_remembered_goes(self) -> None:
+        """Addresses that nobody comes from any more cost no memory."""
+        for number in range(100):
+            visitor = self.come(f"2001:db8:{number:x}::1")
+            assert visitor is not None
+            self.strangers.discard(visitor)
+        self.assertEqual(len(self.strangers), 0)
+        self.assertEqual(self.strangers._since, {})
+
+    def test_homes(self) -> None:
+        """A network of IPv6 is somebody's as an address of IPv4 is."""
+
+        def home(host: str) -> str:
+            return home_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
+
+        self.assertEqual(home("2001:db8:0:1::1"), home("2001:db8:0:1:ffff::2"))
+        self.assertNotEqual(home("2001:db8:0:1::1"), home("2001:db8:0:2::1"))
+        self.assertEqual(home("::ffff:192.0.2.1"), home("192.0.2.1"))
+        self.assertNotEqual(home("192.0.2.2"), home("192.0.2.1"))
+        self.assertNotEqual(home("::1"), home("::2"))
+        self.assertEqual(home_of(UNIXAddress(None)), home_of(None))

@@ -1,0 +1,79 @@
+"""Walks through trees of directories: their order, their depth, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.daemon.host.files.levels import Entered, Left, walk
+
+DEPTH = 2100  # by names of two bytes, more than any path may have
+
+
+def steps(top: Path) -> list[tuple[str, str]]:
+    """Note each step, with the names of directories as they are at that time."""
+    found = []
+    for step in walk(top):
+        here = os.path.basename(os.readlink(f"/proc/self/fd/{step.fd}"))
+        found.append(("in", here) if isinstance(step, Entered) else (here, step.name))
+    return found
+
+
+def test_order(tmp_path: Path) -> None:
+    """Parents are entered before their children, and left after them."""
+    (tmp_path / "top" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "top" / "file").touch()
+    expected = [("in", "top"), ("in", "a"), ("in", "b"), ("a", "b"), ("top", "a")]
+    assert steps(tmp_path / "top") == expected
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither at the top nor below."""
+    (tmp_path / "elsewhere" / "below").mkdir(parents=True)
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "elsewhere")
+    assert steps(tmp_path / "top") == [("in", "top")]
+
+
+def test_nothing(tmp_path: Path) -> None:
+    """A tree that is gone has nothing in it."""
+    assert steps(tmp_path / "none") == []
+
+
+def test_depth(tmp_path: Path) -> None:
+    """Deeper than Python recurses, and than the kernel takes paths; few files are open."""
+    top = tmp_path / "top"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(DEPTH):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    entered = most = 0
+    for step in walk(top):
+        if isinstance(step, Left):
+            os.rmdir(step.name, dir_fd=step.fd)
+        else:
+            entered += 1
+            most = max(most, step.fd)
+    assert entered == DEPTH + 1
+    assert most < here + 10
+    assert list(top.iterdir()) == []
+
+
+def test_a_directory_that_is_moved_away(tmp_path: Path) -> None:
+    """What is above it by then is not walked."""
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    (top / "a" / "b").mkdir(parents=True)
+    (outside / "inner").mkdir(parents=True)
+    seen = []
+    with pytest.raises(OSError, match="moved"):
+        for step in walk(top):
+            seen.append(os.readlink(f"/proc/self/fd/{step.fd}"))
+            if seen[-1].endswith("/b"):
+                (top / "a" / "b").rename(outside / "b")
+    assert str(outside / "inner") not in seen

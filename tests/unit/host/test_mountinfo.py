@@ -1,0 +1,104 @@
+"""Reading mountinfo, which a VM can fill with what it likes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.daemon.host.disks import mounts
+from runc_cpi.daemon.host.disks.mountinfo import Mount, parse
+from runc_cpi.daemon.host.disks.mounts import mount_points
+from runc_cpi.printable import printable
+
+TABLE = rb"""
+21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
+30 21 7:3 / /var/vcap/store rw,relatime shared:1 master:2 - ext4 /dev/disk-1 rw
+31 30 7:3 /a\040b /mnt/with\040space\011tab\012line\134back rw - ext4 /dev/disk-1 rw
+32 21 0:45 /\303\251 /mnt/x//deleted rw propagate_from:2 - tmpfs none rw
+""".lstrip()
+
+
+def test_fields() -> None:
+    """Number, device, root and mount point, with or without optional fields."""
+    assert parse(TABLE)[:2] == [
+        Mount(21, "0:34", "/", "/"),
+        Mount(30, "7:3", "/", "/var/vcap/store"),
+    ]
+    assert parse(b"") == []
+
+
+def test_escapes() -> None:
+    """Blanks and backslashes in names are written in octal."""
+    mount = parse(TABLE)[2]
+    assert mount.root == "/a b"
+    assert mount.point == "/mnt/with space\ttab\nline\\back"
+
+
+def test_an_escaped_backslash_begins_no_escape() -> None:
+    """A name may look like one."""
+    (mount,) = parse(rb"1 1 7:0 / /a\134040b rw - ext4 x rw")
+    assert mount.point == r"/a\040b"
+
+
+def test_the_order_is_kept() -> None:
+    """What is mounted later hides what is before it."""
+    assert [mount.device for mount in parse(TABLE)] == [
+        "0:34",
+        "7:3",
+        "7:3",
+        "0:45",
+    ]
+
+
+def test_our_own_mounts() -> None:
+    """The last come first, for they must be unmounted first."""
+    points = mount_points(os.getpid(), lambda _: True)
+    ours = parse(Path("/proc/self/mountinfo").read_bytes())
+    assert points == [mount.point for mount in reversed(ours)]
+    assert "/" in points
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [("/a", True), ("/a/b", True), ("/ab", False), ("/", False), ("/b/a", False)],
+)
+def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
+    """A name that only begins alike is elsewhere."""
+    assert mounts._is_below(path, "/a") is below
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/a\u2028b",
+        "/a\x85b",
+        "/a\rb",
+        "/a\x0b\x0c\x1cb",
+        "/\xa0",
+        "/a\udcff\udcfe",
+        "/\u3000b",
+    ],
+)
+def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
+    """A name that holds what Python takes for the end of a line forges no entry."""
+    table = b"30 21 7:3 / %s rw - ext4 x rw\n31 21 7:4 / /z rw - ext4 x rw\n"
+    first, second = parse(table % os.fsencode(name))
+    assert first == Mount(30, "7:3", "/", name)
+    assert second.point == "/z"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("/var/vcap/store", "/var/vcap/store"),
+        ("/stör", "/stör"),
+        ("/a\udcff", r"/a\udcff"),
+        ("/a\nb\x1b[2J", r"/a\nb\x1b[2J"),
+        ("/a\u2028b", r"/a\u2028b"),
+    ],
+)
+def test_names_in_messages(name: str, text: str) -> None:
+    """They take one line, and can be written in any encoding."""
+    assert printable(name, "") == text

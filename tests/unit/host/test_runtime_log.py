@@ -1,0 +1,53 @@
+"""The OCI runtime's own log, whose last error is what a failed call is told with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runc_cpi.daemon.host.oci.runtime import LOG_TAIL, last_error
+
+
+def lines(*entries: object) -> str:
+    """Return log lines."""
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+ERROR = {"level": "error", "msg": "exec: no such file", "time": "2030-01-02T03:04:05Z"}
+WARNING = {"level": "warning", "msg": "no such cgroup"}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (lines(ERROR), "exec: no such file"),
+        (lines({**ERROR, "msg": "first"}, ERROR, WARNING), "exec: no such file"),
+        (lines({**ERROR, "level": "fatal"}), "exec: no such file"),
+        (lines(WARNING), None),
+        (lines([], 5, None), None),
+        (lines(ERROR) + "half a li", "exec: no such file"),
+        (lines(ERROR) + "\x00\xff\n", "exec: no such file"),
+        (lines({"level": "error"}), ""),
+        ("", None),
+    ],
+)
+def test_the_last_error_counts(tmp_path: Path, content: str, expected: str | None) -> None:
+    """Warnings and what is no JSON are passed over."""
+    log = tmp_path / "log"
+    log.write_text(content, "latin-1")
+    assert last_error(log) == expected
+
+
+def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
+    """However much a runtime has to say."""
+    log = tmp_path / "log"
+    log.write_text(lines(*[WARNING] * 50_000, ERROR))
+    assert log.stat().st_size > LOG_TAIL
+    assert last_error(log) == "exec: no such file"
+
+
+def test_no_log_is_no_error(tmp_path: Path) -> None:
+    """A runtime that could not even be started wrote none."""
+    assert last_error(tmp_path / "none") is None

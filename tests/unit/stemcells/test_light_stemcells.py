@@ -1,0 +1,211 @@
+"""Light stemcells: what may be named, and one copy of each image, for as long as needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
+from tests.unit.disk_doubles import DIGEST, FakeImages
+from tests.unit.doubles import FakeArchiver
+from tests.unit.script import Script
+
+REFERENCE = "docker://registry.example/stemcells/jammy:1.2"
+IMAGES: Any = OCIImages(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        REFERENCE,
+        "docker://jammy",
+        "docker://127.0.0.1:5000/jammy@" + DIGEST,
+        "oci:/var/images/jammy",
+        "oci:/var/images/jammy:1.2",
+        "oci-archive:/var/images/jammy.tar:latest",
+    ],
+)
+@pytest.mark.parametrize("digest", [None, DIGEST])
+def test_references(reference: str, digest: str | None) -> None:
+    """From a registry, or from a place on the daemon's host."""
+    IMAGES.check(reference, digest)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        None,
+        5,
+        "",
+        ["docker://x"],
+        "jammy",
+        "docker://",
+        "docker://-x",
+        "docker:// x",
+        "docker://x\n",
+        "docker://x --dest-tls-verify=false",
+        "oci:relative/path",
+        "oci:/a,b",
+        "dir:/etc",
+        "docker-daemon:x",
+        "containers-storage:x",
+        "--help",
+        "oci-archive:",
+    ],
+)
+def test_what_is_no_reference(reference: object) -> None:
+    """It would reach the tools as something else."""
+    with pytest.raises(InvalidArgument) as caught:
+        IMAGES.check(reference, None)
+    message = str(caught.value)
+    assert message.startswith(f"cloud_properties.image_reference: {reference!r} must be ")
+
+
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "",
+        5,
+        [DIGEST],
+        "d" * 64,
+        "md5:" + "d" * 32,
+        DIGEST[:-1],
+        DIGEST.upper(),
+        DIGEST + "\n",
+    ],
+)
+def test_what_is_no_digest(digest: object) -> None:
+    """A typing error must not pass for a match."""
+    with pytest.raises(InvalidArgument) as caught:
+        IMAGES.check(REFERENCE, digest)
+    assert str(caught.value).startswith("cloud_properties.image_digest: ")
+
+
+def test_two_digests() -> None:
+    """A reference with another digest in it cannot be meant."""
+    other = "sha256:" + "e" * 64
+    IMAGES.check(f"oci:/var/images@{other}", DIGEST)
+    IMAGES.check(f"docker://jammy@{DIGEST}", DIGEST)
+    with pytest.raises(InvalidArgument) as caught:
+        IMAGES.check(f"docker://jammy@{DIGEST}", other)
+    message = str(caught.value)
+    assert message.startswith(f"cloud_properties.image_digest: {other!r} must be the ")
+
+
+class LightStemcellsTests(TestCase):
+    """Stemcells of images that are made up, on a real directory."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.script = Script()
+        self.depot = Depot(Path(os.path.abspath(self.mktemp())))
+        self.depot.prepare()
+        self.addCleanup(self.depot.release)
+        self.images = FakeImages(self.script)
+        self.stemcells = self.loaded()
+
+    def loaded(self) -> Stemcells:
+        """Start over what is on disk."""
+        archiver = FakeArchiver(self.script)
+        scratch = Scratch(self.depot, archiver)
+        stemcells = Stemcells(self.depot, archiver, self.images, scratch)
+        stemcells.load(Repairs())
+        return stemcells
+
+    async def fetch(self, **more: Any) -> Any:
+        """Make a stemcell."""
+        return await self.stemcells.fetch({"image_reference": REFERENCE, **more})
+
+    def left(self) -> tuple[int, int, int]:
+        """Count what is on disk: stemcells, unpacked images and scratch."""
+        directories = (self.depot.stemcells, self.depot.images, self.depot.scratch)
+        return tuple(len(os.listdir(path)) for path in directories)  # type: ignore[return-value]
+
+    async def test_a_light_stemcell(self) -> None:
+        """It is one like any other, also after a restart."""
+        stemcell = await self.fetch(name="x")
+        self.assertEqual((stemcell.image, stemcell.features.init), (DIGEST, "runit"))
+        self.assertTrue((stemcell.rootfs / "usr/sbin/runsvdir-start").is_file())
+        self.assertEqual(stemcell.cloud_properties["name"], "x")
+        self.assertEqual(self.loaded().all(), [stemcell])
+        self.assertEqual(self.left(), (1, 1, 0))
+
+    async def test_an_overlay_can_name_its_path(self) -> None:
+        """overlayfs ends a path at a colon."""
+        self.assertNotIn(":", str((await self.fetch()).rootfs))
+
+    async def test_one_image_is_unpacked_once(self) -> None:
+        """Two stemcells of it have cids of their own, and share the files."""
+        first, second = await self.fetch(), await self.fetch()
+        self.assertNotEqual(first.cid, second.cid)
+        self.assertEqual(first.rootfs, second.rootfs)
+        self.assertEqual(self.script.done.count("unpack"), 1)
+        await self.stemcells.delete(first.cid)
+        self.assertTrue(second.rootfs.is_dir())
+        await self.stemcells.delete(second.cid)
+        self.assertEqual(self.left(), (0, 0, 0))
+
+    async def test_two_at_once(self) -> None:
+        """The second waits for the first, and unpacks nothing."""
+        gate = self.script.pending["unpack"] = Deferred()
+        first = Deferred.fromCoroutine(self.fetch())
+        second = Deferred.fromCoroutine(self.fetch())
+        self.assertEqual(self.script.done, ["fetch", "unpack", "fetch"])
+        gate.callback(None)
+        await first
+        await second
+        self.assertEqual(self.script.done.count("unpack"), 1)
+        self.assertEqual(self.left(), (2, 1, 0))
+
+    async def test_the_digest_is_kept_to(self) -> None:
+        """A tag may lead elsewhere by now."""
+        await self.fetch(image_digest=DIGEST)
+        with self.assertRaises(StemcellRejected) as caught:
+            await self.fetch(image_digest="sha256:" + "e" * 64)
+        self.assertIn(DIGEST, str(caught.exception))
+        self.assertEqual(self.left(), (1, 1, 0))
+
+    async def test_failures_leave_nothing(self) -> None:
+        """Whichever step it is, the first error is told."""
+        for step in ("fetch", "unpack", "sync"):
+            self.script.failing = {step: CloudError(f"{step} failed")}
+            with self.assertRaises(CloudError) as caught:
+                await self.fetch()
+            self.assertEqual(str(caught.exception), f"{step} failed")
+            self.assertEqual(self.left(), (0, 0, 0))
+
+    async def test_an_image_that_is_no_stemcell(self) -> None:
+        """Its files are removed, unless other stemcells are made of them."""
+        self.images.program = None
+        with self.assertRaises(StemcellRejected):
+            await self.fetch()
+        self.assertEqual(self.left(), (0, 0, 0))
+
+    async def test_arguments(self) -> None:
+        """Nothing is fetched before they are good."""
+        bad: list[Any] = [None, [], {}, {"image_reference": 5}]
+        for properties in bad:
+            with self.assertRaises(InvalidArgument):
+                await self.stemcells.fetch(properties)
+        self.assertEqual(self.script.done, [])
+
+    async def test_what_a_crash_left(self) -> None:
+        """Images without a stemcell go, the others stay."""
+        stemcell = await self.fetch()
+        (self.depot.images / ("sha256-" + "e" * 64)).mkdir()
+        again, repairs = self.loaded(), Repairs()
+        await again.sweep(repairs)
+        self.assertEqual(len(repairs.done), 1)
+        self.assertEqual(self.left(), (1, 1, 0))
+        self.assertTrue(stemcell.rootfs.is_dir())

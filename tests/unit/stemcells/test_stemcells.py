@@ -1,0 +1,112 @@
+"""Stemcells over an archiver that is made up: they appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
+from tests.unit.disk_doubles import FakeImages
+from tests.unit.doubles import FakeArchiver
+from tests.unit.script import Script
+
+
+class StemcellsTests(TestCase):
+    """One daemon's stemcells, on a real directory."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.script = Script()
+        self.depot = Depot(Path(os.path.abspath(self.mktemp())))
+        self.depot.prepare()
+        self.addCleanup(self.depot.release)
+        self.image = os.open(os.devnull, os.O_RDONLY)
+        self.addCleanup(os.close, self.image)
+        self.stemcells = self.loaded()
+
+    def loaded(self) -> Stemcells:
+        """Start over what is on disk."""
+        self.images = FakeImages(self.script)
+        archiver = FakeArchiver(self.script)
+        scratch = Scratch(self.depot, archiver)
+        stemcells = Stemcells(self.depot, archiver, self.images, scratch)
+        stemcells.load(Repairs())
+        return stemcells
+
+    def assert_nothing_left(self) -> None:
+        """There is no stemcell, whole or in part."""
+        self.assertEqual(self.stemcells.all(), [])
+        self.assertEqual(os.listdir(self.depot.stemcells), [])
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_from_a_file(self) -> None:
+        """It is synced to disk before it appears."""
+        stemcell = await self.stemcells.create(self.image, {"name": "x"})
+        self.assertEqual(self.script.done, ["unpack", "sync"])
+        self.assertEqual(stemcell.features.init, "runit")
+        self.assertEqual(self.loaded().all(), [stemcell])
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_from_pieces(self) -> None:
+        """Each call gives a new cid, also for the same image."""
+        cids = set()
+        for _ in range(2):
+            upload = self.stemcells.begin({})
+            await upload.write(b"piece")
+            cids.add((await upload.finish()).cid)
+        self.assertEqual(len(cids), 2)
+        self.assertEqual({each.cid for each in self.loaded().all()}, cids)
+
+    async def test_failures_leave_nothing(self) -> None:
+        """Whichever step it is, the first error is told."""
+        for step in ("unpack", "sync"):
+            self.script.failing = {step: StemcellRejected(f"{step} failed")}
+            with self.assertRaises(StemcellRejected) as caught:
+                await self.stemcells.create(self.image, {})
+            self.assertEqual(str(caught.exception), f"{step} failed")
+            self.assert_nothing_left()
+
+    async def test_an_aborted_upload_leaves_nothing(self) -> None:
+        """The caller went away in the middle."""
+        upload = self.stemcells.begin({})
+        await upload.write(b"piece")
+        await upload.abort()
+        self.assertIn("abort", self.script.done)
+        self.assert_nothing_left()
+
+    async def test_cloud_properties_are_an_object(self) -> None:
+        """Nothing is made of anything else."""
+        for wrong in (None, [], "x"):
+            with self.assertRaises(InvalidArgument):
+                await self.stemcells.create(self.image, wrong)
+            with self.assertRaises(InvalidArgument):
+                self.stemcells.begin(wrong)
+        self.assert_nothing_left()
+
+    async def test_delete(self) -> None:
+        """And it may be repeated."""
+        stemcell = await self.stemcells.create(self.image, {})
+        for _ in range(2):
+            await self.stemcells.delete(stemcell.cid)
+        self.assert_nothing_left()
+        with self.assertRaises(StemcellNotFound) as caught:
+            self.stemcells.hold(stemcell.cid)
+        self.assertIn(stemcell.cid, str(caught.exception))
+
+    async def test_a_record_that_cannot_be_read_is_left_alone(self) -> None:
+        """An older daemon does not remove what a newer one made."""
+        stemcell = await self.stemcells.create(self.image, {})
+        record = stemcell.path / "stemcell.json"
+        whole = json.loads(record.read_text())
+        for damaged in ("{", "{}", json.dumps({**whole, "schema": 2}), "[]"):
+            record.write_text(damaged)
+            self.assertEqual(self.loaded().all(), [])
+            self.assertTrue(stemcell.rootfs.is_dir())

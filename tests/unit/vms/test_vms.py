@@ -1,0 +1,255 @@
+"""The life of VMs over a host that is made up: order, undoing, and honesty."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.records import read_record
+from runc_cpi.daemon.vms.vm import VM, NewVM
+from runc_cpi.errors import (
+    AddressUnavailable,
+    CloudError,
+    InvalidArgument,
+    StemcellInUse,
+    StemcellNotFound,
+    StillRunning,
+    VMCreationFailed,
+    VMNotFound,
+)
+from tests.unit.doubles import NETWORK, assemble, new_vm
+from tests.unit.script import Script
+
+
+class VMsTests(TestCase):
+    """One daemon's VMs, on a real directory and with a real address pool."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        self.script = Script()
+        self.depot = Depot(Path(os.path.abspath(self.mktemp())))
+        self.depot.prepare()
+        self.addCleanup(self.depot.release)
+        await self.begin()
+        image = os.open(os.devnull, os.O_RDONLY)
+        try:
+            self.stemcell_cid = (await self.stemcells.create(image, {})).cid
+        finally:
+            os.close(image)
+        self.script.done.clear()
+
+    async def begin(self) -> None:
+        """Start a daemon over what is on disk."""
+        parts = assemble(self.script, self.depot)
+        self.stemcells, self.vms = parts.stemcells, parts.vms
+        self.runtime, self.pool = parts.runtime, parts.pool
+        self.guests = parts.guests
+        self.keeper, self.networker = parts.keeper, parts.networker
+        self.repairs = await parts.load()
+
+    def new(self, **changes: Any) -> NewVM:
+        """Return arguments of create_vm, with changes."""
+        env = {"bosh": {"password": "x"}}
+        return new_vm(**{"stemcell_cid": self.stemcell_cid, "env": env, **changes})
+
+    async def create(self, **changes: Any) -> VM:
+        """Create a VM."""
+        return await self.vms.create(self.new(**changes))
+
+    async def assert_nothing_left(self) -> None:
+        """There is no VM, no directory, no lease and no hold on the stemcell."""
+        self.assertEqual(self.vms.all(), [])
+        self.assertEqual(os.listdir(self.depot.vms), [])
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+        for number in range(2, 7):
+            await self.pool.claim(NETWORK.network_address + number, "probe")
+        await self.stemcells.delete(self.stemcell_cid)
+
+    async def test_the_network_comes_before_the_first_process(self) -> None:
+        """The container waits while its interface is set up."""
+        vm = await self.create()
+        self.assertEqual(self.script.done, ["create", "connect", "prepare", "start"])
+        self.assertTrue(self.vms.exists(vm.vm_cid))
+        self.assertTrue(self.vms.is_running(vm.vm_cid))
+        self.assertEqual(vm.networks["n"]["ip"], "10.0.0.2")
+
+    async def test_the_record_is_what_was_asked(self) -> None:
+        """It is on disk when the call returns, and no secret of it is for others."""
+        vm = await self.create()
+        path = self.depot.vms / vm.vm_cid / "vm.json"
+        self.assertEqual(VM.from_json(read_record(path)), vm)
+        self.assertEqual(path.stat().st_mode & 0o077, 0)
+
+    async def test_each_failing_step_is_undone(self) -> None:
+        """The Director is told to count on nothing, and that is true."""
+        for step in ("create", "connect", "prepare", "start"):
+            self.script.failing = {step: CloudError(f"{step} is broken")}
+            with self.assertRaises(VMCreationFailed) as caught:
+                await self.create()
+            self.assertEqual(str(caught.exception), f"{step} is broken")
+        self.script.failing.clear()
+        await self.assert_nothing_left()
+
+    async def test_a_full_disk_is_undone(self) -> None:
+        """An error of the system is no reason to leave anything."""
+        self.script.failing = {"create": OSError(errno.ENOSPC, "No space left on device")}
+        with self.assertRaises((OSError, CloudError)):
+            await self.create()
+        self.script.failing.clear()
+        await self.assert_nothing_left()
+
+    async def test_a_failing_undo_does_not_hide_the_cause(self) -> None:
+        """It is logged, and the first error is the one that is told."""
+        self.script.failing = {
+            "start": CloudError("the cause"),
+            "delete": CloudError("another matter"),
+        }
+        with self.assertRaises(VMCreationFailed) as caught:
+            await self.create()
+        self.assertEqual(str(caught.exception), "the cause")
+        self.assertEqual(len(self.flushLoggedErrors(CloudError)), 1)
+
+    async def test_what_is_wrong_with_the_call_touches_nothing(self) -> None:
+        """The host is not asked before all arguments are good."""
+        taken = {"n": {"type": "manual", "ip": "10.0.0.1"}}
+        for changes, error in (
+            ({"stemcell_cid": "stemcell-x"}, StemcellNotFound),
+            ({"agent_id": ""}, InvalidArgument),
+            ({"networks": {}}, InvalidArgument),
+            ({"cloud_properties": {"ram": 1}}, InvalidArgument),
+            ({"networks": taken}, AddressUnavailable),
+        ):
+            with self.assertRaises(error):
+                await self.create(**changes)
+        self.assertEqual(self.script.done, [])
+        await self.assert_nothing_left()
+
+    async def test_an_init_that_is_no_text(self) -> None:
+        """It is a wrong argument like any other, not a bug."""
+        for init in (["runit"], {"name": "runit"}):
+            with self.assertRaises(InvalidArgument) as caught:
+                await self.create(cloud_properties={"init": init})
+            self.assertIn("cloud_properties.init", str(caught.exception))
+
+    async def test_delete_leaves_nothing(self) -> None:
+        """And it may be repeated."""
+        vm = await self.create()
+        for _ in range(2):
+            await self.vms.delete(vm.vm_cid)
+        self.assertFalse(self.vms.exists(vm.vm_cid))
+        await self.assert_nothing_left()
+
+    async def test_delete_does_not_lie(self) -> None:
+        """A VM that does not end is still there, and deleting it can be tried again."""
+        vm = await self.create()
+        self.runtime.hanging = True
+        with self.assertRaises(StillRunning) as caught:
+            await self.vms.delete(vm.vm_cid)
+        self.assertIn(vm.vm_cid, str(caught.exception))
+        self.assertTrue(self.vms.exists(vm.vm_cid))
+        self.runtime.hanging = False
+        await self.vms.delete(vm.vm_cid)
+        await self.assert_nothing_left()
+
+    async def test_a_stemcell_in_use_stays(self) -> None:
+        """The error tells how many VMs are in the way."""
+        vm = await self.create()
+        with self.assertRaises(StemcellInUse) as caught:
+            await self.stemcells.delete(self.stemcell_cid)
+        self.assertIn("1 VM", str(caught.exception))
+        await self.vms.delete(vm.vm_cid)
+        await self.stemcells.delete(self.stemcell_cid)
+
+    async def test_reboot_keeps_the_vm(self) -> None:
+        """It is asked to halt, taken down and started again with the same address."""
+        vm = await self.create()
+        data = self.depot.vms / vm.vm_cid / "data"
+        (data / "kept").touch()
+        self.script.done.clear()
+        self.guests.cleared.clear()
+        await self.vms.reboot(vm.vm_cid)
+        steps = ("create", "connect", "prepare", "start")
+        begun = [step for step in self.script.done if step in steps]
+        self.assertEqual(begun, list(steps))
+        self.assertLess(self.script.done.index("execute"), self.script.done.index("delete"))
+        self.assertEqual(self.guests.cleared, ["var/vcap/data/sys", "run"])
+        self.assertEqual(os.listdir(data), ["kept"])
+        self.assertEqual(self.vms.all(), [vm])
+
+    async def test_reboot_of_a_stopped_vm(self) -> None:
+        """It may be off."""
+        vm = await self.create()
+        self.runtime.running.clear()
+        await self.vms.reboot(vm.vm_cid)
+        self.assertTrue(self.vms.is_running(vm.vm_cid))
+
+    async def test_unknown_vms(self) -> None:
+        """Each operation says so as the contract wants it."""
+        self.assertFalse(self.vms.exists("vm-x"))
+        await self.vms.delete("vm-x")
+        for work in (self.vms.reboot("vm-x"), self.vms.set_metadata("vm-x", {})):
+            with self.assertRaises(VMNotFound) as caught:
+                await work
+            self.assertIn("'vm-x'", str(caught.exception))
+
+    async def test_metadata_is_kept(self) -> None:
+        """The last call counts, also after a restart."""
+        vm = await self.create()
+        for metadata in ({"job": "db"}, {"job": "db", "compiling": "x"}):
+            await self.vms.set_metadata(vm.vm_cid, metadata)
+        await self.begin()
+        self.assertEqual(self.vms.all()[0].metadata, {"job": "db", "compiling": "x"})
+
+    async def test_a_restart_knows_all(self) -> None:
+        """VMs, their addresses and their stemcells are held as before."""
+        vm = await self.create()
+        await self.begin()
+        self.assertEqual(self.vms.all(), [vm])
+        other = await self.create()
+        self.assertEqual(str(other.addresses[0]), "10.0.0.3")
+        with self.assertRaises(StemcellInUse):
+            await self.stemcells.delete(self.stemcell_cid)
+
+    async def test_a_restart_clears_what_is_no_vm(self) -> None:
+        """A directory without a record was never told to anybody."""
+        (self.depot.vms / "vm-half").mkdir()
+        await self.begin()
+        self.assertIn("delete", self.script.done)
+        await self.assert_nothing_left()
+
+    async def test_a_record_that_cannot_be_read_is_still_a_vm(self) -> None:
+        """
+        Deleting it removes it or fails, but does not claim that nothing was there.
+
+        Its container may run, and the Director would give its name up.
+        """
+        vm = await self.create()
+        record = self.depot.vms / vm.vm_cid / "vm.json"
+        record.write_text("{ cut short")
+        await self.begin()
+        self.script.done.clear()
+        try:
+            await self.vms.delete(vm.vm_cid)
+        except CloudError:
+            return
+        self.assertIn("delete", self.script.done)
+        self.assertFalse(record.parent.exists())
+
+    async def test_works_on_one_vm_are_serialized(self) -> None:
+        """A deletion waits for the reboot under way, and wins in the end."""
+        vm = await self.create()
+        gate = self.script.pending["create"] = Deferred()
+        rebooting = Deferred.fromCoroutine(self.vms.reboot(vm.vm_cid))
+        deleting = Deferred.fromCoroutine(self.vms.delete(vm.vm_cid))
+        self.assertNoResult(deleting)
+        gate.callback(None)
+        await rebooting
+        await deleting
+        await self.assert_nothing_left()
