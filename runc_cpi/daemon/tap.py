@@ -37,7 +37,7 @@ from runc_cpi.daemon.entrance.access import LOOPBACK, Access
 from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.entrance.door import Door, Gate
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
-from runc_cpi.daemon.entrance.identity import Identity, IdentityKeeper
+from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
 from runc_cpi.daemon.entrance.lobby import Lobby
 from runc_cpi.daemon.host import checks, kernel_limits, systemd
 from runc_cpi.daemon.host.cgroups import hierarchies
@@ -50,20 +50,20 @@ from runc_cpi.daemon.host.images.archive import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.host.network.sockets import KernelSockets
-from runc_cpi.daemon.host.oci.console import ConsoleKeeper
+from runc_cpi.daemon.host.oci.console import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.oci.trial import try_runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.listening import PacedPort
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.requests import NetworkPlan
-from runc_cpi.daemon.reconcile.keeper import Keeper
+from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import Containers, Host
+from runc_cpi.daemon.vms.containers import ContainerPolicy, Containers
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.vms import VMs
@@ -231,7 +231,7 @@ class Daemon(MultiService):
             disks=disks,
         )
         containers = Containers(
-            host=Host(
+            policy=ContainerPolicy(
                 capabilities=capabilities,
                 all_capabilities=checks.grantable(frozenset()),
                 cgroup_parent=cgroup_parent,
@@ -266,7 +266,7 @@ class Daemon(MultiService):
             ),
             scratch=scratch,
         )
-        keeper = Keeper(
+        reconciler = Reconciler(
             reactor=reactor,
             registry=registry,
             stemcells=stemcells,
@@ -278,13 +278,17 @@ class Daemon(MultiService):
             watcher=watcher,
             restart=config.restart,
         )
-        ConsoleKeeper(reactor, self._depot.vms).setServiceParent(self)
+        ConsoleTrimmer(reactor, self._depot.vms).setServiceParent(self)
         watch = TimerService(ROOM_INTERVAL, disks.room.watch)
         watch.clock = reactor
         watch.setServiceParent(self)
         systemd.Watchdog(reactor).setServiceParent(self)
         self._domain = Domain(
-            stemcells=stemcells, vms=vms, disks=disks, snapshots=snapshots, keeper=keeper
+            stemcells=stemcells,
+            vms=vms,
+            disks=disks,
+            snapshots=snapshots,
+            reconciler=reconciler,
         )
         self._complaints = Complaints(reactor.seconds)
         self._factory = CPIFactory(self._domain, config.limits, self._complaints, reactor)
@@ -321,7 +325,7 @@ class Daemon(MultiService):
             )
             return Door(self._factory, access, complaints, reactor)
         self._identity = Identity(config.tls, complaints)
-        IdentityKeeper(reactor, self._identity).setServiceParent(self)
+        IdentityReloader(reactor, self._identity).setServiceParent(self)
         encrypted = EncryptedFactory(
             self._identity, isClient=False, wrappedFactory=self._factory, clock=reactor
         )
@@ -374,8 +378,8 @@ class Daemon(MultiService):
 
     async def _start(self) -> None:
         stemcells, vms = self._domain.stemcells, self._domain.vms
-        keeper = self._domain.keeper
-        repairs = await keeper.load()
+        reconciler = self._domain.reconciler
+        repairs = await reconciler.load()
         self._domain.disks.room.watch()
         if low := kernel_limits.low():
             self.log.warn(
@@ -384,9 +388,9 @@ class Daemon(MultiService):
             )
         self._port.startReading()
         systemd.tell(systemd.READY)
-        returning = Deferred.fromCoroutine(keeper.bring_back(repairs))
+        returning = Deferred.fromCoroutine(reconciler.bring_back(repairs))
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
-        keeper.keep_clearing()
+        reconciler.keep_clearing()
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),
@@ -409,7 +413,7 @@ class Daemon(MultiService):
         if self._port is not None:
             await self._port.stopListening()
             await self._finish_calls()
-            self._domain.keeper.close()
+            self._domain.reconciler.close()
         await super().stopService()
         if self._networker is not None:
             self._networker.stop()

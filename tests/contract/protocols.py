@@ -45,7 +45,7 @@ class ProtocolTestCase(ServedTestCase):
                 vms=parts.vms,
                 disks=parts.disks,
                 snapshots=parts.snapshots,
-                keeper=parts.keeper,
+                reconciler=parts.reconciler,
             ),
             LimitsConfig(),
             Complaints(reactor.seconds),  # type: ignore[attr-defined]

@@ -61,7 +61,7 @@ async def serve(directory: str) -> None:
             vms=parts.vms,
             disks=parts.disks,
             snapshots=parts.snapshots,
-            keeper=parts.keeper,
+            reconciler=parts.reconciler,
         ),
         LimitsConfig(),
         Complaints(reactor.seconds),  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ def test_commands(command: type[amp.Command]) -> None:
     assert command.__doc__ != amp.Command.__doc__
     assert command.commandName == command.__name__.encode()
     # Not an instance attribute is needed to look a responder up.
-    domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, keeper=None)  # type: ignore[arg-type]
+    domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, reconciler=None)  # type: ignore[arg-type]
     clock = Clock()
     complaints = Complaints(clock.seconds)
     house = CPIFactory(domain, LimitsConfig(), complaints, clock)

@@ -8,7 +8,8 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.disks.disk import Container, Disk
+from runc_cpi.daemon.disks.disk import Disk
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
 from tests.unit.doubles import assemble
@@ -58,10 +59,10 @@ class DiskTestCase(TestCase):
         """Make a disk."""
         return (await self.disks.create(size, cloud_properties)).disk_cid
 
-    def container(self, vm_cid: str = "vm-1") -> Container:
+    def container(self, vm_cid: str = "vm-1") -> ContainerState:
         """Describe a container that runs."""
         bundle = self.depot.vms / vm_cid
-        return Container(bundle=bundle, pid=4242, cgroup=f"/c/{vm_cid}")
+        return ContainerState(bundle=bundle, pid=4242, cgroup=f"/c/{vm_cid}")
 
     async def attach(self, disk_cid: str, vm_cid: str = "vm-1", told: bool = True) -> str:
         """Attach a disk; agents are told of it unless the test says otherwise."""

@@ -9,9 +9,10 @@ from typing import Any
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.stemcells.interfaces import IImages
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import InvalidArgument, StemcellRejected
 from tests.unit.script import Script
 
@@ -78,7 +79,7 @@ class FakeDriver:
         return file.stat().st_size if file.exists() else 0
 
     def attach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Any:
         """Show it."""
         self.kept = [path.name for path in attached]
@@ -88,7 +89,7 @@ class FakeDriver:
         )
 
     def detach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Any:
         """Take it."""
         self.kept = [path.name for path in attached]
@@ -97,7 +98,7 @@ class FakeDriver:
             lambda _: self.seen.setdefault(container.bundle, set()).discard(disk_cid)
         )
 
-    def boot(self, disks: Mapping[str, Path], container: Container) -> Any:
+    def boot(self, disks: Mapping[str, Path], container: ContainerState) -> Any:
         """Have the specification name them."""
         self.kept = sorted(disks)
         nodes = [{"path": self.hint(disk_cid)} for disk_cid in sorted(disks)]
@@ -106,7 +107,7 @@ class FakeDriver:
     def booted(
         self,
         attached: Sequence[Path],
-        container: Container,
+        container: ContainerState,
         store: str | None,
         filesystem: str,
     ) -> Any:
@@ -114,22 +115,22 @@ class FakeDriver:
         self.store = store
         return self.script.act("booted")
 
-    def thaw(self, path: Path, container: Container) -> Any:
+    def thaw(self, path: Path, container: ContainerState) -> Any:
         """Note it."""
         return self.script.act("thaw")
 
-    def halted(self, container: Container) -> Any:
+    def halted(self, container: ContainerState) -> Any:
         """Note it."""
         return self.script.act("halted")
 
     def grow(
-        self, path: Path, size: int, filesystem: str, container: Container | None
+        self, path: Path, size: int, filesystem: str, container: ContainerState | None
     ) -> Any:
         """Note the size."""
         self.sizes[path] = size
         return self.script.act("grow")
 
-    def snapshot(self, path: Path, target: Path, container: Container | None) -> Any:
+    def snapshot(self, path: Path, target: Path, container: ContainerState | None) -> Any:
         """Copy the file."""
         (target / IMAGE).write_bytes((path / IMAGE).read_bytes())
         return self.script.act("snapshot")

@@ -25,12 +25,12 @@ from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.requests import NetworkPlan
-from runc_cpi.daemon.reconcile.keeper import Keeper
+from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IUpload
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import Containers, Host
+from runc_cpi.daemon.vms.containers import ContainerPolicy, Containers
 from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import NewVM
@@ -272,13 +272,13 @@ class Assembly:
     disks: Disks
     snapshots: Snapshots
     vms: VMs
-    keeper: Keeper
+    reconciler: Reconciler
     networker: FakeNetworker
     clock: Clock
 
     async def load(self) -> Repairs:
         """Begin as the daemon does."""
-        return await self.keeper.load()
+        return await self.reconciler.load()
 
 
 def new_vm(stemcell_cid: str, **changes: Any) -> NewVM:
@@ -317,7 +317,7 @@ def assemble(
     pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)
     registry, watcher, clock = Registry(depot, stemcells, pool), Watcher(), Clock()
     containers = Containers(
-        host=Host(
+        policy=ContainerPolicy(
             capabilities=[],
             cgroup_parent="/c",
             pids=100,
@@ -342,7 +342,7 @@ def assemble(
         plan=NetworkPlan(network=NETWORK, gateway=GATEWAY, dns=["192.0.2.53"]),
         scratch=scratch,
     )
-    keeper = Keeper(
+    reconciler = Reconciler(
         reactor=clock,
         registry=registry,
         stemcells=stemcells,
@@ -365,7 +365,7 @@ def assemble(
         disks=disks,
         snapshots=snapshots,
         vms=vms,
-        keeper=keeper,
+        reconciler=reconciler,
         networker=networker,
         clock=clock,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from runc_cpi.errors import InvalidArgument
@@ -92,26 +91,6 @@ def _made(kind: type[T], record: Mapping[str, Any], noun: str) -> T:
         return kind(**values)
     except TypeError as error:
         raise ValueError(f"not a {noun}'s record: {error}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Container:
-    """
-    A VM's container as disk drivers need to know it.
-
-    @ivar bundle: its directory.
-    @ivar pid: its first process, or L{None} while it does not run.
-    @ivar cgroup: its path in the cgroup hierarchies.
-    """
-
-    bundle: Path
-    pid: int | None
-    cgroup: str
-
-    @property
-    def vm_cid(self) -> str:
-        """The VM, which its directory is named after."""
-        return self.bundle.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,10 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.disks.disk import (
-    BootParts,
-    Container,
-    Disk,
-    check_filesystem,
-    check_size,
-)
+from runc_cpi.daemon.disks.disk import BootParts, Disk, check_filesystem, check_size
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.room import Room
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -181,7 +176,7 @@ class Disks:
         self.log.info("deleted {disk_cid}", disk_cid=disk_cid)
 
     async def attach(
-        self, vm_cid: str, disk_cid: str, container: Container, *, in_settings: bool
+        self, vm_cid: str, disk_cid: str, container: ContainerState, *, in_settings: bool
     ) -> str:
         """
         Give a disk to a VM; one that it has already is made sure of.
@@ -209,7 +204,7 @@ class Disks:
         self.log.info("attached {disk_cid} to {vm_cid}", disk_cid=disk_cid, vm_cid=vm_cid)
         return self.hint(disk_cid)
 
-    async def _take_back(self, disk: Disk, vm_cid: str, container: Container) -> None:
+    async def _take_back(self, disk: Disk, vm_cid: str, container: ContainerState) -> None:
         """Undo an attachment that failed; that this fails too is only logged."""
         path = self._path(disk.disk_cid)
         try:
@@ -219,7 +214,7 @@ class Disks:
         except (CPIError, OSError):
             self.log.failure("cannot take {disk_cid} back", disk_cid=disk.disk_cid)
 
-    async def detach(self, vm_cid: str, disk_cid: str, container: Container) -> None:
+    async def detach(self, vm_cid: str, disk_cid: str, container: ContainerState) -> None:
         """
         Take a disk from a VM.
 
@@ -247,7 +242,9 @@ class Disks:
         with self.room.promised(bundle, size):
             await self._driver.make_ephemeral(bundle, size)
 
-    async def restore(self, vm_cid: str, container: Container, repairs: Repairs) -> None:
+    async def restore(
+        self, vm_cid: str, container: ContainerState, repairs: Repairs
+    ) -> None:
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
             path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
@@ -275,13 +272,15 @@ class Disks:
         for image in await self._driver.sweep(self._depot.work_dir, kept):
             repairs.did(f"let go of the loop device of {image}")
 
-    async def boot(self, vm_cid: str, container: Container) -> BootParts:
+    async def boot(self, vm_cid: str, container: ContainerState) -> BootParts:
         """Prepare for a VM to boot with the disks it has."""
         disks = {disk.disk_cid: self._path(disk.disk_cid) for disk in self.of(vm_cid)}
         parts: BootParts = await self._driver.boot(disks, container)
         return parts
 
-    async def booted(self, vm_cid: str, container: Container, mounted: str | None) -> None:
+    async def booted(
+        self, vm_cid: str, container: ContainerState, mounted: str | None
+    ) -> None:
         """
         See to what can be done once the container is there, before it runs.
 
@@ -295,16 +294,18 @@ class Disks:
             store.filesystem if store else "",
         )
 
-    async def halted(self, container: Container) -> None:
+    async def halted(self, container: ContainerState) -> None:
         """Clear away what only a running VM needs."""
         await self._driver.halted(container)
 
-    async def release(self, vm_cid: str, container: Container) -> None:
+    async def release(self, vm_cid: str, container: ContainerState) -> None:
         """Take all disks from a VM that does not run any more; no data is lost."""
         for disk in self.of(vm_cid):
             await self.detach(vm_cid, disk.disk_cid, container)
 
-    async def resize(self, disk_cid: str, size: Any, container: Container | None) -> None:
+    async def resize(
+        self, disk_cid: str, size: Any, container: ContainerState | None
+    ) -> None:
         """
         Make a disk larger.
 
@@ -317,7 +318,9 @@ class Disks:
         async with self._locks(disk_cid):
             await self._resize(self._usable(disk_cid), size, container)
 
-    async def _resize(self, disk: Disk, size: int, container: Container | None) -> None:
+    async def _resize(
+        self, disk: Disk, size: int, container: ContainerState | None
+    ) -> None:
         if size < disk.size:
             raise NotSupported(
                 f"{disk.disk_cid} has {disk.size} MiB and cannot shrink to {size} MiB"
@@ -334,7 +337,7 @@ class Disks:
         disk_cid: str,
         size: Any,
         cloud_properties: Any,
-        container: Container | None,
+        container: ContainerState | None,
     ) -> None:
         """
         Change a disk's size and properties.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from zope.interface import Attribute, Interface
 
-if TYPE_CHECKING:
-    from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.disk import BootParts
+from runc_cpi.daemon.storage.container import ContainerState
 
 
 class IDiskDriver(Interface):
@@ -44,7 +43,7 @@ class IDiskDriver(Interface):
         """Say by how many bytes a VM's /var/vcap/data may still grow, if it is bounded."""
 
     def attach(
-        path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Awaitable[bool]:
         """
         Show a disk to a VM; C{attached} are all that it has, this one among them.  Say
@@ -52,16 +51,16 @@ class IDiskDriver(Interface):
         """
 
     def detach(
-        path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Awaitable[None]:
         """Take a disk from a VM; C{attached} are those that it keeps."""
 
-    def boot(disks: Mapping[str, Path], container: Container) -> Awaitable[BootParts]:
+    def boot(disks: Mapping[str, Path], container: ContainerState) -> Awaitable[BootParts]:
         """Prepare for a VM to boot with disks."""
 
     def booted(
         attached: Sequence[Path],
-        container: Container,
+        container: ContainerState,
         store: str | None,
         filesystem: str,
     ) -> Awaitable[None]:
@@ -71,19 +70,21 @@ class IDiskDriver(Interface):
         C{store}, with C{filesystem} on it, is the disk to be at /var/vcap/store.
         """
 
-    def thaw(path: Path, container: Container) -> Awaitable[bool]:
+    def thaw(path: Path, container: ContainerState) -> Awaitable[bool]:
         """
         Have a running VM write to a disk again, after a snapshot that was cut off.  Say
         whether it could not.
         """
 
-    def halted(container: Container) -> Awaitable[None]:
+    def halted(container: ContainerState) -> Awaitable[None]:
         """Clear away what only a running VM needs."""
 
     def grow(
-        path: Path, size: int, filesystem: str, container: Container | None
+        path: Path, size: int, filesystem: str, container: ContainerState | None
     ) -> Awaitable[None]:
         """Make a disk larger, while a VM has it mounted if need be."""
 
-    def snapshot(path: Path, target: Path, container: Container | None) -> Awaitable[None]:
+    def snapshot(
+        path: Path, target: Path, container: ContainerState | None
+    ) -> Awaitable[None]:
         """Copy what is on a disk to the directory C{target}, consistently."""

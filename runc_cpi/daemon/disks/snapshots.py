@@ -11,10 +11,11 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.disks.disk import Container, Snapshot
+from runc_cpi.daemon.disks.disk import Snapshot
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.room import MEBIBYTE
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.records import read_record, write_record
@@ -58,7 +59,7 @@ class Snapshots:
         return list(self._snapshots.values())
 
     async def create(
-        self, disk_cid: str, metadata: Any, container: Container | None
+        self, disk_cid: str, metadata: Any, container: ContainerState | None
     ) -> Snapshot:
         """
         Keep what a disk holds now, also while it is written to.

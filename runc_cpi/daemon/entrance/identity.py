@@ -109,7 +109,7 @@ class Identity:
         return stamps
 
 
-class IdentityKeeper(Service):
+class IdentityReloader(Service):
     """Looks after the files of an identity, every so often."""
 
     def __init__(self, reactor: Any, identity: Identity) -> None:

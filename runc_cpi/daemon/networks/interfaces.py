@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Sequence
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
 from zope.interface import Interface
-
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
 
 
 class INetworker(Interface):

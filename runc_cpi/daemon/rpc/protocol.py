@@ -23,7 +23,7 @@ from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.reconcile.keeper import Keeper
+from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.daemon.rpc.receipts import Receipts, Undo
@@ -54,7 +54,7 @@ class Domain:
     vms: VMs
     disks: Disks
     snapshots: Snapshots
-    keeper: Keeper
+    reconciler: Reconciler
 
 
 class House(Protocol):
@@ -89,7 +89,7 @@ class CPIProtocol(BoundedAMP):
         self._house = house
         self._stemcells, self._vms = domain.stemcells, domain.vms
         self._disks, self._snapshots = domain.disks, domain.snapshots
-        self._keeper = domain.keeper
+        self._reconciler = domain.reconciler
         self._uploads: dict[int, StemcellUpload] = {}
         self._numbers = count(1)
         self._broken: dict[int, CPIError] = {}
@@ -248,7 +248,7 @@ class CPIProtocol(BoundedAMP):
 
     @commands.Repair.responder
     async def repair(self) -> Answer:
-        repairs = await self._keeper.repair()
+        repairs = await self._reconciler.repair()
         return {"done": repairs.done, "problems": repairs.problems}
 
     @commands.ListVMs.responder

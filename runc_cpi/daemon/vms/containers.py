@@ -13,11 +13,12 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import side_by_side
-from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.stemcells.stemcells import Stemcell
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms import progress
@@ -54,7 +55,7 @@ PID_FILES = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class ContainerPolicy:
     """
     What the VMs of this host may have.
 
@@ -113,7 +114,7 @@ class Containers:
     def __init__(
         self,
         *,
-        host: Host,
+        policy: ContainerPolicy,
         depot: Depot,
         runtime: IRuntime,
         networker: INetworker,
@@ -121,7 +122,7 @@ class Containers:
         disks: Disks,
         watcher: Watcher,
     ) -> None:
-        self._host, self._depot, self._runtime = host, depot, runtime
+        self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
         self._watcher = watcher
 
@@ -163,7 +164,7 @@ class Containers:
         """Have a VM send from its own addresses alone; say whether it did not."""
         return await self._networker.guard(vm.vm_cid, vm.addresses)
 
-    def find(self, vm_cid: str) -> Container:
+    def find(self, vm_cid: str) -> ContainerState:
         """Describe a VM's container as it is now."""
         bundle = self.path(vm_cid)
         init = self._runtime.find_init(vm_cid, bundle)
@@ -171,8 +172,8 @@ class Containers:
         if init is not None:
             pid = init.pid
             init.close()
-        cgroup = f"{self._host.cgroup_parent}/{vm_cid}"
-        return Container(bundle=bundle, pid=pid, cgroup=cgroup)
+        cgroup = f"{self._policy.cgroup_parent}/{vm_cid}"
+        return ContainerState(bundle=bundle, pid=pid, cgroup=cgroup)
 
     async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
         """Make the directory of a new VM, and the files it boots with."""
@@ -214,7 +215,7 @@ class Containers:
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.addresses)
         await self._disks.booted(vm_cid, self.find(vm_cid), left.mounted)
-        writable = () if self._host.privileged else WRITABLE_PATHS
+        writable = () if self._policy.privileged else WRITABLE_PATHS
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
         await self._runtime.start(vm_cid, bundle)
         if not self.watch(vm_cid):
@@ -276,24 +277,24 @@ class Containers:
         path = self.path(vm.vm_cid)
         properties = VMProperties.parse(vm.cloud_properties)
         bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
-        host, every = self._host, properties.all_capabilities
+        policy, every = self._policy, properties.all_capabilities
         spec = runtime_spec(
             hostname=hostname,
             boot=BOOTS[init_of(stemcell, properties)],
             # A bounded disk of its own would be mounted there instead.
             binds={"/var/vcap/data": str(path / "data")} if not bounded else {},
-            cgroup=f"{self._host.cgroup_parent}/{vm.vm_cid}",
-            capabilities=host.all_capabilities if every else host.capabilities,
+            cgroup=f"{self._policy.cgroup_parent}/{vm.vm_cid}",
+            capabilities=policy.all_capabilities if every else policy.capabilities,
             resources=limits(
                 cpu=properties.cpu,
                 ram=properties.ram,
-                pids=host.pids and (properties.pids or host.pids),
-                swap_accounting=self._host.swap_accounting,
+                pids=policy.pids and (properties.pids or policy.pids),
+                swap_accounting=self._policy.swap_accounting,
             ),
-            open_files=self._host.open_files,
+            open_files=self._policy.open_files,
             disks=parts,
-            privileged=host.privileged,
-            guarded=every and not host.privileged,
+            privileged=policy.privileged,
+            guarded=every and not policy.privileged,
         )
         (path / "config.json").write_text(json.dumps(spec), "utf-8")
 

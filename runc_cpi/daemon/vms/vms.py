@@ -15,11 +15,11 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import KeyedLock
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.disks.disk import Container
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.interfaces import IAddressPool
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers, init_of
 from runc_cpi.daemon.vms.registry import Registry
@@ -246,7 +246,7 @@ class VMs:
         return [disk.disk_cid for disk in self._disks.of(vm.vm_cid)]
 
     @asynccontextmanager
-    async def holding(self, disk_cid: str) -> AsyncIterator[Container | None]:
+    async def holding(self, disk_cid: str) -> AsyncIterator[ContainerState | None]:
         """
         Keep the VM that has a disk as it is, for work on the disk.
 

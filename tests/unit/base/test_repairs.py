@@ -87,7 +87,7 @@ class StartTests(TestCase):
 
         self.patch(parts.guests, "run", running)
         repairs = await parts.load()
-        await parts.keeper.bring_back(repairs)
+        await parts.reconciler.bring_back(repairs)
         self.assertTrue(all(odd.vm_cid in text for text in repairs.problems))
         self.assertEqual(len(repairs.problems), 2)
         self.assertTrue(all(parts.vms.is_running(vm.vm_cid) for vm in rest))

@@ -126,8 +126,8 @@ class IdentityTests(SynchronousTestCase):
         }
         self.identity = identity.Identity(config(**self.paths), Complaints(lambda: 0.0))
         self.clock = Clock()
-        self.keeper = identity.IdentityKeeper(self.clock, self.identity)
-        self.keeper.startService()
+        self.reloader = identity.IdentityReloader(self.clock, self.identity)
+        self.reloader.startService()
 
     def write(self, certificate: str, key: str) -> None:
         """Replace both files, as those do who renew certificates."""
@@ -186,7 +186,7 @@ class IdentityTests(SynchronousTestCase):
 
     def test_no_timer_stays(self) -> None:
         """The daemon could not end."""
-        self.keeper.stopService()
+        self.reloader.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_sessions(self) -> None:

@@ -224,7 +224,7 @@ class VMDisksTests(DiskTestCase):
         self.disks, self.vms, self.driver = parts.disks, parts.vms, parts.driver
         self.stemcells, self.runtime = parts.stemcells, parts.runtime
         self.script.done.clear()
-        self.keeper = parts.keeper
+        self.reconciler = parts.reconciler
         self.repairs = await parts.load()
 
     async def test_a_running_vm_sees_its_disks_after_a_crash(self) -> None:
@@ -272,7 +272,7 @@ class VMDisksTests(DiskTestCase):
         lost, ended, disk_cid = await self.create(), await self.create(), await self.make()
         await self.vms.attach_disk(lost.vm_cid, disk_cid, in_settings=False)
         await self.begin_over(set(), {ended.vm_cid})
-        await self.keeper.bring_back(self.repairs)
+        await self.reconciler.bring_back(self.repairs)
         self.assertTrue(self.vms.is_running(lost.vm_cid))
         self.assertFalse(self.vms.is_running(ended.vm_cid))
         self.assertIn("boot", self.script.done)
@@ -282,8 +282,8 @@ class VMDisksTests(DiskTestCase):
         vms = [await self.create(), await self.create()]
         await self.begin_over(set(), set())
         self.script.failing = {"boot": CloudError("no")}
-        await self.keeper.bring_back(self.repairs)
+        await self.reconciler.bring_back(self.repairs)
         self.assertEqual(len(self.vms.all()), len(vms))
         self.script.failing.clear()
-        await self.keeper.bring_back(self.repairs)
+        await self.reconciler.bring_back(self.repairs)
         self.assertTrue(all(self.vms.is_running(vm.vm_cid) for vm in vms))

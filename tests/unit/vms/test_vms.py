@@ -51,7 +51,7 @@ class VMsTests(TestCase):
         self.stemcells, self.vms = parts.stemcells, parts.vms
         self.runtime, self.pool = parts.runtime, parts.pool
         self.guests = parts.guests
-        self.keeper, self.networker = parts.keeper, parts.networker
+        self.reconciler, self.networker = parts.reconciler, parts.networker
         self.repairs = await parts.load()
 
     def new(self, **changes: Any) -> NewVM:

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.host import namespaces
 from runc_cpi.daemon.host.disks import mountinfo, mounts
@@ -19,6 +19,7 @@ from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.guests import guests
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import CloudError, DiskBusy
 
@@ -79,7 +80,7 @@ class DirectoryDisks:
         return 0
 
     async def attach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> bool:
         """
         Mount the disk where a running VM receives it.
@@ -102,7 +103,7 @@ class DirectoryDisks:
             )
         return changed
 
-    async def _is_received(self, container: Container, disk_cid: str) -> bool:
+    async def _is_received(self, container: ContainerState, disk_cid: str) -> bool:
         assert container.pid is not None
         hint = self.hint(disk_cid)
         looking = partial(
@@ -112,7 +113,7 @@ class DirectoryDisks:
         return bool(await self._guests.run(container.vm_cid, looking))
 
     async def detach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> None:
         """
         Unmount the disk wherever the VM mounted it, and where it receives it.
@@ -130,7 +131,7 @@ class DirectoryDisks:
             await self._unbind(point)
         await self._guests.run(container.vm_cid, partial(_remove_point, point))
 
-    async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
+    async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:
         """Make the directory whose mounts the VM receives, with its disks in it."""
         shared = container.bundle / MOUNTS
         shared.mkdir(mode=0o755, exist_ok=True)
@@ -146,7 +147,7 @@ class DirectoryDisks:
     async def booted(
         self,
         attached: Sequence[Path],
-        container: Container,
+        container: ContainerState,
         store: str | None,
         filesystem: str,
     ) -> None:
@@ -156,7 +157,7 @@ class DirectoryDisks:
             mounting = partial(guests.bind, container.pid, source, STORE)
             await self._guests.run(container.vm_cid, mounting)
 
-    async def halted(self, container: Container) -> None:
+    async def halted(self, container: ContainerState) -> None:
         """
         Unmount what the VM received.
 
@@ -165,16 +166,18 @@ class DirectoryDisks:
         for point in _mounts_below(container.bundle / MOUNTS):
             await self._unbind(Path(point))
 
-    async def thaw(self, path: Path, container: Container) -> bool:
+    async def thaw(self, path: Path, container: ContainerState) -> bool:
         """Nothing is ever frozen."""
         return False
 
     async def grow(
-        self, path: Path, size: int, filesystem: str, container: Container | None
+        self, path: Path, size: int, filesystem: str, container: ContainerState | None
     ) -> None:
         """A directory can hold more already."""
 
-    async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
+    async def snapshot(
+        self, path: Path, target: Path, container: ContainerState | None
+    ) -> None:
         """
         Copy the files, sharing their blocks where the host can.
 

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.outcome import Outcome
-from runc_cpi.daemon.disks.disk import BootParts, Container
+from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules
@@ -27,6 +27,7 @@ from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.guests import guests
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import (
     CloudError,
     DiskBusy,
@@ -175,7 +176,7 @@ class ImageDisks:
         return max(0, found.st_size - found.st_blocks * BLOCK)
 
     async def attach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> bool:
         """
         Attach the file to a loop device, and make its node in a running VM.
@@ -193,7 +194,7 @@ class ImageDisks:
         return changed
 
     async def detach(
-        self, path: Path, disk_cid: str, container: Container, attached: Sequence[Path]
+        self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> None:
         """
         Unmount the disk wherever the VM mounted it, and take its node and device away.
@@ -226,13 +227,13 @@ class ImageDisks:
         removing = partial(guests.remove_node, container.pid, disk_cid)
         await self._guests.run(container.vm_cid, removing)
 
-    async def _allow(self, container: Container, attached: Sequence[Path]) -> None:
+    async def _allow(self, container: ContainerState, attached: Sequence[Path]) -> None:
         """Let a VM's processes open these disks, and no others."""
         minors = await self._loops.minors([path / IMAGE for path in attached])
         allowing = partial(self._rules.allow_loops, container.cgroup, minors)
         await self._guests.run(container.vm_cid, allowing)
 
-    async def _flush(self, path: Path, container: Container) -> None:
+    async def _flush(self, path: Path, container: ContainerState) -> None:
         """Write a disk's data back first: visits to VMs are to be short."""
         try:
             async with self._mounted(path, container) as mount:
@@ -243,7 +244,7 @@ class ImageDisks:
         except (CloudError, OSError) as error:
             self.log.warn("{path}: {error}", path=str(path), error=str(error))
 
-    async def boot(self, disks: Mapping[str, Path], container: Container) -> BootParts:
+    async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:
         """Have the specification make the nodes."""
         devices = {
             disk_cid: await self._loops.attach(path / IMAGE)
@@ -270,7 +271,7 @@ class ImageDisks:
     async def booted(
         self,
         attached: Sequence[Path],
-        container: Container,
+        container: ContainerState,
         store: str | None,
         filesystem: str,
     ) -> None:
@@ -287,12 +288,12 @@ class ImageDisks:
         # Mounted by now: the device goes when the VM's mount does.
         await self._loops.let_go(container.bundle / EPHEMERAL)
 
-    async def halted(self, container: Container) -> None:
+    async def halted(self, container: ContainerState) -> None:
         """Let go of what a boot that failed left; disks keep their loop devices."""
         await self._loops.let_go(container.bundle / EPHEMERAL)
 
     async def grow(
-        self, path: Path, size: int, filesystem: str, container: Container | None
+        self, path: Path, size: int, filesystem: str, container: ContainerState | None
     ) -> None:
         """
         Make a disk larger.
@@ -329,7 +330,9 @@ class ImageDisks:
             if not attached:
                 await self._loops.detach(image, PATIENCE)
 
-    async def snapshot(self, path: Path, target: Path, container: Container | None) -> None:
+    async def snapshot(
+        self, path: Path, target: Path, container: ContainerState | None
+    ) -> None:
         """
         Copy the file; while a VM has it mounted, its file system is frozen for that.
 
@@ -369,7 +372,7 @@ class ImageDisks:
                 # Had the shell been killed, nobody would.
                 await self._guests.run(container.vm_cid, partial(thaw, mount))
 
-    async def thaw(self, path: Path, container: Container) -> bool:
+    async def thaw(self, path: Path, container: ContainerState) -> bool:
         """
         Let a VM write to a disk again, after a snapshot that was cut off.
 
@@ -383,7 +386,7 @@ class ImageDisks:
 
     @asynccontextmanager
     async def _mounted(
-        self, path: Path, container: Container | None
+        self, path: Path, container: ContainerState | None
     ) -> AsyncIterator[int | None]:
         """
         Open a disk's file system where a VM has it mounted, if it has.

@@ -58,7 +58,7 @@ def close_console(bundle: Path) -> None:
         namespaces.detach(str(bundle / PLACE))
 
 
-class ConsoleKeeper(Service):
+class ConsoleTrimmer(Service):
     """
     Every so often moves what is too long to C{console.log.1}, over what was there.
 

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.reconcile.keeper import (
+from runc_cpi.daemon.reconcile.reconciler import (
     CLEARING_INTERVAL,
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -46,7 +46,7 @@ def test_ends(status: int | None, failed: bool, told: str) -> None:
 
 
 class KeeperTests(TestCase):
-    """One daemon's keeper, over a host that is made up."""
+    """One daemon's reconciler, over a host that is made up."""
 
     timeout = 20
 
@@ -61,7 +61,7 @@ class KeeperTests(TestCase):
         parts = assemble(self.script, self.depot, restart=restart)
         await parts.load()
         self.runtime, self.vms, self.clock = parts.runtime, parts.vms, parts.clock
-        self.keeper = parts.keeper
+        self.reconciler = parts.reconciler
         image = os.open(os.devnull, os.O_RDONLY)
         try:
             stemcell = await parts.stemcells.create(image, {})
@@ -141,8 +141,8 @@ class KeeperTests(TestCase):
         """It is tried again every so often, and so is a VM that did not end."""
         first = await self.begin(restart=False)
         second = await self.vms.create(new_vm(self.stemcell_cid))
-        self.keeper.keep_clearing()
-        self.addCleanup(self.keeper.close)
+        self.reconciler.keep_clearing()
+        self.addCleanup(self.reconciler.close)
         self.script.failing["remove"] = CloudError("stuck")
         await self.vms.delete(first.vm_cid)
         self.runtime.hanging = True
@@ -156,5 +156,5 @@ class KeeperTests(TestCase):
         await self.pass_on()
         self.assertFalse(self.vms.exists(second.vm_cid))
         self.assertEqual(os.listdir(self.depot.scratch), [])
-        self.keeper.close()
+        self.reconciler.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -11,10 +11,10 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.repairs import Repairs
-from runc_cpi.daemon.disks.disk import Container
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
@@ -29,7 +29,7 @@ STEADY_SECONDS = 600.0
 CLEARING_INTERVAL = 300.0
 
 
-class Keeper:
+class Reconciler:
     """
     Does what nobody asked for in a call.
 
@@ -170,7 +170,7 @@ class Keeper:
                     await self._agree(vm, container, connected, repairs)
 
     async def _agree(
-        self, vm: VM, container: Container, connected: bool, repairs: Repairs
+        self, vm: VM, container: ContainerState, connected: bool, repairs: Repairs
     ) -> None:
         runs = container.pid is not None
         if runs and not self._containers.was_interrupted(vm.vm_cid):
