@@ -20,8 +20,8 @@ from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
-from tests.unit.doubles import assemble
-from tests.unit.script import Script
+from tests.fakes.assembly import assemble
+from tests.fakes.script import Script
 
 NETWORKS = {"n": {"type": "dynamic", "cloud_properties": {}}}
 

@@ -23,8 +23,8 @@ from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
-from tests.unit.doubles import assemble
-from tests.unit.script import Script
+from tests.fakes.assembly import assemble
+from tests.fakes.script import Script
 
 
 class Unreachable(Script):

@@ -20,7 +20,7 @@ from runc_cpi.daemon.entrance.lobby import Lobby
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
-from tests.unit.certificates import CA, Pair
+from tests.fakes.certificates import CA, Pair
 
 AUTHORITY, STRANGER, NAMESAKE = CA(), CA("another CA"), CA()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)

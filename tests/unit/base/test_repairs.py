@@ -13,8 +13,8 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError
-from tests.unit.doubles import Assembly, assemble, new_vm
-from tests.unit.script import Script
+from tests.fakes.assembly import Assembly, assemble, new_vm
+from tests.fakes.script import Script
 
 
 class AttemptTests(TestCase):

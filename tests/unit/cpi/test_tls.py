@@ -12,7 +12,7 @@ import pytest
 
 from runc_cpi.cpi import config, tls
 from runc_cpi.errors import InvalidArgument
-from tests.unit.certificates import CA, encrypted_key
+from tests.fakes.certificates import CA, encrypted_key
 
 AUTHORITY = CA()
 CLIENT = AUTHORITY.issue("director")

@@ -13,7 +13,7 @@ from twisted.python import usage
 
 from runc_cpi.ctl import __main__ as ctl
 from runc_cpi.ctl.__main__ import Options, disk_rows, stemcell_rows, table, vm_rows
-from tests.unit.certificates import CA
+from tests.fakes.certificates import CA
 
 AUTHORITY = CA()
 VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"

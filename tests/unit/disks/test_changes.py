@@ -9,7 +9,7 @@ from runc_cpi.daemon.disks.disk import Snapshot
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.errors import CloudError, InvalidArgument, NotSupported
-from tests.unit.disk_case import DiskTestCase
+from tests.unit.disks.disk_case import DiskTestCase
 
 
 class ChangesTests(DiskTestCase):

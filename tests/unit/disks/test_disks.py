@@ -17,7 +17,7 @@ from runc_cpi.errors import (
     InvalidArgument,
     NoDiskSpace,
 )
-from tests.unit.disk_case import DiskTestCase
+from tests.unit.disks.disk_case import DiskTestCase
 
 
 class DisksTests(DiskTestCase):

@@ -15,7 +15,7 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks import disks as disks_module
 from runc_cpi.daemon.disks.disk import Disk, Snapshot
 from runc_cpi.errors import CloudError
-from tests.unit.disk_case import DiskTestCase
+from tests.unit.disks.disk_case import DiskTestCase
 
 TEXTS = st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=4)
 

@@ -7,7 +7,7 @@ from twisted.logger import LogLevel
 from twisted.logger import capturedLogs as captured_logs
 
 from runc_cpi.errors import NoDiskSpace, NotSupported
-from tests.unit.disk_case import GIBIBYTE, DiskTestCase
+from tests.unit.disks.disk_case import GIBIBYTE, DiskTestCase
 
 
 class RoomTests(DiskTestCase):

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.entrance import identity
 from runc_cpi.daemon.entrance.complaints import Complaints
-from tests.unit.certificates import CA, encrypted_key, exchange_key, weak_pair
+from tests.fakes.certificates import CA, encrypted_key, exchange_key, weak_pair
 
 AUTHORITY = CA()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)

@@ -22,8 +22,8 @@ from runc_cpi.daemon.storage.records import read_record
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.watcher import describe, is_failure
 from runc_cpi.errors import CloudError, StillRunning
-from tests.unit.doubles import assemble, new_vm
-from tests.unit.script import Script
+from tests.fakes.assembly import assemble, new_vm
+from tests.fakes.script import Script
 
 KILLED, HALTED = int(signal.SIGKILL), int(signal.SIGINT)
 EXITED_0, EXITED_3 = 0, 3 << 8

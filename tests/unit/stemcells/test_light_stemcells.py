@@ -16,9 +16,8 @@ from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
-from tests.unit.disk_doubles import DIGEST, FakeImages
-from tests.unit.doubles import FakeArchiver
-from tests.unit.script import Script
+from tests.fakes.script import Script
+from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 
 REFERENCE = "docker://registry.example/stemcells/jammy:1.2"
 IMAGES: Any = OCIImages(None)  # type: ignore[arg-type]

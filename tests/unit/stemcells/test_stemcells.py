@@ -13,9 +13,8 @@ from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
-from tests.unit.disk_doubles import FakeImages
-from tests.unit.doubles import FakeArchiver
-from tests.unit.script import Script
+from tests.fakes.script import Script
+from tests.fakes.stemcells import FakeArchiver, FakeImages
 
 
 class StemcellsTests(TestCase):

@@ -17,7 +17,7 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.unit.disk_case import DiskTestCase
+from tests.unit.disks.disk_case import DiskTestCase
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
@@ -216,7 +216,7 @@ class VMDisksTests(DiskTestCase):
 
     async def begin_over(self, running: set[str], made: set[str]) -> None:
         """Start a daemon where containers run."""
-        from tests.unit.doubles import assemble
+        from tests.fakes.assembly import assemble
 
         parts = assemble(self.host, self.depot, self.script)
         parts.runtime.running |= running

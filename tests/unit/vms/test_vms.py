@@ -23,8 +23,8 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.unit.doubles import NETWORK, assemble, new_vm
-from tests.unit.script import Script
+from tests.fakes.assembly import NETWORK, assemble, new_vm
+from tests.fakes.script import Script
 
 
 class VMsTests(TestCase):

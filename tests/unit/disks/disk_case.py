@@ -12,8 +12,8 @@ from runc_cpi.daemon.disks.disk import Disk
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
-from tests.unit.doubles import assemble
-from tests.unit.script import Script
+from tests.fakes.assembly import assemble
+from tests.fakes.script import Script
 
 GIBIBYTE = 1 << 30
 

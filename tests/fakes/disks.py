@@ -1,4 +1,4 @@
-"""Stand-ins for disks, and for where OCI images come from; verified like the others."""
+"""A fake of a disk driver."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
-from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.daemon.storage.container import ContainerState
-from runc_cpi.errors import InvalidArgument, StemcellRejected
-from tests.unit.script import Script
+from runc_cpi.errors import InvalidArgument
+from tests.fakes.script import Script
 
 IMAGE = "image"
-DIGEST = "sha256:" + "d" * 64
 
 
 @implementer(IDiskDriver)
@@ -136,43 +134,4 @@ class FakeDriver:
         return self.script.act("snapshot")
 
 
-@implementer(IImages)
-class FakeImages:
-    """
-    One image, whatever it is asked for.
-
-    @ivar digest: of its manifest.
-    @ivar program: what is to boot it, or L{None} for an image without anything.
-    """
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.digest = DIGEST
-        self.program: str | None = "usr/sbin/runsvdir-start"
-
-    def check(self, reference: object, digest: object) -> None:
-        """Any text will do."""
-        if not isinstance(reference, str):
-            raise InvalidArgument("cloud_properties.image_reference: no text")
-
-    def fetch(self, reference: str, digest: str | None, scratch: Path) -> Any:
-        """Leave something."""
-        if digest not in (None, self.digest):
-            raise StemcellRejected(f"{reference} has the digest {self.digest}")
-        (scratch / "oci").mkdir()
-        return self._script.act("fetch", self.digest)
-
-    def unpack(self, scratch: Path, target: Path) -> Any:
-        """Make a stemcell of what was left."""
-        assert (scratch / "oci").is_dir()
-        target.mkdir()
-        if self.program is not None:
-            program = target / self.program
-            program.parent.mkdir(parents=True)
-            program.touch()
-            program.chmod(0o755)
-        return self._script.act("unpack")
-
-
 verifyObject(IDiskDriver, FakeDriver(Script()))
-verifyObject(IImages, FakeImages(Script()))

@@ -1,0 +1,117 @@
+"""Fakes of what stemcells ask of the host: an archiver, and a source of OCI images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages, IUpload
+from runc_cpi.errors import InvalidArgument, StemcellRejected
+from tests.fakes.script import Script
+
+DIGEST = "sha256:" + "d" * 64
+
+
+@implementer(IUpload)
+class FakeUpload:
+    """An image in pieces that are not kept."""
+
+    def __init__(self, script: Script, target: Path) -> None:
+        self._script, self._target = script, target
+
+    def write(self, data: bytes) -> Any:
+        """Note it."""
+        return self._script.act("write")
+
+    def finish(self) -> Any:
+        """Unpack a stemcell with a shell, whatever came."""
+        _unpack(self._target)
+        return self._script.act("finish")
+
+    def abort(self) -> Any:
+        """Note it."""
+        return self._script.act("abort")
+
+
+@implementer(IArchiver)
+class FakeArchiver:
+    """Unpacks each image to the same small stemcell."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def open(self, target: Path) -> FakeUpload:
+        """Take an image in pieces."""
+        return FakeUpload(self._script, target)
+
+    def unpack(self, image: int, target: Path) -> Any:
+        """Read nothing."""
+        os.fstat(image)
+        _unpack(target)
+        return self._script.act("unpack")
+
+    def sync(self, path: Path) -> Any:
+        """Note it."""
+        return self._script.act("sync")
+
+    def remove(self, path: Path) -> Any:
+        """Remove the tree for real, unless that is to fail."""
+        removed = self._script.act("remove")
+        if "remove" not in self._script.failing:
+            shutil.rmtree(path, ignore_errors=True)
+        return removed
+
+
+def _unpack(target: Path) -> None:
+    program = target / "usr/sbin/runsvdir-start"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    program.chmod(0o755)
+
+
+@implementer(IImages)
+class FakeImages:
+    """
+    One image, whatever it is asked for.
+
+    @ivar digest: of its manifest.
+    @ivar program: what is to boot it, or L{None} for an image without anything.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.digest = DIGEST
+        self.program: str | None = "usr/sbin/runsvdir-start"
+
+    def check(self, reference: object, digest: object) -> None:
+        """Any text will do."""
+        if not isinstance(reference, str):
+            raise InvalidArgument("cloud_properties.image_reference: no text")
+
+    def fetch(self, reference: str, digest: str | None, scratch: Path) -> Any:
+        """Leave something."""
+        if digest not in (None, self.digest):
+            raise StemcellRejected(f"{reference} has the digest {self.digest}")
+        (scratch / "oci").mkdir()
+        return self._script.act("fetch", self.digest)
+
+    def unpack(self, scratch: Path, target: Path) -> Any:
+        """Make a stemcell of what was left."""
+        assert (scratch / "oci").is_dir()
+        target.mkdir()
+        if self.program is not None:
+            program = target / self.program
+            program.parent.mkdir(parents=True)
+            program.touch()
+            program.chmod(0o755)
+        return self._script.act("unpack")
+
+
+verifyObject(IArchiver, FakeArchiver(Script()))
+verifyObject(IUpload, FakeUpload(Script(), Path()))
+verifyObject(IImages, FakeImages(Script()))
