@@ -45,6 +45,7 @@ from runc_cpi.daemon.host.cgroups.devices import DeviceRules, device_rules
 from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
+from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archive import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
@@ -206,7 +207,8 @@ class Daemon(MultiService):
         processes = Processes(reactor, limit, self._depot.mark)
         self._processes = processes
         archiver = Archiver(processes)
-        scratch = Scratch(self._depot, archiver)
+        trees = Trees(processes)
+        scratch = Scratch(self._depot, trees)
         stemcells = Stemcells(self._depot, archiver, OCIImages(processes), scratch)
         pool = AddressPool(config.network, config.gateway)
         registry = Registry(self._depot, stemcells, pool)
@@ -225,7 +227,7 @@ class Daemon(MultiService):
         )
         snapshots = Snapshots(
             depot=self._depot,
-            trees=archiver,
+            trees=trees,
             scratch=scratch,
             driver=driver,
             disks=disks,

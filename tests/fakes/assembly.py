@@ -26,6 +26,7 @@ from tests.fakes.disks import FakeDriver
 from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
+from tests.fakes.storage import FakeTrees
 from tests.fakes.vms import FakeGuests, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
@@ -79,13 +80,14 @@ def assemble(
 ) -> Assembly:
     """Put a domain together; nothing is loaded yet."""
     archiver, images = FakeArchiver(script), FakeImages(script)
-    scratch = Scratch(depot, archiver)
+    trees = FakeTrees(script)
+    scratch = Scratch(depot, trees)
     stemcells = Stemcells(depot, archiver, images, scratch)
     driver = FakeDriver(disk_script or Script())
     policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
     disks = Disks(depot=depot, scratch=scratch, driver=driver, policy=policy)
     snapshots = Snapshots(
-        depot=depot, trees=archiver, scratch=scratch, driver=driver, disks=disks
+        depot=depot, trees=trees, scratch=scratch, driver=driver, disks=disks
     )
     runtime, guests = FakeRuntime(script), FakeGuests(script)
     pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)

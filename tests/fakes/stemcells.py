@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +53,6 @@ class FakeArchiver:
         os.fstat(image)
         _unpack(target)
         return self._script.act("unpack")
-
-    def sync(self, path: Path) -> Any:
-        """Note it."""
-        return self._script.act("sync")
-
-    def remove(self, path: Path) -> Any:
-        """Remove the tree for real, unless that is to fail."""
-        removed = self._script.act("remove")
-        if "remove" not in self._script.failing:
-            shutil.rmtree(path, ignore_errors=True)
-        return removed
 
 
 def _unpack(target: Path) -> None:

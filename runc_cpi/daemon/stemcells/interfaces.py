@@ -7,44 +7,79 @@ from pathlib import Path
 
 from zope.interface import Interface
 
-from runc_cpi.daemon.storage.interfaces import ITrees
-
 
 class IUpload(Interface):
-    """An image on its way into a directory."""
+    """An image whose bytes are unpacked into a directory as they come."""
 
     def write(data: bytes) -> Awaitable[None]:
-        """Take the next bytes; ready once they are accepted downstream."""
+        """
+        Unpack the next bytes; ready when there is room for more.
+
+        @raise StemcellRejected: if the image is no archive, or a broken one.
+        @raise NoDiskSpace: if the file system ran full.
+        @raise CloudError: if a program that unpacks cannot be started.
+        """
 
     def finish() -> Awaitable[None]:
-        """There are no more bytes: wait until all is unpacked."""
+        """
+        Take note that all bytes were written, and wait until all is unpacked.
+
+        @raise StemcellRejected: if the image is no archive, or a broken one.
+        @raise NoDiskSpace: if the file system ran full.
+        @raise CloudError: if a program that unpacks cannot be started.
+        """
 
     def abort() -> Awaitable[None]:
-        """Give up, and wait until nothing runs for it any more."""
+        """Stop unpacking, and wait until no process works on it any more."""
 
 
-class IArchiver(ITrees):
-    """Unpacks images, and removes what was unpacked."""
+class IArchiver(Interface):
+    """Unpacks images: tar archives, plain or compressed."""
 
     def open(target: Path) -> IUpload:
-        """Unpack an image, whose bytes will be written, into C{target}."""
+        """Begin to unpack an image into C{target}; its bytes will be written."""
 
     def unpack(image: int, target: Path) -> Awaitable[None]:
-        """Unpack the image that is in the parcel C{image} (C{base/parcels.py})."""
+        """
+        Unpack an image file into C{target}.
+
+        @param image: a parcel with the file (C{base/parcels.py}), which stays open.
+        @raise InvalidArgument: if it is no ordinary file, or cannot be read.
+        @raise StemcellRejected: if the image is no archive, or a broken one.
+        @raise NoDiskSpace: if the file system ran full.
+        @raise CloudError: if a program that unpacks cannot be started.
+        """
 
 
 class IImages(Interface):
     """Brings OCI images to this host."""
 
     def check(reference: object, digest: object) -> None:
-        """Raise InvalidArgument if these cannot be a reference and a digest."""
+        """
+        Check what C{cloud_properties} say of an image.
+
+        @param reference: C{image_reference}.
+        @param digest: C{image_digest}, or L{None} if they name none.
+        @raise InvalidArgument: if these cannot be a reference and a digest, or the
+            reference has another digest in it.
+        """
 
     def fetch(reference: str, digest: str | None, scratch: Path) -> Awaitable[str]:
         """
-        Copy an image to C{scratch}, and return the digest of the copy's manifest.
+        Copy an image to C{scratch}.
 
-        Raise StemcellRejected if the reference leads to something without C{digest}.
+        @param digest: the digest of what the reference leads to, or L{None} for any.
+        @return: the digest of the copy's manifest.
+        @raise StemcellRejected: if it cannot be had, or has another digest.
+        @raise NoDiskSpace: if the file system ran full.
+        @raise CloudError: if the program that fetches cannot be started.
         """
 
     def unpack(scratch: Path, target: Path) -> Awaitable[None]:
-        """Unpack to C{target} what was fetched to C{scratch}."""
+        """
+        Unpack to C{target} what L{fetch} copied to C{scratch}.
+
+        @raise StemcellRejected: if its layers cannot be unpacked.
+        @raise NoDiskSpace: if the file system ran full.
+        @raise CloudError: if the program that unpacks cannot be started.
+        """

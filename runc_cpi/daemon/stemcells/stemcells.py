@@ -214,7 +214,7 @@ class Stemcells:
             whole = self.scratch.new()
             try:
                 await self._images.unpack(scratch, whole / ROOTFS)
-                await self.archiver.sync(whole)
+                await self.scratch.sync(whole)
                 await self.scratch.publish(whole, path)
             except BaseException:
                 await self.scratch.discard(whole)
@@ -266,7 +266,7 @@ class Stemcells:
             cloud_properties=cloud_properties,
             created_at=now(),
         )
-        await self.archiver.sync(scratch)
+        await self.scratch.sync(scratch)
         await deferToThread(write_record, scratch / RECORD, stemcell.to_json())
         await self.scratch.publish(scratch, stemcell.path)
         self._stemcells[cid] = stemcell

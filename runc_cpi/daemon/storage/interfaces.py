@@ -12,7 +12,17 @@ class ITrees(Interface):
     """Acts on whole trees of files."""
 
     def sync(path: Path) -> Awaitable[None]:
-        """Wait until the file system of C{path} is on its disk."""
+        """
+        Wait until the file system of C{path} is on its disk.
+
+        @raise CloudError: if the file system cannot be written.
+        """
 
     def remove(path: Path) -> Awaitable[None]:
-        """Remove a tree; one that is gone is no error."""
+        """
+        Remove a tree; it is no error if there is none.
+
+        File systems that are mounted in the tree are not entered.
+
+        @raise CloudError: if something of the tree stays.
+        """

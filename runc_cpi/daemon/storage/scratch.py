@@ -36,6 +36,14 @@ class Scratch:
         self._in_use.add(path)
         return path
 
+    async def sync(self, path: Path) -> None:
+        """
+        Wait until all that is in C{path} is on its disk.
+
+        @raise CloudError: if the file system cannot be written.
+        """
+        await self._trees.sync(path)
+
     async def publish(self, path: Path, place: Path) -> None:
         """
         Make something whole appear at C{place}, so that it outlives a power cut.

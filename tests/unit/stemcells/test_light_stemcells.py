@@ -18,6 +18,7 @@ from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
+from tests.fakes.storage import FakeTrees
 
 REFERENCE = "docker://registry.example/stemcells/jammy:1.2"
 IMAGES: Any = OCIImages(None)  # type: ignore[arg-type]
@@ -117,7 +118,7 @@ class LightStemcellsTests(TestCase):
     def loaded(self) -> Stemcells:
         """Start over what is on disk."""
         archiver = FakeArchiver(self.script)
-        scratch = Scratch(self.depot, archiver)
+        scratch = Scratch(self.depot, FakeTrees(self.script))
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells

@@ -15,6 +15,7 @@ from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
+from tests.fakes.storage import FakeTrees
 
 
 class StemcellsTests(TestCase):
@@ -35,7 +36,7 @@ class StemcellsTests(TestCase):
         """Start over what is on disk."""
         self.images = FakeImages(self.script)
         archiver = FakeArchiver(self.script)
-        scratch = Scratch(self.depot, archiver)
+        scratch = Scratch(self.depot, FakeTrees(self.script))
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells

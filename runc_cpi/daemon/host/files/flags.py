@@ -18,19 +18,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import runc_cpi
 from runc_cpi.daemon.host.files.levels import Entered, walk
 
 # ioctl(2) numbers and flags, from linux/fs.h; the kernel takes and gives an int.
 GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 _TO_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_PACKAGES = Path(__file__).resolve().parents[3]
+_IMPORTED_FROM = Path(runc_cpi.__file__).resolve().parents[1]
 
 
 def program(tree: Path) -> Sequence[str]:
-    """Return the command line that clears the flags of all in a tree."""
+    """Return the command line that runs L{clear_tree}."""
     python = [sys.executable, "-P", "-S", "-m", __name__]
-    return ["env", f"PYTHONPATH={_PACKAGES}", *python, str(tree)]
+    return ["env", f"PYTHONPATH={_IMPORTED_FROM}", *python, str(tree)]
 
 
 def clear(fd: int) -> None:

@@ -16,16 +16,12 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.outcome import Outcome
-from runc_cpi.daemon.host.files import flags
 from runc_cpi.daemon.host.images import reading
-from runc_cpi.daemon.host.oci import console
-from runc_cpi.daemon.host.processes import Child, Lane, Processes
+from runc_cpi.daemon.host.processes import Child, Processes
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IUpload
 from runc_cpi.errors import CloudError, InvalidArgument, NoDiskSpace, StemcellRejected
 
 UNPACK_TIMEOUT = 3600.0
-SYNC_TIMEOUT = 600.0
-REMOVE_TIMEOUT = 3600.0
 PIPE_SIZE = 1 << 20
 _F_SETPIPE_SZ = 1031
 
@@ -310,7 +306,7 @@ class Upload:
 
 @implementer(IArchiver)
 class Archiver:
-    """Unpacks and removes trees with the host's tools."""
+    """Unpacks images."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -359,31 +355,3 @@ class Archiver:
             child_fds={0: image, 1: output, 2: "r"},
             marked=False,
         )
-
-    async def sync(self, path: Path) -> None:
-        """
-        Wait until the file system of C{path} is on its disk.
-
-        @raise CloudError: if it cannot be written.
-        """
-        await self._do(["sync", "--file-system", str(path)], SYNC_TIMEOUT)
-
-    async def remove(self, path: Path) -> None:
-        """
-        Remove a tree, not stepping into other file systems.
-
-        @raise CloudError: if something of it stays.
-        """
-        console.close_console(path)
-        argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
-        try:
-            await self._do(argv, REMOVE_TIMEOUT)
-        except CloudError:
-            # What a VM made immutable stays even for root.
-            await self._do(flags.program(path), REMOVE_TIMEOUT)
-            await self._do(argv, REMOVE_TIMEOUT)
-
-    async def _do(self, argv: Sequence[str], timeout: float) -> None:
-        outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)
-        if not outcome.ok:
-            raise CloudError(outcome.complaint())

@@ -1,0 +1,56 @@
+"""Removes trees of files and syncs file systems, with the host's own programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+from zope.interface import implementer
+
+from runc_cpi.daemon.host.files import flags
+from runc_cpi.daemon.host.oci import console
+from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.errors import CloudError
+
+SYNC_TIMEOUT = 600.0  # seconds
+REMOVE_TIMEOUT = 3600.0  # seconds
+
+
+@implementer(ITrees)
+class Trees:
+    """Acts on trees of files by C{sync} and C{rm}, one child process each."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+
+    async def sync(self, path: Path) -> None:
+        """
+        Wait until the file system of C{path} is on its disk.
+
+        @raise CloudError: if the file system cannot be written.
+        """
+        await self._run(["sync", "--file-system", str(path)], SYNC_TIMEOUT)
+
+    async def remove(self, path: Path) -> None:
+        """
+        Remove a tree, but nothing on other file systems that are mounted in it.
+
+        A VM's directory has its console mounted in it: that is unmounted first.
+
+        @raise CloudError: if something of the tree stays.
+        """
+        await deferToThread(console.close_console, path)
+        argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
+        try:
+            await self._run(argv, REMOVE_TIMEOUT)
+        except CloudError:
+            # Even root cannot remove what a VM made immutable.
+            await self._run(flags.program(path), REMOVE_TIMEOUT)
+            await self._run(argv, REMOVE_TIMEOUT)
+
+    async def _run(self, argv: Sequence[str], timeout: float) -> None:
+        outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)
+        if not outcome.ok:
+            raise CloudError(outcome.complaint())

@@ -1,0 +1,35 @@
+"""A fake of what storage asks of the host."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from runc_cpi.daemon.storage.interfaces import ITrees
+from tests.fakes.script import Script
+
+
+@implementer(ITrees)
+class FakeTrees:
+    """Removes trees for real, and syncs nothing."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def sync(self, path: Path) -> Any:
+        """Note it."""
+        return self._script.act("sync")
+
+    def remove(self, path: Path) -> Any:
+        """Remove the tree, unless that is to fail."""
+        removed = self._script.act("remove")
+        if "remove" not in self._script.failing:
+            shutil.rmtree(path, ignore_errors=True)
+        return removed
+
+
+verifyObject(ITrees, FakeTrees(Script()))
