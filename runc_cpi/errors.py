@@ -108,10 +108,6 @@ class DiskBusy(CloudError):
     ok_to_retry = True
 
 
-class SnapshotNotFound(CloudError):
-    """There is no such snapshot.  The Director has no type of its own for this."""
-
-
 class NoDiskSpace(CloudError):
     """The host's file system is full."""
 
@@ -143,7 +139,6 @@ ALL = (
     DiskNotAttached,
     DiskAttached,
     DiskBusy,
-    SnapshotNotFound,
     NoDiskSpace,
     VMCreationFailed,
 )

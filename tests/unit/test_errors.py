@@ -42,7 +42,6 @@ EXPECTED = {
     "DiskNotAttached": ("DiskNotAttached", False),
     "DiskAttached": ("CloudError", False),
     "DiskBusy": ("CloudError", True),
-    "SnapshotNotFound": ("CloudError", False),
     "NoDiskSpace": ("NoDiskSpace", False),
     "VMCreationFailed": ("VMCreationFailed", False),
 }
