@@ -1,4 +1,10 @@
-"""Ways down a tree that a stranger made, however deep: by descriptors, in a loop."""
+"""
+Ways through a tree of directories that may be a VM's: to walk it, search it, remove it.
+
+A path of the kernel ends at 4,096 bytes and Python's recursion at a thousand levels; a VM
+makes deeper trees than that.  So each directory is opened from the one above it, in a
+loop.  Links are not followed, and what is mounted in the tree is not entered.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +12,94 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from runc_cpi.daemon.storage.openat2 import NO_SYMLINKS, NO_XDEV, openat2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-# How deep files are looked for: each level takes two descriptors.
+# How many levels L{files} goes down: each takes two descriptors.
 DEPTH = 64
+# A directory's st_dev and st_ino.
+_Identity = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Entered:
+    """
+    A directory was reached, and what is below it comes next.
+
+    @ivar fd: a descriptor of it, open until the next step.
+    """
+
+    fd: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """
+    All below a directory was visited.
+
+    @ivar fd: a descriptor of the directory above it, open until the next step.
+    @ivar name: its name there.
+    """
+
+    fd: int
+    name: str
+
+
+def walk(top: Path) -> Iterator[Entered | Left]:
+    """
+    Visit a directory and all below it, each when entered and, but for C{top}, when left.
+
+    One descriptor is open at a time.  A directory that vanishes meanwhile is passed over.
+
+    @raise OSError: if a directory cannot be read, or one was moved meanwhile.
+    """
+    try:
+        here = os.open(top, _DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        yield Entered(here)
+        trail: list[tuple[str, _Identity]] = []
+        waiting = [_subdirectories(here)]
+        while True:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                below = _entered(here, name)
+                if below is not None:
+                    trail.append((name, _identity(here)))
+                    os.close(here)
+                    here = below
+                    yield Entered(here)
+                    waiting.append(_subdirectories(here))
+            elif trail:
+                waiting.pop()
+                name, above = trail.pop()
+                here = _moved_up(here, above)
+                yield Left(here, name)
+            else:
+                return
+    finally:
+        os.close(here)
+
+
+def _subdirectories(directory: int) -> list[str]:
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
 
 
 def files(top: int) -> Iterator[tuple[int, str]]:
     """
-    Find what is no directory below one; links are not followed.
+    Find all files below a directory that are no directories, to L{DEPTH} levels.
 
-    What lies deeper than L{DEPTH} is left out, and so is what is mounted there.
+    Names are read as they are needed: a directory can hold more than fits in memory.
 
     @param top: an open directory, which stays open.
-    @return: for each an open directory that it is in, and its name, for as long as the
-        next is not asked for.
+    @return: for each file an open directory that it is in, and its name there; the
+        directory is open until the next step.
     @raise OSError: if a directory cannot be read.
     """
     levels = [_Level(_opened(top, "."))]
@@ -35,15 +112,20 @@ def files(top: int) -> Iterator[tuple[int, str]]:
             elif not entry.is_dir(follow_symlinks=False):
                 yield level.fd, entry.name
             elif len(levels) < DEPTH:
-                with suppress(FileNotFoundError, NotADirectoryError, _Mounted):
-                    levels.append(_Level(_opened(level.fd, entry.name)))
+                below = _entered(level.fd, entry.name)
+                if below is not None:
+                    levels.append(_Level(below))
     finally:
         for level in levels:
             level.close()
 
 
 class _Level:
-    """A directory that is being read; it is closed if that fails at once."""
+    """
+    A directory that is being read.
+
+    @param fd: a descriptor of it, which is closed here, also if it cannot be read.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -54,34 +136,34 @@ class _Level:
             raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the directory."""
         self.entries.close()
         os.close(self.fd)
 
 
 def remove(top: int) -> None:
     """
-    Remove all that is in a directory, however deep it goes.
+    Remove all that is in a directory.
 
-    One descriptor is held, and no names but those on the way.  The way up is by C{..},
-    which is checked: somebody may move directories meanwhile.
+    One descriptor is open at a time, and no names are kept but those on the way down.
 
-    @param top: an open directory, which stays open, and is not removed.
-    @raise OSError: if something cannot be removed, or something is mounted there.
+    @param top: an open directory, which stays open, and is not removed itself.
+    @raise OSError: if something cannot be removed, something is mounted in the tree, or
+        a directory was moved meanwhile.
     """
-    path: list[tuple[str, tuple[int, int]]] = []
+    trail: list[tuple[str, _Identity]] = []
     here = _opened(top, ".")
     try:
         while True:
-            below = _remove_files(here)
-            if below is not None:
-                path.append((below, _identity(here)))
-                here = _moved(here, below)
-            elif path:
-                name, above = path.pop()
-                here = _moved(here, "..")
-                if _identity(here) != above:
-                    raise OSError("a directory was moved while its tree was removed")
+            name = _remove_files(here)
+            if name is not None:
+                below = _opened(here, name)
+                trail.append((name, _identity(here)))
+                os.close(here)
+                here = below
+            elif trail:
+                name, above = trail.pop()
+                here = _moved_up(here, above)
                 os.rmdir(name, dir_fd=here)
             else:
                 return
@@ -90,7 +172,7 @@ def remove(top: int) -> None:
 
 
 def _remove_files(directory: int) -> str | None:
-    """Remove files up to the first directory, and name that; there may be none."""
+    """Remove files up to the first subdirectory, and name that, or L{None} if all went."""
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -99,11 +181,32 @@ def _remove_files(directory: int) -> str | None:
     return None
 
 
-def _moved(here: int, name: str) -> int:
-    """Open another directory in place of the one that is open."""
-    there = _opened(here, name)
+def _moved_up(here: int, expected: _Identity) -> int:
+    """
+    Open the directory above C{here}, and close C{here}.
+
+    @param expected: the directory from which C{here} was entered.
+    @raise OSError: if another is above it by now: what is there is somebody else's.
+    """
+    above = _opened(here, "..")
+    if _identity(above) != expected:
+        os.close(above)
+        raise OSError("a directory of the tree was moved meanwhile")
     os.close(here)
-    return there
+    return above
+
+
+def _entered(directory: int, name: str) -> int | None:
+    """
+    Open a subdirectory.
+
+    @return: a descriptor, or L{None} if it is gone, is no directory any more, or has
+        something mounted on it.
+    """
+    try:
+        return _opened(directory, name)
+    except (FileNotFoundError, NotADirectoryError, _Mounted):
+        return None
 
 
 def _opened(directory: int, name: str) -> int:
@@ -121,9 +224,9 @@ def _opened(directory: int, name: str) -> int:
 
 
 class _Mounted(OSError):
-    """What lies further down is another file system's, and somebody else's."""
+    """The way leads to another mount."""
 
 
-def _identity(directory: int) -> tuple[int, int]:
+def _identity(directory: int) -> _Identity:
     found = os.fstat(directory)
     return found.st_dev, found.st_ino

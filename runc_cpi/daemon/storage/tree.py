@@ -147,7 +147,7 @@ class Tree:
         """
         Remove the files below a directory whose names end so, following no link.
 
-        What lies deeper than L{descent.DEPTH} stays.
+        What lies deeper than L{descent.DEPTH} levels stays.
 
         @raise OSError: if that is not possible.
         """

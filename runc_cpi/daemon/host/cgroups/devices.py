@@ -12,7 +12,7 @@ from typing import Protocol
 
 from runc_cpi.daemon.host import bpf
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.files.levels import Entered, walk
+from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
 CGROUPS = Path("/sys/fs/cgroup")

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from runc_cpi.daemon.host.files.levels import Entered, Left, walk
+from runc_cpi.daemon.storage.descent import Entered, Left, walk
 
 ROOT = Path("/sys/fs/cgroup")
 # Of v1 and of v2, each before what must not be less than it.

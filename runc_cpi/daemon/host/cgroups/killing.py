@@ -12,8 +12,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.files.levels import Entered, walk
 from runc_cpi.daemon.host.oci.init import Init, belongs
+from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.errors import StillRunning
 
 TIMEOUT = 30.0

@@ -1,1 +1,1 @@
-"""Trees of files that a VM left, however deep and however protected."""
+"""What is done to whole trees of files, also those that a VM protected."""

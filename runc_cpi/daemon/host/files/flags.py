@@ -1,7 +1,7 @@
 """
-Clears the flags that keep files from being changed and removed, even by root.
+Clears the flags that keep files from being changed or removed, even by root (chattr(1)).
 
-This is a program as well, for whole trees::
+This module is a program as well, for whole trees::
 
     python -m runc_cpi.daemon.host.files.flags TREE
 """
@@ -19,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import runc_cpi
-from runc_cpi.daemon.host.files.levels import Entered, walk
+from runc_cpi.daemon.storage.descent import Entered, walk
 
 # ioctl(2) numbers and flags, from linux/fs.h; the kernel takes and gives an int.
 GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
-_TO_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _IMPORTED_FROM = Path(runc_cpi.__file__).resolve().parents[1]
 
 
@@ -36,10 +36,10 @@ def program(tree: Path) -> Sequence[str]:
 
 def clear(fd: int) -> None:
     """
-    Let a file or a directory be changed and removed.
+    Clear the flags of a file or a directory: immutable, append only.
 
-    @param fd: a descriptor that it is open on.
-    @raise OSError: if its file system knows no flags, or does not let go of them.
+    @param fd: an open descriptor of it.
+    @raise OSError: if its file system knows no flags, or keeps them.
     """
     flags = bytearray(struct.calcsize("l"))
     fcntl.ioctl(fd, GET_FLAGS, flags)
@@ -51,20 +51,20 @@ def clear(fd: int) -> None:
 
 def clear_file(path: Path) -> None:
     """
-    Let the regular file C{path} be changed and removed.
+    Clear the flags of the regular file C{path}.
 
-    @raise OSError: as L{clear} says.
+    @raise OSError: if it is no regular file, or as L{clear} says.
     """
     _clear_at(str(path), None)
 
 
 def _clear_at(name: str, directory: int | None) -> None:
-    """Clear the flags of a regular file; nothing else is opened, for that can act."""
+    """Clear the flags of a regular file; to open anything else could act, or wait."""
     place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         if not stat.S_ISREG(os.fstat(place).st_mode):
             raise OSError(errno.EINVAL, "is no regular file", name)
-        fd = os.open(f"/proc/self/fd/{place}", _TO_LOOK)
+        fd = os.open(f"/proc/self/fd/{place}", _TO_READ)
         try:
             clear(fd)
         finally:
@@ -75,9 +75,9 @@ def _clear_at(name: str, directory: int | None) -> None:
 
 def clear_tree(tree: Path) -> None:
     """
-    Let all regular files and directories of a tree be changed and removed.
+    Clear the flags of all regular files and directories in a tree.
 
-    What does not let go of its flags is passed over: whoever removes the tree finds it.
+    Errors are passed over: whoever removes the tree then finds what keeps its flags.
     """
     for step in walk(tree):
         if isinstance(step, Entered):

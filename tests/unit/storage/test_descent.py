@@ -1,4 +1,4 @@
-"""Walks through trees of directories: their order, their depth, and what is left out."""
+"""Walks through trees of directories: their order, their depth, and what they leave out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host.files.levels import Entered, Left, walk
+from runc_cpi.daemon.storage.descent import Entered, Left, walk
 
 DEPTH = 2100  # by names of two bytes, more than any path may have
 
 
 def steps(top: Path) -> list[tuple[str, str]]:
-    """Note each step, with the names of directories as they are at that time."""
+    """Walk, and note of each step the name of the open directory."""
     found = []
     for step in walk(top):
         here = os.path.basename(os.readlink(f"/proc/self/fd/{step.fd}"))
@@ -22,7 +22,7 @@ def steps(top: Path) -> list[tuple[str, str]]:
 
 
 def test_order(tmp_path: Path) -> None:
-    """Parents are entered before their children, and left after them."""
+    """A directory is entered before those below it, and left after them."""
     (tmp_path / "top" / "a" / "b").mkdir(parents=True)
     (tmp_path / "top" / "file").touch()
     expected = [("in", "top"), ("in", "a"), ("in", "b"), ("a", "b"), ("top", "a")]
@@ -30,7 +30,7 @@ def test_order(tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """Neither at the top nor below."""
+    """A link to a directory is not walked."""
     (tmp_path / "elsewhere" / "below").mkdir(parents=True)
     (tmp_path / "top").mkdir()
     (tmp_path / "top" / "link").symlink_to(tmp_path / "elsewhere")
@@ -38,12 +38,12 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_nothing(tmp_path: Path) -> None:
-    """A tree that is gone has nothing in it."""
+    """A walk through a directory that is not there has no steps."""
     assert steps(tmp_path / "none") == []
 
 
 def test_depth(tmp_path: Path) -> None:
-    """Deeper than Python recurses, and than the kernel takes paths; few files are open."""
+    """A tree deeper than any path is walked to its end, with few descriptors."""
     top = tmp_path / "top"
     top.mkdir()
     here = os.open(top, os.O_RDONLY)
@@ -66,7 +66,7 @@ def test_depth(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_moved_away(tmp_path: Path) -> None:
-    """What is above it by then is not walked."""
+    """A directory that is moved out of the tree ends the walk, which does not follow it."""
     top, outside = tmp_path / "top", tmp_path / "outside"
     (top / "a" / "b").mkdir(parents=True)
     (outside / "inner").mkdir(parents=True)
