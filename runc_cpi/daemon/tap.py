@@ -47,7 +47,7 @@ from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
-from runc_cpi.daemon.host.images.archive import Archiver
+from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.host.network.sockets import KernelSockets

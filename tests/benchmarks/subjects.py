@@ -13,7 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from runc_cpi.daemon.host.images.archive import TAR, decompressor_for
+from runc_cpi.daemon.host.images.formats import decompressor_for
+from runc_cpi.daemon.host.images.pipeline import TAR
 from runc_cpi.daemon.host.images.reading import HEADER_SIZE
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from tests.benchmarks.encryption import STREAM, encrypted, encryption

@@ -15,7 +15,8 @@ from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.errors import InvalidArgument, NoDiskSpace, StemcellRejected
 
-FETCH_TIMEOUT = 3600.0
+FETCH_TIMEOUT = 3600.0  # seconds
+# The copy of an image: an OCI image layout in this directory, with this tag.
 LAYOUT = "oci"
 TAG = "stemcell"
 REFERENCE = re.compile(
@@ -29,13 +30,15 @@ REGISTRY_TAG = re.compile(r":[^/:]*$")
 
 @implementer(IImages)
 class OCIImages:
-    """Brings images to this host."""
+    """Brings images to this host, and unpacks them."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
     def check(self, reference: object, digest: object) -> None:
         """
+        Check C{image_reference} and C{image_digest} of C{cloud_properties}.
+
         @raise InvalidArgument: if these cannot be a reference and a digest, or the
             reference has another digest in it.
         """
@@ -60,12 +63,13 @@ class OCIImages:
 
     async def fetch(self, reference: str, digest: str | None, scratch: Path) -> str:
         """
-        Copy an image to C{scratch}; its blobs are verified on the way.
+        Copy an image to C{scratch}; skopeo verifies its blobs on the way.
 
-        @param digest: that of what the reference leads to, or L{None} for any.
-        @return: the digest of the copy's manifest: another one if the image is not of
-            OCI's own format, or was chosen from a list for several kinds of machine.
+        @param digest: the digest of what the reference leads to, or L{None} for any.
+        @return: the digest of the copy's manifest.  It differs from C{digest} if the image
+            was converted to OCI's format, or chosen from a list for several architectures.
         @raise StemcellRejected: if it cannot be had, or has another digest.
+        @raise NoDiskSpace: if the file system ran full.
         """
         layout = scratch / LAYOUT
         source = _pinned(reference, digest)
@@ -74,7 +78,7 @@ class OCIImages:
         copied = str(index["manifests"][0]["digest"])
         if not DIGEST.fullmatch(copied):
             raise StemcellRejected(f"the image has the digest {copied!r}, no sha256")
-        # What comes from a registry by its digest was compared with it.
+        # A registry was asked for the digest itself: skopeo compared it.
         if not source.startswith(REGISTRY) and digest not in (None, copied):
             await self._compare(reference, str(digest))
         return copied
@@ -87,9 +91,10 @@ class OCIImages:
 
     async def unpack(self, scratch: Path, target: Path) -> None:
         """
-        Unpack to C{target} what L{fetch} brought to C{scratch}.
+        Unpack to C{target} what L{fetch} copied to C{scratch}.
 
         @raise StemcellRejected: if its layers cannot be unpacked.
+        @raise NoDiskSpace: if the file system ran full.
         """
         image = f"{scratch / LAYOUT}:{TAG}"
         await self._run(["umoci", "raw", "unpack", "--image", image, str(target)])
@@ -105,9 +110,9 @@ class OCIImages:
 
 def _pinned(reference: str, digest: str | None) -> str:
     """
-    Return a reference that leads to nothing but what has the digest, if that can be.
+    Return the reference by which a registry gives out nothing but the digest's image.
 
-    skopeo takes a tag or a digest of a registry's image, and not both.
+    skopeo takes a tag or a digest, not both.  Other references are returned as they are.
     """
     wanted = digest or _digest_in(reference)
     if not reference.startswith(REGISTRY) or wanted is None:
@@ -116,6 +121,6 @@ def _pinned(reference: str, digest: str | None) -> str:
 
 
 def _digest_in(reference: str) -> str | None:
-    # Elsewhere it is a part of a path.
+    # In other references an @ is part of a path.
     own = reference.partition("@")[2] if reference.startswith(REGISTRY) else ""
     return own or None

@@ -1,8 +1,10 @@
 """
-A program of its own that reads a file out of a parcel (C{base/parcels.py}).
+A program that reads the image file that is in a parcel (C{base/parcels.py}).
 
-Two processes: one reads, and may hang where no signal reaches it.  The other holds
-nothing of the file, counts the seconds of each read, and so ends in any case.
+The file's file system may not answer, and then no signal ends a process that reads it.  So
+the program is two processes.  The child, the reader, opens and reads the file.  The parent,
+the watcher, holds nothing of the file: it measures how long each read takes, and ends in
+any case.
 """
 
 from __future__ import annotations
@@ -15,70 +17,76 @@ import stat
 import sys
 from collections.abc import Sequence
 
-HEADER_SIZE = 512
-CHUNK = 1 << 20
-# What the reader tells the other: what it is about to do, and in the end what came of it.
+HEADER_SIZE = 512  # bytes
+CHUNK = 1 << 20  # bytes
+# What the reader tells the watcher: what it does next, and last of all how it went.
 READING, WRITING, DONE, FAILED = b"r", b"w", b"=", b"!"
 
 
-def command(what: str, patience: float) -> Sequence[str]:
+def command(what: str, timeout: float) -> Sequence[str]:
     """
-    Return the command line.  It has the parcel as its standard input.
+    Return the command line.  The program needs the parcel as its standard input.
 
-    @param what: C{head} to print the first L{HEADER_SIZE} bytes, with the file left in
+    @param what: C{head} to print the first L{HEADER_SIZE} bytes, and leave the file in
         the parcel; C{all} to print the whole file.
-    @param patience: after how many seconds without an answer to give the file up.
+    @param timeout: after so many seconds without an answer the file is given up.
     """
-    return (sys.executable, "-I", "-S", __file__, what, str(patience))
+    return (sys.executable, "-I", "-S", __file__, what, str(timeout))
 
 
 def main() -> None:
-    """Read; what is wrong goes to standard error, with exit status 1."""
-    only_head, patience = sys.argv[1] == "head", float(sys.argv[2])
-    told, tell = os.pipe()
+    """Print the file; what is wrong goes to standard error, with exit status 1."""
+    only_head, timeout = sys.argv[1] == "head", float(sys.argv[2])
+    messages, to_watcher = os.pipe()
     reader = os.fork()
     if reader == 0:
-        # Whoever waits for the end of these must not have to wait for this process.
-        unwanted = (told, 1, 2) if only_head else (told, 2)
-        for descriptor in unwanted:
+        # Whoever waits for the end of these must not have to wait for a reader that hangs.
+        not_needed = (messages, 1, 2) if only_head else (messages, 2)
+        for descriptor in not_needed:
             os.close(descriptor)
         try:
-            _read(tell, only_head)
+            _read(to_watcher, only_head)
         finally:
             os._exit(0)
-    os.close(tell)
+    os.close(to_watcher)
     os.close(0)
-    heard = _watch(told, patience)
-    if heard[:1] != DONE:
+    result = _watch(messages, timeout)
+    if result[:1] != DONE:
         os.kill(reader, signal.SIGKILL)
-        sys.exit(heard[1:].decode("utf-8", "replace") or "the reading broke off")
-    os.write(1, heard[1:])
+        sys.exit(result[1:].decode("utf-8", "replace") or "the reading broke off")
+    os.write(1, result[1:])
 
 
-def _read(tell: int, only_head: bool) -> None:
-    """Read, tell how that went, and let go of all but the file: closing it may hang."""
+def _read(to_watcher: int, only_head: bool) -> None:
+    """
+    Read the file, and tell the watcher how that went.
+
+    All but the file is closed here: to close the file, as this process ends, may hang.
+    """
     try:
-        os.write(tell, READING)
-        image = _unpacked(socket.MSG_PEEK if only_head else 0)
+        os.write(to_watcher, READING)
+        image = _take_out(socket.MSG_PEEK if only_head else 0)
         if only_head:
-            message = DONE + os.pread(image, HEADER_SIZE, 0)
+            result = DONE + os.pread(image, HEADER_SIZE, 0)
         else:
-            _copy(image, tell)
-            message = DONE
+            _copy(image, to_watcher)
+            result = DONE
     except OSError as error:
-        message = FAILED + f"cannot read the image: {error.strerror}".encode()
+        result = FAILED + f"cannot read the image: {error.strerror}".encode()
     except ValueError as error:
-        message = FAILED + str(error).encode()
-    os.write(tell, message)
-    os.close(tell)
+        result = FAILED + str(error).encode()
+    os.write(to_watcher, result)
+    os.close(to_watcher)
     if not only_head:
         os.close(1)
 
 
-def _unpacked(flags: int) -> int:
+def _take_out(flags: int) -> int:
     """
     Take the file out of the parcel, which is standard input.
 
+    @param flags: of recv(2): with C{MSG_PEEK} the file also stays in the parcel.
+    @return: a descriptor of the file.
     @raise ValueError: if it is no ordinary file.
     """
     parcel = socket.socket(fileno=os.dup(0))
@@ -90,39 +98,46 @@ def _unpacked(flags: int) -> int:
     return image
 
 
-def _copy(image: int, tell: int) -> None:
-    """Print all of a file, and tell before each step which it is."""
+def _copy(image: int, to_watcher: int) -> None:
+    """Print all of a file; before each read and each write, tell the watcher which."""
     position = 0
     while data := os.pread(image, CHUNK, position):
         position += len(data)
-        os.write(tell, WRITING)
+        os.write(to_watcher, WRITING)
         try:
             with memoryview(data) as rest:
                 done = 0
                 while done < len(rest):
                     done += os.write(1, rest[done:])
         except BrokenPipeError:
-            return  # whoever reads this has enough, or will say what is wrong
-        os.write(tell, READING)
+            return  # whoever reads the output has enough, or will say what is wrong
+        os.write(to_watcher, READING)
 
 
-def _watch(told: int, patience: float) -> bytes:
-    """Return the reader's last word, or the complaint that its file does not answer."""
-    heard, reads = b"", True
+def _watch(messages: int, timeout: float) -> bytes:
+    """
+    Wait for the reader's result.
+
+    Only reads are timed: how long a write takes depends on whoever reads the output.
+
+    @return: L{DONE} and what to print, L{FAILED} and a complaint, or nothing if the
+        reader ended without a result.
+    """
+    received, is_reading = b"", True
     while True:
-        ready, _, _ = select.select([told], [], [], patience if reads else None)
+        ready, _, _ = select.select([messages], [], [], timeout if is_reading else None)
         if not ready:
-            seconds = f"{patience:g} s"
+            seconds = f"{timeout:g} s"
             text = f"the image cannot be read: no answer of its file system in {seconds}"
             return FAILED + text.encode()
-        data = os.read(told, 4096)
+        data = os.read(messages, 4096)
         if not data:
-            return heard
-        heard += data
-        steps = len(heard) - len(heard.lstrip(READING + WRITING))
+            return received
+        received += data
+        steps = len(received) - len(received.lstrip(READING + WRITING))
         if steps:
-            reads = heard[steps - 1 : steps] == READING
-            heard = heard[steps:]
+            is_reading = received[steps - 1 : steps] == READING
+            received = received[steps:]
 
 
 if __name__ == "__main__":

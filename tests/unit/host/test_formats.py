@@ -1,4 +1,4 @@
-"""Images: the fastest program that reads them is chosen, by their first bytes."""
+"""The program that decompresses an image is chosen by the first bytes of the image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host.images.archive import decompressor_for
+from runc_cpi.daemon.host.images.formats import decompressor_for
 from runc_cpi.daemon.host.images.reading import HEADER_SIZE
 from runc_cpi.errors import StemcellRejected
 
@@ -21,7 +21,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Return what makes just these programs be installed."""
+    """Return a function that has only the named programs installed."""
 
     def only(*names: str) -> None:
         for name in names:
@@ -32,7 +32,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def tar() -> bytes:
-    """Return an archive."""
+    """Return a plain tar archive."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
@@ -50,7 +50,7 @@ def tar() -> bytes:
 def test_the_fastest_that_is_there(
     install: Install, installed: tuple[str, ...], chosen: str
 ) -> None:
-    """All three read gzip."""
+    """Of the programs that read gzip, the fastest that is installed is chosen."""
     install(*installed)
     argv = decompressor_for(gzip.compress(tar())[:HEADER_SIZE])
     assert argv == (chosen, "-dc")
@@ -65,7 +65,7 @@ def test_the_fastest_that_is_there(
     ],
 )
 def test_other_compressions(install: Install, image: bytes, program: str) -> None:
-    """They are recognized by content, whatever the file is called."""
+    """The programs for zstd, xz and bzip2 are chosen by their first bytes."""
     install("gzip", "zstd", "xz", "bzip2")
     argv = decompressor_for(image[:HEADER_SIZE])
     assert argv is not None
@@ -73,7 +73,7 @@ def test_other_compressions(install: Install, image: bytes, program: str) -> Non
 
 
 def test_a_plain_archive(install: Install) -> None:
-    """It needs no decompressor."""
+    """A plain tar archive needs no decompressor."""
     install()
     assert decompressor_for(tar()[:HEADER_SIZE]) is None
 
@@ -84,7 +84,7 @@ def test_a_plain_archive(install: Install) -> None:
     ids=["gzip", "xz"],
 )
 def test_a_missing_program_is_named(install: Install, image: bytes, programs: str) -> None:
-    """The operator learns what to install."""
+    """The error names the programs of which the operator has to install one."""
     install()
     with pytest.raises(StemcellRejected, match=f"needs {programs}, not installed here"):
         decompressor_for(image)

@@ -1,0 +1,43 @@
+"""Formats of images: tar archives, plain or compressed, told by their first bytes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from runc_cpi.errors import StemcellRejected
+
+# The first bytes of a format, and the programs that decompress it, the fastest first.
+DECOMPRESSORS: tuple[tuple[bytes, tuple[tuple[str, ...], ...]], ...] = (
+    (b"\x1f\x8b", (("igzip", "-dc"), ("pigz", "-dc"), ("gzip", "-dc"))),
+    (b"\x28\xb5\x2f\xfd", (("zstd", "-dcq"),)),
+    (b"\xfd7zXZ\x00", (("xz", "-dc"),)),
+    (b"BZh", (("bzip2", "-dc"),)),
+)
+TAR_MAGIC = b"ustar"
+TAR_MAGIC_AT = 257  # bytes from the beginning (tar(5))
+
+
+def decompressor_for(header: bytes) -> Sequence[str] | None:
+    """
+    Choose the program that decompresses an image.
+
+    @param header: the first C{reading.HEADER_SIZE} bytes of the image, or all of a
+        shorter one.
+    @return: an argument list, or L{None} for a plain tar archive.
+    @raise StemcellRejected: if the format is none of these, or its program is missing.
+    """
+    for magic, programs in DECOMPRESSORS:
+        if header.startswith(magic):
+            for argv in programs:
+                if shutil.which(argv[0]):
+                    return argv
+            wanted = " or ".join(argv[0] for argv in programs)
+            raise StemcellRejected(f"the image needs {wanted}, not installed here")
+    if header[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
+        return None
+    begins = header[:8].hex(" ") or "nothing: it is empty"
+    raise StemcellRejected(
+        "the image is no tar archive, plain or compressed by gzip, zstd, xz or bzip2; "
+        f"it begins with {begins}"
+    )
