@@ -18,22 +18,22 @@ DIGEST = "sha256:" + "d" * 64
 
 @implementer(IUpload)
 class FakeUpload:
-    """An image in pieces that are not kept."""
+    """An upload whose bytes are not kept."""
 
     def __init__(self, script: Script, target: Path) -> None:
         self._script, self._target = script, target
 
     def write(self, data: bytes) -> Any:
-        """Note it."""
+        """Keep nothing."""
         return self._script.act("write")
 
     def finish(self) -> Any:
-        """Unpack a stemcell with a shell, whatever came."""
+        """Unpack the same small stemcell whatever was written."""
         _unpack(self._target)
         return self._script.act("finish")
 
     def abort(self) -> Any:
-        """Note it."""
+        """Stop nothing."""
         return self._script.act("abort")
 
 
@@ -45,11 +45,11 @@ class FakeArchiver:
         self._script = script
 
     def open(self, target: Path) -> FakeUpload:
-        """Take an image in pieces."""
+        """Begin an upload."""
         return FakeUpload(self._script, target)
 
     def unpack(self, image: int, target: Path) -> Any:
-        """Read nothing."""
+        """Unpack the same small stemcell without reading the image."""
         os.fstat(image)
         _unpack(target)
         return self._script.act("unpack")
@@ -65,7 +65,7 @@ def _unpack(target: Path) -> None:
 @implementer(IImages)
 class FakeImages:
     """
-    One image, whatever it is asked for.
+    Has one image, by whatever reference it is asked for.
 
     @ivar digest: of its manifest.
     @ivar program: what is to boot it, or L{None} for an image without anything.
@@ -77,19 +77,19 @@ class FakeImages:
         self.program: str | None = "usr/sbin/runsvdir-start"
 
     def check(self, reference: object, digest: object) -> None:
-        """Any text will do."""
+        """Refuse a reference that is no text."""
         if not isinstance(reference, str):
             raise InvalidArgument("cloud_properties.image_reference: no text")
 
     def fetch(self, reference: str, digest: str | None, scratch: Path) -> Any:
-        """Leave something."""
+        """Copy something to C{scratch}."""
         if digest not in (None, self.digest):
             raise StemcellRejected(f"{reference} has the digest {self.digest}")
         (scratch / "oci").mkdir()
         return self._script.act("fetch", self.digest)
 
     def unpack(self, scratch: Path, target: Path) -> Any:
-        """Make a stemcell of what was left."""
+        """Unpack a root file system with C{program} in it."""
         assert (scratch / "oci").is_dir()
         target.mkdir()
         if self.program is not None:

@@ -27,7 +27,8 @@ from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.daemon.rpc.receipts import Receipts, Undo
-from runc_cpi.daemon.stemcells.stemcells import Stemcells, StemcellUpload
+from runc_cpi.daemon.stemcells.making import StemcellUpload
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.vms.vm import NewVM
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.errors import (
@@ -128,7 +129,7 @@ class CPIProtocol(BoundedAMP):
                 "more are allowed: limits.uploads"
             )
         number = next(self._numbers)
-        self._uploads[number] = self._stemcells.begin(cloud_properties)
+        self._uploads[number] = self._stemcells.open_upload(cloud_properties)
         return {"upload": number}
 
     @commands.WriteStemcell.responder

@@ -17,7 +17,7 @@ from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.stemcells.stemcells import Stemcell
+from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.tree import Tree

@@ -1,4 +1,4 @@
-"""Light stemcells: what may be named, and one copy of each image, for as long as needed."""
+"""Light stemcells: which images can be named, and how long an unpacked image stays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IMAGES: Any = OCIImages(None)  # type: ignore[arg-type]
 )
 @pytest.mark.parametrize("digest", [None, DIGEST])
 def test_references(reference: str, digest: str | None) -> None:
-    """From a registry, or from a place on the daemon's host."""
+    """An image may be in a registry, or in a path on the daemon's host."""
     IMAGES.check(reference, digest)
 
 
@@ -64,7 +64,7 @@ def test_references(reference: str, digest: str | None) -> None:
     ],
 )
 def test_what_is_no_reference(reference: object) -> None:
-    """It would reach the tools as something else."""
+    """What the tools could take for something else than an image is refused."""
     with pytest.raises(InvalidArgument) as caught:
         IMAGES.check(reference, None)
     message = str(caught.value)
@@ -85,14 +85,14 @@ def test_what_is_no_reference(reference: object) -> None:
     ],
 )
 def test_what_is_no_digest(digest: object) -> None:
-    """A typing error must not pass for a match."""
+    """A digest that is not sha256 and 64 lower-case hexadecimal digits is refused."""
     with pytest.raises(InvalidArgument) as caught:
         IMAGES.check(REFERENCE, digest)
     assert str(caught.value).startswith("cloud_properties.image_digest: ")
 
 
 def test_two_digests() -> None:
-    """A reference with another digest in it cannot be meant."""
+    """A reference that has another digest in it than image_digest is refused."""
     other = "sha256:" + "e" * 64
     IMAGES.check(f"oci:/var/images@{other}", DIGEST)
     IMAGES.check(f"docker://jammy@{DIGEST}", DIGEST)
@@ -103,7 +103,7 @@ def test_two_digests() -> None:
 
 
 class LightStemcellsTests(TestCase):
-    """Stemcells of images that are made up, on a real directory."""
+    """Stemcells of fake images, in a real directory."""
 
     timeout = 20
 
@@ -116,7 +116,7 @@ class LightStemcellsTests(TestCase):
         self.stemcells = self.loaded()
 
     def loaded(self) -> Stemcells:
-        """Start over what is on disk."""
+        """Read the stemcells from disk, as a daemon does that starts."""
         archiver = FakeArchiver(self.script)
         scratch = Scratch(self.depot, FakeTrees(self.script))
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
@@ -124,7 +124,7 @@ class LightStemcellsTests(TestCase):
         return stemcells
 
     async def fetch(self, **more: Any) -> Any:
-        """Make a stemcell."""
+        """Make a light stemcell."""
         return await self.stemcells.fetch({"image_reference": REFERENCE, **more})
 
     def left(self) -> tuple[int, int, int]:
@@ -133,7 +133,7 @@ class LightStemcellsTests(TestCase):
         return tuple(len(os.listdir(path)) for path in directories)  # type: ignore[return-value]
 
     async def test_a_light_stemcell(self) -> None:
-        """It is one like any other, also after a restart."""
+        """A light stemcell has features and files like any other, also after a restart."""
         stemcell = await self.fetch(name="x")
         self.assertEqual((stemcell.image, stemcell.features.init), (DIGEST, "runit"))
         self.assertTrue((stemcell.rootfs / "usr/sbin/runsvdir-start").is_file())
@@ -142,11 +142,11 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(self.left(), (1, 1, 0))
 
     async def test_an_overlay_can_name_its_path(self) -> None:
-        """overlayfs ends a path at a colon."""
+        """There is no colon in the path of a root file system: overlayfs ends it there."""
         self.assertNotIn(":", str((await self.fetch()).rootfs))
 
     async def test_one_image_is_unpacked_once(self) -> None:
-        """Two stemcells of it have cids of their own, and share the files."""
+        """Two stemcells of one image share its files, which stay until both are deleted."""
         first, second = await self.fetch(), await self.fetch()
         self.assertNotEqual(first.cid, second.cid)
         self.assertEqual(first.rootfs, second.rootfs)
@@ -157,7 +157,7 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(self.left(), (0, 0, 0))
 
     async def test_two_at_once(self) -> None:
-        """The second waits for the first, and unpacks nothing."""
+        """Of two calls for one image the second waits until the first has unpacked it."""
         gate = self.script.pending["unpack"] = Deferred()
         first = Deferred.fromCoroutine(self.fetch())
         second = Deferred.fromCoroutine(self.fetch())
@@ -168,8 +168,20 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(self.script.done.count("unpack"), 1)
         self.assertEqual(self.left(), (2, 1, 0))
 
+    async def test_a_new_user_keeps_an_image(self) -> None:
+        """An image stays when its only stemcell is deleted while another is made."""
+        first = await self.fetch()
+        gate = self.script.pending["sync"] = Deferred()
+        making = Deferred.fromCoroutine(self.fetch())
+        await self.stemcells.delete(first.cid)
+        gate.callback(None)
+        second = await making
+        self.assertTrue(second.rootfs.is_dir())
+        self.assertEqual(self.script.done.count("unpack"), 1)
+        self.assertEqual(self.left(), (1, 1, 0))
+
     async def test_the_digest_is_kept_to(self) -> None:
-        """A tag may lead elsewhere by now."""
+        """An image with another digest than image_digest is refused."""
         await self.fetch(image_digest=DIGEST)
         with self.assertRaises(StemcellRejected) as caught:
             await self.fetch(image_digest="sha256:" + "e" * 64)
@@ -177,7 +189,7 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(self.left(), (1, 1, 0))
 
     async def test_failures_leave_nothing(self) -> None:
-        """Whichever step it is, the first error is told."""
+        """When a step of making a stemcell fails, its error is told and nothing is left."""
         for step in ("fetch", "unpack", "sync"):
             self.script.failing = {step: CloudError(f"{step} failed")}
             with self.assertRaises(CloudError) as caught:
@@ -186,14 +198,14 @@ class LightStemcellsTests(TestCase):
             self.assertEqual(self.left(), (0, 0, 0))
 
     async def test_an_image_that_is_no_stemcell(self) -> None:
-        """Its files are removed, unless other stemcells are made of them."""
+        """The files of an image that is no root file system are removed."""
         self.images.program = None
         with self.assertRaises(StemcellRejected):
             await self.fetch()
         self.assertEqual(self.left(), (0, 0, 0))
 
     async def test_arguments(self) -> None:
-        """Nothing is fetched before they are good."""
+        """Nothing is fetched when cloud_properties are wrong."""
         bad: list[Any] = [None, [], {}, {"image_reference": 5}]
         for properties in bad:
             with self.assertRaises(InvalidArgument):
@@ -201,7 +213,7 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(self.script.done, [])
 
     async def test_what_a_crash_left(self) -> None:
-        """Images without a stemcell go, the others stay."""
+        """After a crash, images without a stemcell are removed, and the others stay."""
         stemcell = await self.fetch()
         (self.depot.images / ("sha256-" + "e" * 64)).mkdir()
         again, repairs = self.loaded(), Repairs()

@@ -1,4 +1,4 @@
-"""Stemcells over an archiver that is made up: they appear whole or not at all."""
+"""Stemcells over a fake archiver: they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.storage import FakeTrees
 
 
 class StemcellsTests(TestCase):
-    """One daemon's stemcells, on a real directory."""
+    """The stemcells of one daemon, in a real directory."""
 
     timeout = 20
 
@@ -33,7 +33,7 @@ class StemcellsTests(TestCase):
         self.stemcells = self.loaded()
 
     def loaded(self) -> Stemcells:
-        """Start over what is on disk."""
+        """Read the stemcells from disk, as a daemon does that starts."""
         self.images = FakeImages(self.script)
         archiver = FakeArchiver(self.script)
         scratch = Scratch(self.depot, FakeTrees(self.script))
@@ -42,13 +42,13 @@ class StemcellsTests(TestCase):
         return stemcells
 
     def assert_nothing_left(self) -> None:
-        """There is no stemcell, whole or in part."""
+        """Check that there is no stemcell, whole or in part."""
         self.assertEqual(self.stemcells.all(), [])
         self.assertEqual(os.listdir(self.depot.stemcells), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_from_a_file(self) -> None:
-        """It is synced to disk before it appears."""
+        """A stemcell made of a file is synced to disk, and is there after a restart."""
         stemcell = await self.stemcells.create(self.image, {"name": "x"})
         self.assertEqual(self.script.done, ["unpack", "sync"])
         self.assertEqual(stemcell.features.init, "runit")
@@ -56,17 +56,17 @@ class StemcellsTests(TestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_from_pieces(self) -> None:
-        """Each call gives a new cid, also for the same image."""
+        """Each upload gives a new stemcell_cid, also for the same image."""
         cids = set()
         for _ in range(2):
-            upload = self.stemcells.begin({})
+            upload = self.stemcells.open_upload({})
             await upload.write(b"piece")
             cids.add((await upload.finish()).cid)
         self.assertEqual(len(cids), 2)
         self.assertEqual({each.cid for each in self.loaded().all()}, cids)
 
     async def test_failures_leave_nothing(self) -> None:
-        """Whichever step it is, the first error is told."""
+        """When a step of making a stemcell fails, its error is told and nothing is left."""
         for step in ("unpack", "sync"):
             self.script.failing = {step: StemcellRejected(f"{step} failed")}
             with self.assertRaises(StemcellRejected) as caught:
@@ -75,24 +75,24 @@ class StemcellsTests(TestCase):
             self.assert_nothing_left()
 
     async def test_an_aborted_upload_leaves_nothing(self) -> None:
-        """The caller went away in the middle."""
-        upload = self.stemcells.begin({})
+        """Nothing is left of an upload that is aborted half way."""
+        upload = self.stemcells.open_upload({})
         await upload.write(b"piece")
         await upload.abort()
         self.assertIn("abort", self.script.done)
         self.assert_nothing_left()
 
     async def test_cloud_properties_are_an_object(self) -> None:
-        """Nothing is made of anything else."""
+        """No stemcell is made when cloud_properties are no object."""
         for wrong in (None, [], "x"):
             with self.assertRaises(InvalidArgument):
                 await self.stemcells.create(self.image, wrong)
             with self.assertRaises(InvalidArgument):
-                self.stemcells.begin(wrong)
+                self.stemcells.open_upload(wrong)
         self.assert_nothing_left()
 
     async def test_delete(self) -> None:
-        """And it may be repeated."""
+        """A stemcell can be deleted, and deleting it again is no error."""
         stemcell = await self.stemcells.create(self.image, {})
         for _ in range(2):
             await self.stemcells.delete(stemcell.cid)
@@ -102,7 +102,7 @@ class StemcellsTests(TestCase):
         self.assertIn(stemcell.cid, str(caught.exception))
 
     async def test_a_record_that_cannot_be_read_is_left_alone(self) -> None:
-        """An older daemon does not remove what a newer one made."""
+        """A stemcell with a record of another schema, or a damaged one, keeps its files."""
         stemcell = await self.stemcells.create(self.image, {})
         record = stemcell.path / "stemcell.json"
         whole = json.loads(record.read_text())

@@ -1,0 +1,179 @@
+"""Makes stemcells: from an image file, from bytes as they come, from an OCI image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.threads import deferToThread
+
+from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.stemcells.features import inspect
+from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
+from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
+from runc_cpi.daemon.stemcells.stemcell import Stemcell, record_path, rootfs_path
+from runc_cpi.daemon.storage.records import write_record
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.errors import InvalidArgument, StemcellRejected
+
+
+class StemcellMaker:
+    """
+    Makes stemcells in scratch; each appears whole, or nothing of it stays.
+
+    @param directory: C{stemcells/} of the C{work_dir}, where they appear.
+    @param add: called with each stemcell as soon as it has appeared.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        scratch: Scratch,
+        archiver: IArchiver,
+        images: IImages,
+        rootfs_store: RootfsStore,
+        add: Callable[[Stemcell], None],
+    ) -> None:
+        self._directory, self.scratch, self.archiver = directory, scratch, archiver
+        self._images, self._rootfs_store, self._add = images, rootfs_store, add
+
+    async def from_file(self, image: int, cloud_properties: Any) -> Stemcell:
+        """
+        Make a stemcell of an image file.
+
+        @param image: a parcel with the file (C{base/parcels.py}); the caller closes it.
+        @raise InvalidArgument: if C{cloud_properties} is no object, or the file cannot be
+            read.
+        @raise CPIError: what is wrong with the image.
+        """
+        properties = _checked(cloud_properties)
+        new = self.scratch.new()
+        try:
+            await self.archiver.unpack(image, _made_rootfs(new))
+            return await self.complete(new, properties)
+        except BaseException:
+            await self.scratch.discard(new)
+            raise
+
+    def open_upload(self, cloud_properties: Any) -> StemcellUpload:
+        """
+        Begin to make a stemcell of an image whose bytes will come.
+
+        @raise InvalidArgument: if C{cloud_properties} is no object.
+        """
+        return StemcellUpload(self, _checked(cloud_properties))
+
+    async def from_oci_image(self, cloud_properties: Any) -> Stemcell:
+        """
+        Make a light stemcell of the OCI image that C{cloud_properties} name.
+
+        @raise InvalidArgument: if they are no object, or name no image.
+        @raise StemcellRejected: if the image cannot be had, or is another than
+            C{image_digest} says.
+        @raise CPIError: what else is wrong with the image.
+        """
+        properties = _checked(cloud_properties)
+        reference = properties.get("image_reference")
+        wanted = properties.get("image_digest")
+        self._images.check(reference, wanted)
+        fetched = self.scratch.new()
+        try:
+            digest = await self._images.fetch(str(reference), wanted, fetched)
+            self._rootfs_store.hold(digest)
+            try:
+                await self._rootfs_store.unpack(fetched, digest)
+                new = fetched / "stemcell"
+                new.mkdir(mode=0o700)
+                return await self.complete(new, properties, image=digest)
+            except BaseException:
+                await self._rootfs_store.release(digest)
+                raise
+        finally:
+            await self.scratch.discard(fetched)
+
+    async def complete(
+        self, new: Path, cloud_properties: Mapping[str, Any], image: str | None = None
+    ) -> Stemcell:
+        """
+        Have a stemcell appear whose root file system is unpacked.
+
+        @param new: a directory in scratch, which becomes the stemcell's own.
+        @param image: the digest of the OCI image that the root file system is shared
+            with, or L{None} if it is in C{new}.
+        @raise StemcellRejected: if it is no root file system.
+        @raise OSError: if the stemcell cannot be written.
+        """
+        shared = None if image is None else self._rootfs_store.rootfs(image)
+        features = await deferToThread(inspect, shared or rootfs_path(new))
+        if features is None:
+            raise StemcellRejected(
+                "the image is no root file system: it has neither "
+                "/usr/sbin/runsvdir-start nor systemd as /sbin/init nor /bin/sh"
+            )
+        cid = f"stemcell-{uuid4()}"
+        path = self._directory / cid
+        stemcell = Stemcell(
+            cid=cid,
+            path=path,
+            rootfs=shared or rootfs_path(path),
+            image=image,
+            features=features,
+            cloud_properties=cloud_properties,
+            created_at=now(),
+        )
+        await self.scratch.sync(new)
+        await deferToThread(write_record, record_path(new), stemcell.to_json())
+        await self.scratch.publish(new, path)
+        self._add(stemcell)
+        return stemcell
+
+
+class StemcellUpload:
+    """
+    A stemcell that is made of bytes as they come.
+
+    It appears when L{finish} succeeds.  After any error the caller calls L{abort}.
+    """
+
+    def __init__(self, maker: StemcellMaker, cloud_properties: dict[str, Any]) -> None:
+        self._maker, self._cloud_properties = maker, cloud_properties
+        self._new = maker.scratch.new()
+        self._upload = maker.archiver.open(_made_rootfs(self._new))
+
+    async def write(self, data: bytes) -> None:
+        """
+        Unpack the next bytes; return when there is room for more.
+
+        @raise CPIError: what is wrong with the image, as soon as that is known.
+        """
+        await self._upload.write(data)
+
+    async def finish(self) -> Stemcell:
+        """
+        Take note that all bytes were written, and make the stemcell.
+
+        @raise CPIError: what is wrong with the image.
+        """
+        await self._upload.finish()
+        return await self._maker.complete(self._new, self._cloud_properties)
+
+    async def abort(self) -> None:
+        """Stop unpacking, and remove what there is."""
+        await self._upload.abort()
+        await self._maker.scratch.discard(self._new)
+
+
+def _checked(cloud_properties: Any) -> dict[str, Any]:
+    if not isinstance(cloud_properties, dict):
+        raise InvalidArgument("cloud_properties: must be an object")
+    return cloud_properties
+
+
+def _made_rootfs(new: Path) -> Path:
+    """Make the directory that an image is unpacked into."""
+    rootfs = rootfs_path(new)
+    rootfs.mkdir(mode=0o755)
+    return rootfs
