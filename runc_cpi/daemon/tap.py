@@ -303,7 +303,7 @@ class Daemon(MultiService):
             return DirectoryDisks(processes, self._guests)
         return ImageDisks(
             processes,
-            LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
+            LoopDevices(self._reactor, direct_io=disks.direct_io),
             rules,
             self._guests,
             full=disks.allocation == "full",
