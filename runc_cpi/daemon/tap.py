@@ -380,7 +380,7 @@ class Daemon(MultiService):
         stemcells, vms = self._domain.stemcells, self._domain.vms
         reconciler = self._domain.reconciler
         repairs = await reconciler.load()
-        self._domain.disks.room.watch()
+        await self._domain.disks.room.watch()
         if low := kernel_limits.low():
             self.log.warn(
                 "too low for many VMs: {limits}; operations/raise-limits raises them",
