@@ -305,7 +305,7 @@ class Daemon(MultiService):
             return DirectoryDisks(processes, self._guests)
         return ImageDisks(
             processes,
-            LoopDevices(self._reactor, processes, direct_io=disks.direct_io),
+            LoopDevices(self._reactor, direct_io=disks.direct_io),
             rules,
             self._guests,
             full=disks.allocation == "full",
@@ -382,7 +382,7 @@ class Daemon(MultiService):
         stemcells, vms = self._domain.stemcells, self._domain.vms
         reconciler = self._domain.reconciler
         repairs = await reconciler.load()
-        self._domain.disks.room.watch()
+        await self._domain.disks.room.watch()
         if low := kernel_limits.low():
             self.log.warn(
                 "too low for many VMs: {limits}; operations/raise-limits raises them",

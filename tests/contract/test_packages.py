@@ -20,6 +20,7 @@ SHARED = {f"{TOP}.errors", f"{TOP}.printable", f"{TOP}.wire"}
 # Values and pure functions that the host is told.  They may be used below where they are.
 TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.disk",
+    f"{DAEMON}.disks.paths",
     f"{DAEMON}.vms.device_rules",
     f"{DAEMON}.vms.spec",
 }

@@ -9,13 +9,12 @@ from typing import Any
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import InvalidArgument
 from tests.fakes.script import Script
-
-IMAGE = "image"
 
 
 @implementer(IDiskDriver)
@@ -52,12 +51,12 @@ class FakeDriver:
 
     def create(self, path: Path, size: int, filesystem: str) -> Any:
         """Make a file."""
-        (path / IMAGE).write_text(f"{filesystem} {size}")
+        paths.image_of(path).write_text(f"{filesystem} {size}")
         return self.script.act("create")
 
     def make_ephemeral(self, bundle: Path, size: int) -> Any:
         """Make a file of that size, with nothing in it."""
-        with open(bundle / "ephemeral", "wb") as file:
+        with open(paths.ephemeral_of(bundle), "wb") as file:
             file.truncate(size << 20)
         return self.script.act("make_ephemeral")
 
@@ -68,12 +67,12 @@ class FakeDriver:
 
     def allocated(self, path: Path) -> int:
         """Say what it is told to; without the file it fails as the real ones do."""
-        (path / IMAGE).stat()
+        paths.image_of(path).stat()
         return self.taken
 
     def ephemeral_room(self, bundle: Path) -> int:
         """Nothing was written yet."""
-        file = bundle / "ephemeral"
+        file = paths.ephemeral_of(bundle)
         return file.stat().st_size if file.exists() else 0
 
     def attach(
@@ -82,9 +81,14 @@ class FakeDriver:
         """Show it."""
         self.kept = [path.name for path in attached]
         shown = self.script.act("attach")
-        return shown.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).add(disk_cid)
-        )
+        seen = self.seen.setdefault(container.bundle, set())
+
+        def show(_: object) -> bool:
+            is_new = disk_cid not in seen
+            seen.add(disk_cid)
+            return is_new
+
+        return shown.addCallback(show)
 
     def detach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
@@ -130,7 +134,7 @@ class FakeDriver:
 
     def snapshot(self, path: Path, target: Path, container: ContainerState | None) -> Any:
         """Copy the file."""
-        (target / IMAGE).write_bytes((path / IMAGE).read_bytes())
+        paths.image_of(target).write_bytes(paths.image_of(path).read_bytes())
         return self.script.act("snapshot")
 
 

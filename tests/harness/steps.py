@@ -88,6 +88,8 @@ def heard(event: str, arguments: tuple[Any, ...]) -> None:
         what = arguments[EVENTS[event]]
         if event == "subprocess.Popen":
             step(f"spawn {program(what)}")
+        elif event == "fcntl.ioctl":
+            step(f"ioctl {what:#x}")
         elif not _is_ignored(what):
             step(f"{event.partition('.')[2]} {short(what)}")
 

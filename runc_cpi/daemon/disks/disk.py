@@ -1,4 +1,4 @@
-"""Persistent disks and their snapshots: what each is, and to which VM it belongs."""
+"""Persistent disks: what each is, and to which VM it belongs."""
 
 from __future__ import annotations
 
@@ -50,36 +50,16 @@ class Disk:
 
         @raise ValueError: if it is not one of this version.
         """
-        return _made(cls, record, "disk")
+        return read_as(cls, record, "disk")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """The record of a snapshot: what a disk held at some moment."""
+def read_as(kind: type[T], record: Mapping[str, Any], noun: str) -> T:
+    """
+    Read the record of a disk or of a snapshot.
 
-    snapshot_cid: str
-    disk_cid: str
-    size: int
-    driver: str
-    filesystem: str
-    metadata: Mapping[str, Any]
-    created_at: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what is kept on disk."""
-        return {"schema": SCHEMA, **vars(self)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """
-        Read a record.
-
-        @raise ValueError: if it is not one of this version.
-        """
-        return _made(cls, record, "snapshot")
-
-
-def _made(kind: type[T], record: Mapping[str, Any], noun: str) -> T:
+    @param noun: what it is, for the error.
+    @raise ValueError: if it is not one of this version.
+    """
     if record.get("schema") != SCHEMA:
         raise ValueError(f"schema {record.get('schema')!r}; {SCHEMA} is known")
     if not isinstance(record.get("disk_cid"), str):

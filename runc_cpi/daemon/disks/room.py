@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from twisted.internet.defer import DeferredLock
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
@@ -14,41 +16,48 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import NoDiskSpace
 
 MEBIBYTE = 1 << 20
-TIGHT = 0.8
+TIGHT = 0.8  # of what may be promised
 
 
 class Room:
     """
     Keeps account of the room for disks.
 
-    A disk is promised its size, whether it is written to yet or not.
+    A disk is promised its size, whether it is written to yet or not; what it may still
+    grow by is its size without what it takes.  The sum of that is kept as disks come and
+    go.  What files take changes as VMs write: that is measured in a thread, by L{watch},
+    and before anything is refused or warned of.
 
     @param overcommit: how much may be promised, for each byte that is free.
-    @param sizes: returns the MiB of each disk on record, by its directory.
     """
 
     log = Logger()
 
-    def __init__(
-        self,
-        depot: Depot,
-        driver: IDiskDriver,
-        overcommit: float,
-        sizes: Callable[[], Mapping[Path, int]],
-    ) -> None:
+    def __init__(self, depot: Depot, driver: IDiskDriver, overcommit: float) -> None:
         self._depot, self._driver, self._overcommit = depot, driver, overcommit
-        self._sizes = sizes
+        # Bytes, by the directories of disks, snapshots and VMs.
+        self._recorded: dict[Path, int] = {}
         self._in_the_making: dict[Path, int] = {}
+        self._taken: dict[Path, int] = {}
+        self._ephemeral: set[Path] = set()
+        self._left = _Sum()
+        self._measuring = DeferredLock()
+        self._is_measured = False
         self._was_tight = False
 
-    def check(self, wanted: int) -> None:
+    async def check(self, wanted: int) -> None:
         """
-        See whether so much more may be promised.
+        Check whether so much more may be promised.
+
+        Whoever then promises it does so at once: before anything else is awaited.
 
         @param wanted: MiB.
         @raise NoDiskSpace: if not.
         """
-        promised, limit = wanted * MEBIBYTE + self._to_come(), self._limit()
+        more = wanted * MEBIBYTE
+        if not self._is_measured or self._is_remarkable(more):
+            await self._measure()
+        promised, limit = more + self._left.total, self._limit()
         if promised > limit:
             raise NoDiskSpace(
                 f"{wanted} MiB are wanted; with what disks may still grow "
@@ -58,22 +67,53 @@ class Room:
             )
         self._warn(promised, limit)
 
+    def _is_remarkable(self, more: int) -> bool:
+        """Whether so many more bytes would be refused, or would make for a warning."""
+        promised, limit = more + self._left.total, self._limit()
+        return promised > limit or (promised > limit * TIGHT and not self._was_tight)
+
     @contextmanager
     def promised(self, path: Path, size: int) -> Iterator[None]:
         """
-        Have others see what is promised to C{path} while it is not on record.
+        Promise something to C{path} while it is not on record.
 
         @param size: MiB, with what is on record.
         """
-        self._in_the_making[path] = size
+        self._in_the_making[path] = size * MEBIBYTE
+        self._count(path)
         try:
             yield
         finally:
             del self._in_the_making[path]
+            self._count(path)
 
-    def watch(self) -> None:
-        """Warn, once, when what is promised comes near what there is."""
-        self._warn(self._to_come(), self._limit())
+    def record(self, path: Path, size: int) -> None:
+        """
+        Count a disk that is on record.
+
+        @param size: MiB.
+        """
+        self._recorded[path] = size * MEBIBYTE
+        self._count(path)
+
+    def record_ephemeral(self, bundle: Path, size: int) -> None:
+        """
+        Count a VM's ephemeral disk, until a measurement finds it gone.
+
+        @param size: MiB.
+        """
+        self._ephemeral.add(bundle)
+        self._left.put(bundle, size * MEBIBYTE if self._driver.keeps_to_sizes else 0)
+
+    def forget(self, path: Path) -> None:
+        """Do not count a disk any more."""
+        self._recorded.pop(path, None)
+        self._count(path)
+
+    async def watch(self) -> None:
+        """Measure, and warn, once, when what is promised comes near what there is."""
+        await self._measure()
+        self._warn(self._left.total, self._limit())
 
     def _warn(self, promised: int, limit: int) -> None:
         tight = promised > limit * TIGHT
@@ -90,20 +130,73 @@ class Room:
         room = os.statvfs(self._depot.work_dir)
         return int(room.f_bavail * room.f_frsize * self._overcommit)
 
-    def _to_come(self) -> int:
-        """Return how many bytes all disks may still take beyond what they do now."""
-        total = 0
-        if self._driver.keeps_to_sizes:
-            for path, size in {**self._sizes(), **self._in_the_making}.items():
-                total += max(0, size * MEBIBYTE - self._taken(path))
-        for bundle in self._depot.vms.iterdir():
-            if bundle not in self._in_the_making:
-                total += self._driver.ephemeral_room(bundle)
-        return total
+    def _count(self, path: Path) -> None:
+        """Take up what a disk may still grow by, after something about it changed."""
+        size = self._in_the_making.get(path, self._recorded.get(path))
+        if size is None:
+            self._taken.pop(path, None)
+            self._left.drop(path)
+        elif self._driver.keeps_to_sizes:
+            self._left.put(path, max(0, size - self._taken.get(path, 0)))
 
-    def _taken(self, path: Path) -> int:
-        try:
-            taken: int = self._driver.allocated(path)
-        except OSError:
-            return 0  # it is only just being made
-        return taken
+    async def _measure(self) -> None:
+        """Find out what files take by now; disks may come and go meanwhile."""
+        async with self._measuring:
+            disks, bundles = {*self._recorded, *self._in_the_making}, set(self._ephemeral)
+            taken, ephemeral = await deferToThread(
+                _measure, self._driver, disks, self._depot.vms
+            )
+            for path in taken.keys() & {*self._recorded, *self._in_the_making}:
+                self._taken[path] = taken[path]
+                self._count(path)
+            for bundle in bundles - ephemeral.keys():
+                self._ephemeral.discard(bundle)
+                self._left.drop(bundle)
+            for bundle in ephemeral.keys() - self._in_the_making.keys():
+                self._ephemeral.add(bundle)
+                self._left.put(bundle, ephemeral[bundle])
+            self._is_measured = True
+
+
+def _measure(
+    driver: IDiskDriver, disks: Collection[Path], vms: Path
+) -> tuple[dict[Path, int], dict[Path, int]]:
+    """
+    Look at all files.
+
+    @return: how many bytes each disk takes, and how many each VM's ephemeral disk may
+        still grow by, if it may.
+    """
+    taken = {path: _taken(driver, path) for path in disks}
+    left = {bundle: driver.ephemeral_room(bundle) for bundle in vms.iterdir()}
+    return taken, {bundle: size for bundle, size in left.items() if size}
+
+
+def _taken(driver: IDiskDriver, path: Path) -> int:
+    try:
+        taken: int = driver.allocated(path)
+    except OSError:
+        return 0  # it is only just being made
+    return taken
+
+
+class _Sum:
+    """
+    The sum of what is put, which is known at any time.
+
+    @ivar total: the sum.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._values: dict[Path, int] = {}
+
+    def put(self, path: Path, value: int) -> None:
+        """Have a value in the sum, instead of an earlier one of C{path}."""
+        self.drop(path)
+        self._values[path] = value
+        self.total += value
+
+    def drop(self, path: Path) -> None:
+        """Have no value of C{path} in the sum."""
+        self.total -= self._values.pop(path, 0)

@@ -11,18 +11,17 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.disks.disk import Snapshot
+from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.room import MEBIBYTE
+from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument
-
-RECORD = "snapshot.json"
 
 
 class Snapshots:
@@ -48,9 +47,10 @@ class Snapshots:
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
         for path in sorted(self._depot.snapshots.iterdir()):
+            record = paths.snapshot_record(path)
             self._aside.add(path.name)
-            with repairs.attempt(f"set {path / RECORD} aside"):
-                snapshot = Snapshot.from_json(read_record(path / RECORD))
+            with repairs.attempt(f"set {record} aside"):
+                snapshot = Snapshot.from_json(read_record(record))
                 self._snapshots[snapshot.snapshot_cid] = snapshot
                 self._aside.discard(path.name)
 
@@ -65,8 +65,11 @@ class Snapshots:
         Keep what a disk holds now, also while it is written to.
 
         @param container: of the VM that has it, if any.
+        @raise InvalidArgument: if the metadata are no object.
         @raise DiskNotFound: if there is no such disk.
+        @raise NotSupported: if another driver made it.
         @raise NoDiskSpace: if there is no room for a copy.
+        @raise CloudError: if the copy fails.
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
@@ -80,15 +83,16 @@ class Snapshots:
                 metadata=metadata,
                 created_at=now(),
             )
-            size = -(-self._driver.allocated(path) // MEBIBYTE)
-            self._disks.room.check(size)
+            taken = await deferToThread(self._driver.allocated, path)
+            size = -(-taken // MEBIBYTE)  # MiB, rounded up
+            await self._disks.room.check(size)
             scratch = self._scratch.new()
             target = self._depot.snapshots / snapshot.snapshot_cid
             try:
                 with self._disks.room.promised(scratch, size):
                     await self._driver.snapshot(path, scratch, container)
                 await self._trees.sync(scratch)
-                record = scratch / RECORD
+                record = paths.snapshot_record(scratch)
                 await deferToThread(write_record, record, snapshot.to_json())
                 await self._scratch.publish(scratch, target)
             except BaseException:
@@ -107,6 +111,7 @@ class Snapshots:
         Delete a snapshot; an unknown one is no error.
 
         @raise CloudError: if its record cannot be read.
+        @raise OSError: if it cannot be taken away; it is there as before then.
         """
         async with self._locks(snapshot_cid):
             if snapshot_cid in self._aside:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.disks.filesystems import FILESYSTEMS
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.processes import DIES_WITH_US
 
@@ -28,7 +29,6 @@ _NAMES = """
     CHECKPOINT_RESTORE
 """
 CAPABILITIES = tuple(f"CAP_{name}" for name in _NAMES.split())
-FILESYSTEM_TOOLS = {"ext4": ("e2fsck", "resize2fs"), "xfs": ("xfs_growfs",)}
 RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 TRIAL_TIMEOUT = 30.0
 TRIAL_DELETES = 10
@@ -143,7 +143,7 @@ def check_loop_devices(filesystem: str) -> None:
     way_out = "; disks.driver: directory does without, and without sizes"
     if not Path("/dev/loop-control").exists():
         raise HostUnfit(f"disks.driver: image needs loop devices, not to be had{way_out}")
-    for program in ("losetup", f"mkfs.{filesystem}", *FILESYSTEM_TOOLS[filesystem]):
+    for program in FILESYSTEMS[filesystem].programs:
         if shutil.which(program) is None:
             raise HostUnfit(
                 f"disks.driver: image needs {program}, which is not on the PATH{way_out}"

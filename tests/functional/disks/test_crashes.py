@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.daemon.host.disks.loop_ioctl import LOOP_CLR_FD, LOOP_CONFIGURE
 from tests.functional.disks.site import DISK_NOT_ATTACHED, STORE, Site, loop_of
 from tests.harness import steps
 from tests.harness.lab import NewDaemon
@@ -88,7 +89,7 @@ def test_attach(site: Site) -> None:
     call = ("attach_disk", vm.cid, disk_cid)
     names = rehearse(site, *call)
     assert is_attached(site, vm, disk_cid)
-    assert {"spawn losetup", "mknod", "answer"} <= set(names)
+    assert {f"ioctl {LOOP_CONFIGURE:#x}", "mknod", "answer"} <= set(names)
     outcomes = set()
     for number in range(1, len(names) + 1):
         site.cpi.ok("detach_disk", vm.cid, disk_cid, version=VERSION)
@@ -111,7 +112,7 @@ def test_detach(site: Site) -> None:
     attach()
     names = rehearse(site, *call)
     assert not is_attached(site, vm, disk_cid)
-    assert {"unmount", "spawn losetup", "answer"} <= set(names)
+    assert {"unmount", f"ioctl {LOOP_CLR_FD:#x}", "answer"} <= set(names)
     outcomes = set()
     for number in range(1, len(names) + 1):
         attach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from runc_cpi.daemon.disks.disk import Snapshot
+from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.errors import CloudError, InvalidArgument, NotSupported

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runc_cpi.daemon.base.repairs import Repairs
-from runc_cpi.daemon.disks import disks as disks_module
-from runc_cpi.daemon.disks.disk import Disk, Snapshot
+from runc_cpi.daemon.disks import records
+from runc_cpi.daemon.disks.disk import Disk
+from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.errors import CloudError
 from tests.unit.disks.disk_case import DiskTestCase
 
@@ -183,7 +184,7 @@ class RestartTests(DiskTestCase):
         def crash(path: Path, record: Any) -> None:
             raise Crash
 
-        return self.patch(disks_module, "write_record", crash)
+        return self.patch(records, "write_record", crash)
 
 
 class Crash(BaseException):

@@ -120,10 +120,10 @@ class RoomTests(DiskTestCase):
             await self.make(6000)
             self.assertEqual(warnings(), 0)
             self.free = 7 * GIBIBYTE
-            self.disks.room.watch()
-            self.disks.room.watch()
+            await self.disks.room.watch()
+            await self.disks.room.watch()
             self.assertEqual(warnings(), 1)
             self.free = 8 * GIBIBYTE
-            self.disks.room.watch()
+            await self.disks.room.watch()
             await self.make(1000)
             self.assertEqual(warnings(), 2)

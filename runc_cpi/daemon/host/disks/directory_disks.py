@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.host import namespaces
@@ -23,7 +24,6 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import CloudError, DiskBusy
 
-DATA = "data"
 MOUNTS = "disks"
 GUEST_MOUNTS = "/warden-cpi-dev"
 STORE = "/var/vcap/store"
@@ -57,8 +57,8 @@ class DirectoryDisks:
 
     async def create(self, path: Path, size: int, filesystem: str) -> None:
         """Make an empty directory."""
-        (path / DATA).mkdir()
-        (path / DATA).chmod(0o755)
+        paths.data_of(path).mkdir()
+        paths.data_of(path).chmod(0o755)
 
     async def make_ephemeral(self, bundle: Path, size: int) -> None:
         """Let it be the plain directory that it is without a size."""
@@ -123,7 +123,7 @@ class DirectoryDisks:
         """
         point = container.bundle / MOUNTS / disk_cid
         # By the disk itself: the VM can have what is mounted at the point go away.
-        wanted = _mounts_of(path / DATA)
+        wanted = _mounts_of(paths.data_of(path))
         if container.pid is not None:
             unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
             await self._guests.run(container.vm_cid, unmounting)
@@ -184,7 +184,7 @@ class DirectoryDisks:
         @raise CloudError: if the copy fails.
         """
         argv = ["cp", "--archive", "--reflink=auto", "--sparse=auto", "--one-file-system"]
-        argv += ["--", str(path / DATA), str(target / DATA)]
+        argv += ["--", str(paths.data_of(path)), str(paths.data_of(target))]
         outcome = await self._processes.run(argv, timeout=COPY_TIMEOUT, lane=Lane.BULK)
         if not outcome.ok:
             raise CloudError(f"snapshot: {outcome.complaint()}")
@@ -193,7 +193,7 @@ class DirectoryDisks:
         if _is_mounted(point):
             return False
         vm_cid = point.parent.parent.name
-        await self._guests.run(vm_cid, partial(_bind_to, path / DATA, point))
+        await self._guests.run(vm_cid, partial(_bind_to, paths.data_of(path), point))
         return True
 
     async def _unbind(self, point: Path) -> None:

@@ -1,136 +1,92 @@
-"""Loop devices: block devices made of files."""
+"""Loop devices: block devices made of files, without holding up the reactor."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import struct
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.host.disks import loop_ioctl
+from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.errors import CloudError, DiskBusy
 
-CALL_TIMEOUT = 30.0
 ATTACH_TRIES = 3
-RELEASE_PAUSE = 0.02
-
-# From linux/loop.h; struct loop_info64 is read and written as a whole.
-LOOP_SET_STATUS64, LOOP_GET_STATUS64 = 0x4C04, 0x4C05
-INFO_SIZE, FLAGS_AT, AUTOCLEAR = 232, 52, 4
-
-
-@dataclass(frozen=True)
-class LoopDevice:
-    """
-    A loop device.
-
-    @ivar path: of its node on the host.
-    @ivar number: as C{st_rdev} has it.
-    """
-
-    path: str
-    number: int
-
-    @property
-    def minor(self) -> int:
-        """Its minor number."""
-        return os.minor(self.number)
-
-    @property
-    def goes_by_itself(self) -> bool:
-        """Whether it is detached once what is mounted of it is unmounted."""
-        flag = Path("/sys/block", os.path.basename(self.path), "loop", "autoclear")
-        try:
-            return flag.read_text("ascii").strip() == "1"
-        except OSError:
-            return True  # it is gone
-
-    @property
-    def key(self) -> str:
-        """Its numbers as mountinfo has them."""
-        return f"{os.major(self.number)}:{self.minor}"
+RELEASE_PAUSE = 0.02  # seconds
 
 
 class LoopDevices:
     """
-    Attaches files to loop devices with losetup(8).
+    Attaches files to loop devices, and detaches them.
+
+    All devices of the host are looked at by L{find}: an operation calls it once, and
+    hands on what it found.
 
     @param direct_io: whether to bypass the page cache of the file's own file system.
     """
 
-    def __init__(self, reactor: Any, processes: Processes, *, direct_io: bool) -> None:
-        self._reactor, self._processes = reactor, processes
-        self._direct_io = direct_io
+    def __init__(self, reactor: Any, *, direct_io: bool) -> None:
+        self._reactor, self._direct_io = reactor, direct_io
 
-    async def find(self, image: Path) -> LoopDevice | None:
-        """Return the device that C{image} is attached to, if any."""
-        # A host can have many devices, and all are looked at.
-        return await deferToThread(find, image)
+    async def find(self, images: Collection[Path]) -> dict[Path, LoopDevice]:
+        """Return the devices of those of some files that are attached to one."""
+        return await deferToThread(loop_ioctl.devices_of, images)
 
-    async def minors(self, images: Sequence[Path]) -> list[int]:
-        """Return the minor numbers of the devices of those of some files that have one."""
-        devices = await deferToThread(attached)
-        real = [os.path.realpath(image) for image in images]
-        return [devices[image].minor for image in real if image in devices]
-
-    async def attach(self, image: Path) -> LoopDevice:
+    async def attach(self, image: Path, found: LoopDevice | None) -> LoopDevice:
         """
         Attach a file; one that is attached already keeps its device.
 
+        @param found: what L{find} said of it.
         @raise CloudError: if there is no loop device to be had.
         """
-        for _ in range(ATTACH_TRIES):
-            device = await self.find(image) or await self._make(image)
-            if await deferToThread(_keep, device, image):
-                return device
-        raise CloudError(f"{image}: its loop device goes as soon as it is there")
+        attaching = partial(_attach, image, found, direct_io=self._direct_io)
+        try:
+            device = await deferToThread(attaching)
+        except OSError as error:
+            raise CloudError(
+                f"{image} cannot be attached to a loop device: {error.strerror}"
+            ) from error
+        if device is None:
+            raise CloudError(f"{image}: its loop device goes as soon as it is there")
+        return device
 
-    async def _make(self, image: Path) -> LoopDevice:
-        direct_io = f"--direct-io={'on' if self._direct_io else 'off'}"
-        argv = ["losetup", "--find", "--show", "--nooverlap", direct_io, str(image)]
-        outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
-        if not outcome.ok:
-            raise CloudError(outcome.complaint())
-        path = outcome.stdout.decode("ascii").strip()
-        return LoopDevice(path, os.stat(path).st_rdev)
-
-    async def detach(self, image: Path, patience: float) -> None:
+    async def detach(self, device: LoopDevice, image: Path, patience: float) -> None:
         """
-        Detach a file; one that is not attached is no error.
+        Detach a file from its device, and wait until that is so.
 
         @param patience: how many seconds to wait for the last user to be gone.
         @raise DiskBusy: if something holds the device, which stays as it was.
+        @raise OSError: if the device cannot be kept as it was.
         """
-        device = await self.find(image)
-        if device is None:
-            return
-        argv = ["losetup", "--detach", device.path]
-        outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
-        # The kernel lets go with the last user, which losetup does not wait for.
+        reason = "it is still in use"
+        try:
+            await deferToThread(loop_ioctl.clear, device, image)
+        except OSError as error:
+            reason = str(error.strerror)
+        # The kernel lets go with the last user.
         deadline = self._reactor.seconds() + patience
-        while await self.find(image) is not None:
+        while await deferToThread(loop_ioctl.is_of, device, image):
             if self._reactor.seconds() > deadline:
                 # Or it would go later, when nobody expects it.
-                if await deferToThread(_keep, device, image):
-                    reason = "it is still in use" if outcome.ok else outcome.complaint()
+                if await deferToThread(loop_ioctl.keep, device, image):
                     raise DiskBusy(f"{device.path} cannot be detached: {reason}")
                 return
             await deferLater(self._reactor, RELEASE_PAUSE)
 
-    async def let_go(self, image: Path) -> None:
-        """Have a device detached once nothing uses it, which may be at once."""
-        device = await self.find(image)
-        if device is not None:
-            await self._processes.run(
-                ["losetup", "--detach", device.path], timeout=CALL_TIMEOUT
-            )
+    async def let_go(self, device: LoopDevice, image: Path) -> None:
+        """
+        Have a file detached once nothing uses its device, which may be at once.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        try:
+            await deferToThread(loop_ioctl.clear, device, image)
+        except OSError as error:
+            raise CloudError(f"{device.path} cannot be let go: {error.strerror}") from error
 
     async def sweep(self, directory: Path, kept: Collection[Path]) -> list[str]:
         """
@@ -139,78 +95,36 @@ class LoopDevices:
         @param directory: only files below it are considered.
         @param kept: files whose devices are needed.
         @return: the files whose devices were let go.
+        @raise OSError: if the kernel refuses.
         """
-        wanted = {os.path.realpath(path) for path in kept}
-        found, below = await deferToThread(attached), os.path.realpath(directory)
-        stray = [
-            image
-            for image, device in found.items()
-            if image.startswith(f"{below}/")
-            and image not in wanted
-            and not device.goes_by_itself
-        ]
-        for image in stray:
-            argv = ["losetup", "--detach", found[image].path]
-            await self._processes.run(argv, timeout=CALL_TIMEOUT)
-        return stray
+        return await deferToThread(_sweep, directory, kept)
 
-    async def resized(self, device: LoopDevice) -> None:
+    async def take_size(self, device: LoopDevice) -> None:
         """
-        Have a device take notice that its file has grown.
+        Have a device take on the size that its file has by now.
 
-        @raise CloudError: if that fails.
+        @raise CloudError: if the kernel refuses.
         """
-        argv = ["losetup", "--set-capacity", device.path]
-        outcome = await self._processes.run(argv, timeout=CALL_TIMEOUT)
-        if not outcome.ok:
-            raise CloudError(outcome.complaint())
-
-
-def _keep(device: LoopDevice, image: Path) -> bool:
-    """
-    Have a device outlive its last user, whatever was asked of it before.
-
-    @return: whether it is there, and of C{image}.
-    @raise OSError: if the kernel refuses.
-    """
-    file = os.stat(image)
-    fd = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        info = bytearray(INFO_SIZE)
-        fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
-        number, inode = struct.unpack_from("=QQ", info)
-        if (number, inode) != (file.st_dev, file.st_ino):
-            return False
-        (flags,) = struct.unpack_from("=I", info, FLAGS_AT)
-        if flags & AUTOCLEAR:
-            struct.pack_into("=I", info, FLAGS_AT, flags & ~AUTOCLEAR)
-            fcntl.ioctl(fd, LOOP_SET_STATUS64, info)
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # there is no file behind it any more
-            raise
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def find(image: Path) -> LoopDevice | None:
-    """Return the device that C{image} is attached to, if any."""
-    # The kernel tells the real path of the file.
-    return attached().get(os.path.realpath(image))
-
-
-def attached() -> dict[str, LoopDevice]:
-    """Return all loop devices in use, by the path of their files."""
-    devices = {}
-    for entry in Path("/sys/block").glob("loop*"):
         try:
-            file = (entry / "loop" / "backing_file").read_bytes()
-            major, minor = (entry / "dev").read_text("ascii").split(":")
-        except OSError:
-            continue
-        number = os.makedev(int(major), int(minor))
-        # The kernel ends the name with a newline, and escapes nothing in it.
-        backing = os.fsdecode(file.removesuffix(b"\n"))
-        devices[backing] = LoopDevice(f"/dev/{entry.name}", number)
-    return devices
+            await deferToThread(loop_ioctl.take_size, device)
+        except OSError as error:
+            raise CloudError(f"{device.path} keeps its size: {error.strerror}") from error
+
+
+def _attach(image: Path, found: LoopDevice | None, *, direct_io: bool) -> LoopDevice | None:
+    """Attach a file; return nothing if each device went before it could be kept."""
+    for _ in range(ATTACH_TRIES):
+        device = found or loop_ioctl.configure(image, direct_io=direct_io)
+        if loop_ioctl.keep(device, image):
+            return device
+        found = loop_ioctl.devices_of([image]).get(image)
+    return None
+
+
+def _sweep(directory: Path, kept: Collection[Path]) -> list[str]:
+    wanted = {os.path.realpath(path) for path in kept}
+    found = loop_ioctl.devices_below(directory)
+    stray = [image for image in found if image not in wanted]
+    for image in stray:
+        loop_ioctl.clear(found[image], Path(image))
+    return stray
