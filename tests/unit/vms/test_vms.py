@@ -12,7 +12,8 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
-from runc_cpi.daemon.vms.vm import VM, NewVM
+from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
@@ -49,7 +50,7 @@ class VMsTests(TestCase):
         """Start a daemon over what is on disk."""
         parts = assemble(self.script, self.depot)
         self.stemcells, self.vms = parts.stemcells, parts.vms
-        self.runtime, self.pool = parts.runtime, parts.pool
+        self.runtime, self.pools = parts.runtime, parts.pools
         self.guests = parts.guests
         self.reconciler, self.networker = parts.reconciler, parts.networker
         self.repairs = await parts.load()
@@ -69,7 +70,7 @@ class VMsTests(TestCase):
         self.assertEqual(os.listdir(self.depot.vms), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
         for number in range(2, 7):
-            await self.pool.claim(NETWORK.network_address + number, "probe")
+            await self.pools.claim(NETWORK.network_address + number, "probe")
         await self.stemcells.delete(self.stemcell_cid)
 
     async def test_the_network_comes_before_the_first_process(self) -> None:
