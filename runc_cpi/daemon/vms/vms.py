@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -13,26 +12,19 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import KeyedLock
-from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.planning import assign, plan
-from runc_cpi.daemon.networks.settings import complete, overruled
-from runc_cpi.daemon.stemcells.stemcells import Stemcell, Stemcells
+from runc_cpi.daemon.networks.settings import overruled
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers, init_of
+from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
-from runc_cpi.errors import (
-    CloudError,
-    CPIError,
-    InvalidArgument,
-    NoDiskSpace,
-    VMCreationFailed,
-)
+from runc_cpi.errors import CPIError, InvalidArgument
 
 
 class VMs:
@@ -102,9 +94,12 @@ class VMs:
             undo.callback(self._stemcells.release, stemcell.cid)
             init_of(stemcell, new.properties)
             undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
-            vm = await self._plan(vm_cid, new, stemcell)
+            vm = await plan_vm(vm_cid, new, self._pools)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
-            await self._realize(vm, stemcell)
+            with failures_of_the_host():
+                await self._containers.furnish(vm, stemcell)
+                await self._containers.boot(vm, stemcell)
+                await self._registry.save(vm)
             undo.pop_all()
         self.log.info(
             "created {vm_cid} at {address} from {stemcell_cid}",
@@ -124,47 +119,6 @@ class VMs:
             )
         for difference in overruled(new.networks, self._pools.subnets):
             self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
-
-    async def _plan(self, vm_cid: str, new: NewVM, stemcell: Stemcell) -> VM:
-        """
-        Take the addresses of a new VM, and return what its record will be.
-
-        @raise AddressUnavailable: if an address asked for cannot be had; the VM may
-            have others by then.
-        """
-        addresses = await assign(new.networks, vm_cid, self._pools)
-        return VM(
-            vm_cid=vm_cid,
-            agent_id=new.agent_id,
-            stemcell_cid=stemcell.cid,
-            cloud_properties=new.cloud_properties,
-            networks=complete(new.networks, addresses, self._pools.subnets),
-            nics=plan(addresses, self._pools.subnets),
-            env=new.env,
-            agent=new.agent,
-            created_at=now(),
-        )
-
-    async def _realize(self, vm: VM, stemcell: Stemcell) -> None:
-        """
-        Make and boot a new VM, and then its record.
-
-        @raise NoDiskSpace: if the disk is full.
-        @raise VMCreationFailed: if the host fails.
-        @raise CloudError: if something in particular is in the way, as that kind of it.
-        """
-        try:
-            await self._containers.furnish(vm, stemcell)
-            await self._containers.boot(vm, stemcell)
-            await self._registry.save(vm)
-        except CloudError as error:
-            if type(error) is CloudError:
-                raise VMCreationFailed(str(error)) from error
-            raise
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise NoDiskSpace(f"the disk is full: {error}") from error
-            raise VMCreationFailed(str(error)) from error
 
     async def delete(self, vm_cid: str) -> None:
         """

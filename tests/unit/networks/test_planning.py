@@ -69,7 +69,7 @@ class AssignTests(SynchronousTestCase):
         )
 
     def test_conflict_names_the_other_vm(self) -> None:
-        """Addresses taken before a conflict stay the VM's until the caller releases them."""
+        """Addresses taken before a conflict stay the VM's until they are released."""
         self.successResultOf(self.assign({"m": MANUAL}, "vm-first"))
         given = {"a": {**MANUAL, "ip": "10.0.0.5"}, "m": MANUAL}
         failure = self.failureResultOf(self.assign(given), AddressUnavailable)
