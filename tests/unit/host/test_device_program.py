@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runc_cpi.daemon.host import bpf
+from runc_cpi.daemon.host.cgroups import device_program
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
 KINDS = {"b": 1, "c": 2}
@@ -49,7 +49,7 @@ def run(program: bytes, *context: int) -> int:
 
 def verdict(rules: list[DeviceRule], kind: int, major: int, minor: int, access: int) -> int:
     """Ask the program for these rules, as the kernel does."""
-    return run(bpf.assemble(rules), access << 16 | kind, major, minor)
+    return run(device_program.assemble(rules), access << 16 | kind, major, minor)
 
 
 def allows(rule: DeviceRule, kind: int, major: int, minor: int, access: int) -> bool:
@@ -109,7 +109,7 @@ def test_devices_of_the_host(minor: int) -> None:
 def test_every_way_ends(count: int) -> None:
     """All jumps stay within the program, as the kernel's verifier asks."""
     loops = [DeviceRule("b", LOOP, minor) for minor in range(count)]
-    code = list(struct.iter_unpack("<BBhi", bpf.assemble(loops)))
+    code = list(struct.iter_unpack("<BBhi", device_program.assemble(loops)))
     for at, (opcode, _, offset, _) in enumerate(code):
         if opcode == 0x55:
             assert 0 <= offset < len(code) - at - 1
