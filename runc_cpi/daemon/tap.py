@@ -49,15 +49,16 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
-from runc_cpi.daemon.host.network.bridge import Bridge, BridgeNetworker, BridgeUnusable
+from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
+from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.oci.console import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.oci.trial import try_runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.listening import PacedPort
-from runc_cpi.daemon.networks.address_pool import AddressPool
-from runc_cpi.daemon.networks.requests import NetworkPlan
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import Domain
@@ -210,8 +211,14 @@ class Daemon(MultiService):
         trees = Trees(processes)
         scratch = Scratch(self._depot, trees)
         stemcells = Stemcells(self._depot, archiver, OCIImages(processes), scratch)
-        pool = AddressPool(config.network, config.gateway)
-        registry = Registry(self._depot, stemcells, pool)
+        subnet = Subnet(
+            cidr=config.network,
+            gateway=config.gateway,
+            bridge=config.bridge,
+            dns=checks.name_servers(),
+        )
+        pools = AddressPools([subnet])
+        registry = Registry(self._depot, stemcells, pools)
         watcher = Watcher()
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = Guests(reactor, config.visit_timeout)
@@ -262,10 +269,7 @@ class Daemon(MultiService):
             stemcells=stemcells,
             containers=containers,
             disks=disks,
-            pool=pool,
-            plan=NetworkPlan(
-                network=config.network, gateway=config.gateway, dns=checks.name_servers()
-            ),
+            pools=pools,
             scratch=scratch,
         )
         reconciler = Reconciler(

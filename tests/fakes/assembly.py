@@ -11,15 +11,15 @@ from twisted.internet.task import Clock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
-from runc_cpi.daemon.networks.address_pool import AddressPool
-from runc_cpi.daemon.networks.requests import NetworkPlan
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import ContainerPolicy, Containers
+from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
-from runc_cpi.daemon.vms.vm import NewVM
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 from tests.fakes.disks import FakeDriver
@@ -31,6 +31,7 @@ from tests.fakes.vms import FakeGuests, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
+SUBNET = Subnet(cidr=NETWORK, gateway=GATEWAY, bridge="br0", dns=["192.0.2.53"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Assembly:
     guests: FakeGuests
     driver: FakeDriver
     images: FakeImages
-    pool: AddressPool
+    pools: AddressPools
     stemcells: Stemcells
     containers: Containers
     disks: Disks
@@ -67,7 +68,7 @@ def new_vm(stemcell_cid: str, **changes: Any) -> NewVM:
         "env": {},
         "agent": {},
     }
-    return NewVM(**{**values, **changes})
+    return NewVM.parse(**{**values, **changes})
 
 
 def assemble(
@@ -90,8 +91,8 @@ def assemble(
         depot=depot, trees=trees, scratch=scratch, driver=driver, disks=disks
     )
     runtime, guests = FakeRuntime(script), FakeGuests(script)
-    pool, networker = AddressPool(NETWORK, GATEWAY), FakeNetworker(script)
-    registry, watcher, clock = Registry(depot, stemcells, pool), Watcher(), Clock()
+    pools, networker = AddressPools([SUBNET]), FakeNetworker(script)
+    registry, watcher, clock = Registry(depot, stemcells, pools), Watcher(), Clock()
     containers = Containers(
         policy=ContainerPolicy(
             capabilities=[],
@@ -114,8 +115,7 @@ def assemble(
         stemcells=stemcells,
         containers=containers,
         disks=disks,
-        pool=pool,
-        plan=NetworkPlan(network=NETWORK, gateway=GATEWAY, dns=["192.0.2.53"]),
+        pools=pools,
         scratch=scratch,
     )
     reconciler = Reconciler(
@@ -135,7 +135,7 @@ def assemble(
         guests=guests,
         driver=driver,
         images=images,
-        pool=pool,
+        pools=pools,
         stemcells=stemcells,
         containers=containers,
         disks=disks,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.defer import succeed
@@ -11,6 +10,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.model import Nic
 from tests.fakes.script import Script
 
 
@@ -26,12 +26,12 @@ class FakeNetworker:
         self._script = script
         self.links: set[str] = set()
 
-    def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Any:
+    def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> Any:
         """Note it."""
         self.links.add(vm_cid)
         return self._script.act("connect")
 
-    def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> Any:
+    def guard(self, vm_cid: str, nics: Sequence[Nic]) -> Any:
         """Say that it was so already."""
         return succeed(False)
 

@@ -192,12 +192,12 @@ def test_records_of_the_first_version(daemon: Daemon, tiny: Path) -> None:
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.stop()
     record = vm.directory / "vm.json"
-    older = {**json.loads(record.read_text()), "schema": 1}
-    del older["stopped"]
+    older = {**json.loads(record.read_text()), "schema": 1, "addresses": [vm.address]}
+    del older["stopped"], older["nics"]
     record.write_text(json.dumps(older))
     daemon.start()
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
-    assert json.loads(record.read_text())["schema"] == 2
+    assert json.loads(record.read_text())["schema"] == 3
     assert vm.is_alive()
 
 

@@ -144,8 +144,8 @@ def instrument() -> None:
     """Hear of all that matters."""
     from pyroute2 import IPRoute
 
-    from runc_cpi.daemon.host import bpf, namespaces
-    from runc_cpi.daemon.host.cgroups import hierarchies
+    from runc_cpi.daemon.host import namespaces
+    from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
@@ -155,7 +155,7 @@ def instrument() -> None:
     before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
     for name in ("mount", "mount_memory", "bind", "share_root", "unmount", "detach"):
         before(namespaces, name, lambda *_, name=name: name)
-    before(bpf, "allow", lambda *_: "bpf")
+    before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
     before(CPIProtocol, "sendBox", lambda *_: "answer")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from runc_cpi.daemon.host.network.bridge import host_interface
+from runc_cpi.daemon.host.network.veth import host_interface
 from tests.harness import leaks
 from tests.harness.daemon import Daemon
 from tests.reliability.world import World

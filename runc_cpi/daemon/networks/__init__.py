@@ -1,1 +1,1 @@
-"""The VM network: what create_vm asks of it, and who has which address."""
+"""Networks: what VMs ask for, who has which address, and which interfaces VMs get."""

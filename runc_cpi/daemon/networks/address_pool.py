@@ -1,55 +1,50 @@
-"""The addresses of the VM network: who has which, and which is free."""
+"""The addresses of one subnet: who has which, and which is free."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from twisted.internet.defer import Deferred, fail, succeed
-from zope.interface import implementer
-
-from runc_cpi.daemon.networks.interfaces import IAddressPool
 from runc_cpi.errors import AddressUnavailable
 
 
-@implementer(IAddressPool)
 class AddressPool:
     """
-    An allocator over one network, in memory: the VM records are what lasts.
+    Hands out the addresses of one subnet.  It is in memory alone: the records of VMs
+    say who has which after a restart.
 
-    @param network: the VM network.
-    @param gateway: the host's own address in it, never handed out.
+    @param network: the subnet.
+    @param gateway: the host's own address in it, which no VM gets.
     """
 
     def __init__(self, network: IPv4Network, gateway: IPv4Address) -> None:
         self._network, self._gateway = network, gateway
         self._owners: dict[IPv4Address, str] = {}
-        # Nothing below this is free, so a full network is not searched from its start.
+        # No address below this is free, so a full subnet is not searched from its start.
         self._lowest = network.network_address + 1
 
-    def acquire(self, owner: str) -> Deferred[IPv4Address]:
+    def acquire(self, owner: str) -> IPv4Address:
         """
         Give C{owner} the lowest free address.
 
-        @return: fires with it, or fails with L{AddressUnavailable} if none is left.
+        @raise AddressUnavailable: if none is left.
         """
         address = self._lowest
         while address in self._owners or address == self._gateway:
             address += 1
         self._lowest = address
         if address >= self._network.broadcast_address:
-            return fail(AddressUnavailable(f"no address is left in {self._network}"))
-        return self._give(address, owner)
+            raise AddressUnavailable(f"no address is left in {self._network}")
+        self._owners[address] = owner
+        return address
 
-    def claim(self, address: IPv4Address, owner: str) -> Deferred[IPv4Address]:
+    def claim(self, address: IPv4Address, owner: str) -> None:
         """
-        Give C{owner} this very address; having it already is fine.
+        Give C{owner} this very address of the subnet; it may have it already.
 
-        @return: fires with it, or fails with L{AddressUnavailable}, saying why.
+        @raise AddressUnavailable: saying why not.
         """
         holder = self._owners.get(address, owner)
-        if address not in self._network:
-            reason = f"is outside of {self._network}, the network of this host's VMs"
-        elif address == self._gateway:
+        if address == self._gateway:
             reason = "is the gateway of the VM network"
         elif address == self._network.broadcast_address:
             reason = f"is the broadcast address of {self._network}"
@@ -58,25 +53,17 @@ class AddressPool:
         elif holder != owner:
             reason = f"is in use by {holder}"
         else:
-            return self._give(address, owner)
-        return fail(AddressUnavailable(f"address {address} {reason}"))
+            self._owners[address] = owner
+            return
+        raise AddressUnavailable(f"address {address} {reason}")
 
-    def release(self, owner: str) -> Deferred[None]:
-        """
-        Take back all that C{owner} has, if anything.
-
-        @return: fires when it is done.
-        """
+    def release(self, owner: str) -> None:
+        """Take back all that C{owner} has, if anything."""
         freed = [address for address, held in self._owners.items() if held == owner]
         for address in freed:
             del self._owners[address]
         self._lowest = min([self._lowest, *freed])
-        return succeed(None)
 
     def owner(self, address: IPv4Address) -> str | None:
-        """Say who has an address, or L{None} if nobody does."""
+        """Return who has an address, or L{None} if nobody does."""
         return self._owners.get(address)
-
-    def _give(self, address: IPv4Address, owner: str) -> Deferred[IPv4Address]:
-        self._owners[address] = owner
-        return succeed(address)

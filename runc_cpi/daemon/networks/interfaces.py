@@ -1,43 +1,76 @@
-"""What the VM network asks of the host, and others of it."""
+"""What networks ask of the host, and what others ask of networks."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Sequence
 from ipaddress import IPv4Address
 
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
+
+from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 
 
 class INetworker(Interface):
-    """Connects containers to the VM network."""
+    """
+    Connects containers to the networks of this host.
 
-    def connect(vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Awaitable[None]:
-        """Give the network namespace of C{pid} an interface with these addresses."""
+    It applies planned interfaces, and decides nothing over them.
+    """
 
-    def guard(vm_cid: str, addresses: Sequence[IPv4Address]) -> Awaitable[bool]:
+    def connect(vm_cid: str, pid: int, nics: Sequence[Nic]) -> Awaitable[None]:
         """
-        Have a connected VM send from its own addresses alone; say whether it did not.
+        Give the network namespace of a process these interfaces.
+
+        @param pid: a process in that namespace.
+        @raise CloudError: if the kernel refuses.
+        """
+
+    def guard(vm_cid: str, nics: Sequence[Nic]) -> Awaitable[bool]:
+        """
+        Let a connected VM send from its own addresses alone.
+
+        @return: whether it could send from others until now.
+        @raise CloudError: if the kernel refuses.
         """
 
     def disconnect(vm_cid: str) -> Awaitable[None]:
-        """Remove the VM's interface; one that is gone is no error."""
+        """
+        Remove the VM's interfaces; it is no error if there are none.
+
+        @raise CloudError: if the kernel refuses.
+        """
 
     def connected() -> Awaitable[Collection[str]]:
-        """Name the VMs that have an interface."""
+        """
+        Name the VMs that have an interface.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
 
 
-class IAddressPool(Interface):
-    """Hands out the addresses of the VM network, and takes them back."""
+class IAddressPools(Interface):
+    """Hands out the addresses of all subnets, and takes them back."""
 
-    def acquire(owner: str) -> Deferred[IPv4Address]:
-        """Give C{owner} the lowest free address."""
+    subnets: Sequence[Subnet] = Attribute(
+        "the subnets of this host; dynamic networks are in the first"
+    )
 
-    def claim(address: IPv4Address, owner: str) -> Deferred[IPv4Address]:
-        """Give C{owner} this very address."""
+    def acquire(subnet: Subnet, owner: str) -> Awaitable[IPv4Address]:
+        """
+        Give C{owner} the lowest free address of a subnet.
 
-    def release(owner: str) -> Deferred[None]:
-        """Take back all that C{owner} has."""
+        @raise AddressUnavailable: if none is left.
+        """
 
-    def owner(address: IPv4Address) -> str | None:
-        """Say who has an address, or L{None} if nobody does."""
+    def claim(address: Address, owner: str) -> Awaitable[None]:
+        """
+        Give C{owner} this very address; it may have it already.
+
+        @raise AddressUnavailable: saying why not.
+        """
+
+    def release(owner: str) -> Awaitable[None]:
+        """Take back all that C{owner} has, if anything."""
+
+    def owner(address: Address) -> str | None:
+        """Return who has an address, or L{None} if nobody does."""

@@ -29,7 +29,7 @@ from runc_cpi.daemon.rpc.bounded import BoundedAMP, Retired
 from runc_cpi.daemon.rpc.receipts import Receipts, Undo
 from runc_cpi.daemon.stemcells.making import StemcellUpload
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
-from runc_cpi.daemon.vms.vm import NewVM
+from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.errors import (
     CloudError,
@@ -154,7 +154,7 @@ class CPIProtocol(BoundedAMP):
 
     @commands.CreateVM.responder
     async def create_vm(self, *, confirms: bool = False, **arguments: Any) -> Answer:
-        vm = await self._vms.create(NewVM(**arguments))
+        vm = await self._vms.create(NewVM.parse(**arguments))
         await self._made(vm.vm_cid, self._vms.delete, confirms)
         return {"vm_cid": vm.vm_cid, "networks": dict(vm.networks)}
 

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.settings import name_servers
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
@@ -36,8 +36,9 @@ from runc_cpi.daemon.vms.guest_files import (
 )
 from runc_cpi.daemon.vms.interfaces import IGuests, IRuntime
 from runc_cpi.daemon.vms.progress import Progress
+from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec import BOOTS, WRITABLE_PATHS, limits, runtime_spec
-from runc_cpi.daemon.vms.vm import VM, VMProperties
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.watcher import Watcher
 from runc_cpi.errors import InvalidArgument
 
@@ -157,12 +158,12 @@ class Containers:
         pid = self.find(vm.vm_cid).pid
         if pid is None or vm.vm_cid in await self._networker.connected():
             return False
-        await self._networker.connect(vm.vm_cid, pid, vm.addresses)
+        await self._networker.connect(vm.vm_cid, pid, vm.nics)
         return True
 
     async def guard(self, vm: VM) -> bool:
         """Have a VM send from its own addresses alone; say whether it did not."""
-        return await self._networker.guard(vm.vm_cid, vm.addresses)
+        return await self._networker.guard(vm.vm_cid, vm.nics)
 
     def find(self, vm_cid: str) -> ContainerState:
         """Describe a VM's container as it is now."""
@@ -178,7 +179,7 @@ class Containers:
     async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
         """Make the directory of a new VM, and the files it boots with."""
         await deferToThread(self._furnish, vm, stemcell)
-        size = VMProperties.parse(vm.cloud_properties).ephemeral_disk_size
+        size = vm.properties.ephemeral_disk_size
         if size is not None:
             await self._disks.make_ephemeral(self.path(vm.vm_cid), size)
 
@@ -194,7 +195,7 @@ class Containers:
         files = guest_files(
             vm_cid=vm.vm_cid,
             address=vm.addresses[0],
-            dns=requests.name_servers(vm.networks),
+            dns=name_servers(vm.networks),
             features=stemcell.features,
         )
         files.append(settings_file(vm.settings({})))
@@ -213,7 +214,7 @@ class Containers:
         await deferToThread(self._write_bundle, vm, stemcell, parts, left.hostname)
         pid = await self._runtime.create(vm_cid, bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
-        await self._networker.connect(vm_cid, pid, vm.addresses)
+        await self._networker.connect(vm_cid, pid, vm.nics)
         await self._disks.booted(vm_cid, self.find(vm_cid), left.mounted)
         writable = () if self._policy.privileged else WRITABLE_PATHS
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
@@ -275,7 +276,7 @@ class Containers:
         self, vm: VM, stemcell: Stemcell, parts: BootParts, hostname: str
     ) -> None:
         path = self.path(vm.vm_cid)
-        properties = VMProperties.parse(vm.cloud_properties)
+        properties = vm.properties
         bounded = any(mount["destination"] == "/var/vcap/data" for mount in parts.mounts)
         policy, every = self._policy, properties.all_capabilities
         spec = runtime_spec(
@@ -306,8 +307,7 @@ class Containers:
         if init is None:
             return
         try:
-            properties = VMProperties.parse(vm.cloud_properties)
-            if init_of(stemcell, properties) == "systemd":
+            if init_of(stemcell, vm.properties) == "systemd":
                 init.send(SYSTEMD_HALT)
                 await init.ended_within(GRACE)
             else:

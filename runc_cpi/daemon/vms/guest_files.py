@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.stemcells.features import SYNC_TIME, Features
 from runc_cpi.daemon.storage.tree import Tree
 
@@ -51,7 +52,7 @@ class GuestFile:
 def guest_files(
     *,
     vm_cid: str,
-    address: IPv4Address,
+    address: Address,
     dns: Sequence[str],
     features: Features,
 ) -> list[GuestFile]:

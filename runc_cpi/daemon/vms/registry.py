@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.repairs import Repairs
-from runc_cpi.daemon.networks.interfaces import IAddressPool
+from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.guest_files import told_addresses
+from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
     AddressUnavailable,
@@ -31,55 +34,56 @@ class Registry:
     The records of all VMs, on disk and in memory.
 
     A VM exists from when its record is written to when that is removed.  One whose
-    record cannot be read is set aside: it is left as it is, nobody else gets its address
-    or deletes its stemcell, and whoever asks about it is told.
+    record cannot be read stays as it is: nobody else gets its addresses, no stemcell is
+    deleted as it may be the VM's, and calls about it are refused.
     """
 
-    def __init__(self, depot: Depot, stemcells: Stemcells, pool: IAddressPool) -> None:
-        self._depot, self._stemcells, self._pool = depot, stemcells, pool
+    def __init__(self, depot: Depot, stemcells: Stemcells, pools: IAddressPools) -> None:
+        self._depot, self._stemcells, self._pools = depot, stemcells, pools
         self._vms: dict[str, VM] = {}
-        self._aside: set[str] = set()
+        self._unreadable: set[str] = set()
         self._erased: set[str] = set()
-        self._stemless: set[str] = set()
+        self._without_stemcell: set[str] = set()
 
     def path(self, vm_cid: str) -> Path:
         """Return the directory of a VM."""
         return self._depot.vms / vm_cid
 
     async def load(self, repairs: Repairs) -> None:
-        """Read all records, and take the addresses and stemcells that they name."""
+        """Read all records, and reserve the addresses and stemcells that they name."""
         for path in sorted(self._depot.vms.iterdir()):
             if not (path / RECORD).exists():
                 continue  # not whole, and no VM
             vm = None
             with repairs.attempt(f"set {path / RECORD} aside"):
-                vm = _load(path)
+                vm = _load(path, self._pools.subnets)
             with repairs.attempt(path.name):
                 if vm is None:
-                    await self._set_aside(path)
+                    await self._protect_unreadable(path)
                 else:
                     self._vms[vm.vm_cid] = vm
-                    await self._take(vm, repairs)
+                    await self._reserve(vm, repairs)
 
-    async def _take(self, vm: VM, repairs: Repairs) -> None:
-        """Take what a VM needs; one that cannot have it is a VM all the same."""
+    async def _reserve(self, vm: VM, repairs: Repairs) -> None:
+        """Reserve what a VM needs; one that cannot have it is a VM all the same."""
         try:
             self._stemcells.hold(vm.stemcell_cid)
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
-            self._stemless.add(vm.vm_cid)
+            self._without_stemcell.add(vm.vm_cid)
         for address in vm.addresses:
             try:
-                await self._pool.claim(address, vm.vm_cid)
+                await self._pools.claim(address, vm.vm_cid)
             except AddressUnavailable as error:
                 repairs.failed(f"{vm.vm_cid}: {error}")
 
-    async def _set_aside(self, path: Path) -> None:
-        self._aside.add(path.name)
+    async def _protect_unreadable(self, path: Path) -> None:
+        """Keep what a VM may need whose record, in this directory, cannot be read."""
+        self._unreadable.add(path.name)
         self._stemcells.guard(path.name)
         for address in _addresses_of(path):
             with suppress(AddressUnavailable):
-                await self._pool.claim(address, path.name)
+                await self._pools.claim(address, path.name)
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -90,7 +94,7 @@ class Registry:
         return sorted(
             path.name
             for path in self._depot.vms.iterdir()
-            if path.name not in self._vms and path.name not in self._aside
+            if path.name not in self._vms and path.name not in self._unreadable
         )
 
     def half_deleted(self) -> list[str]:
@@ -103,7 +107,7 @@ class Registry:
 
         @raise CloudError: if its record cannot be read.
         """
-        if vm_cid in self._aside:
+        if vm_cid in self._unreadable:
             raise CloudError(
                 f"the record of {vm_cid} cannot be read, and the VM was set aside; the "
                 "daemon's log tells more"
@@ -127,9 +131,9 @@ class Registry:
         """Return a VM that is not being deleted, or L{None}."""
         return None if vm_cid in self._erased else self._vms.get(vm_cid)
 
-    def at(self, address: IPv4Address) -> VM | None:
+    def at(self, address: Address) -> VM | None:
         """Return the VM that has an address, and is not being deleted, or L{None}."""
-        owner = self._pool.owner(address)
+        owner = self._pools.owner(address)
         return None if owner is None else self.find(owner)
 
     async def save(self, vm: VM) -> None:
@@ -155,21 +159,21 @@ class Registry:
         """Let others have what an erased VM had, which is gone by now."""
         vm = self._vms.pop(vm_cid)
         self._erased.discard(vm_cid)
-        if vm_cid in self._stemless:
-            self._stemless.discard(vm_cid)
+        if vm_cid in self._without_stemcell:
+            self._without_stemcell.discard(vm_cid)
         else:
             self._stemcells.release(vm.stemcell_cid)
-        await self._pool.release(vm_cid)
+        await self._pools.release(vm_cid)
 
 
-def _load(path: Path) -> VM:
+def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     """
     Read the record of the VM whose directory this is.
 
     @raise OSError: if it cannot be read.
     @raise ValueError: if it is none, or another VM's.
     """
-    vm = VM.from_json(read_record(path / RECORD))
+    vm = VM.from_json(upgraded(read_record(path / RECORD), subnets))
     if vm.vm_cid != path.name:
         raise ValueError(f"it is the record of {vm.vm_cid!r}")
     return vm
@@ -181,7 +185,7 @@ def _erase(path: Path) -> None:
 
 
 def _addresses_of(path: Path) -> list[IPv4Address]:
-    """Find the addresses of a VM whose record is no good in its agent's settings."""
+    """Return the addresses of a VM, from its agent's settings instead of its record."""
     with suppress(OSError), Tree.at(path / "upper") as tree:
         return told_addresses(tree)
     return []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from ipaddress import IPv4Address
 from typing import Any
 from uuid import uuid4
 
@@ -14,23 +12,19 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import KeyedLock
-from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks import requests
-from runc_cpi.daemon.networks.interfaces import IAddressPool
+from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.model import Address
+from runc_cpi.daemon.networks.settings import overruled
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers, init_of
+from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
-from runc_cpi.daemon.vms.vm import VM, NewVM, VMProperties
-from runc_cpi.errors import (
-    CloudError,
-    CPIError,
-    InvalidArgument,
-    NoDiskSpace,
-    VMCreationFailed,
-)
+from runc_cpi.daemon.vms.vm import VM
+from runc_cpi.errors import CPIError, InvalidArgument
 
 
 class VMs:
@@ -51,20 +45,18 @@ class VMs:
         stemcells: Stemcells,
         containers: Containers,
         disks: Disks,
-        pool: IAddressPool,
-        plan: requests.NetworkPlan,
+        pools: IAddressPools,
         scratch: Scratch,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
-        self._disks, self._pool, self._plan = disks, pool, plan
-        self._scratch = scratch
+        self._disks, self._pools, self._scratch = disks, pools, scratch
         self.locks = KeyedLock()
 
     def all(self) -> list[VM]:
         """Return every VM."""
         return self._registry.all()
 
-    def at(self, address: IPv4Address) -> VM | None:
+    def at(self, address: Address) -> VM | None:
         """Return the VM that has an address, or L{None}."""
         return self._registry.at(address)
 
@@ -89,53 +81,25 @@ class VMs:
         """
         Make a VM and boot it.
 
-        @raise InvalidArgument: if an argument is not what it must be.
+        @raise InvalidArgument: if nothing in the stemcell can boot it.
         @raise StemcellNotFound: if there is no such stemcell.
         @raise AddressUnavailable: if an address asked for cannot be had.
+        @raise NoDiskSpace: if the disk is full; nothing is left then.
         @raise VMCreationFailed: if the host fails; nothing is left then.
         """
-        new.check()
-        properties = VMProperties.parse(new.cloud_properties)
-        wanted = requests.parse(new.networks)
         vm_cid = f"vm-{uuid4()}"
-        if properties.unknown:
-            self.log.warn(
-                "{vm_cid}: cloud_properties {names} mean nothing to this CPI",
-                vm_cid=vm_cid,
-                names=", ".join(properties.unknown),
-            )
-        for difference in requests.overruled(wanted, self._plan):
-            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
+        self._warn(vm_cid, new)
         async with self.locks(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
-            init_of(stemcell, properties)
-            undo.push_async_callback(self._quietly, self._pool.release, vm_cid)
-            addresses = await requests.assign(wanted, vm_cid, self._pool)
-            vm = VM(
-                vm_cid=vm_cid,
-                agent_id=new.agent_id,
-                stemcell_cid=stemcell.cid,
-                cloud_properties=new.cloud_properties,
-                networks=requests.complete(wanted, addresses, self._plan),
-                addresses=tuple(addresses.values()),
-                env=new.env,
-                agent=new.agent,
-                created_at=now(),
-            )
+            init_of(stemcell, new.properties)
+            undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
+            vm = await plan_vm(vm_cid, new, self._pools)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
-            try:
+            with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)
                 await self._containers.boot(vm, stemcell)
                 await self._registry.save(vm)
-            except CloudError as error:
-                if type(error) is CloudError:
-                    raise VMCreationFailed(str(error)) from error
-                raise
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise NoDiskSpace(f"the disk is full: {error}") from error
-                raise VMCreationFailed(str(error)) from error
             undo.pop_all()
         self.log.info(
             "created {vm_cid} at {address} from {stemcell_cid}",
@@ -144,6 +108,17 @@ class VMs:
             stemcell_cid=stemcell.cid,
         )
         return vm
+
+    def _warn(self, vm_cid: str, new: NewVM) -> None:
+        """Log what a call asks for and does not get."""
+        if new.properties.unknown:
+            self.log.warn(
+                "{vm_cid}: cloud_properties {names} mean nothing to this CPI",
+                vm_cid=vm_cid,
+                names=", ".join(new.properties.unknown),
+            )
+        for difference in overruled(new.networks, self._pools.subnets):
+            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
 
     async def delete(self, vm_cid: str) -> None:
         """

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from ipaddress import IPv4Address
 
-from runc_cpi.daemon.host.network.bridge import hardware_address
+from runc_cpi.daemon.networks.model import hardware_address
 
 ARP, IPV4, IPV6, VLAN, QINQ = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88A8
 BROADCAST = b"\xff" * 6

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runc_cpi.daemon.host import bpf
 from runc_cpi.daemon.host.network import frames
-from runc_cpi.daemon.host.network.bridge import hardware_address
+from runc_cpi.daemon.networks.model import hardware_address
 from tests.functional.security.frames import (
     ARP,
     BROADCAST,

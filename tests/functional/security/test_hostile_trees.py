@@ -99,7 +99,8 @@ def stopped(daemon: Daemon, model: VM, number: int, intent: Intent) -> str:
     record = json.loads((model.directory / "vm.json").read_text())
     address = f"10.99.{1 + number // 250}.{1 + number % 250}"
     record["networks"]["default"]["ip"] = address
-    record |= {"vm_cid": vm_cid, "addresses": [address], "stopped": True}
+    record["nics"][0]["addresses"] = [f"{address}/16"]
+    record |= {"vm_cid": vm_cid, "stopped": True}
     directory = daemon.work_dir / "vms" / vm_cid
     for name in ("rootfs", "work", "upper", "data"):
         (directory / name).mkdir(parents=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from runc_cpi.daemon.host.network.bridge import host_interface
+from runc_cpi.daemon.host.network.veth import host_interface
 from tests.functional.security.frames import (
     ALL_NODES,
     BROADCAST,

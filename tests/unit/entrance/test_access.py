@@ -55,7 +55,7 @@ def vm(address: Address) -> VM | None:
         stemcell_cid="s",
         cloud_properties={"cpi_access": True} if str(address) == "10.0.0.5" else {},
         networks={},
-        addresses=(address,),
+        nics=(),
         env={},
         agent={},
         created_at="",

@@ -1,4 +1,4 @@
-"""Whose the other end of a connection is, as the kernel tells it."""
+"""The kernel tells whose the other end of a connection is."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def owner(accepted: socket.socket, peer: Any = None) -> int | None:
 
 
 def test_interface() -> None:
-    """It has what the interface asks for."""
+    """KernelSockets has the interface that the entrance asks for."""
     verifyObject(ISockets, SOCKETS)
 
 
@@ -82,14 +82,14 @@ WAYS = [
 @pytest.mark.parametrize("uid", [0, SOMEBODY])
 @pytest.mark.parametrize(("listen", "to"), WAYS)
 def test_owner(uid: int, listen: str, to: str) -> None:
-    """It is the user who made the socket, by whatever kind of address."""
+    """The owner is the user who made the socket, by addresses of both families."""
     with connected(uid, listen, to) as (_, accepted):
         assert owner(accepted) == (uid or os.geteuid())
 
 
 @pytest.mark.parametrize("linger", [False, True])
 def test_closed(linger: bool) -> None:
-    """Nobody has a socket that is closed; the kernel would call it root's."""
+    """A closed socket has no owner, though the kernel calls it root's."""
     with connected(SOMEBODY) as (client, accepted):
         peer = client.getsockname()
         if linger:
@@ -100,14 +100,14 @@ def test_closed(linger: bool) -> None:
 
 
 def test_half_closed() -> None:
-    """A peer that has said all it has to say is there all the same."""
+    """A peer that has ended its output still has an owner."""
     with connected(SOMEBODY) as (client, accepted):
         client.shutdown(socket.SHUT_WR)
         assert owner(accepted) == SOMEBODY
 
 
 def test_who_listens_there() -> None:
-    """A listener at the port of a socket that is gone is somebody else."""
+    """A listener at the port of a closed socket is not taken for its owner."""
     with connected(SOMEBODY) as (client, accepted):
         peer = client.getsockname()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
@@ -120,7 +120,7 @@ def test_who_listens_there() -> None:
 
 
 def test_reset() -> None:
-    """Who connects from the port of a peer that is gone is not taken for it."""
+    """A connection from the port of a closed socket is not taken for that socket."""
     with connected(SOMEBODY) as (client, accepted):
         peer, there = client.getsockname(), client.getpeername()
         assert SOCKETS.is_connected(accepted)
@@ -135,7 +135,7 @@ def test_reset() -> None:
 
 
 def test_no_such_connection() -> None:
-    """That is no error."""
+    """A connection that does not exist has no owner, and asking is no error."""
     here = ip_address("127.0.0.1")
     assert SOCKETS.owner(here, 1, here, 2) is None
     assert SOCKETS.owner(ip_address("192.0.2.1"), 1, here, 2) is None
@@ -152,5 +152,5 @@ def test_no_such_connection() -> None:
     ],
 )
 def test_local_addresses(address: str, local: bool) -> None:
-    """What other hosts have, or nobody, is not this host's."""
+    """Addresses of other hosts, or of none, are not local."""
     assert SOCKETS.is_local(ip_address(address)) is local

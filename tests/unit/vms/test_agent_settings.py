@@ -1,4 +1,4 @@
-"""The agent's settings file: every field that the agent reads, and none bent."""
+"""The agent's settings file has every field that the agent reads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def settings(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_whole_document() -> None:
-    """Exactly this reaches the agent."""
+    """The settings are exactly these."""
     assert settings() == {
         "agent_id": "agent-1",
         "vm": {"name": "vm-1", "id": "vm-1"},
@@ -68,25 +68,25 @@ def test_the_whole_document() -> None:
 
 
 def test_it_survives_json() -> None:
-    """What is built is what the file says."""
+    """The settings are the same after JSON."""
     assert json.loads(json.dumps(settings())) == settings()
 
 
 def test_env_is_copied_whole() -> None:
-    """Each key counts for the agent or for a later one: none is chosen or dropped."""
+    """The agent gets the whole env, with keys that only a later agent knows."""
     assert settings()["env"] == ENV
     assert settings(env={})["env"] == {}
 
 
 def test_env_does_not_leak_into_the_top() -> None:
-    """The agent itself prefers C{env.bosh}; the two are not mixed here."""
+    """Values of C{env.bosh} are not copied to the top level, which they overrule."""
     assert settings(agent={})["mbus"] == ""
     assert settings(agent={})["ntp"] == []
     assert settings(agent={})["blobstore"] == {"provider": "", "options": {}}
 
 
 def test_nothing_configured_has_the_right_types() -> None:
-    """A null where the agent wants a string, a list or an object breaks its parser."""
+    """Values that are not configured are empty ones of the type that the agent parses."""
     for agent in (
         {},
         {"mbus": None, "ntp": None, "blobstore": None},
@@ -101,7 +101,7 @@ def test_nothing_configured_has_the_right_types() -> None:
 
 
 def test_interfaces_are_preconfigured() -> None:
-    """The agent sets up name resolution, and leaves the interfaces alone."""
+    """Networks are marked as preconfigured, so the agent leaves the interfaces alone."""
     dynamic = {"type": "dynamic", "ip": "10.0.0.3", "cloud_properties": {}}
     done = settings(networks={"a": MANUAL, "b": dynamic, "v": VIP})["networks"]
     assert [done[name].get("preconfigured") for name in "abv"] == [True, True, None]
@@ -109,12 +109,12 @@ def test_interfaces_are_preconfigured() -> None:
 
 
 def test_a_prefix_stays_a_string() -> None:
-    """A number would break the agent's parser."""
+    """A prefix is told as a string: a number breaks the agent's parser."""
     assert settings()["networks"]["default"]["prefix"] == "32"
 
 
 def test_disks_are_named_for_agents_that_are_not_told() -> None:
-    """They find them by their cids, where they look for no others."""
+    """Persistent disks are in the settings by their cids, for agents that are not told."""
     disks = {"disk-1": "/dev/disk-1"}
     done = settings(disks=disks)
     assert done["disks"] == {"system": "", "ephemeral": "", "persistent": disks}

@@ -6,7 +6,8 @@ import json
 import os
 from typing import Any
 
-from runc_cpi.daemon.vms.vm import VM, NewVM
+from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
     CloudError,
     DiskAttached,
@@ -35,7 +36,7 @@ class VMDisksTests(DiskTestCase):
 
     async def create(self, **cloud_properties: Any) -> VM:
         """Create a VM."""
-        new = NewVM(
+        new = NewVM.parse(
             agent_id="agent-1",
             stemcell_cid=self.stemcell_cid,
             cloud_properties=cloud_properties,

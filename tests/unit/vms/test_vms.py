@@ -1,4 +1,4 @@
-"""The life of VMs over a host that is made up: order, undoing, and honesty."""
+"""The life of VMs, over fakes of the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
-from runc_cpi.daemon.vms.vm import VM, NewVM
+from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
@@ -28,7 +29,7 @@ from tests.fakes.script import Script
 
 
 class VMsTests(TestCase):
-    """One daemon's VMs, on a real directory and with a real address pool."""
+    """The VMs of one daemon have a real directory and real address pools."""
 
     timeout = 20
 
@@ -49,7 +50,7 @@ class VMsTests(TestCase):
         """Start a daemon over what is on disk."""
         parts = assemble(self.script, self.depot)
         self.stemcells, self.vms = parts.stemcells, parts.vms
-        self.runtime, self.pool = parts.runtime, parts.pool
+        self.runtime, self.pools = parts.runtime, parts.pools
         self.guests = parts.guests
         self.reconciler, self.networker = parts.reconciler, parts.networker
         self.repairs = await parts.load()
@@ -64,16 +65,16 @@ class VMsTests(TestCase):
         return await self.vms.create(self.new(**changes))
 
     async def assert_nothing_left(self) -> None:
-        """There is no VM, no directory, no lease and no hold on the stemcell."""
+        """Check that there is no VM, directory, address or stemcell in use."""
         self.assertEqual(self.vms.all(), [])
         self.assertEqual(os.listdir(self.depot.vms), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
         for number in range(2, 7):
-            await self.pool.claim(NETWORK.network_address + number, "probe")
+            await self.pools.claim(NETWORK.network_address + number, "probe")
         await self.stemcells.delete(self.stemcell_cid)
 
     async def test_the_network_comes_before_the_first_process(self) -> None:
-        """The container waits while its interface is set up."""
+        """A container is connected and prepared before its first process starts."""
         vm = await self.create()
         self.assertEqual(self.script.done, ["create", "connect", "prepare", "start"])
         self.assertTrue(self.vms.exists(vm.vm_cid))
@@ -81,14 +82,14 @@ class VMsTests(TestCase):
         self.assertEqual(vm.networks["n"]["ip"], "10.0.0.2")
 
     async def test_the_record_is_what_was_asked(self) -> None:
-        """It is on disk when the call returns, and no secret of it is for others."""
+        """The record is on disk when create returns, and only root can read it."""
         vm = await self.create()
         path = self.depot.vms / vm.vm_cid / "vm.json"
         self.assertEqual(VM.from_json(read_record(path)), vm)
         self.assertEqual(path.stat().st_mode & 0o077, 0)
 
     async def test_each_failing_step_is_undone(self) -> None:
-        """The Director is told to count on nothing, and that is true."""
+        """A step of create that fails leaves nothing of the VM."""
         for step in ("create", "connect", "prepare", "start"):
             self.script.failing = {step: CloudError(f"{step} is broken")}
             with self.assertRaises(VMCreationFailed) as caught:
@@ -98,7 +99,7 @@ class VMsTests(TestCase):
         await self.assert_nothing_left()
 
     async def test_a_full_disk_is_undone(self) -> None:
-        """An error of the system is no reason to leave anything."""
+        """A full disk during create leaves nothing of the VM."""
         self.script.failing = {"create": OSError(errno.ENOSPC, "No space left on device")}
         with self.assertRaises((OSError, CloudError)):
             await self.create()
@@ -106,7 +107,7 @@ class VMsTests(TestCase):
         await self.assert_nothing_left()
 
     async def test_a_failing_undo_does_not_hide_the_cause(self) -> None:
-        """It is logged, and the first error is the one that is told."""
+        """When the clean-up fails as well, the caller is told the first error."""
         self.script.failing = {
             "start": CloudError("the cause"),
             "delete": CloudError("another matter"),
@@ -117,7 +118,7 @@ class VMsTests(TestCase):
         self.assertEqual(len(self.flushLoggedErrors(CloudError)), 1)
 
     async def test_what_is_wrong_with_the_call_touches_nothing(self) -> None:
-        """The host is not asked before all arguments are good."""
+        """Wrong arguments of create are refused before the host is touched."""
         taken = {"n": {"type": "manual", "ip": "10.0.0.1"}}
         for changes, error in (
             ({"stemcell_cid": "stemcell-x"}, StemcellNotFound),
@@ -132,14 +133,14 @@ class VMsTests(TestCase):
         await self.assert_nothing_left()
 
     async def test_an_init_that_is_no_text(self) -> None:
-        """It is a wrong argument like any other, not a bug."""
+        """An init that is no string is refused as a wrong argument."""
         for init in (["runit"], {"name": "runit"}):
             with self.assertRaises(InvalidArgument) as caught:
                 await self.create(cloud_properties={"init": init})
             self.assertIn("cloud_properties.init", str(caught.exception))
 
     async def test_delete_leaves_nothing(self) -> None:
-        """And it may be repeated."""
+        """A deleted VM leaves nothing, and may be deleted again."""
         vm = await self.create()
         for _ in range(2):
             await self.vms.delete(vm.vm_cid)
@@ -147,7 +148,7 @@ class VMsTests(TestCase):
         await self.assert_nothing_left()
 
     async def test_delete_does_not_lie(self) -> None:
-        """A VM that does not end is still there, and deleting it can be tried again."""
+        """A VM that does not end is not deleted, and deleting it can be tried again."""
         vm = await self.create()
         self.runtime.hanging = True
         with self.assertRaises(StillRunning) as caught:
@@ -159,7 +160,7 @@ class VMsTests(TestCase):
         await self.assert_nothing_left()
 
     async def test_a_stemcell_in_use_stays(self) -> None:
-        """The error tells how many VMs are in the way."""
+        """A stemcell in use is not deleted; the error says how many VMs use it."""
         vm = await self.create()
         with self.assertRaises(StemcellInUse) as caught:
             await self.stemcells.delete(self.stemcell_cid)
@@ -168,7 +169,7 @@ class VMsTests(TestCase):
         await self.stemcells.delete(self.stemcell_cid)
 
     async def test_reboot_keeps_the_vm(self) -> None:
-        """It is asked to halt, taken down and started again with the same address."""
+        """A reboot asks the VM to halt, and boots it again as the same VM."""
         vm = await self.create()
         data = self.depot.vms / vm.vm_cid / "data"
         (data / "kept").touch()
@@ -184,14 +185,14 @@ class VMsTests(TestCase):
         self.assertEqual(self.vms.all(), [vm])
 
     async def test_reboot_of_a_stopped_vm(self) -> None:
-        """It may be off."""
+        """A VM that is off can be rebooted."""
         vm = await self.create()
         self.runtime.running.clear()
         await self.vms.reboot(vm.vm_cid)
         self.assertTrue(self.vms.is_running(vm.vm_cid))
 
     async def test_unknown_vms(self) -> None:
-        """Each operation says so as the contract wants it."""
+        """Calls about an unknown VM are answered as the contract asks for."""
         self.assertFalse(self.vms.exists("vm-x"))
         await self.vms.delete("vm-x")
         for work in (self.vms.reboot("vm-x"), self.vms.set_metadata("vm-x", {})):
@@ -200,7 +201,7 @@ class VMsTests(TestCase):
             self.assertIn("'vm-x'", str(caught.exception))
 
     async def test_metadata_is_kept(self) -> None:
-        """The last call counts, also after a restart."""
+        """Metadata is that of the last call, also after a restart of the daemon."""
         vm = await self.create()
         for metadata in ({"job": "db"}, {"job": "db", "compiling": "x"}):
             await self.vms.set_metadata(vm.vm_cid, metadata)
@@ -208,7 +209,7 @@ class VMsTests(TestCase):
         self.assertEqual(self.vms.all()[0].metadata, {"job": "db", "compiling": "x"})
 
     async def test_a_restart_knows_all(self) -> None:
-        """VMs, their addresses and their stemcells are held as before."""
+        """After a restart the daemon knows its VMs, their addresses and their stemcells."""
         vm = await self.create()
         await self.begin()
         self.assertEqual(self.vms.all(), [vm])
@@ -218,7 +219,7 @@ class VMsTests(TestCase):
             await self.stemcells.delete(self.stemcell_cid)
 
     async def test_a_restart_clears_what_is_no_vm(self) -> None:
-        """A directory without a record was never told to anybody."""
+        """A restart removes a VM's directory that has no record."""
         (self.depot.vms / "vm-half").mkdir()
         await self.begin()
         self.assertIn("delete", self.script.done)
@@ -226,9 +227,9 @@ class VMsTests(TestCase):
 
     async def test_a_record_that_cannot_be_read_is_still_a_vm(self) -> None:
         """
-        Deleting it removes it or fails, but does not claim that nothing was there.
+        A VM whose record cannot be read is deleted, or deleting it fails.
 
-        Its container may run, and the Director would give its name up.
+        Its container may run, so the director must not be told that it is gone.
         """
         vm = await self.create()
         record = self.depot.vms / vm.vm_cid / "vm.json"
@@ -243,7 +244,7 @@ class VMsTests(TestCase):
         self.assertFalse(record.parent.exists())
 
     async def test_works_on_one_vm_are_serialized(self) -> None:
-        """A deletion waits for the reboot under way, and wins in the end."""
+        """A delete waits for a reboot of the same VM that is under way."""
         vm = await self.create()
         gate = self.script.pending["create"] = Deferred()
         rebooting = Deferred.fromCoroutine(self.vms.reboot(vm.vm_cid))

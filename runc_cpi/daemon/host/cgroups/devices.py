@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from runc_cpi.daemon.host import bpf
-from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.cgroups import device_program, hierarchies
 from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
@@ -117,7 +116,7 @@ class RulesV2:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         directory = os.open(self._path(cgroup), flags)
         try:
-            bpf.allow(directory, rules)
+            device_program.allow(directory, rules)
         finally:
             os.close(directory)
 

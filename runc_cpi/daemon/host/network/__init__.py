@@ -1,1 +1,1 @@
-"""The VM network on the host: the bridge, filters of frames, and sockets."""
+"""The network on the host: the bridge, veth pairs, filters of frames, and sockets."""

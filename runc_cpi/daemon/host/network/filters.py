@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection
 from hashlib import sha256
-from ipaddress import IPv4Address
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,6 +12,7 @@ from pyroute2.netlink.rtnl import TC_H_CLSACT
 
 from runc_cpi.daemon.host import bpf
 from runc_cpi.daemon.host.network import frames
+from runc_cpi.daemon.networks.firewall import AllowedSources
 
 _CLASSIFIER = 3  # BPF_PROG_TYPE_SCHED_CLS, linux/bpf.h
 _PROGRAM = b"runc_cpid_frame"
@@ -21,19 +20,19 @@ _INGRESS = TC_H_CLSACT & 0xFFFF0000 | 0xFFF2  # TC_H_MIN_INGRESS, linux/pkt_sche
 _FIRST = 1  # of its filters: the priority, and the handle there
 
 
-def guard(ip: Any, index: int, hardware: str, addresses: Collection[IPv4Address]) -> bool:
+def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
     """
-    Let only frames of this sender come in by an interface; say whether others could.
+    Let only frames from these sources come in by an interface.
 
     What was set before is replaced in one step (tc-bpf(8)).
 
+    @param ip: an C{IPRoute}.
     @param index: the interface's.
-    @param hardware: the sender's hardware address.
-    @param addresses: the sender's addresses.
+    @return: whether frames from others could come in until now.
     @raise NetlinkError: if the kernel refuses.
     @raise OSError: if the kernel refuses the program.
     """
-    code = frames.program(hardware, addresses)
+    code = frames.program(sources.mac, sources.addresses)
     # What is in place is known by its name, which tells the whole program.
     name = f"runc-cpid {sha256(code).hexdigest()[:16]}"
     if name in _names(ip, index):

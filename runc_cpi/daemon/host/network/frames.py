@@ -6,20 +6,31 @@ import sys
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address
 
-from runc_cpi.daemon.host.bpf import instruction
+from runc_cpi.daemon.host.bpf_code import (
+    ADD,
+    ANSWER,
+    CALL,
+    CONTEXT,
+    COPY,
+    FRAME_POINTER,
+    IF_DIFFERENT_32,
+    IF_EQUAL_32,
+    JUMP,
+    LOAD_HALF,
+    LOAD_WORD,
+    SET,
+    Assembler,
+)
 
 # The verdicts of a filter with direct action (linux/pkt_cls.h).
 PASS, DROP = 0, 2
 
-# From linux/bpf_common.h and linux/bpf.h.
-_LOAD_HALF, _LOAD_WORD = 0x69, 0x61
-_COPY, _SET, _ADD = 0xBF, 0xB7, 0x07
-_JUMP, _IF_EQUAL, _IF_DIFFERENT = 0x05, 0x16, 0x56  # the latter two on 32 bits
-_CALL, _EXIT = 0x85, 0x95
-_LOAD_BYTES = 26
-_FRAME_POINTER = 10
+_LOAD_BYTES = 26  # BPF_FUNC_skb_load_bytes, linux/bpf.h
+_LOADED, _FRAME = 3, 6  # registers; calls leave the latter alone
+# What is loaded of a frame lies below the frame pointer.
+_BUFFER = -16
 
-# Where a frame has what is looked at (IEEE 802.3, RFC 791, RFC 826).
+# Where a frame has what is looked at, in bytes (IEEE 802.3, RFC 791, RFC 826).
 _SOURCE, _SOURCE_SIZE = 6, 8  # with the protocol, which follows
 _IPV4_SENDER = 26
 _ARP, _ARP_SIZE = 14, 14  # up to the sender's hardware address, which is the last of it
@@ -40,13 +51,13 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     @param addresses: its addresses.
     """
     mac = bytes.fromhex(hardware.replace(":", ""))
-    code = _Assembler()
-    code.add(_COPY, 6, 1)  # the frame; calls leave this register alone
+    code = _FrameAssembler()
+    code.add(COPY, _FRAME, CONTEXT)
     code.load(_SOURCE, _SOURCE_SIZE)
     code.drop_unless(mac, at=0)
-    code.read(_LOAD_HALF, at=6)
-    code.jump(_IF_EQUAL, 3, _number(_ARP_PROTOCOL), "arp")
-    code.jump(_IF_DIFFERENT, 3, _number(_IPV4_PROTOCOL), "drop")
+    code.read(LOAD_HALF, at=6)
+    code.jump(IF_EQUAL_32, _LOADED, _number(_ARP_PROTOCOL), "arp")
+    code.jump(IF_DIFFERENT_32, _LOADED, _number(_IPV4_PROTOCOL), "drop")
     code.sender(_IPV4_SENDER, addresses)
     code.label("arp")
     code.load(_ARP, _ARP_SIZE)
@@ -56,8 +67,7 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     code.sender(_ARP_SENDER, [*addresses, _NOBODY])
     for name, verdict in (("drop", DROP), ("pass", PASS)):
         code.label(name)
-        code.add(_SET, 0, value=verdict)
-        code.add(_EXIT)
+        code.answer(verdict)
     return code.assemble()
 
 
@@ -67,70 +77,33 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data, sys.byteorder, signed=wide)
 
 
-class _Assembler:
-    """
-    Puts a program together; what is loaded of a frame lies below the frame pointer.
-    """
-
-    _BUFFER = -16
-
-    def __init__(self) -> None:
-        self._code: list[tuple[int, int, int, int, int, str]] = []
-        self._labels: dict[str, int] = {}
-
-    def add(
-        self,
-        code: int,
-        target: int = 0,
-        source: int = 0,
-        *,
-        offset: int = 0,
-        value: int = 0,
-    ) -> None:
-        """Add an instruction."""
-        self._code.append((code, target, source, offset, value, ""))
-
-    def jump(self, code: int, register: int, value: int, label: str) -> None:
-        """Add a jump to a label that comes later."""
-        self._code.append((code, register, 0, 0, value, label))
-
-    def label(self, name: str) -> None:
-        """Give the next instruction a name."""
-        self._labels[name] = len(self._code)
+class _FrameAssembler(Assembler):
+    """Puts a program together that looks at parts of a frame."""
 
     def load(self, offset: int, size: int) -> None:
         """Copy so much of the frame to the buffer; drop one that is too short for that."""
-        self.add(_COPY, 1, 6)
-        self.add(_SET, 2, value=offset)
-        self.add(_COPY, 3, _FRAME_POINTER)
-        self.add(_ADD, 3, value=self._BUFFER)
-        self.add(_SET, 4, value=size)
-        self.add(_CALL, value=_LOAD_BYTES)
-        self.jump(_IF_DIFFERENT, 0, 0, "drop")
+        self.add(COPY, 1, _FRAME)
+        self.add(SET, 2, value=offset)
+        self.add(COPY, 3, FRAME_POINTER)
+        self.add(ADD, 3, value=_BUFFER)
+        self.add(SET, 4, value=size)
+        self.add(CALL, value=_LOAD_BYTES)
+        self.jump(IF_DIFFERENT_32, ANSWER, 0, "drop")
 
     def read(self, code: int, at: int) -> None:
-        """Read from the buffer to register 3."""
-        self.add(code, 3, _FRAME_POINTER, offset=self._BUFFER + at)
+        """Read from the buffer to a register."""
+        self.add(code, _LOADED, FRAME_POINTER, offset=_BUFFER + at)
 
     def drop_unless(self, six: bytes, at: int) -> None:
         """Drop the frame unless the buffer holds these six bytes."""
-        for code, data, start in ((_LOAD_WORD, six[:4], at), (_LOAD_HALF, six[4:], at + 4)):
+        for code, data, start in ((LOAD_WORD, six[:4], at), (LOAD_HALF, six[4:], at + 4)):
             self.read(code, start)
-            self.jump(_IF_DIFFERENT, 3, _number(data), "drop")
+            self.jump(IF_DIFFERENT_32, _LOADED, _number(data), "drop")
 
     def sender(self, offset: int, addresses: Iterable[IPv4Address]) -> None:
         """Let the frame pass if it has one of these addresses there, or else drop it."""
         self.load(offset, 4)
-        self.read(_LOAD_WORD, at=0)
+        self.read(LOAD_WORD, at=0)
         for address in addresses:
-            self.jump(_IF_EQUAL, 3, _number(address.packed), "pass")
-        self.jump(_JUMP, 0, 0, "drop")
-
-    def assemble(self) -> bytes:
-        """Return the program, with each jump by its distance from the next instruction."""
-        return b"".join(
-            instruction(
-                code, target, source, self._labels[to] - here - 1 if to else offset, value
-            )
-            for here, (code, target, source, offset, value, to) in enumerate(self._code)
-        )
+            self.jump(IF_EQUAL_32, _LOADED, _number(address.packed), "pass")
+        self.jump(JUMP, 0, 0, "drop")

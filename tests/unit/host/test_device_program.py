@@ -1,4 +1,4 @@
-"""The program that decides over devices: run here, instruction by instruction."""
+"""The device program answers as its rules say, interpreted here by instruction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runc_cpi.daemon.host import bpf
+from runc_cpi.daemon.host.cgroups import device_program
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
 KINDS = {"b": 1, "c": 2}
@@ -49,7 +49,7 @@ def run(program: bytes, *context: int) -> int:
 
 def verdict(rules: list[DeviceRule], kind: int, major: int, minor: int, access: int) -> int:
     """Ask the program for these rules, as the kernel does."""
-    return run(bpf.assemble(rules), access << 16 | kind, major, minor)
+    return run(device_program.assemble(rules), access << 16 | kind, major, minor)
 
 
 def allows(rule: DeviceRule, kind: int, major: int, minor: int, access: int) -> bool:
@@ -82,14 +82,14 @@ rules = st.builds(
 def test_what_rules_mean(
     rules: list[DeviceRule], kind: int, major: int, minor: int, access: int
 ) -> None:
-    """Allowed is what one of them allows whole."""
+    """An access is allowed if one rule allows all of it."""
     expected = any(allows(rule, kind, major, minor, access) for rule in rules)
     assert verdict(rules, kind, major, minor, access) == expected
 
 
 @pytest.mark.parametrize("minors", [[], [0], [3], [5, 1, 3], list(range(60))])
 def test_loop_devices(minors: list[int]) -> None:
-    """Those listed may be used, whatever is to be done with them, and no others."""
+    """The loop devices that are listed may be used in every way, and no others."""
     loops = [*ALLOWED, *(DeviceRule("b", LOOP, minor) for minor in minors)]
     for minor in range(70):
         for access in range(2, 8):
@@ -99,7 +99,7 @@ def test_loop_devices(minors: list[int]) -> None:
 
 @pytest.mark.parametrize("minor", [1, 2, 4, 11])
 def test_devices_of_the_host(minor: int) -> None:
-    """Its memory, its ports and its log can be made nodes of, and not be opened."""
+    """Nodes of the host's memory, ports and log can be made, but not opened."""
     assert verdict(list(ALLOWED), KINDS["c"], 1, minor, ACCESSES["m"])
     assert not verdict(list(ALLOWED), KINDS["c"], 1, minor, ACCESSES["r"])
     assert verdict(list(ALLOWED), KINDS["c"], 1, 3, 7)
@@ -107,9 +107,9 @@ def test_devices_of_the_host(minor: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 64])
 def test_every_way_ends(count: int) -> None:
-    """All jumps stay within the program, as the kernel's verifier asks."""
+    """Each jump stays within the program, as the kernel's verifier asks."""
     loops = [DeviceRule("b", LOOP, minor) for minor in range(count)]
-    code = list(struct.iter_unpack("<BBhi", bpf.assemble(loops)))
+    code = list(struct.iter_unpack("<BBhi", device_program.assemble(loops)))
     for at, (opcode, _, offset, _) in enumerate(code):
         if opcode == 0x55:
             assert 0 <= offset < len(code) - at - 1

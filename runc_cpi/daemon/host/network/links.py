@@ -1,0 +1,31 @@
+"""What the modules that configure network interfaces share."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+
+def remove(ip: Any, name: str) -> None:
+    """
+    Remove an interface; one that is gone is no error.
+
+    @param ip: an C{IPRoute}.
+    @raise NetlinkError: if the kernel refuses.
+    """
+    for index in ip.link_lookup(ifname=name):
+        try:
+            ip.link("del", index=index)
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
+
+
+def reason(error: Exception) -> str:
+    """Return what the kernel says, without what netlink adds to it."""
+    if isinstance(error, NetlinkError):
+        return os.strerror(error.code)
+    return str(error)

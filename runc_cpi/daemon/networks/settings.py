@@ -1,0 +1,71 @@
+"""The networks of a VM as the caller of create_vm and the VM's agent are told them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
+
+
+def complete(
+    networks: Sequence[Network],
+    addresses: Mapping[str, IPv4Address],
+    subnets: Sequence[Subnet],
+) -> dict[str, dict[str, Any]]:
+    """
+    Return the networks as the VM has them: all that was asked for, and the addresses.
+
+    Netmask and gateway are those of the subnet, whatever was asked for.
+
+    @param addresses: the VM's addresses by network name.
+    """
+    completed: dict[str, dict[str, Any]] = {}
+    for network in networks:
+        told = completed[network.name] = {**network.settings, "type": network.kind}
+        if network.kind != "vip":
+            subnet = subnet_of(addresses[network.name], subnets)
+            told.update(_of_subnet(network, subnet))
+            if not told.get("dns"):
+                told["dns"] = list(subnet.dns)
+        if told.get("prefix") is not None:
+            # The agent parses it as a string; a number breaks its settings.
+            told["prefix"] = str(told["prefix"])
+        if network.kind == "dynamic":
+            told["ip"] = str(addresses[network.name])
+    return completed
+
+
+def _of_subnet(network: Network, subnet: Subnet) -> dict[str, str]:
+    """Return what the subnet decides of that which the network has, or is to have."""
+    ours = {"netmask": str(subnet.cidr.netmask), "gateway": str(subnet.gateway)}
+    # A manual network without a gateway is not the VM's way out, and gets none.
+    asked = ours.keys() if network.kind == "dynamic" else network.settings.keys()
+    return {key: value for key, value in ours.items() if key in asked}
+
+
+def overruled(networks: Sequence[Network], subnets: Sequence[Subnet]) -> list[str]:
+    """Name the settings that were asked for and are otherwise in the subnet."""
+    return [
+        f"networks.{network.name}.{key}: {network.settings[key]!r}, here it is {value}"
+        for network in networks
+        if network.kind == "manual"
+        for key, value in _of_subnet(network, subnet_of(network.address, subnets)).items()
+        if network.settings[key] not in (value, None)
+    ]
+
+
+def name_servers(networks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """
+    Return the name servers that the agent chooses: those of the network that is the
+    default for C{dns}, or else of the first that has any.
+
+    @param networks: the networks as the VM has them.
+    """
+    real = [network for network in networks.values() if network["type"] != "vip"]
+    chosen = [network for network in real if "dns" in (network.get("default") or [])]
+    for network in [*chosen, *real]:
+        if network.get("dns"):
+            return list(network["dns"])
+    return []

@@ -1,0 +1,56 @@
+"""Steps of create_vm: the record of a new VM, and what the caller is told of a failure."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.planning import assign, plan
+from runc_cpi.daemon.networks.settings import complete
+from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.vm import VM
+from runc_cpi.errors import CloudError, NoDiskSpace, VMCreationFailed
+
+
+async def plan_vm(vm_cid: str, new: NewVM, pools: IAddressPools) -> VM:
+    """
+    Take the addresses of a new VM, and return what its record will be.
+
+    @raise AddressUnavailable: if an address asked for cannot be had; the VM may have
+        others by then.
+    """
+    addresses = await assign(new.networks, vm_cid, pools)
+    return VM(
+        vm_cid=vm_cid,
+        agent_id=new.agent_id,
+        stemcell_cid=new.stemcell_cid,
+        cloud_properties=new.cloud_properties,
+        networks=complete(new.networks, addresses, pools.subnets),
+        nics=plan(addresses, pools.subnets),
+        env=new.env,
+        agent=new.agent,
+        created_at=now(),
+    )
+
+
+@contextmanager
+def failures_of_the_host() -> Iterator[None]:
+    """
+    Make an error of the host one that the contract has for create_vm.
+
+    @raise NoDiskSpace: if the disk is full.
+    @raise VMCreationFailed: if something else failed that has no error of its own.
+    """
+    try:
+        yield
+    except CloudError as error:
+        if type(error) is CloudError:
+            raise VMCreationFailed(str(error)) from error
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise NoDiskSpace(f"the disk is full: {error}") from error
+        raise VMCreationFailed(str(error)) from error

@@ -1,0 +1,225 @@
+"""The address pools hand out the lowest free address, none twice, and lose none."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.errors import AddressUnavailable
+
+NETWORK = IPv4Network("10.0.0.0/29")
+GATEWAY = IPv4Address("10.0.0.1")
+
+
+def subnet_with(network: IPv4Network, gateway: IPv4Address) -> Subnet:
+    """Return a subnet of these addresses."""
+    return Subnet(cidr=network, gateway=gateway, bridge="br0", dns=[])
+
+
+SUBNET = subnet_with(NETWORK, GATEWAY)
+
+
+def host(number: int) -> IPv4Address:
+    """Return the address of that number in the network."""
+    return NETWORK.network_address + number
+
+
+class AddressPoolsTests(SynchronousTestCase):
+    """The pools have one subnet of six hosts, one of which is the gateway."""
+
+    def setUp(self) -> None:
+        self.begin(SUBNET)
+
+    def begin(self, *subnets: Subnet) -> None:
+        """Make pools of these subnets."""
+        self.pools = AddressPools(subnets)
+
+    def acquire(self, owner: str, subnet: Subnet | None = None) -> IPv4Address:
+        """Acquire an address, of the first subnet as a rule."""
+        acquired = self.pools.acquire(subnet or self.pools.subnets[0], owner)
+        return self.successResultOf(acquired)
+
+    def claim(self, address: IPv4Address, owner: str) -> None:
+        """Claim an address."""
+        self.successResultOf(self.pools.claim(address, owner))
+
+    def release(self, owner: str) -> None:
+        """Release what an owner has."""
+        self.successResultOf(self.pools.release(owner))
+
+    def shortage(self, owner: str) -> str:
+        """Return why no address can be acquired."""
+        acquired = self.pools.acquire(self.pools.subnets[0], owner)
+        return str(self.failureResultOf(acquired, AddressUnavailable).value)
+
+    def refusal(self, address: Address, owner: str = "vm-x") -> str:
+        """Return why an address cannot be claimed."""
+        claimed = self.pools.claim(address, owner)
+        return str(self.failureResultOf(claimed, AddressUnavailable).value)
+
+    def test_interface(self) -> None:
+        """The pools have the interface that VMs ask for."""
+        verifyObject(IAddressPools, self.pools)
+
+    def test_lowest_free_comes_first(self) -> None:
+        """The lowest free address is handed out, and the gateway's never."""
+        self.assertEqual([self.acquire("a"), self.acquire("b")], [host(2), host(3)])
+
+    def test_gateway_in_the_middle_is_passed_over(self) -> None:
+        """The gateway may be any address of the subnet."""
+        self.begin(subnet_with(NETWORK, host(3)))
+        given = [self.acquire(str(i)) for i in range(5)]
+        self.assertEqual(given, [host(1), host(2), host(4), host(5), host(6)])
+
+    def test_freed_address_is_the_lowest_again(self) -> None:
+        """An address that was taken back is handed out before those never used."""
+        for owner in "abc":
+            self.acquire(owner)
+        self.release("b")
+        self.assertEqual([self.acquire("d"), self.acquire("e")], [host(3), host(5)])
+
+    def test_exhaustion_names_the_network(self) -> None:
+        """An exhausted subnet refuses each time, until an address comes back."""
+        for number in range(5):
+            self.acquire(str(number))
+        for _ in range(2):
+            self.assertEqual(self.shortage("late"), "no address is left in 10.0.0.0/29")
+        self.release("3")
+        self.assertEqual(self.acquire("late"), host(5))
+
+    def test_the_last_network_of_all_can_be_exhausted(self) -> None:
+        """The subnet with the highest address there is can be exhausted like others."""
+        network = IPv4Network("255.255.255.252/30")
+        self.begin(subnet_with(network, network.network_address + 1))
+        self.assertEqual(self.acquire("a"), IPv4Address("255.255.255.254"))
+        self.shortage("b")
+
+    def test_claimed_address_is_not_acquired(self) -> None:
+        """A claimed address is not handed out to another VM."""
+        self.claim(host(2), "a")
+        self.assertEqual(self.pools.owner(host(2)), "a")
+        self.assertEqual(self.acquire("b"), host(3))
+
+    def test_claiming_again_is_fine(self) -> None:
+        """A VM may claim an address that it has."""
+        self.claim(host(4), "a")
+        self.claim(host(4), "a")
+        self.assertEqual(self.pools.owner(host(4)), "a")
+
+    def test_conflict_names_the_owner(self) -> None:
+        """The refusal of an address in use names the VM that has it."""
+        self.claim(host(4), "vm-of-another")
+        self.assertEqual(
+            self.refusal(host(4)), "address 10.0.0.4 is in use by vm-of-another"
+        )
+
+    def test_addresses_that_are_nobodys(self) -> None:
+        """The refusal of an address that no VM can have names it and the reason."""
+        for address, reason in [
+            ("10.0.0.8", "outside of 10.0.0.0/29"),
+            ("9.255.255.255", "outside of 10.0.0.0/29"),
+            ("10.0.0.0", "the network address of 10.0.0.0/29"),
+            ("10.0.0.1", "the gateway"),
+            ("10.0.0.7", "the broadcast address of 10.0.0.0/29"),
+        ]:
+            refusal = self.refusal(IPv4Address(address))
+            self.assertIn(f"address {address} is {reason}", refusal)
+
+    def test_refused_claim_takes_nothing(self) -> None:
+        """A claim that is refused changes nothing."""
+        self.claim(host(2), "a")
+        self.refusal(host(2), "b")
+        self.release("b")
+        self.assertIn("in use by a", self.refusal(host(2), "c"))
+
+    def test_release_takes_all_back(self) -> None:
+        """A release takes back all addresses of a VM, and may find none."""
+        self.claim(host(5), "a")
+        self.acquire("a")
+        self.release("a")
+        self.release("a")
+        self.assertEqual(self.acquire("b"), host(2))
+        self.claim(host(5), "b")
+
+    def test_several_subnets(self) -> None:
+        """Each address is claimed, found and released in the subnet that it is in."""
+        other = subnet_with(IPv4Network("10.1.0.0/29"), IPv4Address("10.1.0.1"))
+        self.begin(SUBNET, other)
+        self.claim(other.cidr.network_address + 2, "a")
+        self.assertEqual(self.acquire("b", other), other.cidr.network_address + 3)
+        self.assertEqual(self.acquire("b"), host(2))
+        self.assertIn("in use by a", self.refusal(IPv4Address("10.1.0.2")))
+        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.3")), "b")
+        self.release("b")
+        self.assertIsNone(self.pools.owner(host(2)))
+        self.assertIsNone(self.pools.owner(IPv4Address("10.1.0.3")))
+        outside = self.refusal(IPv4Address("10.2.0.2"))
+        self.assertIn("is outside of 10.0.0.0/29, 10.1.0.0/29", outside)
+
+    def test_an_ipv6_address(self) -> None:
+        """An IPv6 address is outside of all subnets, and nobody has it."""
+        address = IPv6Address("2001:db8::2")
+        self.assertIn("outside of 10.0.0.0/29", self.refusal(address))
+        self.assertIsNone(self.pools.owner(address))
+
+
+OWNERS = st.sampled_from(["a", "b", "c"])
+POSSIBLE = {host(number) for number in range(1, 7)} - {GATEWAY}
+
+
+class AgainstASet(RuleBasedStateMachine):
+    """Whatever is done in whatever order, the pools agree with a plain mapping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.case = SynchronousTestCase()
+        self.pools = AddressPools([SUBNET])
+        self.owners: dict[IPv4Address, str] = {}
+
+    @rule(owner=OWNERS)
+    def acquire(self, owner: str) -> None:
+        """The lowest free address is given, or there is none."""
+        free = POSSIBLE - self.owners.keys()
+        acquired = self.pools.acquire(SUBNET, owner)
+        if free:
+            address = self.case.successResultOf(acquired)
+            assert address == min(free)
+            self.owners[address] = owner
+        else:
+            self.case.failureResultOf(acquired, AddressUnavailable)
+
+    @rule(owner=OWNERS, number=st.integers(-1, 8))
+    def claim(self, owner: str, number: int) -> None:
+        """An address is given if it can be given and is nobody else's."""
+        address = host(number)
+        claimed = self.pools.claim(address, owner)
+        if address in POSSIBLE and self.owners.get(address, owner) == owner:
+            self.case.successResultOf(claimed)
+            assert self.pools.owner(address) == owner
+            self.owners[address] = owner
+        else:
+            self.case.failureResultOf(claimed, AddressUnavailable)
+
+    @precondition(lambda self: self.owners)
+    @rule(owner=OWNERS)
+    def release(self, owner: str) -> None:
+        """All of one owner is free again."""
+        self.case.successResultOf(self.pools.release(owner))
+        self.owners = {a: held for a, held in self.owners.items() if held != owner}
+
+    @invariant()
+    def everybody_has_what_is_theirs(self) -> None:
+        """Claiming what one has succeeds, and changes nothing."""
+        for address, owner in self.owners.items():
+            self.case.successResultOf(self.pools.claim(address, owner))
+            assert self.pools.owner(address) == owner
+
+
+TestAgainstASet = AgainstASet.TestCase

@@ -1,0 +1,47 @@
+"""Planned interfaces come back from a VM's record as they were."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import pytest
+
+from runc_cpi.daemon.networks.firewall import AllowedSources, allowed_sources
+from runc_cpi.daemon.networks.model import Nic, Route
+
+NIC = Nic(
+    networks=("a", "b"),
+    interface="eth0",
+    mac="02:42:0a:00:00:02",
+    addresses=(ip_interface("10.0.0.2/16"), ip_interface("2001:db8::2/64")),
+    routes=(
+        Route(destination=ip_network("0.0.0.0/0"), gateway=ip_address("10.0.0.1")),
+        Route(destination=ip_network("::/0"), gateway=ip_address("2001:db8::1")),
+    ),
+)
+
+
+def test_an_interface_comes_back() -> None:
+    """An interface is the same after JSON, with addresses of both families."""
+    assert Nic.from_json(json.loads(json.dumps(NIC.to_json()))) == NIC
+
+
+@pytest.mark.parametrize("key", sorted(NIC.to_json()))
+@pytest.mark.parametrize("value", [None, ["x"], [None]])
+def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
+    """A field that is missing, or has no addresses where it should, is an error."""
+    record = NIC.to_json()
+    del record[key]
+    with pytest.raises(KeyError):
+        Nic.from_json(record)
+    if key in ("addresses", "routes"):
+        with pytest.raises((TypeError, ValueError)):
+            Nic.from_json({**record, key: value})
+
+
+def test_what_a_vm_may_send() -> None:
+    """A VM may send from its hardware address and its IPv4 addresses alone."""
+    addresses = (ip_address("10.0.0.2"),)
+    assert allowed_sources(NIC) == AllowedSources(mac=NIC.mac, addresses=addresses)
