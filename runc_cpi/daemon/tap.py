@@ -50,7 +50,7 @@ from runc_cpi.daemon.host.images.archive import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeNetworker, BridgeUnusable
 from runc_cpi.daemon.host.network.sockets import KernelSockets
-from runc_cpi.daemon.host.oci.console import ConsoleTrimmer
+from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.oci.trial import try_runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -63,9 +63,10 @@ from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import ContainerPolicy, Containers
+from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.containers import Containers
+from runc_cpi.daemon.vms.policy import ContainerPolicy
 from runc_cpi.daemon.vms.registry import Registry
-from runc_cpi.daemon.vms.spec import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -214,6 +215,8 @@ class Daemon(MultiService):
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = Guests(reactor, config.visit_timeout)
         rules = device_rules()
+        consoles = ConsoleTrimmer(reactor, self._depot.vms)
+        consoles.setServiceParent(self)
         driver = self._disk_driver(processes, rules)
         disks = Disks(
             depot=self._depot,
@@ -248,6 +251,7 @@ class Daemon(MultiService):
                 self._depot.runtime,
                 cgroup_parent,
                 rules,
+                consoles,
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
@@ -278,7 +282,6 @@ class Daemon(MultiService):
             watcher=watcher,
             restart=config.restart,
         )
-        ConsoleTrimmer(reactor, self._depot.vms).setServiceParent(self)
         watch = TimerService(ROOM_INTERVAL, disks.room.watch)
         watch.clock = reactor
         watch.setServiceParent(self)

@@ -83,7 +83,7 @@ class FakeDriver:
         self.kept = [path.name for path in attached]
         shown = self.script.act("attach")
         return shown.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).add(disk_cid)
+            lambda _: self.seen.setdefault(container.bundle.path, set()).add(disk_cid)
         )
 
     def detach(
@@ -93,7 +93,7 @@ class FakeDriver:
         self.kept = [path.name for path in attached]
         taken = self.script.act("detach")
         return taken.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).discard(disk_cid)
+            lambda _: self.seen.setdefault(container.bundle.path, set()).discard(disk_cid)
         )
 
     def boot(self, disks: Mapping[str, Path], container: ContainerState) -> Any:

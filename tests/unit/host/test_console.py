@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runc_cpi.daemon.host.oci.console import LIMIT, trim, trim_all
+from runc_cpi.daemon.host.oci.console_trimmer import (
+    LIMIT,
+    find_consoles,
+    trim,
+    trim_all,
+)
 
 
 def write(path: Path, size: int) -> None:
@@ -50,7 +55,7 @@ def test_every_vm_is_visited(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     for name in ("a", "c"):
         write(tmp_path / name / "console.log", 2 * LIMIT)
-    assert trim_all(tmp_path) == {}
+    assert trim_all(find_consoles(tmp_path)) == {}
     assert sorted(path.parent.name for path in tmp_path.glob("*/console.log.1")) == [
         "a",
         "c",
@@ -64,5 +69,5 @@ def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
         console.parent.mkdir()
         write(console, 2 * LIMIT)
     (tmp_path / "a" / "console.log.1").mkdir()
-    assert list(trim_all(tmp_path)) == [consoles[0]]
+    assert list(trim_all(find_consoles(tmp_path))) == [consoles[0]]
     assert [console.stat().st_size for console in consoles] == [0, 0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.host.cgroups.devices import RulesV1, RulesV2, allowed_by
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 from runc_cpi.daemon.vms.spec import limits
 
@@ -100,4 +101,4 @@ def test_what_a_bundle_allows(tmp_path: Path) -> None:
     resources = limits(cpu=None, ram=None, pids=100, swap_accounting=False)
     spec = {"linux": {"resources": resources}}
     (tmp_path / "config.json").write_text(json.dumps(spec))
-    assert allowed_by(tmp_path) == list(ALLOWED)
+    assert allowed_by(Bundle(tmp_path)) == list(ALLOWED)

@@ -10,7 +10,10 @@ import pytest
 
 from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms import spec
+from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.inits import INITS
 
 GRANTED = ["CAP_CHOWN", "CAP_SYS_ADMIN"]
 
@@ -19,7 +22,7 @@ def built(init: str = "runit", **changes: Any) -> dict[str, Any]:
     """Return the specification of a VM like any other, with changes."""
     arguments: dict[str, Any] = {
         "hostname": "vm-1",
-        "boot": spec.BOOTS[init],
+        "init": INITS[init],
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
@@ -61,11 +64,11 @@ def test_open_files() -> None:
 
 def test_dropped_capabilities_exist() -> None:
     """A misspelt name would drop nothing."""
-    assert set(checks.CAPABILITIES) >= spec.DROPPED_CAPABILITIES
+    assert set(checks.CAPABILITIES) >= DROPPED_CAPABILITIES
     for name in ("SYS_TIME", "SYS_MODULE", "SYS_BOOT", "SYS_RAWIO"):
-        assert f"CAP_{name}" in spec.DROPPED_CAPABILITIES
+        assert f"CAP_{name}" in DROPPED_CAPABILITIES
     for name in ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "CHOWN", "SETUID"):
-        assert f"CAP_{name}" not in spec.DROPPED_CAPABILITIES
+        assert f"CAP_{name}" not in DROPPED_CAPABILITIES
 
 
 def test_the_guard() -> None:
@@ -114,7 +117,9 @@ def test_the_root_is_mounted_by_others() -> None:
 def test_the_root_is_an_overlay_of_the_stemcell() -> None:
     """It lives in a namespace that goes with the program and what it starts."""
     argv = inside_overlay(
-        ["runc", "create", "vm-1"], Path("/w/vms/vm-1"), Path("/w/stemcells/s/rootfs")
+        ["runc", "create", "vm-1"],
+        Bundle(Path("/w/vms/vm-1")),
+        Path("/w/stemcells/s/rootfs"),
     )
     assert argv[:2] == ["unshare", "--mount"]
     assert argv[-3:] == ["runc", "create", "vm-1"]
@@ -165,7 +170,7 @@ def test_systemd_gets_what_it_needs() -> None:
     assert "/run" not in mounts(built("runit"))
 
 
-@pytest.mark.parametrize("init", sorted(spec.BOOTS))
+@pytest.mark.parametrize("init", sorted(INITS))
 def test_the_environment_is_ours(init: str) -> None:
     """Nothing of the daemon's environment gets in."""
     names = [entry.partition("=")[0] for entry in built(init)["process"]["env"]]

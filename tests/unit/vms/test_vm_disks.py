@@ -259,7 +259,7 @@ class VMDisksTests(DiskTestCase):
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         async with self.vms.holding(disk_cid) as container:
             assert container is not None
-            self.assertEqual(container.bundle.name, vm.vm_cid)
+            self.assertEqual(container.bundle.vm_cid, vm.vm_cid)
             self.assertIsNotNone(container.pid)
         async with self.vms.holding(free) as container:
             self.assertIsNone(container)

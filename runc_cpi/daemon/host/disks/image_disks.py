@@ -262,8 +262,8 @@ class ImageDisks:
         ]
         minors = [device.minor for device in devices.values()]
         mounts = []
-        if (container.bundle / EPHEMERAL).exists():
-            ephemeral = await self._loops.attach(container.bundle / EPHEMERAL)
+        if container.bundle.ephemeral.exists():
+            ephemeral = await self._loops.attach(container.bundle.ephemeral)
             mounts.append(_mount(EPHEMERAL_POINT, ephemeral, self._ephemeral_filesystem))
             minors.append(ephemeral.minor)
         return BootParts(devices=nodes, mounts=mounts, rules=self._rules.for_spec(minors))
@@ -286,11 +286,11 @@ class ImageDisks:
             except CloudError as error:
                 raise CloudError(f"{store} cannot be mounted: {error}") from None
         # Mounted by now: the device goes when the VM's mount does.
-        await self._loops.let_go(container.bundle / EPHEMERAL)
+        await self._loops.let_go(container.bundle.ephemeral)
 
     async def halted(self, container: ContainerState) -> None:
         """Let go of what a boot that failed left; disks keep their loop devices."""
-        await self._loops.let_go(container.bundle / EPHEMERAL)
+        await self._loops.let_go(container.bundle.ephemeral)
 
     async def grow(
         self, path: Path, size: int, filesystem: str, container: ContainerState | None
