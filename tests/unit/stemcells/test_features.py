@@ -1,4 +1,4 @@
-"""What is found out about a stemcell's root file system, and that no link leads out of it."""
+"""What is found out about a stemcell's root file system; no link leads out of it."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ def init_of(root: Path) -> str | None:
 
 
 def test_runit_alone(root: Path) -> None:
-    """The stemcell's own script is what matters."""
+    """A stemcell with runit's start script alone is booted by runit."""
     program(root, RUNIT)
     assert inspect(root) == Features(init="runit", sync_time=False, resolved=False)
 
 
 @pytest.mark.parametrize("target", ["/lib/systemd/systemd", "../lib/systemd/systemd"])
 def test_systemd_alone(root: Path, target: str) -> None:
-    """The link may be absolute: it means the stemcell's root, not the host's."""
+    """A link to systemd is followed within the stemcell's root, also if it is absolute."""
     with_systemd(root, target)
     assert init_of(root) == "systemd"
 
 
 def test_both_with_the_agent_under_runit(root: Path) -> None:
-    """As jammy has it: systemd's files are there and play no part."""
+    """runit boots a stemcell with both inits, as jammy, and no unit for the agent."""
     with_systemd(root, "/lib/systemd/systemd")
     program(root, RUNIT)
     program(root, "etc/service/agent/run")
@@ -77,7 +77,7 @@ def test_both_with_the_agent_under_runit(root: Path) -> None:
 
 @pytest.mark.parametrize("unit", [AGENT_UNIT, "usr/lib/systemd/system/bosh-agent.service"])
 def test_both_with_the_agent_under_systemd(root: Path, unit: str) -> None:
-    """As noble has it: the agent is a unit."""
+    """Of both inits, systemd boots a stemcell, such as noble, with a unit for the agent."""
     with_systemd(root, "/lib/systemd/systemd")
     program(root, RUNIT)
     program(root, unit, 0o644)
@@ -85,7 +85,7 @@ def test_both_with_the_agent_under_systemd(root: Path, unit: str) -> None:
 
 
 def test_an_agent_unit_without_systemd(root: Path) -> None:
-    """The unit alone does not make an init."""
+    """A unit for the agent does not make an init of systemd if that is not there."""
     program(root, RUNIT)
     program(root, AGENT_UNIT, 0o644)
     assert init_of(root) == "runit"
@@ -93,7 +93,7 @@ def test_an_agent_unit_without_systemd(root: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o600])
 def test_a_script_that_cannot_run_is_none(root: Path, mode: int) -> None:
-    """Nor is a directory of that name."""
+    """Neither a script that is not executable nor a directory is taken for an init."""
     program(root, RUNIT, mode)
     assert inspect(root) is None
     (root / RUNIT).unlink()
@@ -102,19 +102,19 @@ def test_a_script_that_cannot_run_is_none(root: Path, mode: int) -> None:
 
 
 def test_another_init_can_be_chosen_later(root: Path) -> None:
-    """A root file system with a shell is accepted; only booting it needs more."""
+    """A root file system with a shell and no init is a stemcell all the same."""
     program(root, "bin/sh")
     assert init_of(root) is None
 
 
 def test_what_is_no_root_file_system(root: Path) -> None:
-    """An archive of something else holds nothing that could run."""
+    """A tree without any program is no root file system."""
     program(root, "README", 0o644)
     assert inspect(root) is None
 
 
 def test_features(root: Path) -> None:
-    """The agent's clock script and systemd-resolved are noticed."""
+    """The agent's clock script and systemd-resolved are found, and a record keeps that."""
     with_systemd(root, "/lib/systemd/systemd")
     program(root, "usr/lib/systemd/systemd-resolved")
     program(root, "var/vcap/bosh/bin/sync-time")
@@ -123,14 +123,14 @@ def test_features(root: Path) -> None:
 
 
 def test_resolved_counts_under_systemd_only(root: Path) -> None:
-    """Nobody starts it under runit."""
+    """systemd-resolved does not count under runit, where nobody starts it."""
     program(root, RUNIT)
     program(root, "lib/systemd/systemd-resolved")
     assert inspect(root) == PLAIN
 
 
 def test_links_do_not_find_the_hosts_files(root: Path) -> None:
-    """However a link points out of the tree, it ends inside."""
+    """A link that leads out of the tree ends inside, so no program of the host is found."""
     outside = root.parent / "outside"
     program(outside, "sbin/runsvdir-start")
     program(outside, "bin/sh")
@@ -141,7 +141,7 @@ def test_links_do_not_find_the_hosts_files(root: Path) -> None:
 
 
 def test_links_in_a_circle(root: Path) -> None:
-    """They lead nowhere, and do no harm."""
+    """Links in a circle lead nowhere, and do no harm."""
     link(root, "usr", "/lib")
     link(root, "lib", "/usr")
     assert inspect(root) is None

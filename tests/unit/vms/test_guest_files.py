@@ -56,7 +56,7 @@ def upper(tmp_path: Path) -> Path:
 
 
 def test_files_are_written_with_their_modes(root: Path, upper: Path) -> None:
-    """The umask has no say."""
+    """Files get the modes they are given, whatever the umask is."""
     secret = GuestFile(name="var/vcap/bosh/settings.json", content="{}", mode=0o600)
     script = GuestFile(name="bin/script", content="#!/bin/sh\n", mode=0o755)
     before = os.umask(0o077)
@@ -73,7 +73,7 @@ def test_files_are_written_with_their_modes(root: Path, upper: Path) -> None:
 
 
 def test_directories_look_like_the_stemcells(root: Path, upper: Path) -> None:
-    """In the VM they show in place of those."""
+    """A directory that is made for a file has the owner and mode of the stemcell's."""
     (root / "etc/deep").mkdir(parents=True)
     (root / "etc").chmod(0o751)
     (root / "etc/deep").chmod(0o2770)
@@ -99,7 +99,7 @@ def test_nothing_is_written_through_a_link(root: Path, upper: Path, target: str)
 
 
 def test_a_mode_is_not_taken_from_outside(root: Path, upper: Path) -> None:
-    """What the link points at on the host does not count as the stemcell's."""
+    """The mode of a directory is not that of the host's which a stemcell's link names."""
     outside = root.parent / "outside"
     outside.chmod(0o700)
     link(root, "etc", str(outside))
@@ -108,7 +108,7 @@ def test_a_mode_is_not_taken_from_outside(root: Path, upper: Path) -> None:
 
 
 def test_a_directory_is_not_modelled_on_a_file(root: Path, upper: Path) -> None:
-    """A file's mode would make a directory that nobody can enter."""
+    """A directory in place of a stemcell's file does not get the mode of the file."""
     (root / "etc").write_text("a stemcell gone wrong")
     (root / "etc").chmod(0o644)
     write_upper(files("etc/hosts"), root, upper)
@@ -127,7 +127,7 @@ def contents(features: Features, dns: list[str]) -> dict[str, GuestFile]:
 
 
 def test_files_every_vm_gets() -> None:
-    """Names resolve from the first moment, and the settings are root's alone."""
+    """A VM can resolve names from its first moment, and only root reads its settings."""
     made = contents(PLAIN, ["192.0.2.1", "192.0.2.2"])
     assert made["etc/hostname"].content == "vm-1\n"
     assert "10.0.0.2 vm-1\n" in made["etc/hosts"].content
@@ -142,7 +142,7 @@ def test_files_every_vm_gets() -> None:
 
 
 def test_the_clock_script_is_made_harmless() -> None:
-    """A container must not set the host's clock; only a stemcell that has it needs it."""
+    """The agent's script that sets the clock is replaced where a stemcell has it."""
     made = contents(Features(init="runit", sync_time=True, resolved=False), [])
     script = made["var/vcap/bosh/bin/sync-time"]
     assert script.mode == 0o755
@@ -151,7 +151,7 @@ def test_the_clock_script_is_made_harmless() -> None:
 
 
 def test_resolved_gets_fallback_servers() -> None:
-    """What the agent configures later comes first."""
+    """systemd-resolved gets name servers that those of the agent take precedence over."""
     made = contents(Features(init="systemd", sync_time=False, resolved=True), ["192.0.2.1"])
     drop_in = made["etc/systemd/resolved.conf.d/05-runc-cpi.conf"]
     assert drop_in.content == "[Resolve]\nFallbackDNS=192.0.2.1\n"
@@ -167,7 +167,7 @@ def write(root: Path, name: str, content: str | bytes) -> Path:
 
 @pytest.mark.parametrize("binds", [True, False])
 def test_the_agents_configuration(tmp_path: Path, binds: bool) -> None:
-    """One key is set, and all others stay."""
+    """One key of the agent's configuration is set, and all others stay."""
     write(tmp_path, AGENT, json.dumps(CONFIG))
     (file,) = agent_config(tmp_path, binds=binds)
     assert file.name == AGENT
@@ -192,7 +192,7 @@ def test_the_agents_configuration(tmp_path: Path, binds: bool) -> None:
     ],
 )
 def test_one_that_cannot_be_changed(tmp_path: Path, content: str | bytes | None) -> None:
-    """Whatever a stemcell holds there, it stays as it is, and a VM is made of it."""
+    """A configuration of the agent that is broken is left as it is."""
     if content is not None:
         write(tmp_path, AGENT, content)
     assert agent_config(tmp_path, binds=True) == []

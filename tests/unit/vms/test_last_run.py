@@ -31,7 +31,7 @@ def write(root: Path, name: str, content: str | bytes) -> Path:
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
 def test_what_is_no_ordinary_file(tmp_path: Path, kind: str) -> None:
-    """A pipe would keep the daemon waiting; a link leads nowhere outside."""
+    """What is no regular file is not read: a pipe would block, a link could lead out."""
     secret = write(tmp_path, "host/secret", "disk-1")
     root = tmp_path / "root"
     for name in (AGENT, NOTE, "etc/hostname"):
@@ -50,7 +50,7 @@ def test_what_is_no_ordinary_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_disk_that_was_mounted(tmp_path: Path) -> None:
-    """The agent's note names it, until it is forgotten."""
+    """The disk that the agent noted as mounted is known until the note is removed."""
     with Tree.at(tmp_path) as tree:
         assert managed_disk(tree) is None
         forget_managed_disk(tree)
@@ -62,7 +62,7 @@ def test_the_disk_that_was_mounted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "\n", b"\xff\xff"])
 def test_a_note_of_nothing(tmp_path: Path, content: str | bytes) -> None:
-    """It names no disk that there could be."""
+    """A note of the agent that is empty or broken names no disk that there could be."""
     write(tmp_path, NOTE, content)
     with Tree.at(tmp_path) as tree:
         assert managed_disk(tree) in (None, "\ufffd\ufffd")
@@ -84,14 +84,14 @@ def test_a_note_of_nothing(tmp_path: Path, content: str | bytes) -> None:
     ],
 )
 def test_the_host_name(tmp_path: Path, content: str | bytes, name: str | None) -> None:
-    """What the agent chose, if the kernel could take it for one."""
+    """The host name is what the agent chose, if the kernel could take it for one."""
     write(tmp_path, "etc/hostname", content)
     with Tree.at(tmp_path) as tree:
         assert hostname(tree) == name
 
 
 def test_pid_files_of_the_dead(tmp_path: Path) -> None:
-    """They go at every depth; links are not followed, and nothing else is touched."""
+    """Pid files are removed at every depth, no link is followed, and nothing else goes."""
     outside = write(tmp_path, "host/other.pid", "1")
     root = tmp_path / "root"
     for name in ("run/a.pid", "run/b/c/d.pid"):
@@ -111,7 +111,7 @@ def test_pid_files_of_the_dead(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layer", ["lower", "upper"])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file", "nothing"])
 def test_what_is_mounted_on(tmp_path: Path, layer: str, kind: str) -> None:
-    """It is a directory of the VM's own in the end, whatever was there."""
+    """/dev, /proc and /sys become directories of the VM's own, whatever was there."""
     lower, upper, outside = (tmp_path / name for name in ("lower", "upper", "outside"))
     for path in (lower, upper, outside):
         path.mkdir()
@@ -129,7 +129,7 @@ def test_what_is_mounted_on(tmp_path: Path, layer: str, kind: str) -> None:
 
 
 def test_directories_are_left_alone(tmp_path: Path) -> None:
-    """Those of the stemcell will do, and so will those that a VM made."""
+    """Directories of the stemcell or the VM that can be mounted on stay as they are."""
     lower, upper = tmp_path / "lower", tmp_path / "upper"
     for path in (upper / "dev", lower / "proc", lower / "sys"):
         path.mkdir(parents=True)

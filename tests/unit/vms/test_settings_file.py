@@ -43,7 +43,7 @@ def write(root: Path, name: str, content: str | bytes) -> Path:
     ],
 )
 def test_settings_that_are_none(tmp_path: Path, content: str | bytes) -> None:
-    """A VM can write what it likes there, and is told anew."""
+    """A settings file that a VM broke names no disk and no address."""
     write(tmp_path, SETTINGS, content)
     with Tree.at(tmp_path) as tree:
         assert told_disks(tree) == {}
@@ -51,7 +51,7 @@ def test_settings_that_are_none(tmp_path: Path, content: str | bytes) -> None:
 
 
 def test_addresses_in_the_settings(tmp_path: Path) -> None:
-    """Those on the interface are told, and no virtual ones."""
+    """The addresses on the interface are read from a settings file, and no virtual ones."""
     networks = {
         "a": {"ip": "10.0.0.2", "type": "manual"},
         "b": {"ip": "192.0.2.1", "type": "vip"},
