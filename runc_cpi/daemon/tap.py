@@ -52,7 +52,7 @@ from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.sockets import KernelSockets
-from runc_cpi.daemon.host.oci.console import ConsoleTrimmer
+from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.oci.trial import try_runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -65,9 +65,10 @@ from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import ContainerPolicy, Containers
+from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.containers import Containers
+from runc_cpi.daemon.vms.policy import ContainerPolicy
 from runc_cpi.daemon.vms.registry import Registry
-from runc_cpi.daemon.vms.spec import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -223,6 +224,8 @@ class Daemon(MultiService):
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = Guests(reactor, config.visit_timeout)
         rules = device_rules()
+        consoles = ConsoleTrimmer(reactor, self._depot.vms)
+        consoles.setServiceParent(self)
         driver = self._disk_driver(processes, rules)
         disks = Disks(
             depot=self._depot,
@@ -257,6 +260,7 @@ class Daemon(MultiService):
                 self._depot.runtime,
                 cgroup_parent,
                 rules,
+                consoles,
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
@@ -284,7 +288,6 @@ class Daemon(MultiService):
             watcher=watcher,
             restart=config.restart,
         )
-        ConsoleTrimmer(reactor, self._depot.vms).setServiceParent(self)
         watch = TimerService(ROOM_INTERVAL, disks.room.watch)
         watch.clock = reactor
         watch.setServiceParent(self)

@@ -17,6 +17,7 @@ from runc_cpi.daemon.host.images.formats import decompressor_for
 from runc_cpi.daemon.host.images.pipeline import TAR
 from runc_cpi.daemon.host.images.reading import HEADER_SIZE
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.storage.bundle import Bundle
 from tests.benchmarks.encryption import STREAM, encrypted, encryption
 from tests.benchmarks.measuring import Row, command, in_turns, timed
 from tests.harness.daemon import Daemon, vm_arguments
@@ -77,7 +78,7 @@ class RawRunc:
             with (bundle / "console").open("wb") as console:
                 create = [*base, "create", "--bundle", str(bundle), name]
                 subprocess.run(
-                    inside_overlay(create, bundle, self._lower),
+                    inside_overlay(create, Bundle(bundle), self._lower),
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,

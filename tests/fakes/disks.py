@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import InvalidArgument
 from tests.fakes.script import Script
@@ -56,7 +57,7 @@ class FakeDriver:
 
     def make_ephemeral(self, bundle: Path, size: int) -> Any:
         """Make a file of that size, with nothing in it."""
-        with open(paths.ephemeral_of(bundle), "wb") as file:
+        with open(Bundle(bundle).ephemeral, "wb") as file:
             file.truncate(size << 20)
         return self.script.act("make_ephemeral")
 
@@ -72,7 +73,7 @@ class FakeDriver:
 
     def ephemeral_room(self, bundle: Path) -> int:
         """Nothing was written yet."""
-        file = paths.ephemeral_of(bundle)
+        file = Bundle(bundle).ephemeral
         return file.stat().st_size if file.exists() else 0
 
     def attach(
@@ -81,7 +82,7 @@ class FakeDriver:
         """Show it."""
         self.kept = [path.name for path in attached]
         shown = self.script.act("attach")
-        seen = self.seen.setdefault(container.bundle, set())
+        seen = self.seen.setdefault(container.bundle.path, set())
 
         def show(_: object) -> bool:
             is_new = disk_cid not in seen
@@ -97,7 +98,7 @@ class FakeDriver:
         self.kept = [path.name for path in attached]
         taken = self.script.act("detach")
         return taken.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).discard(disk_cid)
+            lambda _: self.seen.setdefault(container.bundle.path, set()).discard(disk_cid)
         )
 
     def boot(self, disks: Mapping[str, Path], container: ContainerState) -> Any:

@@ -10,19 +10,20 @@ from twisted.internet.defer import Deferred, execute, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
+from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRuntime
 from runc_cpi.errors import StillRunning
 from tests.fakes.script import Script
 
 
-@implementer(IInit)
-class FakeInit:
+@implementer(IFirstProcess)
+class FakeFirstProcess:
     """A first process that ends at the first signal."""
 
     pid = 4242
 
-    def __init__(self, runtime: FakeRuntime, container_id: str) -> None:
-        self._runtime, self._container_id = runtime, container_id
+    def __init__(self, runtime: FakeRuntime, vm_cid: str) -> None:
+        self._runtime, self._vm_cid = runtime, vm_cid
         self._signals: list[int] = []
 
     def send(self, number: int) -> None:
@@ -34,11 +35,11 @@ class FakeInit:
         """End at the first signal."""
         if seconds is None:
             self._watching = Deferred()
-            self._runtime.watched[self._container_id] = self._watching
+            self._runtime.watched[self._vm_cid] = self._watching
             return self._watching
         ended = bool(self._signals)
         if ended:
-            self._runtime.running.discard(self._container_id)
+            self._runtime.running.discard(self._vm_cid)
         return succeed(ended)
 
     def exit_status(self) -> Awaitable[int | None]:
@@ -72,27 +73,28 @@ class FakeRuntime:
         self.watched: dict[str, Deferred[bool]] = {}
         self.status: int | None = None
 
-    def create(self, container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
+    def create(self, bundle: Bundle, lower: Path) -> Awaitable[int]:
         """Make a container."""
-        self.made.add(container_id)
-        self.lowers[container_id] = lower
-        return self.script.act("create", FakeInit.pid)
+        self.made.add(bundle.vm_cid)
+        self.lowers[bundle.vm_cid] = lower
+        return self.script.act("create", FakeFirstProcess.pid)
 
-    def start(self, container_id: str, bundle: Path) -> Awaitable[None]:
+    def start(self, bundle: Bundle) -> Awaitable[None]:
         """Have it run."""
         started = self.script.act("start")
-        return started.addCallback(lambda _: self.running.add(container_id))
+        return started.addCallback(lambda _: self.running.add(bundle.vm_cid))
 
-    def delete(self, container_id: str, bundle: Path) -> Awaitable[None]:
+    def delete(self, bundle: Bundle) -> Awaitable[None]:
         """End and remove it."""
-        if self.hanging and container_id in self.running:
-            return fail(StillRunning(f"{container_id} hangs"))
-        self.running.discard(container_id)
-        self.made.discard(container_id)
+        vm_cid = bundle.vm_cid
+        if self.hanging and vm_cid in self.running:
+            return fail(StillRunning(f"{vm_cid} hangs"))
+        self.running.discard(vm_cid)
+        self.made.discard(vm_cid)
         return self.script.act("delete")
 
     def execute(
-        self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float
+        self, bundle: Bundle, argv: Sequence[str], timeout: float
     ) -> Awaitable[Any]:
         """Run nothing."""
         return self.script.act("execute")
@@ -101,13 +103,14 @@ class FakeRuntime:
         """Name what was made."""
         return sorted(self.made)
 
-    def knows(self, container_id: str) -> bool:
+    def knows(self, vm_cid: str) -> bool:
         """Say whether it was made, and not deleted since."""
-        return container_id in self.made
+        return vm_cid in self.made
 
-    def find_init(self, container_id: str, bundle: Path) -> FakeInit | None:
-        """Take hold of the first process of what runs."""
-        return FakeInit(self, container_id) if container_id in self.running else None
+    def find_process(self, bundle: Bundle) -> FakeFirstProcess | None:
+        """Return the first process of what runs."""
+        vm_cid = bundle.vm_cid
+        return FakeFirstProcess(self, vm_cid) if vm_cid in self.running else None
 
 
 @implementer(IGuests)
@@ -142,5 +145,5 @@ class FakeGuests:
 
 
 verifyObject(IRuntime, FakeRuntime(Script()))
-verifyObject(IInit, FakeInit(FakeRuntime(Script()), ""))
+verifyObject(IFirstProcess, FakeFirstProcess(FakeRuntime(Script()), ""))
 verifyObject(IGuests, FakeGuests(Script()))

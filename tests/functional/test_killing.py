@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.cgroups.killing import strike
+from runc_cpi.daemon.host.cgroups.killing import kill_once
 from tests.harness.waiting import eventually
 
 CGROUP = f"/killing-{os.getpid()}"
@@ -35,7 +35,7 @@ def cgroups(tmp_path: Path) -> Iterator[Path]:
         if path.name != "cpuset":  # a new one has no processors yet, and takes nobody
             (path / NAME).mkdir()
     yield root
-    eventually(lambda: not strike(CGROUP, root), "all are gone", 60)
+    eventually(lambda: not kill_once(CGROUP, root), "all are gone", 60)
     eventually(lambda: _removed(root), "the cgroups are gone", 60)
 
 
@@ -52,5 +52,5 @@ def test_who_is_never_the_same(cgroups: Path, tmp_path: Path) -> None:
     for _ in range(HOPPERS):
         argv = ["sh", "-c", f'{ENTER} exec sh "$0"', str(script), *map(str, tops)]
         subprocess.run(argv, check=True, timeout=60)
-    assert strike(CGROUP, cgroups)
-    eventually(lambda: not strike(CGROUP, cgroups), "none is left", 60)
+    assert kill_once(CGROUP, cgroups)
+    eventually(lambda: not kill_once(CGROUP, cgroups), "none is left", 60)

@@ -1,4 +1,4 @@
-"""Where the files of a disk, of a snapshot and of a VM's ephemeral disk are."""
+"""Where the files of a disk and of a snapshot are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ _DISK_RECORD = "disk.json"
 _SNAPSHOT_RECORD = "snapshot.json"
 _IMAGE = "image"
 _DATA = "data"
-_EPHEMERAL = "ephemeral"
 
 
 def disk_record(directory: Path) -> Path:
@@ -29,8 +28,3 @@ def image_of(directory: Path) -> Path:
 def data_of(directory: Path) -> Path:
     """Return the tree that is a disk or a snapshot, with the driver C{directory}."""
     return directory / _DATA
-
-
-def ephemeral_of(bundle: Path) -> Path:
-    """Return the file that holds a VM's /var/vcap/data, with the driver C{image}."""
-    return bundle / _EPHEMERAL

@@ -17,6 +17,7 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks.filesystems import FILESYSTEMS
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.processes import DIES_WITH_US
+from runc_cpi.daemon.storage.bundle import Bundle
 
 REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
 # In the order of their numbers (linux/capability.h).
@@ -166,7 +167,7 @@ def find_runtime(name: str) -> str:
 
 
 def try_runtime(
-    program: str, root: Path, bundle: Path, container_id: str, cgroup: str, mark: int
+    program: str, root: Path, bundle: Bundle, container_id: str, cgroup: str, mark: int
 ) -> None:
     """
     Make a container of C{bundle}, which has C{lower} in it, and remove it unstarted.
@@ -176,16 +177,16 @@ def try_runtime(
     @raise HostUnfit: if the runtime cannot do that on this host.
     """
     base = [program, "--root", str(root)]
-    pid_file = bundle / "pid"
-    create = [*base, "create", "--bundle", str(bundle), "--pid-file", str(pid_file)]
+    create = [*base, "create", "--bundle", str(bundle.path)]
+    create += ["--pid-file", str(bundle.pid_file), container_id]
     # Not a pipe: should the container stay, it would keep that open.
-    with (bundle / "trial.log").open("w+b") as log:
-        argv = inside_overlay([*create, container_id], bundle, bundle / "lower")
+    with (bundle.path / "trial.log").open("w+b") as log:
+        argv = inside_overlay(create, bundle, bundle.path / "lower")
         made = _run(argv, log, mark)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    alive = made and _is_process(pid_file)
-    with (bundle / "delete.log").open("wb") as log:
+    alive = made and _is_process(bundle.pid_file)
+    with (bundle.path / "delete.log").open("wb") as log:
         for _ in range(TRIAL_DELETES):
             _run([*base, "delete", "--force", container_id], log, mark)
             hierarchies.remove(cgroup)

@@ -1,4 +1,4 @@
-"""Ways into the namespaces of a VM, for one thread alone."""
+"""Takes one thread into namespaces of a VM, and mounts things as that thread sees them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Flags of setns(2), unshare(2), mount(2) and umount2(2), from linux/sched.h and mount.h.
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
@@ -26,10 +27,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @contextmanager
 def inside(pid: int, kind: int) -> Iterator[None]:
     """
-    Have this thread, and no other, in a namespace of C{pid}.
+    Take this thread, and no other, into a namespace of C{pid}, and back in the end.
 
     @param kind: L{CLONE_NEWIPC}, L{CLONE_NEWNET}, or L{CLONE_NEWNS} for a thread that
-        L{leave_alone} was called in.
+        L{unshare_fs} was called in.
     @raise OSError: if the process is gone, or the kernel refuses; the thread may be lost
         in the VM then, and must end.
     """
@@ -49,11 +50,13 @@ def inside(pid: int, kind: int) -> Iterator[None]:
         os.close(home)
 
 
-def leave_alone() -> None:
+def unshare_fs() -> None:
     """
-    Give this thread a root and working directory of its own.
+    Give this thread a root and a working directory of its own.
 
-    Without that it may not change its mount namespace (setns(2)).
+    A thread without them may not change its mount namespace (setns(2)).
+
+    @raise OSError: as unshare(2) says.
     """
     _check(_libc.unshare(CLONE_FS), "unshare")
 
@@ -88,7 +91,7 @@ def bind(source: str, target: str) -> None:
 
 def make_writable(path: str) -> None:
     """
-    Have something of /proc writable that is below what is read-only.
+    Make a file of /proc writable that is below what is mounted read-only.
 
     @raise OSError: as mount(2) says.
     """
@@ -98,7 +101,7 @@ def make_writable(path: str) -> None:
 
 def share_root() -> None:
     """
-    Have mounts come and go in namespaces that are made from this thread's one as well.
+    Share mounts with the namespaces that are made from this thread's from now on.
 
     @raise OSError: as mount(2) says.
     """
@@ -124,7 +127,7 @@ def unmount(path: str) -> None:
 
 def detach(path: str) -> None:
     """
-    Take what is mounted at C{path} away, used or not, as this thread sees it.
+    Unmount what is at C{path} even if it is in use, as this thread sees it (MNT_DETACH).
 
     @raise OSError: as umount2(2) says: C{EINVAL} if nothing is mounted there.
     """

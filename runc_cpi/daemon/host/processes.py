@@ -1,4 +1,4 @@
-"""Child processes: argument lists in, an L{Outcome} out; bounded, timed, reaped."""
+"""Runs child processes: each is bounded in number, time and output, and is reaped."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
 DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
-MARK = 9
-IDLE_LIMIT = 32
-STDERR_TAIL = 4096
-STDOUT_LIMIT = 1 << 20
+MARK = 9  # the number of the mark's descriptor in a child
+IDLE_LIMIT = 32  # children
+STDERR_TAIL = 4096  # bytes
+STDOUT_LIMIT = 1 << 20  # bytes
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Ways to a registry, for skopeo.
+# How skopeo reaches a registry.
 INHERITED = (
     "http_proxy", "https_proxy", "no_proxy",
     "REGISTRY_AUTH_FILE", "SSL_CERT_FILE",
@@ -39,7 +39,7 @@ ENVIRONMENT = {
 
 
 class Lane(Enum):
-    """What a child does with its time; those of one kind queue, and hold up no others."""
+    """What kind of work a child does.  Children queue behind those of their kind alone."""
 
     QUICK = "takes milliseconds"
     BULK = "reads or writes much"
@@ -66,17 +66,17 @@ class Child(ProcessProtocol):
         self.ended: Deferred[Outcome] = Deferred()
 
     def outReceived(self, data: bytes) -> None:
-        """Keep what fits."""
+        """Keep what the child writes to stdout, up to L{STDOUT_LIMIT}."""
         kept = data[: self._stdout_room]
         self._stdout_room -= len(kept)
         self._stdout.append(kept)
 
     def errReceived(self, data: bytes) -> None:
-        """Keep the tail."""
+        """Keep the end of what the child writes to stderr."""
         self._stderr = (self._stderr + data)[-STDERR_TAIL:]
 
     def processEnded(self, reason: Failure) -> None:
-        """Tell whoever waits what the child came to."""
+        """Fire L{ended}: the child is reaped, and its pipes are closed."""
         end: Any = reason.value
         terminated = isinstance(end, ProcessTerminated)
         self.outcome = Outcome(
@@ -90,11 +90,11 @@ class Child(ProcessProtocol):
         self.ended.callback(self.outcome)
 
     def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """Send the child SIGKILL, if it has not ended."""
         self._signal("KILL")
 
     def end(self) -> None:
-        """Have it end, with time for what it must not leave undone."""
+        """Send the child SIGTERM, so that it ends in order."""
         self._signal("TERM")
 
     def _signal(self, name: str) -> None:
@@ -104,7 +104,7 @@ class Child(ProcessProtocol):
             return
 
     def expire(self) -> None:
-        """End it because its time is up."""
+        """Kill the child because its time is up."""
         self._timed_out = True
         self.kill()
         # Whoever inherited its pipes is not waited for.
@@ -116,9 +116,9 @@ class Processes:
     Starts child processes.
 
     @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
-    @param limit: how many L{run} may have at work at once, of each kind that works.
-    @param mark: a descriptor that children are given, and pass on to what they start, so
-        that it can be told when the last of them has ended.
+    @param limit: how many children L{run} may have at once in each lane but C{IDLE}.
+    @param mark: a descriptor that children get, and pass on to what they start.  The next
+        daemon can tell by it when the last of them has ended.
     """
 
     def __init__(self, reactor: Any, limit: int, mark: int) -> None:
@@ -144,12 +144,12 @@ class Processes:
         """
         Start a child at once.
 
-        @param timeout: after so many seconds it is killed.
-        @param dies_with_us: whether to kill it should the daemon end, however that is; if
-            not, the next daemon waits for it.
-        @param child_fds: what Twisted calls C{childFDs}.
+        @param timeout: seconds after which it is killed.
+        @param dies_with_us: whether the kernel kills it when the daemon ends, for whatever
+            reason; if not, the next daemon waits for it.
+        @param child_fds: its descriptors, as C{childFDs} of Twisted's C{spawnProcess}.
         @param marked: whether the next daemon waits for it, and for what it starts.
-        @raise CloudError: if there is no such program.
+        @raise CloudError: if the program is not there or cannot be run.
         """
         child, fds = Child(argv), dict(child_fds)
         if marked:
@@ -178,7 +178,7 @@ class Processes:
         return child
 
     def end_all(self) -> None:
-        """Ask all children to end, in order; whoever waits for one sees it fail."""
+        """Send all children SIGTERM; whoever waits for one sees it fail."""
         for child in list(self._children):
             child.end()
 
@@ -193,15 +193,14 @@ class Processes:
         dies_with_us: bool = True,
     ) -> Outcome:
         """
-        Run a child to its end, when there is room for one more of its kind.
+        Run a child to its end, as soon as there is a slot in its lane.
 
-        @param timeout: after so many seconds it is killed, and still waited for.
+        @param timeout: seconds after which it is killed; its end is still waited for.
         @param output: a descriptor for stdout and stderr.  Needed for a child that
             leaves descendants: they would hold a pipe open.
-        @param dies_with_us: whether to kill it should the daemon end, however that is; if
-            not, the next daemon waits for it.
-        @param inherit: further descriptors, by the number that the child has them as.
-        @raise CloudError: if there is no such program.
+        @param dies_with_us: as L{spawn} says.
+        @param inherit: further descriptors, by the numbers that they have in the child.
+        @raise CloudError: if the program is not there or cannot be run.
         """
         streams: dict[int, int | str] = {1: "r", 2: "r"}
         if output is not None:

@@ -180,7 +180,7 @@ class Reconciler:
                 repairs.did(f"bound {vm.vm_cid} to its own addresses")
             await self._disks.restore(vm.vm_cid, container, repairs)
             self._containers.watch(vm.vm_cid)
-        if await self._containers.remind_agent(vm):
+        if await self._containers.agents.correct(vm):
             repairs.did(f"told the agent of {vm.vm_cid} which disks it has")
 
     def _is_down(self, vm_cid: str) -> bool:
@@ -197,7 +197,7 @@ class Reconciler:
                 if not self._is_down(vm_cid):
                     return
                 vm = self._registry.get(vm_cid)
-                if self._restart or self._containers.is_missed(vm_cid):
+                if self._restart or self._containers.was_taken_down(vm_cid):
                     await self._vms.boot_again(vm)
                     repairs.did(f"brought back {vm_cid}")
                 else:

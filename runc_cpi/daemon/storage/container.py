@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from runc_cpi.daemon.storage.bundle import Bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,14 +14,14 @@ class ContainerState:
 
     @ivar bundle: its directory.
     @ivar pid: its first process, or L{None} while it does not run.
-    @ivar cgroup: its path in the cgroup hierarchies.
+    @ivar cgroup: the path of the VM's cgroup in the cgroup hierarchies.
     """
 
-    bundle: Path
+    bundle: Bundle
     pid: int | None
     cgroup: str
 
     @property
     def vm_cid(self) -> str:
-        """The VM, which its directory is named after."""
-        return self.bundle.name
+        """The VM."""
+        return self.bundle.vm_cid

@@ -1,29 +1,21 @@
-"""The files that each VM gets of its own, and what its agent left in them."""
+"""The files that each VM gets of its own before it boots."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.stemcells.features import SYNC_TIME, Features
 from runc_cpi.daemon.storage.tree import Tree
 
 AGENT_CONFIG = "var/vcap/bosh/agent.json"
-MANAGED_DISK = "var/vcap/bosh/managed_disk_settings.json"
 HOSTNAME = "etc/hostname"
-VALID_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
-MOUNT_POINTS = ("dev", "proc", "sys")
-READ_LIMIT = 1 << 20
-SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
+READ_LIMIT = 1 << 20  # bytes of a file that a stemcell or a VM can have written
 
 _NO_SYNC_TIME = """\
 #!/bin/sh
@@ -42,7 +34,11 @@ ExecStartPost=-+/bin/ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.
 
 @dataclass(frozen=True, kw_only=True)
 class GuestFile:
-    """A file of a VM: its name from the VM's root, its mode and what is in it."""
+    """
+    A file of a VM.
+
+    @ivar name: its path from the VM's root.
+    """
 
     name: str
     content: str
@@ -59,7 +55,11 @@ def guest_files(
     """
     Return the files a VM needs before it boots.
 
-    All are ordinary files: the agent renames over several of them.
+    All are ordinary files and no mounts: the agent renames over several of them.
+
+    @param address: the VM's main address.
+    @param dns: the addresses of name servers.
+    @param features: what the stemcell is like inside.
     """
     hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {vm_cid}\n"
     resolv_conf = "".join(f"nameserver {server}\n" for server in dns)
@@ -84,11 +84,6 @@ def guest_files(
     return files
 
 
-def settings_file(settings: Mapping[str, Any]) -> GuestFile:
-    """Return the agent's settings as the file it reads."""
-    return GuestFile(name=SETTINGS, content=json.dumps(settings), mode=0o600)
-
-
 def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     """
     Return the agent's own configuration, made to fit the kind of disks there are.
@@ -109,64 +104,15 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
 
 
-def hostname(tree: Tree) -> str | None:
-    """Return the host name that the agent gave a VM, or L{None}."""
-    raw = tree.read(HOSTNAME, READ_LIMIT)
-    name = (raw or b"").decode("utf-8", "replace").strip()
-    return name if VALID_HOSTNAME.fullmatch(name) else None
-
-
-def told_disks(tree: Tree) -> Any:
-    """Return what the agent's settings file says of disks; nothing if it is no good."""
-    try:
-        return _settings(tree)["disks"]["persistent"]
-    except (LookupError, TypeError):
-        return {}
-
-
-def told_addresses(tree: Tree) -> list[IPv4Address]:
-    """Return the addresses in the agent's settings file; none if it is no good."""
-    try:
-        networks = list(_settings(tree)["networks"].values())
-    except (LookupError, TypeError, AttributeError):
-        return []
-    real = [
-        network.get("ip")
-        for network in networks
-        if isinstance(network, dict) and network.get("type") != "vip"
-    ]
-    found = []
-    for address in real:
-        with suppress(ValueError):
-            found.append(IPv4Address(address))
-    return found
-
-
-def _settings(tree: Tree) -> Any:
-    """Return what is in the agent's settings file, which the VM can write to."""
-    try:
-        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")
-    except (ValueError, RecursionError):
-        return None
-
-
-def managed_disk(tree: Tree) -> str | None:
-    """Return the disk that the agent of a VM mounted last, going by its own note."""
-    raw = tree.read(MANAGED_DISK, READ_LIMIT)
-    return raw.decode("utf-8", "replace").strip() or None if raw is not None else None
-
-
-def forget_managed_disk(tree: Tree) -> None:
-    """Remove that note: an agent does not start when the disk is gone."""
-    tree.remove(MANAGED_DISK)
-
-
 def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
     """
     Write files into the new, still empty upper layer of an overlay.
 
     A directory made for them shows in the VM in place of the stemcell's, so it gets
-    that one's owner and mode.
+    the owner and mode of that.
+
+    @param lower: the stemcell's root file system.
+    @raise OSError: if something cannot be written.
     """
     with Tree.at(lower) as tree:
         for file in files:
@@ -180,25 +126,8 @@ def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
             target.chmod(file.mode)
 
 
-def make_mount_points(lower: Path, upper: Path) -> None:
-    """
-    See that what the runtime mounts on is a directory of the VM, and no link.
-
-    The runtime goes by some of these names on the host (for /dev/ptmx and the like), and
-    a link that a stemcell or a VM put there would have it write to where that leads.
-
-    @param lower: the stemcell's root file system.
-    @param upper: what differs from it in the VM, which does not run.
-    """
-    for name in MOUNT_POINTS:
-        found = [path for path in (upper / name, lower / name) if os.path.lexists(path)]
-        if not found or not stat.S_ISDIR(os.lstat(found[0]).st_mode):
-            (upper / name).unlink(missing_ok=True)
-            (upper / name).mkdir()
-            (upper / name).chmod(0o755)
-
-
 def _make_like(path: Path, model: os.stat_result | None) -> None:
+    """Make a directory with the owner and mode of another, unless it is there."""
     if path.is_dir():
         return
     if model is not None and not stat.S_ISDIR(model.st_mode):

@@ -2,90 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.daemon.storage.bundle import Bundle
 
 T = TypeVar("T")
 
 
-class IInit(Interface):
-    """A live first process of a container."""
+class IFirstProcess(Interface):
+    """
+    The first process of a container, alive when it was found.
+
+    Whoever found it closes it.  None of its methods raises an error.
+    """
 
     pid: int = Attribute("its pid, as the host sees it")
 
     def send(number: int) -> None:
-        """Send a signal."""
+        """Send a signal; nothing happens if the process has ended."""
 
     def ended_within(seconds: float | None) -> Awaitable[bool]:
         """
-        Wait for its end, at most so long if that is not L{None}, and say whether it
-        came; it did not if L{close} was called meanwhile.
+        Wait for the end of the process.
+
+        @param seconds: how long to wait at most, or L{None} for no limit.
+        @return: whether it ended; false as well if L{close} was called meanwhile.
         """
 
     def exit_status() -> Awaitable[int | None]:
-        """Return the wait status of one that ended, or L{None} if it cannot be told."""
+        """Return the wait status of a process that ended, or L{None} if it is unknown."""
 
     def close() -> None:
-        """Let go of it."""
+        """Let go of the process, which goes on."""
 
 
 class IRuntime(Interface):
-    """An OCI runtime.  A container's id is its C{vm_cid}."""
+    """An OCI runtime.  A container has the name of its VM, and a bundle."""
 
-    def create(container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
+    def create(bundle: Bundle, lower: Path) -> Awaitable[int]:
         """
-        Make a container, not running yet, and return its pid.
+        Make a container and its namespaces; it does not run yet.
 
-        Its root file system is C{lower}, with what is in C{upper} of the bundle over it.
-        """
-
-    def start(container_id: str, bundle: Path) -> Awaitable[None]:
-        """Let a created container run."""
-
-    def delete(container_id: str, bundle: Path) -> Awaitable[None]:
-        """
-        End all processes of a container at once, and remove it; an unknown one is no
-        error.  Raise StillRunning if one does not end.
+        @param bundle: holds the specification and the upper layer of the root file
+            system.
+        @param lower: the lower layer, which stays as it is.
+        @return: the pid of the container's first process.
+        @raise CloudError: if the runtime or the kernel fails.
         """
 
-    def execute(
-        container_id: str, bundle: Path, argv: Sequence[str], timeout: float
-    ) -> Awaitable[Outcome]:
-        """Run a command inside a container, to its end."""
+    def start(bundle: Bundle) -> Awaitable[None]:
+        """
+        Let a created container run.
 
-    def known() -> Sequence[str]:
-        """Name the containers that it knows of."""
+        @raise CloudError: if the runtime fails.
+        """
 
-    def knows(container_id: str) -> bool:
-        """Say whether it ever made this container, and did not forget it since."""
+    def delete(bundle: Bundle) -> Awaitable[None]:
+        """
+        End all processes of a container at once, and remove the container.
 
-    def find_init(container_id: str, bundle: Path) -> IInit | None:
-        """Take hold of a container's first process, if it is alive."""
+        A container that is not there is no error.
+
+        @raise StillRunning: if a process of it does not end.
+        @raise CloudError: if the runtime fails.
+        """
+
+    def execute(bundle: Bundle, argv: Sequence[str], timeout: float) -> Awaitable[Outcome]:
+        """
+        Run a command inside a running container, to its end.
+
+        @param timeout: seconds after which the command is killed.
+        @raise CloudError: if the runtime cannot be run.
+        """
+
+    def known() -> Collection[str]:
+        """Return the VMs that the runtime has a container of, or the kernel a cgroup."""
+
+    def knows(vm_cid: str) -> bool:
+        """
+        Say whether the runtime made a container for a VM and did not remove it since.
+
+        A reboot of the host makes the runtime forget all containers.
+        """
+
+    def find_process(bundle: Bundle) -> IFirstProcess | None:
+        """Return a container's first process, or L{None} if it is not alive."""
 
 
 class IGuests(Interface):
-    """Reaches into running VMs, trusting nothing that is in them."""
+    """Reaches into VMs that run, and trusts nothing that is in them."""
 
     def run(vm_cid: str, work: Callable[[], T]) -> Awaitable[T]:
         """
-        Do C{work} on files of a VM, running or not, in a thread; raise CloudError if it
-        takes too long.
+        Do C{work} on files of a VM, running or not, in a thread.
+
+        @return: what C{work} returns.
+        @raise CloudError: if it takes too long, if earlier work for the VM hangs, or if
+            C{work} raises C{OSError}.
         """
 
     def prepare(
         vm_cid: str, pid: int, stale: str, pid_files: str, writable: Sequence[str]
     ) -> Awaitable[None]:
         """
-        Make the file system of a VM that is about to boot like that of a machine which
-        does: C{stale} is removed, so are pid files below C{pid_files}, and mounts are
-        shared among the VM's own namespaces.  Tunables of its own, C{writable}, are made
-        so.
+        Make the file system of a VM that is about to boot like that of a machine.
+
+        Mounts are shared among the VM's own namespaces from then on.
+
+        @param pid: the VM's first process.
+        @param stale: a directory to remove, for a machine has it in memory.
+        @param pid_files: the directory below which pid files are removed.
+        @param writable: kernel tunables of the VM's own that are to be writable.
+        @raise CloudError: if that fails or takes too long.
         """
 
     def write(vm_cid: str, pid: int, name: str, content: str) -> Awaitable[None]:
-        """Write a file of that VM whole."""
+        """
+        Write a file of a running VM, in one step for whoever reads it.
+
+        @param pid: the VM's first process.
+        @param name: the path of the file from the VM's root.
+        @raise CloudError: if that fails or takes too long.
+        """

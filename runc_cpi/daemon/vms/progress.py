@@ -1,44 +1,49 @@
-"""How far a VM's reboot has come, for the next daemon to go on if this one dies."""
+"""How far a VM's reboot has come: if the daemon dies, the next one goes on from there."""
 
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 
-NOTE = "rebooting"
+from runc_cpi.daemon.storage.bundle import Bundle
 
 
 class Progress(Enum):
     """
-    What is being done to a VM that is to run.
+    How far the reboot of a VM has come.
 
-    @cvar HALTING: it is asked to halt, and may run or not.
-    @cvar BOOTING: it was taken down; what there is of it by now was never asked anything.
+    @cvar HALTING: the VM is asked to halt, and may run or not.
+    @cvar BOOTING: the VM was taken down.  What runs of it since need not be asked to halt.
     """
 
     HALTING = "halting"
     BOOTING = "booting"
 
 
-def read(bundle: Path) -> Progress | None:
-    """Return how far a reboot had come that was not finished, if there is one."""
+def read(bundle: Bundle) -> Progress | None:
+    """Return how far a reboot had come that was not finished, or L{None}."""
     try:
-        return Progress((bundle / NOTE).read_text("ascii"))
+        return Progress(bundle.reboot_note.read_text("ascii"))
     except FileNotFoundError:
         return None
     except ValueError:
-        return Progress.HALTING  # the daemon died while it wrote this
+        return Progress.HALTING  # the daemon died while it wrote the note
 
 
-def write(bundle: Path, progress: Progress) -> None:
+def write(bundle: Bundle, progress: Progress) -> None:
     """
     Note how far a reboot has come.
 
-    It need not outlive the host: after a reboot of that every VM is booted.
+    The note is not synced: after a reboot of the host every VM is booted anyway.
+
+    @raise OSError: if the note cannot be written.
     """
-    (bundle / NOTE).write_text(progress.value, "ascii")
+    bundle.reboot_note.write_text(progress.value, "ascii")
 
 
-def clear(bundle: Path) -> None:
-    """Note that a reboot is finished."""
-    (bundle / NOTE).unlink(missing_ok=True)
+def clear(bundle: Bundle) -> None:
+    """
+    Note that a reboot is finished.
+
+    @raise OSError: if the note cannot be removed.
+    """
+    bundle.reboot_note.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from runc_cpi.daemon.disks.disk import MAXIMUM_SIZE
-from runc_cpi.daemon.vms.spec import BOOTS
+from runc_cpi.daemon.vms.inits import INITS
 from runc_cpi.errors import InvalidArgument
 
 PROPERTIES = frozenset(
@@ -62,8 +62,8 @@ class VMProperties:
         if not isinstance(raw, dict):
             raise InvalidArgument("cloud_properties: must be an object")
         init = raw.get("init")
-        if init is not None and (not isinstance(init, str) or init not in BOOTS):
-            choices = " or ".join(BOOTS)
+        if init is not None and (not isinstance(init, str) or init not in INITS):
+            choices = " or ".join(INITS)
             raise InvalidArgument(f"cloud_properties.init: {init!r}; must be {choices}")
         capabilities = raw.get("capabilities")
         if capabilities not in (None, "default", "all"):

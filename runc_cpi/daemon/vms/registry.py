@@ -13,10 +13,11 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import told_addresses
+from runc_cpi.daemon.vms.settings_file import told_addresses
 from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
@@ -25,8 +26,6 @@ from runc_cpi.errors import (
     StemcellNotFound,
     VMNotFound,
 )
-
-RECORD = "vm.json"
 
 
 class Registry:
@@ -52,10 +51,11 @@ class Registry:
     async def load(self, repairs: Repairs) -> None:
         """Read all records, and reserve the addresses and stemcells that they name."""
         for path in sorted(self._depot.vms.iterdir()):
-            if not (path / RECORD).exists():
+            record = Bundle(path).record
+            if not record.exists():
                 continue  # not whole, and no VM
             vm = None
-            with repairs.attempt(f"set {path / RECORD} aside"):
+            with repairs.attempt(f"set {record} aside"):
                 vm = _load(path, self._pools.subnets)
             with repairs.attempt(path.name):
                 if vm is None:
@@ -142,7 +142,7 @@ class Registry:
 
         @raise OSError: if it cannot be written.
         """
-        record = self.path(vm.vm_cid) / RECORD
+        record = Bundle(self.path(vm.vm_cid)).record
         await deferToThread(write_record, record, vm.to_json())
         self._vms[vm.vm_cid] = vm
 
@@ -173,19 +173,19 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     @raise OSError: if it cannot be read.
     @raise ValueError: if it is none, or another VM's.
     """
-    vm = VM.from_json(upgraded(read_record(path / RECORD), subnets))
+    vm = VM.from_json(upgraded(read_record(Bundle(path).record), subnets))
     if vm.vm_cid != path.name:
         raise ValueError(f"it is the record of {vm.vm_cid!r}")
     return vm
 
 
 def _erase(path: Path) -> None:
-    (path / RECORD).unlink(missing_ok=True)
+    Bundle(path).record.unlink(missing_ok=True)
     sync_directory(path)
 
 
 def _addresses_of(path: Path) -> list[IPv4Address]:
     """Return the addresses of a VM, from its agent's settings instead of its record."""
-    with suppress(OSError), Tree.at(path / "upper") as tree:
+    with suppress(OSError), Tree.at(Bundle(path).upper) as tree:
         return told_addresses(tree)
     return []

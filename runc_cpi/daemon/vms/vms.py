@@ -19,8 +19,9 @@ from runc_cpi.daemon.networks.settings import overruled
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import Containers, init_of
+from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.inits import init_of
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
@@ -92,7 +93,7 @@ class VMs:
         async with self.locks(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
-            init_of(stemcell, new.properties)
+            init_of(stemcell, new.properties.init)
             undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
             vm = await plan_vm(vm_cid, new, self._pools)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
@@ -187,7 +188,7 @@ class VMs:
                 vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
             )
             if disk_cid in self._disks.hints(vm_cid):
-                await self._containers.tell_agent(vm)
+                await self._containers.agents.tell(vm)
         return hint
 
     async def detach_disk(self, vm_cid: str, disk_cid: str) -> None:
@@ -203,12 +204,12 @@ class VMs:
             vm = self._registry.get(vm_cid)
             if disk_cid in self._disks.hints(vm_cid):
                 # As long as the disk is on record as attached, a crash puts this right.
-                await self._containers.tell_agent(vm, but=disk_cid)
+                await self._containers.agents.tell(vm, but=disk_cid)
             try:
                 await self._disks.detach(vm_cid, disk_cid, self._containers.find(vm_cid))
             except CPIError:
                 if disk_cid in self._disks.hints(vm_cid):
-                    await self._containers.tell_agent(vm)
+                    await self._containers.agents.tell(vm)
                 raise
 
     def disks_of(self, vm_cid: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from runc_cpi.daemon.vms.interfaces import IInit
+from runc_cpi.daemon.vms.interfaces import IFirstProcess
 
 
 class Watcher:
@@ -23,10 +23,10 @@ class Watcher:
     log = Logger()
 
     def __init__(self) -> None:
-        self._held: dict[str, IInit] = {}
+        self._held: dict[str, IFirstProcess] = {}
         self.ended: Callable[[str, int | None], None] = lambda vm_cid, status: None
 
-    def watch(self, vm_cid: str, init: IInit) -> None:
+    def watch(self, vm_cid: str, init: IFirstProcess) -> None:
         """Watch a process from here on, and let go of it at its end."""
         self.unwatch(vm_cid)
         self._held[vm_cid] = init
@@ -44,7 +44,7 @@ class Watcher:
         for vm_cid in list(self._held):
             self.unwatch(vm_cid)
 
-    async def _wait(self, vm_cid: str, init: IInit) -> None:
+    async def _wait(self, vm_cid: str, init: IFirstProcess) -> None:
         if not await init.ended_within(None):
             return  # it is not watched any more
         status = await init.exit_status()

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.disks.disk import Disk
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
@@ -61,7 +62,7 @@ class DiskTestCase(TestCase):
 
     def container(self, vm_cid: str = "vm-1") -> ContainerState:
         """Describe a container that runs."""
-        bundle = self.depot.vms / vm_cid
+        bundle = Bundle(self.depot.vms / vm_cid)
         return ContainerState(bundle=bundle, pid=4242, cgroup=f"/c/{vm_cid}")
 
     async def attach(self, disk_cid: str, vm_cid: str = "vm-1", told: bool = True) -> str:

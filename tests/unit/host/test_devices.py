@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.host.cgroups.devices import RulesV1, RulesV2, allowed_by
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 from runc_cpi.daemon.vms.spec import limits
 
@@ -49,14 +50,14 @@ def written(path: Path) -> dict[str, str]:
 def test_the_difference_is_written(
     tmp_path: Path, before: list[int], after: list[int], changes: dict[str, str]
 ) -> None:
-    """A rule for each write, and other devices are left alone."""
+    """A change of the loop devices writes one rule each, and leaves other devices alone."""
     path = group(tmp_path, GROUP, *before)
     RulesV1(tmp_path).allow_loops(GROUP, after)
     assert written(path) == changes
 
 
 def test_cgroups_of_the_vm_follow(tmp_path: Path) -> None:
-    """Containers within the VM get what the VM gets, parents first."""
+    """Cgroups that a VM made get the rules of the VM's, parents first."""
     group(tmp_path, GROUP)
     inner = group(tmp_path, f"{GROUP}/bpm/web")
     group(tmp_path, f"{GROUP}/bpm/web/leaf", 3)
@@ -70,13 +71,13 @@ def test_cgroups_of_the_vm_follow(tmp_path: Path) -> None:
 
 
 def test_a_group_that_is_gone(tmp_path: Path) -> None:
-    """There is nothing to be allowed any more."""
+    """Nothing is allowed in a cgroup that is gone."""
     RulesV1(tmp_path).allow_loops(GROUP, [3])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_specification_allows() -> None:
-    """With v1 it is what is attached, with v2 all that the program then narrows."""
+    """A specification allows the attached loop devices with v1, and all with v2."""
     rule = {"allow": True, "type": "b", "major": 7, "access": "rwm"}
     assert RulesV1().for_spec([3, 5]) == [{**rule, "minor": 3}, {**rule, "minor": 5}]
     assert RulesV1().for_spec([]) == []
@@ -84,7 +85,7 @@ def test_what_a_specification_allows() -> None:
 
 
 def test_a_rule_in_each_language() -> None:
-    """The runtime's and the kernel's, and back."""
+    """A rule is written as the kernel and the OCI runtime take it, and read back."""
     for rule, text in (
         (DeviceRule("c", 1, 3), "c 1:3 rwm"),
         (DeviceRule("b", None, None, "m"), "b *:* m"),
@@ -96,8 +97,8 @@ def test_a_rule_in_each_language() -> None:
 
 
 def test_what_a_bundle_allows(tmp_path: Path) -> None:
-    """All that is not a refusal."""
+    """What a specification allows is every rule of it that is no refusal."""
     resources = limits(cpu=None, ram=None, pids=100, swap_accounting=False)
     spec = {"linux": {"resources": resources}}
     (tmp_path / "config.json").write_text(json.dumps(spec))
-    assert allowed_by(tmp_path) == list(ALLOWED)
+    assert allowed_by(Bundle(tmp_path)) == list(ALLOWED)

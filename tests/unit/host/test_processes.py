@@ -54,33 +54,33 @@ class ChildrenTests(TestCase):
         )
 
     async def test_success(self) -> None:
-        """Status 0, and all that was written."""
+        """A child that succeeds has status 0, and all that it wrote is kept."""
         outcome = await self.run_to_end("echo out; echo err >&2")
         self.assertTrue(outcome.ok)
         self.assertEqual((outcome.stdout, outcome.stderr), (b"out\n", b"err\n"))
         self.assertEqual((outcome.status, outcome.signal), (0, None))
 
     async def test_exit_status(self) -> None:
-        """It is told with the last of what the child complained."""
+        """The exit status of a child is told with the end of what it wrote to stderr."""
         outcome = await self.run_to_end("echo one >&2; echo two >&2; exit 3")
         self.assertFalse(outcome.ok)
         self.assertEqual((outcome.status, outcome.signal), (3, None))
         self.assertEqual(outcome.complaint(), "sh: exit status 3: one: two")
 
     async def test_signal(self) -> None:
-        """It is told apart from a status, by name."""
+        """A signal that ended a child is told by its name, not as an exit status."""
         outcome = await self.run_to_end("kill -TERM $$")
         self.assertEqual((outcome.status, outcome.signal), (None, signal.SIGTERM))
         self.assertFalse(outcome.timed_out)
         self.assertEqual(outcome.complaint(), "sh: was ended by SIGTERM")
 
     async def test_signal_without_a_name(self) -> None:
-        """Real-time signals have numbers only."""
+        """A real-time signal that ended a child is told by its number."""
         outcome = await self.run_to_end(f"kill -{signal.SIGRTMIN + 3} $$")
         self.assertIn(str(signal.SIGRTMIN + 3), outcome.ending)
 
     async def test_timeout(self) -> None:
-        """The child is killed, and that this was the reason is known."""
+        """A child whose time is up is killed, and its outcome says so."""
         outcome = await self.run_to_end("exec sleep 60", timeout=0.05)
         self.assertTrue(outcome.timed_out)
         self.assertEqual(outcome.signal, signal.SIGKILL)
@@ -98,7 +98,7 @@ class ChildrenTests(TestCase):
     test_timeout_with_descendants.timeout = 3  # type: ignore[attr-defined]
 
     async def test_missing_program(self) -> None:
-        """The error names it, and the slot is free again."""
+        """A program that is not there is named in the error, and its slot is free again."""
         for _ in range(3):
             with self.assertRaises(CloudError) as caught:
                 await self.processes.run(["no-such-program", "x"], timeout=1)
@@ -108,7 +108,7 @@ class ChildrenTests(TestCase):
             )
 
     async def test_program_that_cannot_run(self) -> None:
-        """A file that is none is told as such."""
+        """A file that is not executable is an error that says so."""
         path = self.mktemp()
         with open(path, "w", encoding="ascii"):
             pass
@@ -117,19 +117,19 @@ class ChildrenTests(TestCase):
         self.assertIn("Permission denied", str(caught.exception))
 
     async def test_stderr_is_bounded(self) -> None:
-        """Only its end is kept, where the reason is."""
+        """Only the end of what a child writes to stderr is kept."""
         script = "head -c 300000 /dev/zero | tr '\\0' x >&2; echo END >&2"
         outcome = await self.run_to_end(script)
         self.assertEqual(len(outcome.stderr), STDERR_TAIL)
         self.assertTrue(outcome.stderr.endswith(b"xxEND\n"))
 
     async def test_stdout_is_bounded(self) -> None:
-        """What does not fit is dropped, and the child is not held up."""
+        """What a child writes to stdout beyond the limit is dropped; it is not held up."""
         outcome = await self.run_to_end(f"head -c {STDOUT_LIMIT + 70000} /dev/zero")
         self.assertEqual((outcome.status, len(outcome.stdout)), (0, STDOUT_LIMIT))
 
     async def test_output_to_a_file(self) -> None:
-        """A child that leaves descendants is not waited for beyond its own end."""
+        """A child that writes to a file is not waited for once it has ended."""
         path = self.mktemp()
         with open(path, "wb") as output:
             outcome = await self.processes.run(
@@ -142,18 +142,18 @@ class ChildrenTests(TestCase):
             self.assertEqual(written.read(), b"out\nerr\n")
 
     async def test_stdin_is_empty(self) -> None:
-        """A child that reads does not wait for anybody."""
+        """A child that reads from stdin finds its end."""
         self.assertEqual((await self.run_to_end("cat")).stdout, b"")
 
     async def test_environment(self) -> None:
-        """It is small and ours: runc acts on what a service manager leaves there."""
+        """The environment of a child has nothing that a service manager gave the daemon."""
         self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": "/x"})
         outcome = await self.processes.run([sys.executable, "-c", SHOW_ENV], timeout=15)
         passed_on = {name.encode() for name in INHERITED if name in os.environ}
         self.assertEqual(set(outcome.stdout.split()), {b"LC_ALL", b"PATH"} | passed_on)
 
     async def test_no_zombie_and_no_descriptor_stays(self) -> None:
-        """A child that was waited for is gone."""
+        """A child that was waited for leaves no zombie and no descriptor."""
         await self.run_to_end("exit 0")
         before = os.listdir("/proc/self/fd")
         pids = []
@@ -166,7 +166,7 @@ class ChildrenTests(TestCase):
             self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
     async def test_the_next_daemon_can_wait_for_children(self) -> None:
-        """They, and what they start, have a descriptor that tells of them."""
+        """A child and what it starts hold a descriptor that the next daemon waits for."""
         for dies in (True, False):
             outcome = await self.processes.run(
                 shell(f"sh -c 'test -e /proc/self/fd/{MARK}'; exit $?"),
@@ -176,7 +176,7 @@ class ChildrenTests(TestCase):
             self.assertTrue(outcome.ok, dies)
 
     async def test_death_of_the_daemon(self) -> None:
-        """Children die with it, unless they are to end what they began."""
+        """A child dies with the daemon, unless it is to end what it began."""
         pid = await self._orphan(dies_with_us=True)
         while not _is_dead(pid):
             await deferLater(reactor, 0.01)
@@ -192,7 +192,7 @@ class ChildrenTests(TestCase):
         return int(outcome.stdout)
 
     async def test_kill_after_the_end(self) -> None:
-        """It does no harm."""
+        """Killing a child that has ended does no harm."""
         child = self.spawn("exit 0")
         await child.ended
         child.kill()
@@ -261,7 +261,7 @@ class SlotsTests(SynchronousTestCase):
         self.reactor.children[number].processEnded(Failure(ProcessDone(0)))
 
     def test_no_more_than_the_limit(self) -> None:
-        """The third waits until one of the others has ended."""
+        """A child beyond the limit waits until another one has ended."""
         running = [self.begin() for _ in range(3)]
         self.assertEqual(len(self.reactor.children), 2)
         self.end(1)
@@ -273,7 +273,7 @@ class SlotsTests(SynchronousTestCase):
         self.assertTrue(self.successResultOf(running[2]).ok)
 
     def test_one_kind_holds_up_no_other(self) -> None:
-        """What copies for minutes, or waits, leaves room for what takes milliseconds."""
+        """A child that copies for minutes, or waits, leaves room for quick ones."""
         running = [self.begin(lane) for lane in Lane for _ in range(3)]
         # All three that wait for something else, and two of each that works.
         self.assertEqual(len(self.reactor.children), 7)
@@ -283,7 +283,7 @@ class SlotsTests(SynchronousTestCase):
             self.assertTrue(self.successResultOf(each).ok)
 
     def test_waiting_takes_no_time_of_the_child(self) -> None:
-        """The clock runs from the start of the child, not from the call."""
+        """The time of a child runs from its start, not from the call."""
         running = [self.begin() for _ in range(3)]
         self.end(0)
         self.reactor.advance(4)
@@ -292,7 +292,7 @@ class SlotsTests(SynchronousTestCase):
         self.assertFalse(self.successResultOf(running[2]).timed_out)
 
     def test_no_alarm_stays(self) -> None:
-        """A reactor with one would be dirty, and a daemon slow to stop."""
+        """A child that has ended leaves no timer."""
         running = self.begin()
         self.end(0)
         self.successResultOf(running)

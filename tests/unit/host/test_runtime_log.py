@@ -1,4 +1,4 @@
-"""The OCI runtime's own log, whose last error is what a failed call is told with."""
+"""The log of the OCI runtime: its last error is what a failed call is reported with."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ WARNING = {"level": "warning", "msg": "no such cgroup"}
     ],
 )
 def test_the_last_error_counts(tmp_path: Path, content: str, expected: str | None) -> None:
-    """Warnings and what is no JSON are passed over."""
+    """The last error of a log is found among warnings and what is no JSON."""
     log = tmp_path / "log"
     log.write_text(content, "latin-1")
     assert last_error(log) == expected
 
 
 def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
-    """However much a runtime has to say."""
+    """A long log is read from its end."""
     log = tmp_path / "log"
     log.write_text(lines(*[WARNING] * 50_000, ERROR))
     assert log.stat().st_size > LOG_TAIL
@@ -49,5 +49,5 @@ def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
 
 
 def test_no_log_is_no_error(tmp_path: Path) -> None:
-    """A runtime that could not even be started wrote none."""
+    """An OCI runtime that could not be started has no log, and no error in it."""
     assert last_error(tmp_path / "none") is None

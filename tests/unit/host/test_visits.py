@@ -66,7 +66,7 @@ class VisitsTests(TestCase):
             await deferLater(self.reactor, 0.01)
 
     async def test_results_and_errors(self) -> None:
-        """They are those of the work; what the kernel refuses is named with the VM."""
+        """A visit returns what its work does; an error of the kernel names the VM."""
         self.assertEqual(await self.visits.run("vm-1", lambda: 7), 7)
 
         def refused() -> None:
@@ -79,7 +79,7 @@ class VisitsTests(TestCase):
         self.assertEqual(self.time.getDelayedCalls(), [])
 
     async def test_one_that_hangs(self) -> None:
-        """It is given up, and until it comes back its VM is refused, and no other."""
+        """A visit that hangs is given up; only its VM is refused until it comes back."""
         work, door = self.hanging()
         visit = self.begin("vm-1", work)
         self.time.advance(30)
@@ -97,7 +97,7 @@ class VisitsTests(TestCase):
                 await deferLater(self.reactor, 0.01)
 
     async def test_many_that_hang(self) -> None:
-        """Those that wait their turn have it once others were given up."""
+        """Visits that wait for a slot get it once visits that hang are given up."""
         visits = [self.begin(f"vm-{n}", self.hanging()[0]) for n in range(AT_ONCE)]
         late = self.begin("other", lambda: 7)
         self.assertFalse(late.called)
@@ -108,7 +108,7 @@ class VisitsTests(TestCase):
         self.assertEqual(await late, 7)
 
     async def test_a_result_that_nobody_waits_for(self) -> None:
-        """It is let go of."""
+        """The result of a visit that comes back too late is let go of."""
         unwanted: list[int] = []
         work, door = self.hanging(7)
         visit = self.begin("vm-1", work, seconds=5, unwanted=unwanted.append)
@@ -119,7 +119,7 @@ class VisitsTests(TestCase):
         await self.until(lambda: unwanted == [7])
 
     async def test_the_end_of_the_daemon(self) -> None:
-        """What is under way fails at once, and its threads are no hindrance."""
+        """Visits under way fail when the daemon ends, and do not keep it running."""
         visit = self.begin("vm-1", self.hanging()[0])
         self.visits.close()
         with pytest.raises(CloudError, match="the daemon ends"):
@@ -130,7 +130,7 @@ class VisitsTests(TestCase):
         self.assertTrue(all(thread.daemon for thread in threads))
 
     async def test_each_has_a_thread_of_its_own(self) -> None:
-        """One that was lost in a VM does nothing else."""
+        """Each visit has a new thread, for a thread can be lost in a VM."""
         threads = [
             await self.visits.run("vm-1", threading.current_thread) for _ in range(3)
         ]

@@ -6,23 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms import progress
-from runc_cpi.daemon.vms.progress import NOTE, Progress
+from runc_cpi.daemon.vms.progress import Progress
 
 
 @pytest.mark.parametrize("stage", Progress)
 def test_what_is_noted_is_read(tmp_path: Path, stage: Progress) -> None:
-    """Until it is cleared; to clear it twice does no harm."""
-    assert progress.read(tmp_path) is None
-    progress.write(tmp_path, stage)
-    assert progress.read(tmp_path) is stage
-    progress.clear(tmp_path)
-    progress.clear(tmp_path)
-    assert progress.read(tmp_path) is None
+    """A stage is read as it was noted, until it is cleared, which can be done twice."""
+    bundle = Bundle(tmp_path)
+    assert progress.read(bundle) is None
+    progress.write(bundle, stage)
+    assert progress.read(bundle) is stage
+    progress.clear(bundle)
+    progress.clear(bundle)
+    assert progress.read(bundle) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"boot", b"\xff"])
 def test_a_note_that_was_cut_off(tmp_path: Path, content: bytes) -> None:
-    """The VM may run: it is asked to halt, as if nothing had been done yet."""
-    (tmp_path / NOTE).write_bytes(content)
-    assert progress.read(tmp_path) is Progress.HALTING
+    """A reboot whose note is cut off begins with asking the VM to halt: it may run."""
+    bundle = Bundle(tmp_path)
+    bundle.reboot_note.write_bytes(content)
+    assert progress.read(bundle) is Progress.HALTING

@@ -10,7 +10,10 @@ import pytest
 
 from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms import spec
+from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.inits import INITS
 
 GRANTED = ["CAP_CHOWN", "CAP_SYS_ADMIN"]
 
@@ -19,7 +22,7 @@ def built(init: str = "runit", **changes: Any) -> dict[str, Any]:
     """Return the specification of a VM like any other, with changes."""
     arguments: dict[str, Any] = {
         "hostname": "vm-1",
-        "boot": spec.BOOTS[init],
+        "init": INITS[init],
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
@@ -35,41 +38,41 @@ def mounts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_namespace_is_its_own() -> None:
-    """No path: none is shared with the host or with another VM."""
+    """A VM shares no namespace with the host or with another VM: none has a path."""
     assert built()["linux"]["namespaces"] == [
         {"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
     ]
 
 
 def test_the_cgroup_is_where_it_was_said() -> None:
-    """In the VM's, which the daemon finds its processes by, and the VM cannot reach."""
+    """The container's cgroup is in the VM's, which the VM cannot reach."""
     assert built()["linux"]["cgroupsPath"] == "/runc-cpid-1/vm-1/inside"
 
 
 def test_capabilities_are_those_granted() -> None:
-    """No set holds more, and what is inherited or ambient is nothing."""
+    """No set of capabilities holds more than is granted, and none is inherited."""
     sets = built()["process"]["capabilities"]
     assert sets.pop("inheritable") == []
     assert sets == dict.fromkeys(("bounding", "effective", "permitted"), GRANTED)
 
 
 def test_open_files() -> None:
-    """As many as the daemon may have, whatever its own soft limit is."""
+    """A process of a VM may have as many open files as the daemon."""
     limit = {"type": "RLIMIT_NOFILE", "hard": 20000, "soft": 20000}
     assert built()["process"]["rlimits"] == [limit]
 
 
 def test_dropped_capabilities_exist() -> None:
-    """A misspelt name would drop nothing."""
-    assert set(checks.CAPABILITIES) >= spec.DROPPED_CAPABILITIES
+    """Each dropped capability exists: a misspelt name would drop nothing."""
+    assert set(checks.CAPABILITIES) >= DROPPED_CAPABILITIES
     for name in ("SYS_TIME", "SYS_MODULE", "SYS_BOOT", "SYS_RAWIO"):
-        assert f"CAP_{name}" in spec.DROPPED_CAPABILITIES
+        assert f"CAP_{name}" in DROPPED_CAPABILITIES
     for name in ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "CHOWN", "SETUID"):
-        assert f"CAP_{name}" not in spec.DROPPED_CAPABILITIES
+        assert f"CAP_{name}" not in DROPPED_CAPABILITIES
 
 
 def test_the_guard() -> None:
-    """It refuses what dropped capabilities would allow, and nothing else."""
+    """The filter refuses what dropped capabilities would allow, and nothing else."""
     assert "seccomp" not in built(privileged=True)["linux"]
     guard = built(guarded=True)["linux"]["seccomp"]
     assert guard["defaultAction"] == "SCMP_ACT_ALLOW"
@@ -81,7 +84,7 @@ def test_the_guard() -> None:
 
 
 def test_ioctls_are_told_apart_by_32_bits() -> None:
-    """As the kernel does it: further bits in a register would make no difference to it."""
+    """The filter looks at 32 bits of an ioctl's number, as the kernel does."""
     for refused in built()["linux"]["seccomp"]["syscalls"]:
         assert (refused["names"], refused["action"]) == (["ioctl"], "SCMP_ACT_ERRNO")
         (argument,) = refused["args"]
@@ -91,7 +94,7 @@ def test_ioctls_are_told_apart_by_32_bits() -> None:
 
 
 def test_tunables_of_the_host_are_read_only() -> None:
-    """The network's own are not: each VM has its own of them."""
+    """Kernel tunables of the host are read-only; those of the VM's network are not."""
     linux = built()["linux"]
     assert {
         "/proc/sys/kernel",
@@ -106,15 +109,17 @@ def test_tunables_of_the_host_are_read_only() -> None:
 
 
 def test_the_root_is_mounted_by_others() -> None:
-    """It can be written, and nothing is mounted over it."""
+    """The root can be written, and the specification mounts nothing over it."""
     assert built()["root"] == {"path": "rootfs"}
     assert "/" not in mounts(built())
 
 
 def test_the_root_is_an_overlay_of_the_stemcell() -> None:
-    """It lives in a namespace that goes with the program and what it starts."""
+    """The overlay is mounted in a namespace of the program, and goes with it."""
     argv = inside_overlay(
-        ["runc", "create", "vm-1"], Path("/w/vms/vm-1"), Path("/w/stemcells/s/rootfs")
+        ["runc", "create", "vm-1"],
+        Bundle(Path("/w/vms/vm-1")),
+        Path("/w/stemcells/s/rootfs"),
     )
     assert argv[:2] == ["unshare", "--mount"]
     assert argv[-3:] == ["runc", "create", "vm-1"]
@@ -128,13 +133,13 @@ def test_the_root_is_an_overlay_of_the_stemcell() -> None:
 
 
 def test_files_the_agent_renames_over_are_no_mounts() -> None:
-    """A mount there would make the agent's rename fail."""
+    """Nothing is mounted on files that the agent renames over: the rename would fail."""
     there = mounts(built())
     assert not there.keys() & {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc"}
 
 
 def test_ephemeral_data_is_bound() -> None:
-    """What the VM mounts below it does not come back to the host."""
+    """What a VM mounts below /var/vcap/data does not show on the host."""
     data = mounts(built())["/var/vcap/data"]
     assert (data["type"], data["source"]) == ("bind", "/w/vms/vm-1/data")
     assert {"rbind", "rslave", "rw"} == set(data["options"])
@@ -142,21 +147,21 @@ def test_ephemeral_data_is_bound() -> None:
 
 
 def test_cgroups_can_be_written() -> None:
-    """Containers within the VM need it; the namespace shows only the VM's own part."""
+    """A VM can write to its cgroups, as containers within it need."""
     cgroup = mounts(built())["/sys/fs/cgroup"]
     assert cgroup["type"] == "cgroup"
     assert "ro" not in cgroup["options"]
 
 
 def test_runit_is_started_by_the_stemcells_script() -> None:
-    """There is no shell and no prologue in between."""
+    """runit is started without a shell or a prologue in between."""
     assert built("runit")["process"]["args"] == ["/usr/sbin/runsvdir-start"]
     assert built("runit")["process"]["cwd"] == "/"
     assert built("runit")["hostname"] == "vm-1"
 
 
 def test_systemd_gets_what_it_needs() -> None:
-    """It is told of the container, and has a /run of its own."""
+    """systemd is told that it is in a container, and has a /run of its own."""
     document = built("systemd")
     assert document["process"]["args"] == ["/sbin/init"]
     assert any(entry.startswith("container=") for entry in document["process"]["env"])
@@ -165,9 +170,9 @@ def test_systemd_gets_what_it_needs() -> None:
     assert "/run" not in mounts(built("runit"))
 
 
-@pytest.mark.parametrize("init", sorted(spec.BOOTS))
+@pytest.mark.parametrize("init", sorted(INITS))
 def test_the_environment_is_ours(init: str) -> None:
-    """Nothing of the daemon's environment gets in."""
+    """Nothing of the daemon's environment gets into a VM."""
     names = [entry.partition("=")[0] for entry in built(init)["process"]["env"]]
     assert set(names) <= {"PATH", "TERM", "container"}
 
@@ -177,7 +182,7 @@ def test_the_environment_is_ours(init: str) -> None:
     [(None, "size=50%", "size=20%"), (100, "size=52428800", "size=20971520")],
 )
 def test_memory_for_files(ram: int | None, shared: str, run: str) -> None:
-    """File systems in memory take a part of what the VM may have, or the host has."""
+    """File systems in memory take a part of what the VM may have, or else the host has."""
     resources = spec.limits(cpu=None, ram=ram, pids=None, swap_accounting=False)
     found = mounts(built("systemd", resources=resources))
     assert found["/dev/shm"]["options"][-1] == shared
@@ -187,13 +192,13 @@ def test_memory_for_files(ram: int | None, shared: str, run: str) -> None:
 
 
 def test_it_is_json() -> None:
-    """What is built is what the file says."""
+    """The specification is the same after it was written and read as JSON."""
     assert json.loads(json.dumps(built())) == built()
     assert built()["ociVersion"].startswith("1.0.")
 
 
 def test_devices_are_denied_unless_allowed() -> None:
-    """No disk of the host is among those that can be opened, nor its memory."""
+    """Neither a disk of the host nor its memory is among what a VM can open."""
     resources = spec.limits(cpu=None, ram=None, pids=100, swap_accounting=True)
     nothing, *allowed = resources["devices"]
     assert nothing == {"allow": False, "access": "rwm"}
@@ -207,7 +212,7 @@ def test_devices_are_denied_unless_allowed() -> None:
     ("cpu", "quota"), [(1, 100_000), (0.5, 50_000), (0.01, 1000), (4096, 409_600_000)]
 )
 def test_processors_become_a_quota(cpu: float, quota: int) -> None:
-    """The kernel takes no quota below 1000 microseconds."""
+    """Processors become a quota of 1000 microseconds or more, as the kernel demands."""
     cpus = spec.limits(cpu=cpu, ram=None, pids=100, swap_accounting=False)["cpu"]
     assert cpus == {"quota": quota, "period": 100_000}
     assert isinstance(cpus["quota"], int)
@@ -220,6 +225,6 @@ def test_processors_become_a_quota(cpu: float, quota: int) -> None:
 def test_memory_is_bounded_without_swap(
     swap_accounting: bool, expected: dict[str, int]
 ) -> None:
-    """C{swap} bounds both together, and only where the kernel can."""
+    """Memory is bounded with swap where the kernel can do that, and alone elsewhere."""
     resources = spec.limits(cpu=None, ram=512, pids=100, swap_accounting=swap_accounting)
     assert resources["memory"] == expected

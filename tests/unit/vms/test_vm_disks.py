@@ -1,4 +1,4 @@
-"""VMs and their disks: who is told, what a boot prepares, and what a deletion frees."""
+"""The disks of VMs: who is told of them, what a boot prepares, what a deletion frees."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class VMDisksTests(DiskTestCase):
         return json.loads(text)["disks"]["persistent"]
 
     async def test_an_agent_that_is_told_by_the_director(self) -> None:
-        """Its settings stay as they are."""
+        """The settings file stays as it is if the Director tells the agent of a disk."""
         vm, disk_cid = await self.create(), await self.make()
         hint = await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         self.assertEqual(hint, f"/dev/{disk_cid}")
@@ -63,7 +63,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.vms.disks_of(vm.vm_cid), [])
 
     async def test_an_agent_that_is_not(self) -> None:
-        """It reads of the disk in its settings, and no more once it is gone."""
+        """The settings file names a disk that the Director does not tell the agent of."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=True)
         found = self.persistent(self.guests.written[SETTINGS])
@@ -72,7 +72,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.persistent(self.guests.written[SETTINGS]), {})
 
     async def test_settings_of_a_stopped_vm(self) -> None:
-        """They are written where it will find them, and for nobody else to read."""
+        """The settings file of a stopped VM is written, for root alone to read."""
         vm, disk_cid = await self.create(), await self.make()
         self.runtime.running.clear()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=True)
@@ -82,7 +82,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.guests.written, {})
 
     async def test_settings_that_cannot_be_written(self) -> None:
-        """The same call again makes up for it."""
+        """An attach_disk that could not write the settings file succeeds the next time."""
         vm, disk_cid = await self.create(), await self.make()
         self.host.failing = {"write settings": CloudError("no")}
         with self.assertRaises(CloudError):
@@ -92,7 +92,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(set(self.persistent(self.guests.written[SETTINGS])), {disk_cid})
 
     async def test_named_until_it_is_detached(self) -> None:
-        """A newer Director that attaches the disk again does not read the file."""
+        """A disk is named in the settings file until it is detached."""
         vm, disk_cid = await self.create(), await self.make()
         for in_settings in (True, False):
             await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=in_settings)
@@ -103,7 +103,7 @@ class VMDisksTests(DiskTestCase):
         self.assertFalse(self.record(disk_cid).in_settings)
 
     async def test_a_disk_in_use_is_named_again(self) -> None:
-        """Its agent is told that it is gone before it is, and otherwise if it stays."""
+        """A disk that cannot be detached is named in the settings file again."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=True)
         self.script.failing = {"detach": DiskBusy("in use")}
@@ -112,7 +112,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(set(self.persistent(self.guests.written[SETTINGS])), {disk_cid})
 
     async def test_a_boot_again_that_fails(self) -> None:
-        """Nothing of it is left waiting, and the next one may succeed."""
+        """A reboot that fails leaves nothing running, and the next one may succeed."""
         vm = await self.create()
         self.script.failing = {"booted": CloudError("no file system")}
         with self.assertRaises(CloudError):
@@ -123,7 +123,7 @@ class VMDisksTests(DiskTestCase):
         self.assertTrue(self.vms.is_running(vm.vm_cid))
 
     async def test_what_is_not_there(self) -> None:
-        """VM and disk are told apart."""
+        """An unknown VM and an unknown disk are errors of their own."""
         vm, disk_cid = await self.create(), await self.make()
         for work, error in (
             (self.vms.attach_disk("vm-x", disk_cid, in_settings=True), VMNotFound),
@@ -138,7 +138,7 @@ class VMDisksTests(DiskTestCase):
             self.vms.disks_of("vm-x")
 
     async def test_a_disk_of_another_vm(self) -> None:
-        """It stays there until it is detached."""
+        """A disk that a VM has cannot be attached to another VM."""
         first, second, disk_cid = (
             await self.create(),
             await self.create(),
@@ -149,7 +149,7 @@ class VMDisksTests(DiskTestCase):
             await self.vms.attach_disk(second.vm_cid, disk_cid, in_settings=False)
 
     async def test_a_boot_brings_the_disks(self) -> None:
-        """The specification names them, before the container is made."""
+        """The disks of a VM are in its specification before the container is made."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         note = self.depot.vms / vm.vm_cid / "upper/var/vcap/bosh/managed_disk_settings.json"
@@ -162,7 +162,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(spec["linux"]["devices"], [{"path": f"/dev/{disk_cid}"}])
 
     async def test_a_boot_without_the_disk_that_was_mounted(self) -> None:
-        """Its agent would wait for it, so what it noted is forgotten."""
+        """The agent's note of a mounted disk is removed if the VM lacks that disk."""
         vm = await self.create()
         note = self.depot.vms / vm.vm_cid / "upper/var/vcap/bosh/managed_disk_settings.json"
         note.write_text("disk-gone")
@@ -171,7 +171,7 @@ class VMDisksTests(DiskTestCase):
         self.assertIsNone(self.driver.store)
 
     async def test_a_boot_that_fails_is_undone(self) -> None:
-        """For its disks as for all else."""
+        """A create_vm whose disks fail leaves nothing."""
         for step in ("boot", "booted", "make_ephemeral"):
             self.script.failing = {step: CloudError(f"{step} is broken")}
             with self.assertRaises(VMCreationFailed):
@@ -179,7 +179,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(os.listdir(self.depot.vms), [])
 
     async def test_an_ephemeral_disk(self) -> None:
-        """It is made when there is a bound, and when there is room."""
+        """An ephemeral disk is made if a size is asked for, and there is room."""
         await self.create()
         self.assertNotIn("make_ephemeral", self.script.done)
         await self.create(ephemeral_disk_size=64)
@@ -188,7 +188,7 @@ class VMDisksTests(DiskTestCase):
             await self.create(ephemeral_disk_size=9000)
 
     async def test_delete_frees_the_disks(self) -> None:
-        """With all that is on them."""
+        """The disks of a VM that is deleted are free, with all that is on them."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         await self.vms.delete(vm.vm_cid)
@@ -196,7 +196,7 @@ class VMDisksTests(DiskTestCase):
         self.assertTrue((self.depot.disks / disk_cid / "image").exists())
 
     async def test_a_deletion_that_cannot_free_a_disk(self) -> None:
-        """The VM counts as there, and deleting it again brings that to its end."""
+        """A VM whose disk cannot be freed is still there, and can be deleted again."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         self.script.failing = {"detach": CloudError("no")}
@@ -229,7 +229,7 @@ class VMDisksTests(DiskTestCase):
         self.repairs = await parts.load()
 
     async def test_a_running_vm_sees_its_disks_after_a_crash(self) -> None:
-        """What the record says is made true, and what a snapshot froze goes on."""
+        """A start of the daemon shows a running VM its disks, and thaws them."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         await self.restart()
@@ -237,7 +237,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.seen(vm.vm_cid), {disk_cid})
 
     async def test_a_stopped_vm_keeps_its_disks(self) -> None:
-        """They are shown when it boots."""
+        """A start of the daemon leaves the disks of a stopped VM to its next boot."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         self.runtime.running.clear()
@@ -246,7 +246,7 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.vms.disks_of(vm.vm_cid), [disk_cid])
 
     async def test_a_vm_whose_record_cannot_be_read_keeps_its_disks(self) -> None:
-        """It may well run, and write to them."""
+        """A VM whose record cannot be read keeps its disks: it may run and use them."""
         vm, disk_cid = await self.create(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         (self.depot.vms / vm.vm_cid / "vm.json").write_text("{ cut short")
@@ -255,12 +255,12 @@ class VMDisksTests(DiskTestCase):
         self.assertEqual(self.disks.attached_to(disk_cid), vm.vm_cid)
 
     async def test_work_on_a_disk_holds_its_vm(self) -> None:
-        """A snapshot of a disk knows the container that has it mounted."""
+        """Work on a disk knows the container of the VM that has the disk."""
         vm, disk_cid, free = await self.create(), await self.make(), await self.make()
         await self.vms.attach_disk(vm.vm_cid, disk_cid, in_settings=False)
         async with self.vms.holding(disk_cid) as container:
             assert container is not None
-            self.assertEqual(container.bundle.name, vm.vm_cid)
+            self.assertEqual(container.bundle.vm_cid, vm.vm_cid)
             self.assertIsNotNone(container.pid)
         async with self.vms.holding(free) as container:
             self.assertIsNone(container)
@@ -269,7 +269,7 @@ class VMDisksTests(DiskTestCase):
                 pass
 
     async def test_lost_vms_come_back(self) -> None:
-        """After a reboot of the host, with their disks; those that ended stay down."""
+        """VMs that a reboot of the host took down are booted, and no others."""
         lost, ended, disk_cid = await self.create(), await self.create(), await self.make()
         await self.vms.attach_disk(lost.vm_cid, disk_cid, in_settings=False)
         await self.begin_over(set(), {ended.vm_cid})
@@ -279,7 +279,7 @@ class VMDisksTests(DiskTestCase):
         self.assertIn("boot", self.script.done)
 
     async def test_a_vm_that_does_not_come_back(self) -> None:
-        """It is logged, and the others come."""
+        """A VM that cannot be booted again holds up no other."""
         vms = [await self.create(), await self.create()]
         await self.begin_over(set(), set())
         self.script.failing = {"boot": CloudError("no")}

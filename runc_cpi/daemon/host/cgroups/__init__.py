@@ -1,1 +1,1 @@
-"""Cgroups: their directories, device rules, and the end of all that is in one."""
+"""Cgroups: their directories, their device rules, and how to kill what is in one."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from runc_cpi.daemon.host.cgroups import device_program, hierarchies
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
-CGROUPS = Path("/sys/fs/cgroup")
-LOOP_MAJOR = 7
+LOOP_MAJOR = 7  # of the numbers of loop devices (devices.txt)
 _RULE = re.compile(rb"^b %d:(\d+) " % LOOP_MAJOR, re.MULTILINE)
 
 
@@ -23,15 +23,19 @@ class DeviceRules(Protocol):
     """The device rules of VMs."""
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
-        """Return what a container's specification must allow, to boot with these."""
+        """
+        Return what a container's specification must allow.
+
+        @param minors: the minor numbers of the loop devices that the VM boots with.
+        """
 
     def fence(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
         """
-        Make a VM's cgroup, and bound what all in it may ever open.
+        Make a VM's cgroup, and bound what all processes in it may ever open.
 
-        The container's own cgroup is to be in it, so that the VM cannot change this.
+        The container's cgroup is made in it, so that the VM cannot change the bound.
 
-        @param cgroup: its path in its hierarchies.
+        @param cgroup: the path of the VM's cgroup in its hierarchies.
         @raise OSError: if the kernel refuses.
         """
 
@@ -39,7 +43,7 @@ class DeviceRules(Protocol):
         """
         Let a VM's processes open these loop devices, and no others.
 
-        @param cgroup: the VM's path in its hierarchies.
+        @param cgroup: the path of the VM's cgroup in its hierarchies.
         @raise OSError: if the kernel refuses.
         """
 
@@ -50,10 +54,10 @@ class RulesV1:
 
     A cgroup never allows what the one above it does not.  It copies those rules when it is
     made and does not follow later ones, so the container's own, and those that the VM
-    made, are brought along.
+    made, are changed as well.
     """
 
-    def __init__(self, root: Path = CGROUPS / "devices") -> None:
+    def __init__(self, root: Path = hierarchies.ROOT / "devices") -> None:
         self._root = root
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
@@ -77,6 +81,7 @@ class RulesV1:
 
 
 def _change_loops(directory: int, minors: set[int]) -> None:
+    """Change which loop devices one cgroup allows."""
     found = _RULE.findall(hierarchies.read(directory, "devices.list"))
     allowed = {int(minor) for minor in found}
     for name, changed in (("allow", minors - allowed), ("deny", allowed - minors)):
@@ -88,25 +93,26 @@ def _change_loops(directory: int, minors: set[int]) -> None:
 
 class RulesV2:
     """
-    On cgroup v2 a program decides, and all programs of a cgroup and of those above it must
-    agree.  The runtime sets one once and for all, on the container's cgroup; it is made to
-    allow every loop device, and a program of ours on the VM's narrows that.
+    The device programs of cgroup v2: those of a cgroup and of all above it must agree.
+
+    The runtime sets a program on the container's cgroup, once.  That is made to allow every
+    loop device, and a program that the daemon sets on the VM's cgroup narrows that.
     """
 
-    def __init__(self, root: Path = CGROUPS) -> None:
+    def __init__(self, root: Path = hierarchies.ROOT) -> None:
         self._root = root
 
     def for_spec(self, minors: Collection[int]) -> list[dict[str, object]]:
-        """Allow all loop devices; the other program decides."""
+        """Allow all loop devices; the program on the VM's cgroup decides."""
         return [DeviceRule("b", LOOP_MAJOR, None).to_spec()]
 
     def fence(self, cgroup: str, rules: Sequence[DeviceRule]) -> None:
-        """Set a program."""
+        """Set a program on the VM's cgroup."""
         self._path(cgroup).mkdir(parents=True, exist_ok=True)
         self._set(cgroup, rules)
 
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
-        """Replace the program."""
+        """Replace the program on the VM's cgroup."""
         self._set(cgroup, [*ALLOWED, *map(_loop, sorted(minors))])
 
     def _path(self, cgroup: str) -> Path:
@@ -127,11 +133,15 @@ def _loop(minor: int) -> DeviceRule:
 
 def device_rules() -> DeviceRules:
     """Return what this host has: v1's controller wherever it is mounted, else v2."""
-    return RulesV1() if (CGROUPS / "devices").is_dir() else RulesV2()
+    return RulesV1() if (hierarchies.ROOT / "devices").is_dir() else RulesV2()
 
 
-def allowed_by(bundle: Path) -> list[DeviceRule]:
-    """Return what the specification of a container allows."""
-    spec = json.loads((bundle / "config.json").read_bytes())
+def allowed_by(bundle: Bundle) -> list[DeviceRule]:
+    """
+    Return what the specification of a container allows.
+
+    @raise OSError: if it cannot be read.
+    """
+    spec = json.loads(bundle.config.read_bytes())
     rules = spec["linux"]["resources"]["devices"]
     return [DeviceRule.from_spec(rule) for rule in rules if rule["allow"]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from runc_cpi.daemon.storage.descent import Entered, Left, walk
 
 ROOT = Path("/sys/fs/cgroup")
-# Of v1 and of v2, each before what must not be less than it.
+# Files of v1 and of v2.  Memory comes before memory with swap, which must not be less.
 LIMITS = (
     *("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
     *("cpu.cfs_period_us", "cpu.cfs_quota_us"),
@@ -43,10 +43,24 @@ def processes(path: str, root: Path = ROOT) -> set[int]:
     return found
 
 
+def is_in(pid: int, path: str) -> bool:
+    """Say whether a process is in a cgroup, or in one below it."""
+    try:
+        with open(f"/proc/{pid}/cgroup", "rb") as file:
+            lines = file.read().split(b"\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    found = [line.split(b":", 2)[2] for line in lines if line]
+    # systemd as init moves itself into a cgroup below the container's.
+    top = path.encode()
+    return any(name == top or name.startswith(top + b"/") for name in found)
+
+
 def share_limits(path: str, below: str, root: Path = ROOT) -> None:
     """
-    Bound a cgroup as one right below it is, which those in that can change.
+    Give a cgroup the limits of the one right below it, which the VM can change there.
 
+    @param below: the name of the cgroup below.
     @raise OSError: if the kernel refuses.
     """
     for top in directories(path, root):
@@ -57,9 +71,9 @@ def share_limits(path: str, below: str, root: Path = ROOT) -> None:
 
 def remove(path: str, root: Path = ROOT) -> None:
     """
-    Remove a cgroup and those below it, where no process is left.
+    Remove a cgroup and those below it; one that holds a process stays.
 
-    Runtimes leave what is above a container's own cgroup, and its own if they fail.
+    An OCI runtime leaves what is above a container's own cgroup, and its own if it fails.
     """
     for top in directories(path, root):
         for step in walk(top):
@@ -71,14 +85,14 @@ def remove(path: str, root: Path = ROOT) -> None:
 
 
 def remove_empty(path: str, root: Path = ROOT) -> None:
-    """Remove a cgroup that has none below it, and leave it as it is otherwise."""
+    """Remove a cgroup that has none below it and holds no process; others stay."""
     for top in directories(path, root):
         with suppress(OSError):
             os.rmdir(top)
 
 
 def read(directory: int, name: str) -> bytes:
-    """Return what a file of a cgroup holds; nothing if there is none, or it is not told."""
+    """Return what a file of a cgroup holds, or nothing if it cannot be read."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
@@ -89,7 +103,7 @@ def read(directory: int, name: str) -> bytes:
 
 
 def write(directory: int, name: str, value: bytes) -> bool:
-    """Write to a file of a cgroup, and say whether there is one that took it."""
+    """Write to a file of a cgroup, and say whether that was possible."""
     try:
         fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
         with open(fd, "wb", buffering=0) as file:

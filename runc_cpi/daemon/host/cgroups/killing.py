@@ -1,4 +1,4 @@
-"""The end of all that is in a cgroup, whatever its processes do against that."""
+"""Kills all processes of a cgroup, whatever they do against it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.oci.init import Init, belongs
+from runc_cpi.daemon.host.oci.first_process import FirstProcess
 from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.errors import StillRunning
 
-TIMEOUT = 30.0
-PAUSE = 0.05
-# What a cgroup's freezer is told, on v1 and on v2 (freezer-subsystem.rst, cgroup-v2.rst).
+TIMEOUT = 30.0  # seconds
+PAUSE = 0.05  # seconds
+# Files of a cgroup and what is written to them, on v1 and on v2 (freezer-subsystem.rst,
+# cgroup-v2.rst).
+KILL = (("cgroup.kill", b"1"),)
 FREEZE = (("freezer.state", b"FROZEN"), ("cgroup.freeze", b"1"))
 THAW = (("freezer.state", b"THAWED"), ("cgroup.freeze", b"0"))
 
 
-async def end(reactor: Any, cgroup: str, init: Init | None) -> None:
+async def end(reactor: Any, cgroup: str, first: FirstProcess | None) -> None:
     """
     Kill what is in a cgroup and in those below it, and wait until it is gone.
 
-    @param init: the first process of its pid namespace, which ends after all others.
+    @param first: the first process of its pid namespace, which ends after all others.
     @raise StillRunning: if that takes more than L{TIMEOUT} seconds.
     """
     deadline = reactor.seconds() + TIMEOUT
-    alive = init
-    while left := await deferToThread(strike, cgroup):
+    alive = first
+    while left := await deferToThread(kill_once, cgroup):
         if reactor.seconds() > deadline:
             raise StillRunning(_complaint(min(left), cgroup))
         if alive is None:
@@ -40,10 +42,10 @@ async def end(reactor: Any, cgroup: str, init: Init | None) -> None:
         elif await alive.ended_within(PAUSE):
             # As a rule all others have ended by now: look again at once.
             alive = None
-    if init is not None:
-        patience = max(0.0, deadline - reactor.seconds())
-        if not await init.ended_within(patience):
-            raise StillRunning(_complaint(init.pid, cgroup))
+    if first is not None:
+        seconds_left = max(0.0, deadline - reactor.seconds())
+        if not await first.ended_within(seconds_left):
+            raise StillRunning(_complaint(first.pid, cgroup))
 
 
 def _complaint(pid: int, cgroup: str) -> str:
@@ -53,18 +55,20 @@ def _complaint(pid: int, cgroup: str) -> str:
     )
 
 
-def strike(cgroup: str, root: Path = hierarchies.ROOT) -> set[int]:
+def kill_once(cgroup: str, root: Path = hierarchies.ROOT) -> set[int]:
     """
-    Deal one blow to all in a cgroup and below it, and say who was still there.
+    Kill all that is in a cgroup and below it now, and return who was still there.
 
-    Who forks while it is listed could stay ahead of that.  So the kernel is asked to
-    kill, which it does at one stroke since Linux 5.14; before, all are frozen meanwhile.
-    What was frozen, by the VM or here, does not end before it is thawed: with v1 not even
-    by SIGKILL.  Whoever could freeze it again is about to end by then.
+    A process that forks while processes are listed could stay ahead of the list.  So the
+    kernel is asked to kill all in one step, which it can since Linux 5.14; before, all
+    are frozen while they are killed.  A frozen process does not end before it is thawed,
+    with v1 not even by SIGKILL.  Those who could freeze it again are about to end by then.
+
+    @return: the pids of those that were found.
     """
     tops = hierarchies.directories(cgroup, root)
-    if not _tell(tops, (("cgroup.kill", b"1"),)):
-        _tell(tops, FREEZE)
+    if not _write_to(tops, KILL):
+        _write_to(tops, FREEZE)
     found = hierarchies.processes(cgroup, root)
     for pid in found:
         _kill(pid, cgroup)
@@ -73,17 +77,17 @@ def strike(cgroup: str, root: Path = hierarchies.ROOT) -> set[int]:
     return found
 
 
-def _tell(tops: list[Path], messages: tuple[tuple[str, bytes], ...]) -> bool:
-    """Write to files of cgroups, and say whether there is one at all that took it."""
-    taken = 0
+def _write_to(tops: list[Path], values: tuple[tuple[str, bytes], ...]) -> bool:
+    """Write to files of cgroups, and say whether that was possible with one at least."""
+    written = 0
     for top in tops:
         with suppress(FileNotFoundError):
             directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                taken += sum(hierarchies.write(directory, *message) for message in messages)
+                written += sum(hierarchies.write(directory, *value) for value in values)
             finally:
                 os.close(directory)
-    return taken > 0
+    return written > 0
 
 
 def _kill(pid: int, cgroup: str) -> None:
@@ -91,7 +95,7 @@ def _kill(pid: int, cgroup: str) -> None:
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
-            if belongs(pid, cgroup):
+            if hierarchies.is_in(pid, cgroup):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)

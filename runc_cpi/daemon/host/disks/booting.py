@@ -48,7 +48,7 @@ class Booting:
         @raise CloudError: if there is no loop device to be had.
         """
         images = {disk_cid: paths.image_of(path) for disk_cid, path in disks.items()}
-        ephemeral = paths.ephemeral_of(container.bundle)
+        ephemeral = container.bundle.ephemeral
         found = await self._loops.find([*images.values(), ephemeral])
         devices = {
             disk_cid: await self._loops.attach(image, found.get(image))
@@ -79,7 +79,7 @@ class Booting:
         @raise CloudError: if the kernel refuses, or the disk cannot be mounted.
         """
         images = [paths.image_of(path) for path in attached]
-        ephemeral = paths.ephemeral_of(container.bundle)
+        ephemeral = container.bundle.ephemeral
         found = await self._loops.find([*images, ephemeral])
         allowed = [found[image] for image in images if image in found]
         await self._nodes.allow(container, allowed)
@@ -101,7 +101,7 @@ class Booting:
 
         @raise CloudError: if the kernel refuses.
         """
-        ephemeral = paths.ephemeral_of(container.bundle)
+        ephemeral = container.bundle.ephemeral
         found = await self._loops.find([ephemeral])
         if ephemeral in found:
             await self._loops.let_go(found[ephemeral], ephemeral)

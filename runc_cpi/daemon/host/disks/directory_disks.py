@@ -24,7 +24,6 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.errors import CloudError, DiskBusy
 
-MOUNTS = "disks"
 GUEST_MOUNTS = "/warden-cpi-dev"
 STORE = "/var/vcap/store"
 TOOL_TIMEOUT = 60.0
@@ -90,7 +89,7 @@ class DirectoryDisks:
         """
         if container.pid is None:
             return False
-        point = container.bundle / MOUNTS / disk_cid
+        point = container.bundle.disks / disk_cid
         changed = await self._bind(path, point)
         if not await self._is_received(container, disk_cid):
             # The agent unmounts the very directory that it was told of.
@@ -121,7 +120,7 @@ class DirectoryDisks:
         @raise DiskBusy: if a process of the VM still uses it.
         @raise CloudError: if the kernel refuses.
         """
-        point = container.bundle / MOUNTS / disk_cid
+        point = container.bundle.disks / disk_cid
         # By the disk itself: the VM can have what is mounted at the point go away.
         wanted = _mounts_of(paths.data_of(path))
         if container.pid is not None:
@@ -133,7 +132,7 @@ class DirectoryDisks:
 
     async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:
         """Make the directory whose mounts the VM receives, with its disks in it."""
-        shared = container.bundle / MOUNTS
+        shared = container.bundle.disks
         shared.mkdir(mode=0o755, exist_ok=True)
         if not _mounts_below(shared):
             await self._mount("--bind", str(shared), str(shared))
@@ -163,7 +162,7 @@ class DirectoryDisks:
 
         @raise CloudError: if something still uses it.
         """
-        for point in _mounts_below(container.bundle / MOUNTS):
+        for point in _mounts_below(container.bundle.disks):
             await self._unbind(Path(point))
 
     async def thaw(self, path: Path, container: ContainerState) -> bool:

@@ -24,6 +24,7 @@ from runc_cpi.daemon.host.disks.mounted_disks import MountedDisks
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 
 
@@ -86,11 +87,11 @@ class ImageDisks:
         """
         kind = self._ephemeral_filesystem
         kind.check_size(size)
-        await self._files.create(paths.ephemeral_of(bundle), size, kind)
+        await self._files.create(Bundle(bundle).ephemeral, size, kind)
 
     async def sweep(self, directory: Path, kept: Sequence[Path]) -> list[str]:
         """Let go of the loop devices of files below C{directory} that nobody needs."""
-        needed = [*map(paths.image_of, kept), *map(paths.ephemeral_of, kept)]
+        needed = [*map(paths.image_of, kept), *(Bundle(path).ephemeral for path in kept)]
         return await self._loops.sweep(directory, needed)
 
     def allocated(self, path: Path) -> int:

@@ -10,6 +10,7 @@ from twisted.internet.threads import deferToThread
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.host.disks.filesystems import FileSystem
 from runc_cpi.daemon.host.disks.tools import Tools
+from runc_cpi.daemon.storage.bundle import Bundle
 
 MEBIBYTE = 1 << 20
 BLOCK = 512  # bytes; what st_blocks counts in (stat(2))
@@ -72,7 +73,7 @@ def allocated(directory: Path) -> int:
 def ephemeral_room(bundle: Path) -> int:
     """Say by how many bytes the file behind a VM's /var/vcap/data may still grow."""
     try:
-        found = paths.ephemeral_of(bundle).stat()
+        found = Bundle(bundle).ephemeral.stat()
     except OSError:
         return 0  # the VM has none, or is no VM
     return max(0, found.st_size - found.st_blocks * BLOCK)

@@ -1,1 +1,1 @@
-"""Work on the files of a VM, which trusts nothing in it and can be given up."""
+"""Work on the files of VMs: it trusts nothing in them, and is given up when it hangs."""

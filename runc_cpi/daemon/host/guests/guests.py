@@ -1,4 +1,4 @@
-"""What is done inside a running VM from outside, trusting nothing that is in it."""
+"""Changes files and mounts of a running VM from outside, and trusts nothing in it."""
 
 from __future__ import annotations
 
@@ -21,32 +21,35 @@ from runc_cpi.daemon.vms.interfaces import IGuests
 
 @implementer(IGuests)
 class Guests(Visits):
-    """Does what is to be done in VMs, in threads of its own."""
+    """Reaches into running VMs, each time in a new thread."""
 
     async def prepare(
         self, vm_cid: str, pid: int, stale: str, pid_files: str, writable: Sequence[str]
     ) -> None:
         """
-        Make the file system of a VM ready to boot.
+        Make the file system of a VM that is about to boot like that of a machine.
 
-        @raise CloudError: if that is not possible.
+        @raise CloudError: if that fails or takes too long.
         """
         await self.run(vm_cid, partial(prepare, pid, stale, pid_files, writable))
 
     async def write(self, vm_cid: str, pid: int, name: str, content: str) -> None:
         """
-        Write a file of a VM whole.
+        Write a file of a running VM, in one step for whoever reads it.
 
-        @raise CloudError: if that is not possible.
+        @raise CloudError: if that fails or takes too long.
         """
         await self.run(vm_cid, partial(write, pid, name, content))
 
 
 def make_node(pid: int, name: str, device: int) -> bool:
     """
-    Make a block device node C{name} in the VM's /dev; one that is right stays.
+    Make a block device node in the VM's /dev, unless it is there.
 
+    @param name: the name of the node in /dev.
+    @param device: the number of the device, as C{st_rdev} has it.
     @return: whether it had to be made.
+    @raise OSError: if the kernel refuses.
     """
     with writable_root_of(pid, "dev") as tree, tree.parent(f"dev/{name}") as (dev, last):
         try:
@@ -62,7 +65,11 @@ def make_node(pid: int, name: str, device: int) -> bool:
 
 
 def remove_node(pid: int, name: str) -> None:
-    """Remove a node from the VM's /dev."""
+    """
+    Remove a node from the VM's /dev.
+
+    @raise OSError: if the kernel refuses.
+    """
     with writable_root_of(pid, "dev") as tree:
         tree.remove(f"dev/{name}")
 
@@ -71,9 +78,11 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
     """
     Make a VM's file system like that of a machine which boots.
 
-    @param stale: a tree to remove, which a machine would have in memory.
-    @param pid_files: the directory below which pid files of the dead are removed.
-    @param writable: tunables of the VM's own that are among those of the host.
+    @param pid: the VM's first process.
+    @param stale: a directory to remove, for a machine has it in memory.
+    @param pid_files: the directory below which pid files are removed.
+    @param writable: kernel tunables of the VM's own that are to be writable.
+    @raise OSError: if the kernel refuses.
     """
     with writable_root_of(pid, os.path.dirname(stale), pid_files) as tree:
         tree.remove(stale)
@@ -90,13 +99,23 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
 
 
 def write(pid: int, name: str, content: str) -> None:
-    """Write a file of the VM whole."""
+    """
+    Write a file of the VM, in one step for whoever reads it.
+
+    @raise OSError: if the kernel refuses.
+    """
     with writable_root_of(pid, os.path.dirname(name)) as tree:
         tree.write(name, content)
 
 
 def mount(pid: int, source: str, target: str, filesystem: str) -> None:
-    """Mount a block device in the VM, both by names that it knows them by."""
+    """
+    Mount a block device in the VM.
+
+    @param source: the path of the device's node in the VM.
+    @param target: the mount point in the VM; it is made if it is not there.
+    @raise OSError: if the kernel refuses.
+    """
     with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
@@ -104,7 +123,13 @@ def mount(pid: int, source: str, target: str, filesystem: str) -> None:
 
 
 def bind(pid: int, source: str, target: str) -> None:
-    """Bind-mount a directory in the VM, both by names that it knows them by."""
+    """
+    Bind-mount a directory of the VM in a second place.
+
+    @param source: the directory, as the VM sees it.
+    @param target: the mount point in the VM; it is made if it is not there.
+    @raise OSError: if the kernel refuses.
+    """
     with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
@@ -113,7 +138,13 @@ def bind(pid: int, source: str, target: str) -> None:
 
 @contextmanager
 def writable_root_of(pid: int, *directories: str) -> Iterator[Tree]:
-    """Open the file system that C{pid} sees, to write to some directories in it."""
+    """
+    Open the file system that C{pid} sees, to write to some directories in it.
+
+    A disk of the VM that one of them is on is thawed, for a write would wait for that.
+
+    @raise OSError: if the process ended.
+    """
     with root_of(pid) as tree:
         for directory in directories:
             thaw_disk_at(tree, directory)
@@ -121,5 +152,9 @@ def writable_root_of(pid: int, *directories: str) -> Iterator[Tree]:
 
 
 def root_of(pid: int) -> AbstractContextManager[Tree]:
-    """Open the file system that C{pid} sees, so that no link in it leads out of it."""
+    """
+    Open the file system that C{pid} sees, so that no link in it leads out of it.
+
+    @raise OSError: if the process ended.
+    """
     return Tree.at(Path(f"/proc/{pid}/root"))

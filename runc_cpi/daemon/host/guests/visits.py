@@ -1,4 +1,4 @@
-"""Work on what a VM may keep waiting for ever: in threads that can be given up."""
+"""Does work on files of VMs in threads that are given up when a VM makes them hang."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
-from runc_cpi.daemon.host.namespaces import leave_alone
+from runc_cpi.daemon.host.namespaces import unshare_fs
 from runc_cpi.errors import CloudError
 
-AT_ONCE = 64
+AT_ONCE = 64  # visits
 
 T = TypeVar("T")
 
 
 class Visits:
     """
-    Has each piece of work done in a new thread, for a limited time.
+    Does each piece of work in a new thread, for a limited time.
 
-    A thread that does not come back in time is left behind.  It is not waited for, not
-    even when the daemon ends, and does nothing else.  Until it comes back its VM is not
-    visited again, so no VM can hold more than one thread.
+    A thread that does not end in time is given up.  Nobody waits for it any more, not even
+    the daemon when it ends, and it gets no other work.  Until it ends its VM is not visited
+    again, so no VM can hold more than one thread.
 
-    @param seconds: after how long a visit is given up, unless it is given longer.
+    @param seconds: the time after which a visit is given up.
     """
 
     def __init__(self, reactor: Any, seconds: float) -> None:
@@ -43,13 +43,14 @@ class Visits:
         unwanted: Callable[[T], object] | None = None,
     ) -> T:
         """
-        Do C{work}, which may block, and change the mount namespace that it is in.
+        Do C{work}, which may block, and may change the mount namespace of its thread.
 
-        @param vm_cid: of the VM that may make it hang.
-        @param seconds: how long it may take, if that is not the usual time.
-        @param unwanted: gets a result that came too late, to let go of it.
-        @raise CloudError: if it takes too long, if earlier work for the VM did and still
-            does, or if the kernel refuses something.
+        @param vm_cid: the VM that may make it hang.
+        @param seconds: the time after which it is given up, if not the usual one.
+        @param unwanted: is called with a result that came too late, to release it.
+        @return: what C{work} returns.
+        @raise CloudError: if it takes too long, if earlier work for the VM still hangs, or
+            if it raises C{OSError}.
         """
         self._check(vm_cid)
         await self._slots.acquire()
@@ -82,13 +83,13 @@ class Visits:
             if not waiting.called:
                 waiting.callback(outcome)
             elif unwanted is not None and not isinstance(outcome, Failure):
-                # It may take as long as the visit.
+                # To release the result may take as long as the visit.
                 Thread(target=unwanted, args=(outcome,), daemon=True).start()
 
         def visiting() -> None:
             outcome: T | Failure
             try:
-                leave_alone()
+                unshare_fs()
                 outcome = work()
             except BaseException:
                 outcome = Failure()
@@ -116,6 +117,6 @@ class Visits:
         )
 
     def close(self) -> None:
-        """Give up what is under way, for the daemon ends."""
+        """Give up all visits, because the daemon ends."""
         for waiting in list(self._waiting):
             waiting.errback(CloudError("the daemon ends, and breaks off a visit to a VM"))

@@ -1,1 +1,1 @@
-"""The OCI runtime, and what each container has: a root file system, a console, an init."""
+"""The OCI runtime, and a container's root file system, console and first process."""

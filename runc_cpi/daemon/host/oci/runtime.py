@@ -15,16 +15,17 @@ from zope.interface import implementer
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
-from runc_cpi.daemon.host.oci.console import CONSOLE, open_console
-from runc_cpi.daemon.host.oci.init import Init
+from runc_cpi.daemon.host.oci.console import open_console
+from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
+from runc_cpi.daemon.host.oci.first_process import FirstProcess
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.vms.cgroup_path import INSIDE, vm_cgroup
 from runc_cpi.daemon.vms.interfaces import IRuntime
-from runc_cpi.daemon.vms.spec import INSIDE
 from runc_cpi.errors import CloudError
 
-LOG_TAIL = 8192
-PID_FILE = "pid"
+LOG_TAIL = 8192  # bytes of a log that are read, from its end
 
 
 @implementer(IRuntime)
@@ -33,13 +34,14 @@ class Runtime:
     Drives runc or another runtime with runc's command line.
 
     Every call has the runtime log to a file of its own, in JSON: the last error there
-    is what a failed call is reported with.  A container's own output goes to a file as
-    well; a pipe would stay open as long as the container lives, and could fill.
+    is what a failed call is reported with.  A container's own output goes to its console,
+    which is a file: a pipe would stay open as long as the container lives, and could fill.
 
     @param program: the runtime's name or path.
     @param root: where the runtime keeps its state.
     @param cgroup_parent: below which path the cgroups of its containers are.
     @param rules: which devices its containers may use.
+    @param consoles: keeps the consoles of its containers short.
     @param timeout: after how many seconds an operation is given up.
     """
 
@@ -51,119 +53,124 @@ class Runtime:
         root: Path,
         cgroup_parent: str,
         rules: DeviceRules,
+        consoles: ConsoleTrimmer,
         *,
         timeout: float,
     ) -> None:
         self._reactor, self._processes = reactor, processes
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
-        self._rules = rules
+        self._rules, self._consoles = rules, consoles
 
-    async def create(self, container_id: str, bundle: Path, lower: Path) -> int:
+    async def create(self, bundle: Bundle, lower: Path) -> int:
         """
         Make the container and its namespaces; its process does not run yet.
 
-        @param bundle: the directory of its C{config.json}; C{console.log} there gets
-            the container's output.
+        @param bundle: the bundle, with the container's specification in it.
         @param lower: the file system that its own is laid over.
         @return: the pid of what will be its first process.
+        @raise CloudError: if the runtime or the kernel fails.
         """
-        cgroup = self.cgroup_of(container_id)
+        vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
         try:
             await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
         except OSError as error:
-            raise CloudError(f"cannot bound devices of {container_id}: {error}") from None
-        pid_file = bundle / PID_FILE
-        arguments = ["--bundle", str(bundle), "--pid-file", str(pid_file)]
+            raise CloudError(f"cannot bound devices of {vm_cid}: {error}") from None
+        arguments = ["--bundle", str(bundle.path), "--pid-file", str(bundle.pid_file)]
         console = open_console(bundle)
+        self._consoles.add(bundle)
         try:
             await self._call(
-                "create",
-                [*arguments, container_id],
-                bundle,
-                output=console,
-                lower=lower,
+                "create", [*arguments, vm_cid], bundle, output=console, lower=lower
             )
         finally:
             os.close(console)
         try:
             await deferToThread(hierarchies.share_limits, cgroup, INSIDE)
         except OSError as error:
-            raise CloudError(f"cannot bound {container_id}: {error}") from None
-        return int(pid_file.read_text("ascii"))
+            raise CloudError(f"cannot bound {vm_cid}: {error}") from None
+        return int(bundle.pid_file.read_text("ascii"))
 
-    async def start(self, container_id: str, bundle: Path) -> None:
-        """Let the first process of a created container run."""
-        await self._call("start", [container_id], bundle)
-
-    async def delete(self, container_id: str, bundle: Path) -> None:
+    async def start(self, bundle: Bundle) -> None:
         """
-        End all processes of a container at once, and remove it and its cgroups.  An
-        unknown one is no error.
+        Let the first process of a created container run.
+
+        @raise CloudError: if the runtime fails.
+        """
+        await self._call("start", [bundle.vm_cid], bundle)
+
+    async def delete(self, bundle: Bundle) -> None:
+        """
+        End all processes of a container at once, and remove it and its cgroups.
+
+        A container that is not there is no error.
 
         @raise StillRunning: if a process of it does not end.
         @raise CloudError: if the runtime fails.
         """
-        await self._kill(container_id, bundle)
+        vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
+        await self._kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
-        await deferToThread(hierarchies.remove, self.cgroup_of(container_id))
-        if self.knows(container_id):
+        await deferToThread(hierarchies.remove, cgroup)
+        if self.knows(vm_cid):
             try:
-                await self._call("delete", ["--force", container_id], bundle)
+                await self._call("delete", ["--force", vm_cid], bundle)
             except CloudError:
-                if self._has_sound_state(container_id):
+                if self._has_sound_state(vm_cid):
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
-                state = self._root / container_id
+                state = self._root / vm_cid
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-            await deferToThread(hierarchies.remove, self.cgroup_of(container_id))
+            await deferToThread(hierarchies.remove, cgroup)
 
-    def _has_sound_state(self, container_id: str) -> bool:
+    def _has_sound_state(self, vm_cid: str) -> bool:
         try:
-            json.loads((self._root / container_id / "state.json").read_bytes())
+            json.loads((self._root / vm_cid / "state.json").read_bytes())
         except (OSError, ValueError):
             return False
         return True
 
-    async def _kill(self, container_id: str, bundle: Path) -> None:
-        init = self.find_init(container_id, bundle)
+    async def _kill(self, bundle: Bundle) -> None:
+        first = self.find_process(bundle)
         try:
-            await killing.end(self._reactor, self.cgroup_of(container_id), init)
+            await killing.end(self._reactor, self._cgroup_of(bundle), first)
         finally:
-            if init is not None:
-                init.close()
+            if first is not None:
+                first.close()
 
-    def knows(self, container_id: str) -> bool:
+    def knows(self, vm_cid: str) -> bool:
         """
         Say whether the runtime has a state for the container, running or not.
 
         After a reboot of the host it has none: the state is good for one boot.
         """
-        return (self._root / container_id).exists()
+        return (self._root / vm_cid).exists()
 
-    def find_init(self, container_id: str, bundle: Path) -> Init | None:
-        """Take hold of the container's first process, or return L{None} if it ended."""
+    def find_process(self, bundle: Bundle) -> FirstProcess | None:
+        """Return the container's first process, or L{None} if it is not alive."""
         try:
-            pid = int((bundle / PID_FILE).read_text("ascii"))
+            pid = int(bundle.pid_file.read_text("ascii"))
         except (FileNotFoundError, ValueError):
             return None
-        return Init.find(self._reactor, pid, self.cgroup_of(container_id))
+        return FirstProcess.find(self._reactor, pid, self._cgroup_of(bundle))
 
-    def cgroup_of(self, container_id: str) -> str:
-        """Return the path of the cgroup, in each hierarchy, that a container's is in."""
-        return f"{self._cgroup_parent}/{container_id}"
+    def _cgroup_of(self, bundle: Bundle) -> str:
+        return vm_cgroup(self._cgroup_parent, bundle.vm_cid)
 
     def known(self) -> list[str]:
-        """Name the containers that the runtime has a state of, or the kernel a cgroup."""
+        """Return the VMs that the runtime has a state of, or the kernel a cgroup."""
         states = {path.name for path in self._root.iterdir() if path.is_dir()}
         return sorted(states | hierarchies.children(self._cgroup_parent))
 
-    async def execute(
-        self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float
-    ) -> Outcome:
-        """Run a command inside a running container, to its end."""
+    async def execute(self, bundle: Bundle, argv: Sequence[str], timeout: float) -> Outcome:
+        """
+        Run a command inside a running container, to its end.
+
+        @param timeout: seconds after which the command is killed.
+        @raise CloudError: if the runtime cannot be run.
+        """
         return await self._processes.run(
-            [self._program, "--root", str(self._root), "exec", container_id, *argv],
+            [self._program, "--root", str(self._root), "exec", bundle.vm_cid, *argv],
             timeout=timeout,
             lane=Lane.IDLE,
         )
@@ -172,12 +179,19 @@ class Runtime:
         self,
         operation: str,
         arguments: Sequence[str],
-        bundle: Path,
+        bundle: Bundle,
         *,
         output: int | None = None,
         lower: Path | None = None,
     ) -> None:
-        log = bundle / f"runtime-{operation}.log"
+        """
+        Run an operation of the runtime.
+
+        @param output: a descriptor for what the container writes.
+        @param lower: the lower layer, for an operation that needs the root file system.
+        @raise CloudError: if the operation fails.
+        """
+        log = bundle.runtime_log(operation)
         log.unlink(missing_ok=True)
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
@@ -190,7 +204,7 @@ class Runtime:
             detail = last_error(log)
             if detail is None and output is not None:
                 # It died before it could log; what it said is where a VM's output goes.
-                detail = last_line(bundle / CONSOLE, before)
+                detail = last_line(bundle.console, before)
             detail = detail or outcome.complaint()
             raise CloudError(f"{program} {operation}: {outcome.ending}: {detail}")
 

@@ -10,8 +10,11 @@ from uuid import uuid4
 from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.vms.spec import Boot, limits, runtime_spec
+from runc_cpi.daemon.vms.cgroup_path import vm_cgroup
+from runc_cpi.daemon.vms.inits import Init
+from runc_cpi.daemon.vms.spec import limits, runtime_spec
 
 PROGRAM = "init"
 
@@ -28,24 +31,25 @@ def try_runtime(
 
     @raise HostUnfit: if this host, or the runtime on it, cannot do that.
     """
-    bundle = depot.new_scratch()
+    bundle = Bundle(depot.new_scratch())
     container_id = f"trial-{uuid4()}"
-    cgroup = f"{cgroup_parent}/{container_id}"
+    cgroup = vm_cgroup(cgroup_parent, container_id)
     try:
-        for name in ("lower", "upper", "work", "rootfs"):
-            (bundle / name).mkdir(mode=0o755)
+        lower = bundle.path / "lower"
+        for path in (lower, bundle.upper, bundle.work, bundle.rootfs):
+            path.mkdir(mode=0o755)
         # The container is never started; its program must only be there.
-        (bundle / "lower" / PROGRAM).touch(mode=0o755)
+        (lower / PROGRAM).touch(mode=0o755)
         spec = runtime_spec(
             hostname="trial",
-            boot=Boot(argv=[f"/{PROGRAM}"]),
+            init=Init(argv=[f"/{PROGRAM}"]),
             binds={},
             cgroup=cgroup,
             capabilities=capabilities,
             open_files=checks.open_files(),
             resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
         )
-        (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
+        bundle.config.write_text(json.dumps(spec), "utf-8")
         try:
             device_rules().fence(cgroup, allowed_by(bundle))
         except OSError as error:
@@ -54,4 +58,4 @@ def try_runtime(
     finally:
         hierarchies.remove(cgroup)
         hierarchies.remove_empty(cgroup_parent)
-        shutil.rmtree(bundle)
+        shutil.rmtree(bundle.path)

@@ -15,24 +15,28 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from runc_cpi.daemon.vms.interfaces import IInit
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.vms.interfaces import IFirstProcess
 
-# linux/pidfd.h: struct pidfd_info.
+# linux/pidfd.h: struct pidfd_info, in bytes.
 INFO_SIZE = 64
 PIDFD_GET_INFO = (3 << 30) | (INFO_SIZE << 16) | (0xFF << 8) | 11
 INFO_EXIT = 1 << 3
 EXIT_CODE_OFFSET = 60
+# A parent reaps soon; the kernel tells the exit status from then on.
 STATUS_TRIES = 50
-STATUS_PAUSE = 0.1
+STATUS_PAUSE = 0.1  # seconds
 
 
-@implementer(IReadDescriptor, IInit)
-class Init:
+@implementer(IReadDescriptor, IFirstProcess)
+class FirstProcess:
     """
-    A live first process of a container.
+    The first process of a container, alive when it was found.
 
     A pidfd stays bound to the process it was opened for (pidfd_open(2)), and becomes
     readable when that process ends, whoever its parent is.
+
+    @ivar pid: as the host sees it.
     """
 
     def __init__(self, reactor: Any, pid: int, pidfd: int) -> None:
@@ -41,25 +45,25 @@ class Init:
         self.pid = pid
 
     @classmethod
-    def find(cls, reactor: Any, pid: int, cgroup: str) -> Init | None:
+    def find(cls, reactor: Any, pid: int, cgroup: str) -> FirstProcess | None:
         """
         Take hold of C{pid} if it is alive and belongs to C{cgroup}.
 
-        @param cgroup: the container's path in its cgroup hierarchies.  A process is in
-            it exactly while it is one of that container's, so a pid that was used
-            again is never taken for it.
+        @param cgroup: the VM's path in its cgroup hierarchies.  A process is in it only
+            while it is one of that VM's, so a pid that was used again is never taken for
+            the VM's.
         """
         try:
             pidfd = os.pidfd_open(pid)
         except (ProcessLookupError, ValueError):
             return None
-        if _ended(pidfd) or not belongs(pid, cgroup):
+        if _ended(pidfd) or not hierarchies.is_in(pid, cgroup):
             os.close(pidfd)
             return None
         return cls(reactor, pid, pidfd)
 
     def send(self, number: int) -> None:
-        """Send a signal; a process that has ended does not mind."""
+        """Send a signal; nothing happens if the process has ended."""
         try:
             signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
@@ -102,7 +106,7 @@ class Init:
             waiting.callback(ended)
 
     def fileno(self) -> int:
-        """What the reactor watches."""
+        """Return what the reactor watches."""
         return self._pidfd
 
     def doRead(self) -> None:
@@ -114,7 +118,7 @@ class Init:
 
     def logPrefix(self) -> str:
         """Name this reader in the log."""
-        return f"init {self.pid}"
+        return f"first process {self.pid}"
 
 
 def _ended(pidfd: int) -> bool:
@@ -133,16 +137,3 @@ def _exit_status(pidfd: int) -> int | None:
     (mask,) = struct.unpack_from("<Q", info)
     (status,) = struct.unpack_from("<i", info, EXIT_CODE_OFFSET)
     return int(status) if mask & INFO_EXIT else None
-
-
-def belongs(pid: int, cgroup: str) -> bool:
-    """Say whether a process is in a cgroup, or in one below it."""
-    try:
-        with open(f"/proc/{pid}/cgroup", "rb") as file:
-            lines = file.read().split(b"\n")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    paths = [line.split(b":", 2)[2] for line in lines if line]
-    # systemd as init moves itself into a group below the container's.
-    top = cgroup.encode()
-    return any(path == top or path.startswith(top + b"/") for path in paths)

@@ -1,0 +1,84 @@
+"""
+The two inits that can boot a VM: how each is started, and how it halts the VM.
+
+Which of them a stemcell has is found out by L{runc_cpi.daemon.stemcells.features}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runc_cpi.daemon.stemcells.features import RUNIT_INIT, SYSTEMD_INIT
+from runc_cpi.daemon.stemcells.stemcell import Stemcell
+from runc_cpi.daemon.vms.mount_table import mount
+from runc_cpi.errors import InvalidArgument
+
+ENVIRONMENT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TERM=xterm",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Init:
+    """
+    A program that can be the first process of a VM.
+
+    @ivar argv: its command line.
+    @ivar env: its environment.
+    @ivar mounts: the file systems it needs beside those that every VM has.
+    @ivar halt_signal: the signal at which it halts the VM, or L{None} if there is none.
+    @ivar halt_command: the command that is run in the VM to halt it, if no signal does.
+    """
+
+    argv: Sequence[str]
+    env: Sequence[str] = ENVIRONMENT
+    mounts: Sequence[Mapping[str, Any]] = ()
+    halt_signal: int | None = None
+    halt_command: Sequence[str] = ()
+
+
+# By their names in stemcells' records and in cloud_properties.
+INITS = {
+    "runit": Init(
+        argv=[f"/{RUNIT_INIT}"],
+        # Services first, then what they left running, as an init does before it halts.
+        halt_command=(
+            "/bin/sh",
+            "-c",
+            "sv -w 7 force-stop /etc/service/*; kill -TERM -1; "
+            "for i in 1 2 3 4 5 6 7 8 9; do kill -0 -1 2>/dev/null || break; sleep 0.3; "
+            "done",
+        ),
+    ),
+    "systemd": Init(
+        argv=[f"/{SYSTEMD_INIT}"],
+        # systemd looks here to learn that it runs in a container (systemd(1)).
+        env=(*ENVIRONMENT, "container=oci"),
+        mounts=(
+            mount("/run", "tmpfs", "nosuid", "nodev", "mode=755"),
+            mount(
+                "/run/lock", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777", "size=5120k"
+            ),
+        ),
+        halt_signal=37,  # SIGRTMIN+3, "halt" (systemd(1))
+    ),
+}
+
+
+def init_of(stemcell: Stemcell, name: str | None) -> Init:
+    """
+    Choose what boots a VM.
+
+    @param name: the init that cloud_properties ask for, or L{None} to go by the stemcell.
+    @raise InvalidArgument: if the stemcell has none, and none is asked for.
+    """
+    name = name or stemcell.features.init
+    if name is None:
+        raise InvalidArgument(
+            f"{stemcell.cid} has neither runit nor systemd that could boot it; "
+            "cloud_properties.init could name one"
+        )
+    return INITS[name]

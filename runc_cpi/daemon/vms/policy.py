@@ -1,0 +1,83 @@
+"""What the VMs of this host may have, and the specification that makes a VM keep to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runc_cpi.daemon.disks.disk import BootParts
+from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.vms.cgroup_path import vm_cgroup
+from runc_cpi.daemon.vms.confinement import WRITABLE_PATHS
+from runc_cpi.daemon.vms.inits import Init
+from runc_cpi.daemon.vms.properties import VMProperties
+from runc_cpi.daemon.vms.spec import limits, runtime_spec
+
+DATA = "/var/vcap/data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerPolicy:
+    """
+    What the VMs of this host may have.
+
+    @ivar capabilities: what is granted to each.
+    @ivar all_capabilities: what is granted to those that are to have all.
+    @ivar cgroup_parent: below which path their cgroups are.
+    @ivar privileged: whether the host's kernel tunables are theirs to change.
+    @ivar pids: how many processes and threads each may have that does not say; L{None}
+        if the kernel bounds none.
+    @ivar open_files: how many files each process of a VM may have open.
+    @ivar swap_accounting: whether memory and swap can be bounded together.
+    """
+
+    capabilities: Sequence[str]
+    all_capabilities: Sequence[str]
+    cgroup_parent: str
+    pids: int | None
+    open_files: int
+    swap_accounting: bool
+    privileged: bool
+
+    def cgroup_of(self, vm_cid: str) -> str:
+        """Return the path of a VM's cgroup."""
+        return vm_cgroup(self.cgroup_parent, vm_cid)
+
+    def writable_paths(self) -> Sequence[str]:
+        """Return the kernel tunables of a VM's own that must be made writable for it."""
+        return () if self.privileged else WRITABLE_PATHS
+
+    def specification(
+        self,
+        bundle: Bundle,
+        properties: VMProperties,
+        init: Init,
+        hostname: str,
+        disks: BootParts,
+    ) -> dict[str, Any]:
+        """
+        Return the OCI runtime specification of a VM's container.
+
+        @param hostname: the name that the VM has from its first moment.
+        @param disks: the mounts, device nodes and device rules of the VM's disks.
+        """
+        has_ephemeral_disk = any(mount["destination"] == DATA for mount in disks.mounts)
+        every = properties.all_capabilities
+        return runtime_spec(
+            hostname=hostname,
+            init=init,
+            binds={} if has_ephemeral_disk else {DATA: str(bundle.data)},
+            cgroup=self.cgroup_of(bundle.vm_cid),
+            capabilities=self.all_capabilities if every else self.capabilities,
+            resources=limits(
+                cpu=properties.cpu,
+                ram=properties.ram,
+                pids=self.pids and (properties.pids or self.pids),
+                swap_accounting=self.swap_accounting,
+            ),
+            open_files=self.open_files,
+            disks=disks,
+            privileged=self.privileged,
+            guarded=every and not self.privileged,
+        )

@@ -1,0 +1,62 @@
+"""The agent's settings file of a VM: how it is written, and what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import IPv4Address
+from typing import Any
+
+from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.daemon.vms.guest_files import READ_LIMIT, GuestFile
+
+SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
+
+
+def settings_file(settings: Mapping[str, Any]) -> GuestFile:
+    """Return the agent's settings as the file it reads."""
+    return GuestFile(name=SETTINGS, content=json.dumps(settings), mode=0o600)
+
+
+def told_disks(tree: Tree) -> Any:
+    """
+    Return the persistent disks that the settings file names, or nothing if it is broken.
+
+    @param tree: the root file system of the VM, or the upper layer of it.
+    """
+    try:
+        return _read(tree)["disks"]["persistent"]
+    except (LookupError, TypeError):
+        return {}
+
+
+def told_addresses(tree: Tree) -> list[IPv4Address]:
+    """
+    Return the addresses that the settings file names, without virtual ones.
+
+    @param tree: the root file system of the VM, or the upper layer of it.
+    @return: no address if the file is broken.
+    """
+    try:
+        networks = list(_read(tree)["networks"].values())
+    except (LookupError, TypeError, AttributeError):
+        return []
+    real = [
+        network.get("ip")
+        for network in networks
+        if isinstance(network, dict) and network.get("type") != "vip"
+    ]
+    found = []
+    for address in real:
+        with suppress(ValueError):
+            found.append(IPv4Address(address))
+    return found
+
+
+def _read(tree: Tree) -> Any:
+    """Return what is in the file, which the VM can write to, or L{None}."""
+    try:
+        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")
+    except (ValueError, RecursionError):
+        return None
