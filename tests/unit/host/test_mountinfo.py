@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host.disks import mounts
+from runc_cpi.daemon.host.disks import holders
 from runc_cpi.daemon.host.disks.mountinfo import Mount, parse
 from runc_cpi.daemon.host.disks.mounts import mount_points
 from runc_cpi.printable import printable
@@ -66,7 +66,7 @@ def test_our_own_mounts() -> None:
 )
 def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
     """A path whose name only begins like a mount point is not below it."""
-    assert mounts._is_below(path, "/a") is below
+    assert holders.is_below(path, "/a") is below
 
 
 @pytest.mark.parametrize(
