@@ -19,7 +19,7 @@ from runc_cpi.errors import CloudError, DiskNotFound, NotSupported
 
 class DiskRecords:
     """
-    What is on record, in memory as on disk.
+    The record of each disk, kept in memory as it is on disk.
 
     @ivar room: what is promised to the disks.
     """
@@ -115,11 +115,11 @@ class DiskRecords:
         await deferToThread(write_record, record, disk.to_json())
 
     def _note(self, disk: Disk) -> None:
-        """Have a disk that is on record be known."""
+        """Keep what is on record in memory, and count the disk's size."""
         self._disks[disk.disk_cid] = disk
         self.room.record(self._path(disk.disk_cid), disk.size)
 
     def _forget(self, disk_cid: str) -> None:
-        """Have a disk whose directory is gone not be known any more."""
+        """Drop the record of a disk whose directory is gone, and its size."""
         del self._disks[disk_cid]
         self.room.forget(self._path(disk_cid))

@@ -55,7 +55,7 @@ class Room:
         @raise NoDiskSpace: if not.
         """
         more = wanted * MEBIBYTE
-        if not self._is_measured or self._is_remarkable(more):
+        if not self._is_measured or self._would_tell(more):
             await self._measure()
         promised, limit = more + self._left.total, self._limit()
         if promised > limit:
@@ -67,8 +67,8 @@ class Room:
             )
         self._warn(promised, limit)
 
-    def _is_remarkable(self, more: int) -> bool:
-        """Whether so many more bytes would be refused, or would make for a warning."""
+    def _would_tell(self, more: int) -> bool:
+        """Say whether so many more bytes would be refused, or lead to a warning."""
         promised, limit = more + self._left.total, self._limit()
         return promised > limit or (promised > limit * TIGHT and not self._was_tight)
 
@@ -111,7 +111,13 @@ class Room:
         self._count(path)
 
     async def watch(self) -> None:
-        """Measure, and warn, once, when what is promised comes near what there is."""
+        """
+        Look at what files take by now, and warn when little more may be promised.
+
+        The warning is logged once each time that room gets tight.
+
+        @raise OSError: if the files cannot be looked at.
+        """
         await self._measure()
         self._warn(self._left.total, self._limit())
 
@@ -131,7 +137,7 @@ class Room:
         return int(room.f_bavail * room.f_frsize * self._overcommit)
 
     def _count(self, path: Path) -> None:
-        """Take up what a disk may still grow by, after something about it changed."""
+        """Count anew what a disk may still grow by, after its size or content changed."""
         size = self._in_the_making.get(path, self._recorded.get(path))
         if size is None:
             self._taken.pop(path, None)
@@ -140,7 +146,7 @@ class Room:
             self._left.put(path, max(0, size - self._taken.get(path, 0)))
 
     async def _measure(self) -> None:
-        """Find out what files take by now; disks may come and go meanwhile."""
+        """Look in a thread at what files take by now; disks may come and go meanwhile."""
         async with self._measuring:
             disks, bundles = {*self._recorded, *self._in_the_making}, set(self._ephemeral)
             taken, ephemeral = await deferToThread(
@@ -162,7 +168,7 @@ def _measure(
     driver: IDiskDriver, disks: Collection[Path], vms: Path
 ) -> tuple[dict[Path, int], dict[Path, int]]:
     """
-    Look at all files.
+    Look at all files, which blocks.
 
     @return: how many bytes each disk takes, and how many each VM's ephemeral disk may
         still grow by, if it may.

@@ -137,9 +137,12 @@ def test_others_take_the_device(image: Path, monkeypatch: pytest.MonkeyPatch) ->
     other.write_bytes(bytes(MIB))
     device = loop_ioctl.configure(other, direct_io=True)
     try:
-        numbers = [loop_ioctl._free_number(), device.minor]
-        monkeypatch.setattr(loop_ioctl, "_free_number", numbers.pop)
+        free, taken = loop_ioctl._free_number, [device.minor]
+        monkeypatch.setattr(
+            loop_ioctl, "_free_number", lambda: taken.pop() if taken else free()
+        )
         assert loop_ioctl.configure(image, direct_io=True) != device
+        assert taken == []
         assert loop_ioctl.is_of(device, other)
     finally:
         loop_ioctl.clear(device, other)

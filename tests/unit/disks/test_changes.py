@@ -13,23 +13,23 @@ from tests.unit.disks.disk_case import DiskTestCase
 
 
 class ChangesTests(DiskTestCase):
-    """What is done to a disk that exists."""
+    """A disk that exists is grown, changed and described."""
 
     async def test_resize(self) -> None:
-        """The record follows the disk."""
+        """A disk that was grown has its new size on record."""
         disk_cid = await self.make(1024)
         await self.disks.resize(disk_cid, 2048, None)
         self.assertEqual(self.driver.sizes[self.depot.disks / disk_cid], 2048)
         self.assertEqual(self.record(disk_cid).size, 2048)
 
     async def test_resize_to_the_same_size(self) -> None:
-        """A call may be repeated."""
+        """To resize a disk to the size it has is no error."""
         disk_cid = await self.make(1024)
         await self.disks.resize(disk_cid, 1024, None)
         self.assertEqual(self.record(disk_cid).size, 1024)
 
     async def test_a_disk_does_not_shrink(self) -> None:
-        """The director then copies it to a smaller one itself."""
+        """A smaller size is refused; the Director then copies the disk to a smaller one."""
         disk_cid = await self.make(1024)
         for change in (
             self.disks.resize(disk_cid, 1023, None),
@@ -42,7 +42,7 @@ class ChangesTests(DiskTestCase):
         self.assertEqual(self.record(disk_cid).size, 1024)
 
     async def test_a_growth_that_fails(self) -> None:
-        """The record keeps the size that is certain, and it can be tried again."""
+        """A growth that fails leaves the old size on record, and can be repeated."""
         disk_cid = await self.make(1024)
         self.script.failing = {"grow": CloudError("resize2fs")}
         with self.assertRaises(CloudError):
@@ -53,7 +53,7 @@ class ChangesTests(DiskTestCase):
         self.assertEqual(self.record(disk_cid).size, 2048)
 
     async def test_bad_sizes(self) -> None:
-        """They are named as the contract names the argument."""
+        """A bad size is refused under the name that the contract has for the argument."""
         disk_cid = await self.make(1024)
         sizes: list[Any] = [0, -1, 1.5, True, "2048", None, 1 << 29]
         for size in sizes:
@@ -66,28 +66,28 @@ class ChangesTests(DiskTestCase):
                 self.assertTrue(str(caught.exception).startswith("new_size: "))
 
     async def test_update(self) -> None:
-        """Size and properties, in one step."""
+        """One update changes both the size and the properties of a disk."""
         disk_cid = await self.make(1024)
         await self.disks.update(disk_cid, 2048, {"type": "fast"}, None)
         record = self.record(disk_cid)
         self.assertEqual((record.size, record.cloud_properties), (2048, {"type": "fast"}))
 
     async def test_update_of_properties_alone(self) -> None:
-        """The disk itself is not touched."""
+        """An update that keeps the size does not touch the disk itself."""
         disk_cid = await self.make(1024, filesystem="xfs")
         await self.disks.update(disk_cid, 1024, {"type": "fast"}, None)
         self.assertNotIn("grow", self.script.done)
         self.assertEqual(self.record(disk_cid).filesystem, "xfs")
 
     async def test_a_file_system_does_not_change(self) -> None:
-        """It would be made anew; nothing of the update is done then."""
+        """An update to another file system is refused, and changes nothing else."""
         disk_cid = await self.make(1024)
         with self.assertRaises(NotSupported):
             await self.disks.update(disk_cid, 2048, {"filesystem": "xfs"}, None)
         self.assertEqual(self.record(disk_cid).size, 1024)
 
     async def test_properties_that_are_none(self) -> None:
-        """Of an update as of a new disk."""
+        """An update with bad cloud_properties is refused, as a creation is."""
         disk_cid = await self.make(1024)
         bad: list[Any] = [None, [], {"filesystem": "fat"}]
         for properties in bad:
@@ -96,7 +96,7 @@ class ChangesTests(DiskTestCase):
         self.assertEqual(self.record(disk_cid).size, 1024)
 
     async def test_metadata(self) -> None:
-        """The last call counts, also after a restart."""
+        """The metadata of a disk are those of the last call, also after a restart."""
         disk_cid = await self.make()
         for metadata in ({"job": "db"}, {"deployment": "d"}):
             await self.disks.set_metadata(disk_cid, metadata)
@@ -107,7 +107,7 @@ class ChangesTests(DiskTestCase):
             await self.disks.set_metadata(disk_cid, "x")
 
     async def test_a_disk_of_another_driver(self) -> None:
-        """It is left as it is: this driver would only ruin it."""
+        """A disk that another driver made is refused and left as it is."""
         disk_cid = await self.make(1024)
         path = self.depot.disks / disk_cid / "disk.json"
         write_record(path, {**read_record(path), "driver": "other"})
@@ -129,10 +129,10 @@ class ChangesTests(DiskTestCase):
 
 
 class SnapshotsTests(DiskTestCase):
-    """Copies, which live and go apart from their disks."""
+    """Snapshots are made, outlive their disks, and are deleted."""
 
     async def test_a_snapshot(self) -> None:
-        """It appears whole, with what it is of."""
+        """A snapshot appears whole, with a record of the disk it is of."""
         disk_cid = await self.make(1024)
         made = await self.snapshots.create(disk_cid, {"job": "db"}, None)
         path = self.depot.snapshots / made.snapshot_cid
@@ -143,14 +143,14 @@ class SnapshotsTests(DiskTestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_it_outlives_its_disk(self) -> None:
-        """That is what it is for."""
+        """A snapshot stays when its disk is deleted."""
         disk_cid = await self.make()
         made = await self.snapshots.create(disk_cid, {}, None)
         await self.disks.delete(disk_cid)
         self.assertEqual(os.listdir(self.depot.snapshots), [made.snapshot_cid])
 
     async def test_a_failing_snapshot_leaves_nothing(self) -> None:
-        """The disk is as before."""
+        """A snapshot that fails leaves no files, and the disk as it was."""
         disk_cid = await self.make()
         for script, step in ((self.script, "snapshot"), (self.host, "sync")):
             script.failing = {step: CloudError(step)}
@@ -162,7 +162,7 @@ class SnapshotsTests(DiskTestCase):
         self.assertTrue(self.disks.exists(disk_cid))
 
     async def test_delete(self) -> None:
-        """Also after a restart, and again."""
+        """A snapshot can be deleted after a restart, and twice."""
         disk_cid = await self.make()
         made = await self.snapshots.create(disk_cid, {}, None)
         await self.begin()
@@ -172,7 +172,7 @@ class SnapshotsTests(DiskTestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_a_deletion_that_fails_can_be_repeated(self) -> None:
-        """A snapshot that is still there is not said to be gone."""
+        """A snapshot whose deletion failed is still known, and can be deleted."""
         disk_cid = await self.make()
         made = await self.snapshots.create(disk_cid, {}, None)
         with_error = self.patch(Depot, "set_aside", self.refuse)
@@ -187,7 +187,7 @@ class SnapshotsTests(DiskTestCase):
         raise OSError("read-only")
 
     async def test_metadata_is_an_object(self) -> None:
-        """Nothing is copied otherwise."""
+        """Metadata that are no object are refused, and nothing is copied."""
         disk_cid = await self.make()
         for wrong in (None, [], "x"):
             with self.assertRaises(InvalidArgument):

@@ -21,7 +21,7 @@ from tests.unit.disks.disk_case import DiskTestCase
 
 
 class DisksTests(DiskTestCase):
-    """What is allowed, what is refused and what stays after a failure."""
+    """Disks are made, given to VMs, taken back and deleted, each as the contract allows."""
 
     def assert_nothing_left(self) -> None:
         """There is no disk, whole or in part."""
@@ -30,7 +30,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_create(self) -> None:
-        """It is there, empty and nobody's, with a cid of its own."""
+        """A new disk has a cid of its own, the size that was asked for, and no VM."""
         cids = {await self.make(2048), await self.make(2048, filesystem="xfs")}
         self.assertEqual(len(cids), 2)
         for disk_cid in cids:
@@ -42,7 +42,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_arguments(self) -> None:
-        """The host is not asked before they are good."""
+        """Bad arguments of create_disk are refused before the driver does anything."""
         bad: list[tuple[Any, Any]] = [
             *[(size, {}) for size in (0, -1, 1.5, True, "1024", None, 1 << 29)],
             *[(1024, properties) for properties in (None, [], "ext4")],
@@ -55,7 +55,7 @@ class DisksTests(DiskTestCase):
         self.assert_nothing_left()
 
     async def test_a_failing_creation_leaves_nothing(self) -> None:
-        """Neither a disk nor what was promised for it."""
+        """A creation that fails leaves neither a disk nor a promise of room."""
         for error in (CloudError("mkfs"), OSError(errno.ENOSPC, "No space left")):
             self.script.failing = {"create": error}
             with self.assertRaises(type(error)):
@@ -65,7 +65,7 @@ class DisksTests(DiskTestCase):
         await self.make(7000)
 
     async def test_a_failing_undo_does_not_hide_the_cause(self) -> None:
-        """The Director is told that the disk is full, whatever comes of it."""
+        """The caller gets the error of the creation, not that of its undoing."""
         self.script.failing = {"create": NoDiskSpace("the cause")}
         self.host.failing = {"remove": CloudError("another matter")}
         with self.assertRaises(NoDiskSpace):
@@ -73,7 +73,7 @@ class DisksTests(DiskTestCase):
         self.flushLoggedErrors(CloudError)
 
     async def test_attach(self) -> None:
-        """The record names the VM, and the VM sees the disk."""
+        """After attach_disk the record names the VM, and the VM sees the disk."""
         disk_cid = await self.make()
         self.assertEqual(await self.attach(disk_cid), f"/dev/{disk_cid}")
         self.assertEqual(self.seen(), {disk_cid})
@@ -82,7 +82,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.disks.owners(), {"vm-1"})
 
     async def test_attach_again(self) -> None:
-        """A Director that lost the answer gets the same one, and the disk is shown."""
+        """A repeated attach_disk gives the same answer, and shows the disk again."""
         disk_cid = await self.make()
         hint = await self.attach(disk_cid)
         self.driver.seen.clear()
@@ -90,7 +90,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.seen(), {disk_cid})
 
     async def test_an_attachment_that_fails_again(self) -> None:
-        """What a VM has stays its own, though it could not be shown once more."""
+        """A disk stays with its VM when a repeated attach_disk fails."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         self.script.failing = {"attach": CloudError("no")}
@@ -100,7 +100,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.record(disk_cid).attached_to, "vm-1")
 
     async def test_a_second_vm_is_refused(self) -> None:
-        """Two VMs that write to one disk would ruin it."""
+        """A disk that a VM has is refused to another VM."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         with self.assertRaises(DiskAttached) as caught:
@@ -109,7 +109,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual((self.seen(), self.seen("vm-2")), ({disk_cid}, set()))
 
     async def test_two_vms_at_once(self) -> None:
-        """The one that comes second is refused, not both let through."""
+        """Of two VMs that ask for a disk at the same time the second one is refused."""
         disk_cid = await self.make()
         gate = self.script.pending["attach"] = Deferred()
         first = Deferred.fromCoroutine(self.attach(disk_cid))
@@ -130,7 +130,7 @@ class DisksTests(DiskTestCase):
         await deferLater(reactor, 0)
 
     async def test_a_failing_attachment_is_taken_back(self) -> None:
-        """The disk is nobody's again, and the first error is told."""
+        """A disk whose first attachment failed has no VM; the caller gets that error."""
         disk_cid = await self.make()
         self.script.failing = {"attach": CloudError("the cause")}
         with self.assertRaises(CloudError) as caught:
@@ -142,7 +142,7 @@ class DisksTests(DiskTestCase):
         await self.attach(disk_cid, "vm-2")
 
     async def test_taking_back_leaves_the_vm_its_other_disks(self) -> None:
-        """They may still be opened: it keeps what it had."""
+        """When an attachment is undone the VM may still open its other disks."""
         first, second = await self.make(), await self.make()
         await self.attach(first)
         self.script.failing = {"attach": CloudError("no")}
@@ -152,7 +152,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.driver.kept, [first])
 
     async def test_taking_back_may_fail(self) -> None:
-        """That is logged, and the disk stays the VM's: nobody knows what it sees."""
+        """An undoing that fails is logged, and the disk stays with the VM."""
         disk_cid = await self.make()
         self.script.failing = {
             "attach": CloudError("the cause"),
@@ -165,7 +165,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.disks.attached_to(disk_cid), "vm-1")
 
     async def test_what_the_driver_is_told(self) -> None:
-        """All that the VM has with the new one, and what it keeps without the old."""
+        """The driver is told of all disks that the VM has after the call."""
         first, second = await self.make(), await self.make()
         await self.attach(first)
         await self.attach(second)
@@ -174,7 +174,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.driver.kept, [second])
 
     async def test_detach(self) -> None:
-        """Only then does another VM get it."""
+        """A disk that was detached can be attached to another VM."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         await self.detach(disk_cid)
@@ -183,7 +183,7 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.seen("vm-2"), {disk_cid})
 
     async def test_a_disk_in_use_stays(self) -> None:
-        """It can be tried again once the process is gone."""
+        """A disk that a process uses stays attached, and can be detached later."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         self.script.failing = {"detach": DiskBusy("by process 7")}
@@ -194,7 +194,7 @@ class DisksTests(DiskTestCase):
         await self.detach(disk_cid)
 
     async def test_detach_of_what_is_not_attached(self) -> None:
-        """It is told as the contract wants it, to this VM and to another."""
+        """detach_disk says that a disk is not attached to the VM it was given."""
         disk_cid = await self.make()
         with self.assertRaises(DiskNotAttached):
             await self.detach(disk_cid)
@@ -204,14 +204,14 @@ class DisksTests(DiskTestCase):
         self.assertEqual(self.seen(), {disk_cid})
 
     async def test_delete(self) -> None:
-        """And again, which is no error."""
+        """To delete a disk twice is no error."""
         disk_cid = await self.make()
         for _ in range(2):
             await self.disks.delete(disk_cid)
         self.assert_nothing_left()
 
     async def test_an_attached_disk_is_not_deleted(self) -> None:
-        """The VM would lose its data."""
+        """A disk that a VM has is not deleted."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         with self.assertRaises(DiskAttached):
@@ -221,7 +221,7 @@ class DisksTests(DiskTestCase):
         await self.disks.delete(disk_cid)
 
     async def test_unknown_disks(self) -> None:
-        """Each operation names it, but for those that may be repeated."""
+        """Calls about an unknown disk name it in their error."""
         self.assertFalse(self.disks.exists("disk-x"))
         for work in (
             self.attach("disk-x"),
@@ -236,7 +236,7 @@ class DisksTests(DiskTestCase):
             self.assertIn("'disk-x'", str(caught.exception))
 
     async def test_what_the_settings_name(self) -> None:
-        """Only disks of agents that are told nothing otherwise."""
+        """The settings name the disks that the agent is not told of by the Director."""
         told, untold = await self.make(), await self.make()
         await self.attach(told)
         await self.attach(untold, told=False)

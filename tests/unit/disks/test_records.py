@@ -49,7 +49,7 @@ SNAPSHOT = Snapshot(
 def test_a_record_comes_back(
     properties: Any, metadata: Any, attached_to: Any, told: bool
 ) -> None:
-    """Through JSON, whatever it holds."""
+    """A disk's record is the same after a way through JSON, whatever is in it."""
     before = disk(
         cloud_properties=properties,
         metadata=metadata,
@@ -60,23 +60,23 @@ def test_a_record_comes_back(
 
 
 def test_a_snapshots_record_comes_back() -> None:
-    """It as well."""
+    """A snapshot's record is the same after a way through JSON."""
     assert Snapshot.from_json(json.loads(json.dumps(SNAPSHOT.to_json()))) == SNAPSHOT
 
 
 @pytest.mark.parametrize("kind", [disk(), SNAPSHOT], ids=["disk", "snapshot"])
 @pytest.mark.parametrize("damage", [{"schema": 2}, {"schema": None}, {"disk_cid": 5}])
 def test_a_record_of_another_version(kind: Any, damage: dict[str, Any]) -> None:
-    """It is refused, with a word about why."""
+    """A record of another version is refused with a reason."""
     with pytest.raises(ValueError, match=r".+"):
         type(kind).from_json({**kind.to_json(), **damage})
 
 
 class RestartTests(DiskTestCase):
-    """A daemon that comes back over what another left, or died in the middle of."""
+    """A daemon starts over what another one left, or died in the middle of."""
 
     async def test_all_is_known_again(self) -> None:
-        """Disks, whose they are, and what they were promised."""
+        """After a restart all disks are known, with the VMs that have them."""
         first, second = await self.make(3000), await self.make(3000)
         await self.attach(first)
         before = self.disks.all()
@@ -86,7 +86,7 @@ class RestartTests(DiskTestCase):
         self.assertIsNone(self.disks.attached_to(second))
 
     async def test_what_cannot_be_read_is_left_alone(self) -> None:
-        """The rest is there all the same."""
+        """A disk whose record cannot be read is left as it is, and the others are known."""
         good, bad = await self.make(), await self.make()
         (self.depot.disks / bad / "disk.json").write_text("{ cut short")
         (self.depot.disks / "disk-empty").mkdir()
@@ -102,7 +102,7 @@ class RestartTests(DiskTestCase):
         self.assertEqual(len(os.listdir(self.depot.disks)), 5)
 
     async def test_disks_of_a_vm_that_is_gone(self) -> None:
-        """They are free again, with all that is on them."""
+        """Disks of a VM that is gone are free again, with all that is on them."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         await self.begin()
@@ -110,7 +110,7 @@ class RestartTests(DiskTestCase):
         self.assertTrue((self.depot.disks / disk_cid / "image").exists())
 
     async def test_a_disk_that_cannot_be_freed(self) -> None:
-        """The daemon starts all the same, and the disk stays where it is."""
+        """A disk that cannot be taken from a VM that is gone does not stop the start."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         self.script.failing = {"detach": CloudError("no")}
@@ -118,14 +118,14 @@ class RestartTests(DiskTestCase):
         self.assertEqual(self.disks.attached_to(disk_cid), "vm-1")
 
     async def test_a_crash_while_a_disk_is_made(self) -> None:
-        """There is no half of one; the scratch directory is cleared elsewhere."""
+        """After a crash in a creation no half of a disk is among the disks."""
         self.crash_at_record()
         with self.assertRaises(Crash):
             await self.make()
         self.assertEqual(os.listdir(self.depot.disks), [])
 
     async def test_a_crash_before_the_record_of_an_attachment(self) -> None:
-        """The VM was shown nothing, so nothing is to be undone."""
+        """The VM sees nothing of a disk before the record names the VM."""
         disk_cid = await self.make()
         self.crash_at_record()
         with self.assertRaises(Crash):
@@ -134,7 +134,7 @@ class RestartTests(DiskTestCase):
         self.assertIsNone(self.record(disk_cid).attached_to)
 
     async def test_a_crash_after_the_record_of_an_attachment(self) -> None:
-        """The record comes first: no disk is with a VM that it does not name."""
+        """The record names the VM before the driver shows the VM the disk."""
         disk_cid = await self.make()
         owners: list[str | None] = []
         attach = self.driver.attach
@@ -148,7 +148,7 @@ class RestartTests(DiskTestCase):
         self.assertEqual(owners, ["vm-1"])
 
     async def test_a_crash_within_a_detachment(self) -> None:
-        """The record goes last: it names the VM until the VM sees nothing any more."""
+        """The record names the VM until the VM does not see the disk any more."""
         disk_cid = await self.make()
         await self.attach(disk_cid)
         self.crash_at_record()
@@ -159,7 +159,7 @@ class RestartTests(DiskTestCase):
         self.assertEqual(self.disks.attached_to(disk_cid), "vm-1")
 
     async def test_a_crash_within_a_growth(self) -> None:
-        """The old size is on record, and the same call brings it to its end."""
+        """A growth that a crash cut off leaves the old size, and can be repeated."""
         disk_cid = await self.make(1024)
         patch = self.crash_at_record()
         with self.assertRaises(Crash):
@@ -170,7 +170,7 @@ class RestartTests(DiskTestCase):
         self.assertEqual(self.record(disk_cid).size, 2048)
 
     async def test_loop_devices_and_the_like(self) -> None:
-        """What VMs have is kept, and the driver may clear away the rest."""
+        """At a start the driver keeps what it has for attached disks only."""
         free, had = await self.make(), await self.make()
         await self.attach(had)
         self.script.failing = {"detach": CloudError("no")}

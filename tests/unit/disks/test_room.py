@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 from twisted.logger import capturedLogs as captured_logs
@@ -11,10 +14,10 @@ from tests.unit.disks.disk_case import GIBIBYTE, DiskTestCase
 
 
 class RoomTests(DiskTestCase):
-    """How much may be promised."""
+    """Disks are promised room, within the bounds of the host."""
 
     async def test_more_than_there_is(self) -> None:
-        """The error says how much is wanted and how much there is."""
+        """The error says how much is wanted, how much there is, and which key bounds it."""
         with self.assertRaises(NoDiskSpace) as caught:
             await self.make(8193)
         self.assertIn("8193 MiB", str(caught.exception))
@@ -31,13 +34,13 @@ class RoomTests(DiskTestCase):
         await self.make(5000)
 
     async def test_what_is_written_is_not_counted_twice(self) -> None:
-        """A file can also take more than its size."""
+        """What a disk takes is part of its size, also when it takes more than that."""
         await self.make(4096)
         self.free, self.driver.taken = 4 * GIBIBYTE, 5 * GIBIBYTE
         await self.make(4096)
 
     async def test_two_at_once(self) -> None:
-        """A disk counts from the moment it is begun."""
+        """A disk counts from the moment its creation begins."""
         gate = self.script.pending["create"] = Deferred()
         first = Deferred.fromCoroutine(self.make(5000))
         with self.assertRaises(NoDiskSpace):
@@ -54,7 +57,7 @@ class RoomTests(DiskTestCase):
             await self.make(2)
 
     async def test_an_ephemeral_disk(self) -> None:
-        """It is promised like any other."""
+        """An ephemeral disk is promised room like any other."""
         bundle = self.depot.vms / "vm-1"
         bundle.mkdir()
         with self.assertRaises(NoDiskSpace):
@@ -63,7 +66,7 @@ class RoomTests(DiskTestCase):
         await self.disks.make_ephemeral(bundle, 8192)
 
     async def test_growth(self) -> None:
-        """Only what is added must be there."""
+        """To grow a disk takes room for what is added only."""
         disk_cid = await self.make(8000)
         with self.assertRaises(NoDiskSpace):
             await self.disks.resize(disk_cid, 8193, None)
@@ -72,7 +75,7 @@ class RoomTests(DiskTestCase):
             await self.disks.resize(disk_cid, 8191, None)
 
     async def test_ephemeral_disks_add_up(self) -> None:
-        """What a VM may still write to its own counts as long as the VM is there."""
+        """What a VM may still write to its ephemeral disk counts."""
         bundles = [self.depot.vms / vm_cid for vm_cid in ("vm-1", "vm-2")]
         for bundle in bundles:
             bundle.mkdir()
@@ -81,7 +84,7 @@ class RoomTests(DiskTestCase):
             await self.disks.make_ephemeral(bundles[1], 5000)
 
     async def test_growth_that_is_under_way(self) -> None:
-        """It counts from the moment it is begun."""
+        """What a disk grows by counts from the moment the growth begins."""
         disk_cid = await self.make(1000)
         gate = self.script.pending["grow"] = Deferred()
         growing = Deferred.fromCoroutine(self.disks.resize(disk_cid, 6000, None))
@@ -91,7 +94,7 @@ class RoomTests(DiskTestCase):
         await growing
 
     async def test_a_snapshot(self) -> None:
-        """It needs room for what is on the disk, and only for that."""
+        """A snapshot takes room for what is on the disk, and no more."""
         disk_cid = await self.make(4096)
         self.driver.taken = 3000 << 20
         self.free = 4000 << 20
@@ -103,7 +106,7 @@ class RoomTests(DiskTestCase):
         await self.snapshots.create(disk_cid, {}, None)
 
     async def test_what_keeps_to_no_size(self) -> None:
-        """Nothing is promised then; what is not there at all is refused all the same."""
+        """Without sizes nothing is promised, but more than is free is refused."""
         self.driver.keeps_to_sizes = False
         await self.make(8000)
         await self.make(8000)
@@ -111,7 +114,7 @@ class RoomTests(DiskTestCase):
             await self.make(8193)
 
     async def test_a_warning(self) -> None:
-        """It is logged once each time that room gets tight, whoever takes it."""
+        """A warning is logged each time that room gets tight, and once."""
 
         def warnings() -> int:
             return len([event for event in logged if event["log_level"] is LogLevel.warn])
@@ -127,3 +130,51 @@ class RoomTests(DiskTestCase):
             await self.disks.room.watch()
             await self.make(1000)
             self.assertEqual(warnings(), 2)
+
+    async def test_files_are_looked_at_when_it_matters(self) -> None:
+        """What files take is not looked at while there is room by what is known."""
+        await self.make(1000)
+        looks = 0
+        allocated = self.driver.allocated
+
+        def counted(path: Path) -> int:
+            nonlocal looks
+            looks += 1
+            return allocated(path)
+
+        self.patch(self.driver, "allocated", counted)
+        disk_cid = await self.make(1000)
+        await self.disks.resize(disk_cid, 2000, None)
+        self.assertEqual(looks, 0)
+        with self.assertRaises(NoDiskSpace):
+            await self.make(6000)
+        self.assertEqual(looks, 2)
+        await self.disks.room.watch()
+        self.assertEqual(looks, 4)
+
+    async def test_a_deleted_disk(self) -> None:
+        """A disk that is deleted is promised nothing any more."""
+        for _ in range(3):
+            await self.disks.delete(await self.make(5000))
+        await self.make(8192)
+
+    async def test_an_ephemeral_disk_that_is_gone(self) -> None:
+        """The ephemeral disk of a VM that was deleted does not count."""
+        for vm_cid in ("vm-1", "vm-2"):
+            bundle = self.depot.vms / vm_cid
+            bundle.mkdir()
+            await self.disks.make_ephemeral(bundle, 5000)
+            shutil.rmtree(bundle)
+        await self.make(8192)
+
+    async def test_disks_that_come_and_go_meanwhile(self) -> None:
+        """A disk that is made or deleted while files are looked at counts as it should."""
+        first = await self.make(3000)
+        look = Deferred.fromCoroutine(self.disks.room.watch())
+        second = await self.make(4000)
+        await self.disks.delete(first)
+        await look
+        with self.assertRaises(NoDiskSpace) as caught:
+            await self.make(5000)
+        self.assertIn("9000 MiB", str(caught.exception))
+        self.assertTrue(self.disks.exists(second))

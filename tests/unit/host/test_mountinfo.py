@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host.disks import mounts
+from runc_cpi.daemon.host.disks import holders
 from runc_cpi.daemon.host.disks.mountinfo import Mount, parse
 from runc_cpi.daemon.host.disks.mounts import mount_points
 from runc_cpi.printable import printable
@@ -21,7 +21,7 @@ TABLE = rb"""
 
 
 def test_fields() -> None:
-    """Number, device, root and mount point, with or without optional fields."""
+    """A line is read with or without optional fields."""
     assert parse(TABLE)[:2] == [
         Mount(21, "0:34", "/", "/"),
         Mount(30, "7:3", "/", "/var/vcap/store"),
@@ -30,20 +30,20 @@ def test_fields() -> None:
 
 
 def test_escapes() -> None:
-    """Blanks and backslashes in names are written in octal."""
+    """Blanks and backslashes in names are read from octal."""
     mount = parse(TABLE)[2]
     assert mount.root == "/a b"
     assert mount.point == "/mnt/with space\ttab\nline\\back"
 
 
 def test_an_escaped_backslash_begins_no_escape() -> None:
-    """A name may look like one."""
+    """A backslash of a name and the digits after it are no escape."""
     (mount,) = parse(rb"1 1 7:0 / /a\134040b rw - ext4 x rw")
     assert mount.point == r"/a\040b"
 
 
 def test_the_order_is_kept() -> None:
-    """What is mounted later hides what is before it."""
+    """Mounts are in the kernel's order: a later one hides those before it."""
     assert [mount.device for mount in parse(TABLE)] == [
         "0:34",
         "7:3",
@@ -53,7 +53,7 @@ def test_the_order_is_kept() -> None:
 
 
 def test_our_own_mounts() -> None:
-    """The last come first, for they must be unmounted first."""
+    """Mount points are returned with the last mounted first, as they must be unmounted."""
     points = mount_points(os.getpid(), lambda _: True)
     ours = parse(Path("/proc/self/mountinfo").read_bytes())
     assert points == [mount.point for mount in reversed(ours)]
@@ -65,8 +65,8 @@ def test_our_own_mounts() -> None:
     [("/a", True), ("/a/b", True), ("/ab", False), ("/", False), ("/b/a", False)],
 )
 def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
-    """A name that only begins alike is elsewhere."""
-    assert mounts._is_below(path, "/a") is below
+    """A path whose name only begins like a mount point is not below it."""
+    assert holders.is_below(path, "/a") is below
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_below_a_mount_point(path: str, below: bool) -> None:
     ],
 )
 def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
-    """A name that holds what Python takes for the end of a line forges no entry."""
+    """A name with what Python takes for the end of a line forges no entry."""
     table = b"30 21 7:3 / %s rw - ext4 x rw\n31 21 7:4 / /z rw - ext4 x rw\n"
     first, second = parse(table % os.fsencode(name))
     assert first == Mount(30, "7:3", "/", name)
@@ -100,5 +100,5 @@ def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
     ],
 )
 def test_names_in_messages(name: str, text: str) -> None:
-    """They take one line, and can be written in any encoding."""
+    """Names take one line in messages, and can be written in any encoding."""
     assert printable(name, "") == text

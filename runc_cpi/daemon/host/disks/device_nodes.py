@@ -6,7 +6,7 @@ from collections.abc import Collection
 from functools import partial
 
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules
-from runc_cpi.daemon.host.disks import mounts
+from runc_cpi.daemon.host.disks import holders
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.daemon.host.guests import guests
 from runc_cpi.daemon.host.guests.guests import Guests
@@ -69,5 +69,5 @@ class DeviceNodes:
 
         @raise CloudError: if the VM cannot be looked at.
         """
-        telling = partial(mounts.device_holder, container.cgroup, device.number)
+        telling = partial(holders.device_holder, container.cgroup, device.number)
         return await self._guests.run(container.vm_cid, telling)

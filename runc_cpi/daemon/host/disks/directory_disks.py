@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
-from runc_cpi.daemon.host import namespaces
-from runc_cpi.daemon.host.disks import mountinfo, mounts
-from runc_cpi.daemon.host.disks.mountinfo import Mount
+from runc_cpi.daemon.host.disks import bind_mounts, mounts
 from runc_cpi.daemon.host.guests import guests
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.container import ContainerState
-from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.errors import CloudError, DiskBusy
+from runc_cpi.errors import CloudError
 
 GUEST_MOUNTS = "/warden-cpi-dev"
 STORE = "/var/vcap/store"
-TOOL_TIMEOUT = 60.0
-COPY_TIMEOUT = 3600.0
+TOOL_TIMEOUT = 60.0  # seconds
+COPY_TIMEOUT = 3600.0  # seconds
 
 
 @implementer(IDiskDriver)
@@ -48,34 +44,38 @@ class DirectoryDisks:
         self._processes, self._guests = processes, guests
 
     def check(self, filesystem: str, size: int) -> None:
-        """Any size will do, as none is kept to."""
+        """Allow any size, as none is kept to."""
 
     def hint(self, disk_cid: str) -> str:
         """Return where the disk is mounted in its VM."""
         return f"{GUEST_MOUNTS}/{disk_cid}"
 
     async def create(self, path: Path, size: int, filesystem: str) -> None:
-        """Make an empty directory."""
+        """
+        Make an empty directory.
+
+        @raise OSError: if that is not possible.
+        """
         paths.data_of(path).mkdir()
         paths.data_of(path).chmod(0o755)
 
     async def make_ephemeral(self, bundle: Path, size: int) -> None:
-        """Let it be the plain directory that it is without a size."""
+        """Warn that there is no such thing: the VM has a plain directory there."""
         self.log.warn(
             "{path}: disks.driver directory keeps to no ephemeral_disk_size",
             path=str(bundle),
         )
 
     async def sweep(self, directory: Path, kept: Sequence[Path]) -> list[str]:
-        """There is nothing that could be left over: mounts go with their VMs."""
+        """Do nothing: mounts go with their VMs, so that none is left over."""
         return []
 
     def allocated(self, path: Path) -> int:
-        """Nothing is kept account of, as no size is kept to."""
+        """Return 0: a directory is promised no room, so what it takes does not matter."""
         return 0
 
     def ephemeral_room(self, bundle: Path) -> int:
-        """As L{allocated}."""
+        """Return 0: /var/vcap/data is a directory, which is promised no room."""
         return 0
 
     async def attach(
@@ -122,19 +122,23 @@ class DirectoryDisks:
         """
         point = container.bundle.disks / disk_cid
         # By the disk itself: the VM can have what is mounted at the point go away.
-        wanted = _mounts_of(paths.data_of(path))
+        wanted = await deferToThread(bind_mounts.mounts_of, paths.data_of(path))
         if container.pid is not None:
             unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
             await self._guests.run(container.vm_cid, unmounting)
-        if _is_mounted(point):
+        if await deferToThread(bind_mounts.is_mounted, point):
             await self._unbind(point)
-        await self._guests.run(container.vm_cid, partial(_remove_point, point))
+        await self._guests.run(container.vm_cid, partial(bind_mounts.remove_point, point))
 
     async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:
-        """Make the directory whose mounts the VM receives, with its disks in it."""
+        """
+        Make the directory whose mounts the VM receives, and mount its disks there.
+
+        @raise CloudError: if the kernel refuses.
+        """
         shared = container.bundle.disks
         shared.mkdir(mode=0o755, exist_ok=True)
-        if not _mounts_below(shared):
+        if not await deferToThread(bind_mounts.points_below, shared):
             await self._mount("--bind", str(shared), str(shared))
             # Private first: otherwise it would share with what the host shares.
             await self._mount("--make-private", str(shared))
@@ -150,7 +154,11 @@ class DirectoryDisks:
         store: str | None,
         filesystem: str,
     ) -> None:
-        """Mount what the agent had mounted."""
+        """
+        Mount the disk that the agent had mounted.
+
+        @raise CloudError: if the kernel refuses.
+        """
         if store is not None and container.pid is not None:
             source = self.hint(store)
             mounting = partial(guests.bind, container.pid, source, STORE)
@@ -162,17 +170,18 @@ class DirectoryDisks:
 
         @raise CloudError: if something still uses it.
         """
-        for point in _mounts_below(container.bundle.disks):
+        shared = container.bundle.disks
+        for point in await deferToThread(bind_mounts.points_below, shared):
             await self._unbind(Path(point))
 
     async def thaw(self, path: Path, container: ContainerState) -> bool:
-        """Nothing is ever frozen."""
+        """Return C{False}: snapshots freeze no directory."""
         return False
 
     async def grow(
         self, path: Path, size: int, filesystem: str, container: ContainerState | None
     ) -> None:
-        """A directory can hold more already."""
+        """Do nothing: a directory can hold more already."""
 
     async def snapshot(
         self, path: Path, target: Path, container: ContainerState | None
@@ -189,57 +198,22 @@ class DirectoryDisks:
             raise CloudError(f"snapshot: {outcome.complaint()}")
 
     async def _bind(self, path: Path, point: Path) -> bool:
-        if _is_mounted(point):
+        if await deferToThread(bind_mounts.is_mounted, point):
             return False
         vm_cid = point.parent.parent.name
-        await self._guests.run(vm_cid, partial(_bind_to, paths.data_of(path), point))
+        await self._guests.run(
+            vm_cid, partial(bind_mounts.bind, paths.data_of(path), point)
+        )
         return True
 
     async def _unbind(self, point: Path) -> None:
         vm_cid = point.parent.parent.name
-        await self._guests.run(vm_cid, partial(_unmount, point))
+        await self._guests.run(vm_cid, partial(bind_mounts.unmount, point))
 
     async def _mount(self, *arguments: str) -> None:
         outcome = await self._processes.run(["mount", *arguments], timeout=TOOL_TIMEOUT)
         if not outcome.ok:
             raise CloudError(outcome.complaint())
-
-
-def _bind_to(source: Path, point: Path) -> None:
-    """
-    Mount a directory at C{point}, in a directory that the VM can write to.
-
-    It is made, and mounted on, by the descriptor of what it is in: the VM may put a link
-    or something else in its place at any time.
-
-    @raise OSError: if that is not possible.
-    """
-    with Tree.at(point.parent) as tree:
-        tree.make_directories(point.name)
-        target = tree.open(point.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            namespaces.bind(str(source), f"/proc/self/fd/{target}")
-        finally:
-            os.close(target)
-
-
-def _unmount(point: Path) -> None:
-    """
-    @raise DiskBusy: if it is in use, or not mounted any more.
-    """
-    try:
-        namespaces.unmount(str(point))
-    except OSError as error:
-        raise DiskBusy(f"{point} cannot be unmounted: {error.strerror}") from None
-
-
-def _remove_point(point: Path) -> None:
-    """Remove a mount point; what a VM put there in its place is the VM's to remove."""
-    try:
-        point.rmdir()
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY):
-            raise
 
 
 def _receive(destination: str, source: Path) -> dict[str, object]:
@@ -249,41 +223,3 @@ def _receive(destination: str, source: Path) -> dict[str, object]:
         "source": str(source),
         "options": ["rbind", "rslave", "rw"],
     }
-
-
-def _mounts_below(path: Path) -> list[str]:
-    """Say what is mounted at or below C{path}, the last mounted first."""
-
-    real = os.path.realpath(path)
-
-    def below(mount: Mount) -> bool:
-        return mount.point == real or mount.point.startswith(f"{real}/")
-
-    return mounts.mount_points(os.getpid(), below)
-
-
-def _is_mounted(point: Path) -> bool:
-    """Say whether something is mounted right at C{point}."""
-    # The VM can put a link in its place.
-    real = os.path.join(os.path.realpath(point.parent), point.name)
-    return any(mount.point == real for mount in mountinfo.read(os.getpid()))
-
-
-def _mounts_of(directory: Path) -> Callable[[Mount], bool]:
-    """Recognize mounts of a directory of the host, or of something in it, anywhere."""
-    real = os.path.realpath(directory)
-    # The last of those with the longest name is what the directory is on.
-    on = max(
-        (mount for mount in mountinfo.read(os.getpid()) if _is_within(real, mount.point)),
-        key=lambda mount: (len(mount.point), mount.number),
-    )
-    root = os.path.normpath(os.path.join(on.root, os.path.relpath(real, on.point)))
-
-    def same(mount: Mount) -> bool:
-        return mount.device == on.device and _is_within(mount.root, root)
-
-    return same
-
-
-def _is_within(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(f"{directory.rstrip('/')}/")

@@ -1,33 +1,34 @@
-"""Where the processes of a VM have a disk mounted, and which of them keep it so."""
+"""Where the processes of a VM have a disk mounted, and how it is unmounted there."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from runc_cpi.daemon.host import namespaces
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.disks import holders, mountinfo
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.guests.guests import root_of
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 from runc_cpi.printable import printable
 
-PASSES = 10
-PATIENCE, PAUSE = 1.0, 0.02
-NOBODY_KNOWN = "by a process that cannot be told"
+PASSES = 10  # one unmounting can uncover another mount
+PATIENCE, PAUSE = 1.0, 0.02  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
-    """Say where C{pid} sees what is wanted, the last mounted first."""
+    """
+    Return the mount points of what is wanted, as C{pid} sees them, the last mounted first.
+
+    @raise OSError: if the process ended.
+    """
     return [mount.point for mount in reversed(mountinfo.read(pid)) if wanted(mount)]
 
 
@@ -88,7 +89,7 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
             point, reason = complaint
             # Whom nobody can name may be a child of ours, about to become a program.
             if reason is not None or time.monotonic() > deadline:
-                reason = reason or NOBODY_KNOWN
+                reason = reason or holders.NOBODY_KNOWN
                 raise DiskBusy(
                     f"the disk is still in use at {printable(point, '')}, {reason}"
                 )
@@ -98,7 +99,7 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
 def _unmount_or_complain(
     cgroup: str, pid: int, wanted: Callable[[Mount], bool]
 ) -> tuple[str, str | None] | None:
-    """Unmount in one namespace, or say where that failed, and why if that can be told."""
+    """Unmount in one namespace, or return where that failed, and why if it is known."""
     try:
         kept = _unmount_in(pid, wanted)
     except (FileNotFoundError, ProcessLookupError):
@@ -106,9 +107,7 @@ def _unmount_or_complain(
     if kept is None:
         return None
     point, reason = kept
-    return point, reason or _holder(
-        cgroup, lambda handle: _is_below(os.readlink(handle), point)
-    )
+    return point, reason or holders.mount_holder(cgroup, point)
 
 
 def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | None:
@@ -138,7 +137,7 @@ def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | 
 
 @contextmanager
 def _own_process() -> Iterator[int]:
-    """Keep this thread's entry in the host's /proc at hand."""
+    """Open this thread's entry in the host's /proc, for use in another namespace."""
     own = os.open("/proc/thread-self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield own
@@ -147,7 +146,7 @@ def _own_process() -> Iterator[int]:
 
 
 def _visible(own: int) -> list[Mount]:
-    """List the mounts from the root of the namespace, as no process of it need do."""
+    """Return all mounts of the namespace; a process in it may see only part of them."""
     with open(os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own), "rb") as file:
         return mountinfo.parse(file.read())
 
@@ -187,45 +186,3 @@ def one_of_each_namespace(cgroup: str) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return list(found.values())
-
-
-def device_holder(cgroup: str, number: int) -> str:
-    """Tell who of a VM has a block device open, C{number} as C{st_rdev} has it."""
-    return _holder(cgroup, lambda handle: _is_device(handle, number)) or NOBODY_KNOWN
-
-
-def _holder(cgroup: str, holds: Callable[[str], bool]) -> str | None:
-    """
-    Tell who of a VM keeps something in use, if that can be told.
-
-    @param holds: tells it by the path of a link in C{/proc} to what a process uses.
-    """
-    for pid in sorted(hierarchies.processes(cgroup)):
-        try:
-            handles = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")]
-            handles += [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
-            if any(_quietly(holds, handle) for handle in handles):
-                name = os.fsdecode(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
-                return f"by process {pid} ({printable(name, '')})"
-        except OSError:
-            continue
-    return None
-
-
-def _quietly(holds: Callable[[str], bool], handle: str) -> bool:
-    try:
-        return holds(handle)
-    except OSError:
-        return False  # closed meanwhile
-
-
-def _is_below(path: str, point: str) -> bool:
-    return path == point or path.startswith(point + "/")
-
-
-def _is_device(handle: str, number: int) -> bool:
-    # Nothing but devices is touched: other files could be of a hanging file system.
-    if not os.readlink(handle).startswith("/dev/"):
-        return False
-    found = os.stat(handle)
-    return stat.S_ISBLK(found.st_mode) and found.st_rdev == number
