@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.records import read_record, write_record
+from runc_cpi.daemon.storage.records import write_record
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_children_that_do_not_end_are_named(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator has to look after them."""
-    monkeypatch.setattr("runc_cpi.daemon.storage.depot.CHILDREN_TIMEOUT", 0.1)
+    monkeypatch.setattr("runc_cpi.daemon.storage.lock.CHILDREN_TIMEOUT", 0.1)
     depot.prepare()
     child = subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,))
     depot.release()
@@ -106,76 +104,3 @@ def test_a_file_in_the_way_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
         Depot(tmp_path / "file" / "below").prepare()
-
-
-def test_a_record_comes_back(tmp_path: Path) -> None:
-    """It is readable by the daemon alone, and no draft stays."""
-    path = tmp_path / "vm.json"
-    write_record(path, {"a": [1, "\u2603"]})
-    assert read_record(path) == {"a": [1, "\u2603"]}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["vm.json"]
-
-
-def test_a_record_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
-    """Whatever fails midway, the content before is still there, and whole."""
-    path = tmp_path / "vm.json"
-    write_record(path, {"version": 1})
-    with pytest.raises(TypeError):
-        write_record(path, {"big": "x" * 100_000, "bad": object()})
-    assert read_record(path) == {"version": 1}
-
-
-def test_readers_never_see_a_part(tmp_path: Path) -> None:
-    """While records are written over each other, each reading is one of them."""
-    path = tmp_path / "vm.json"
-    records = [{"n": n, "filling": str(n) * 50_000} for n in range(2)]
-    write_record(path, records[0])
-    done = threading.Event()
-
-    def rewrite() -> None:
-        for turn in range(60):
-            write_record(path, records[turn % 2])
-        done.set()
-
-    writer = threading.Thread(target=rewrite)
-    writer.start()
-    try:
-        while not done.is_set():
-            assert json.loads(path.read_bytes()) in records
-    finally:
-        writer.join()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "\x00"])
-def test_what_is_no_record_is_a_value_error(tmp_path: Path, content: str) -> None:
-    """The daemon reports it and goes on."""
-    path = tmp_path / "vm.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r".+"):
-        read_record(path)
-
-
-def test_what_is_made_appears_whole(depot: Depot) -> None:
-    """It is put together out of sight, and appears by one rename."""
-    depot.prepare()
-    scratch = depot.new_scratch()
-    assert scratch.parent == depot.scratch
-    (scratch / "part").touch()
-    depot.publish(scratch, depot.stemcells / "s")
-    assert os.listdir(depot.stemcells / "s") == ["part"]
-    assert not scratch.exists()
-    depot.release()
-
-
-def test_what_is_removed_vanishes_at_once(depot: Depot) -> None:
-    """What is left waits in scratch; two of the same name do not collide there."""
-    depot.prepare()
-    trash = set()
-    for _ in range(2):
-        (depot.vms / "vm-1").mkdir()
-        trash.add(depot.set_aside(depot.vms / "vm-1"))
-    assert not (depot.vms / "vm-1").exists()
-    assert set(depot.scratch.iterdir()) == trash
-    assert len(trash) == 2
-    depot.release()

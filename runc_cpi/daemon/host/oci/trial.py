@@ -11,6 +11,7 @@ from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.drafts import new_draft
 from runc_cpi.daemon.vms.spec import Boot, limits, runtime_spec
 
 PROGRAM = "init"
@@ -28,7 +29,7 @@ def try_runtime(
 
     @raise HostUnfit: if this host, or the runtime on it, cannot do that.
     """
-    bundle = depot.new_scratch()
+    bundle = new_draft(depot.scratch)
     container_id = f"trial-{uuid4()}"
     cgroup = f"{cgroup_parent}/{container_id}"
     try:
