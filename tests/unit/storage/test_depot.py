@@ -1,4 +1,4 @@
-"""The tree on disk: private, used by one daemon, and never seen half-written."""
+"""A work_dir: its directories are private, and one daemon at a time uses it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from runc_cpi.daemon.storage.records import write_record
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
-    """A depot that is not prepared yet."""
+    """Return a depot that is not prepared yet."""
     return Depot(tmp_path / "some" / "where")
 
 
 def test_everything_missing_is_made(depot: Depot) -> None:
-    """Also the directories above; nobody else may look into what is the daemon's."""
+    """All directories are made, those above too, and only root may look into them."""
     before = os.umask(0)
     try:
         depot.prepare()
@@ -34,7 +34,7 @@ def test_everything_missing_is_made(depot: Depot) -> None:
 
 def test_a_directory_of_others_keeps_its_mode(tmp_path: Path) -> None:
     """
-    A C{work_dir} that names a directory in use, such as /var/lib, costs nobody access.
+    A directory of other programs that is the C{work_dir} keeps its mode.
 
     What the daemon makes in it is private all the same.
     """
@@ -48,7 +48,7 @@ def test_a_directory_of_others_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_one_daemon_at_a_time(depot: Depot) -> None:
-    """The second is told at once, and may come when the first is gone."""
+    """A second daemon is refused at once, and can start when the first has ended."""
     depot.prepare()
     second = Depot(depot.work_dir)
     with pytest.raises(BlockingIOError):
@@ -60,7 +60,7 @@ def test_one_daemon_at_a_time(depot: Depot) -> None:
 
 
 def test_children_of_an_earlier_daemon_are_waited_for(depot: Depot) -> None:
-    """They have what the daemon gave them; nothing is done before they end."""
+    """A daemon does nothing before the children of an earlier one have ended."""
     depot.prepare()
     ended = depot.work_dir / "ended"
     with subprocess.Popen(["sh", "-c", f"sleep 0.3; : >{ended}"], pass_fds=(depot.mark,)):
@@ -74,7 +74,7 @@ def test_children_of_an_earlier_daemon_are_waited_for(depot: Depot) -> None:
 def test_children_that_do_not_end_are_named(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator has to look after them."""
+    """Children that do not end in time are named with their pids."""
     monkeypatch.setattr("runc_cpi.daemon.storage.lock.CHILDREN_TIMEOUT", 0.1)
     depot.prepare()
     child = subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,))
@@ -88,7 +88,7 @@ def test_children_that_do_not_end_are_named(
 
 
 def test_drafts_are_removed(depot: Depot) -> None:
-    """A daemon that died while it wrote a record leaves nothing of it."""
+    """Drafts of records that a crash left are removed."""
     depot.prepare()
     depot.release()
     (depot.disks / "disk-1").mkdir()
@@ -100,7 +100,7 @@ def test_drafts_are_removed(depot: Depot) -> None:
 
 
 def test_a_file_in_the_way_is_an_os_error(tmp_path: Path) -> None:
-    """The daemon turns it into one line."""
+    """A file where a directory is needed is an OSError."""
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
         Depot(tmp_path / "file" / "below").prepare()

@@ -14,7 +14,7 @@ from runc_cpi.daemon.storage.drafts import new_draft, publish, set_aside
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Iterator[Depot]:
-    """A depot that is prepared."""
+    """Return a depot that is prepared."""
     depot = Depot(tmp_path)
     depot.prepare()
     yield depot
@@ -22,7 +22,7 @@ def depot(tmp_path: Path) -> Iterator[Depot]:
 
 
 def test_what_is_made_appears_whole(depot: Depot) -> None:
-    """It is put together out of sight, and appears by one rename."""
+    """A draft is made in scratch, and is whole when it appears in its place."""
     scratch = new_draft(depot.scratch)
     assert scratch.parent == depot.scratch
     (scratch / "part").touch()
@@ -32,7 +32,7 @@ def test_what_is_made_appears_whole(depot: Depot) -> None:
 
 
 def test_what_is_removed_vanishes_at_once(depot: Depot) -> None:
-    """What is left waits in scratch; two of the same name do not collide there."""
+    """A directory that is set aside is in scratch, under a name of its own."""
     trash = set()
     for _ in range(2):
         (depot.vms / "vm-1").mkdir()

@@ -14,7 +14,7 @@ from runc_cpi.daemon.storage.records import read_record, write_record
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
-    """It is readable by the daemon alone, and no draft stays."""
+    """A record is read as it was written, only root can read it, and no draft stays."""
     path = tmp_path / "vm.json"
     write_record(path, {"a": [1, "\u2603"]})
     assert read_record(path) == {"a": [1, "\u2603"]}
@@ -23,7 +23,7 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
-    """Whatever fails midway, the content before is still there, and whole."""
+    """When a record cannot be written, the old content stays whole."""
     path = tmp_path / "vm.json"
     write_record(path, {"version": 1})
     with pytest.raises(TypeError):
@@ -32,7 +32,7 @@ def test_a_record_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
 
 
 def test_readers_never_see_a_part(tmp_path: Path) -> None:
-    """While records are written over each other, each reading is one of them."""
+    """Who reads a record while it is written over sees the old one or the new one."""
     path = tmp_path / "vm.json"
     records = [{"n": n, "filling": str(n) * 50_000} for n in range(2)]
     write_record(path, records[0])
@@ -54,7 +54,7 @@ def test_readers_never_see_a_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{", "\x00"])
 def test_what_is_no_record_is_a_value_error(tmp_path: Path, content: str) -> None:
-    """The daemon reports it and goes on."""
+    """A file that is no JSON object is a ValueError."""
     path = tmp_path / "vm.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=r".+"):
