@@ -20,35 +20,35 @@ from zope.interface import implementer
 from runc_cpi.printable import printable
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The Director's id of the request that is being worked for."""
+"""The Director's id of the request that the running code works for."""
 
-# These tell of every connection, which the CPI makes for every call.
-TALKATIVE = ("twisted.protocols.amp", "twisted.internet")
+# These log a line for every connection, and the CPI makes one for every call.
+QUIETED_NAMESPACES = ("twisted.protocols.amp", "twisted.internet")
 
 
 def observer(stream: TextIO, log_format: str) -> ILogObserver:
     """
-    Make what writes the log.
+    Make the observer that writes the log.
 
-    @param stream: where to.
+    @param stream: where to write it.
     @param log_format: C{text} or C{json}.
     """
-    enough = LogLevelFilterPredicate(LogLevel.info)
-    for namespace in TALKATIVE:
-        enough.setLogLevelForNamespace(namespace, LogLevel.warn)
+    is_logged = LogLevelFilterPredicate(LogLevel.info)
+    for namespace in QUIETED_NAMESPACES:
+        is_logged.setLogLevelForNamespace(namespace, LogLevel.warn)
     lines = Lines(stream, as_json if log_format == "json" else as_text)
-    return FilteringLogObserver(lines, [enough])
+    return FilteringLogObserver(lines, [is_logged])
 
 
 @implementer(ILogObserver)
 class Lines:
-    """Writes one line, or one text of several, for each event."""
+    """Writes each event as a text of one line or several, to C{stream}."""
 
     def __init__(self, stream: TextIO, formatter: Any) -> None:
         self._stream, self._formatter = stream, formatter
 
     def __call__(self, event: LogEvent) -> None:
-        """Write an event."""
+        """Write an event, and flush the stream."""
         self._stream.write(self._formatter(event) + "\n")
         self._stream.flush()
 
@@ -57,7 +57,7 @@ def as_text(event: LogEvent) -> str:
     """Format for people: time, level, request, message."""
     request = request_id.get()
     mark = f" [{request}]" if request else ""
-    # What follows the first line is set in, so that no input can forge a log line.
+    # Further lines are indented, so that no input can forge a log line.
     lines = _message(event).rstrip("\n").split("\n")
     message = "\n    ".join(map(printable, lines))
     return f"{_time(event)} {_level(event)}{mark} {message}"

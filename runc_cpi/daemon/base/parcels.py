@@ -1,11 +1,12 @@
 """
 Files that callers pass, kept where the daemon never touches them.
 
-A file may be of a file system that does not answer, on a network or in user space.  What
-touches it hangs then: reading it, and closing it (FUSE's flush), even in a child that has
-inherited it and is about to become another program.  So a file goes into a parcel at
-once: it is sent over a socket that nobody has received from.  That socket is held in its
-stead, is safe to inherit and to look at, and C{host/images/reading.py} opens it elsewhere.
+A file may be on a file system that does not answer, on a network or in user space.  Then
+reading it hangs, and so does closing it (FUSE's flush), even in a child that has inherited
+it and is about to become another program.  So the daemon puts each file into a parcel at
+once: it sends the file over a socket, and does not receive it.  The parcel is the other end
+of that socket, which is safe to hold, to look at and to inherit.  C{host/images/reading.py}
+takes the file out, in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,31 +19,32 @@ import time
 from collections import deque
 from contextlib import suppress
 
-# Of files that do not even close; only more than these at once are left open for a while.
+# How many threads close files, each of which may hang; further files wait for a thread.
 CLOSERS = 64
+# How long a file may take to leave the table of descriptors.
 CLOSING_SECONDS = 0.02
 
 
 class _Closers:
-    """Closes descriptors in threads, as many as there are descriptors that hang."""
+    """Closes descriptors in threads, at most C{limit} of them at once."""
 
     def __init__(self, limit: int) -> None:
         self._free = threading.Semaphore(limit)
-        self._overdue: deque[int] = deque()
+        self._waiting: deque[int] = deque()
 
     def close(self, descriptor: int) -> None:
-        """Have a descriptor closed."""
-        self._overdue.append(descriptor)
+        """Have a thread close a descriptor."""
+        self._waiting.append(descriptor)
         if self._free.acquire(blocking=False):
             threading.Thread(target=self._work, name="closer", daemon=True).start()
 
     def _work(self) -> None:
         while True:
             try:
-                descriptor = self._overdue.popleft()
+                descriptor = self._waiting.popleft()
             except IndexError:
                 break
-            # Whatever the file system says of it, the descriptor is gone (close(2)).
+            # Whatever error there is, the descriptor is closed (close(2)).
             with suppress(OSError):
                 os.close(descriptor)
         self._free.release()
@@ -56,7 +58,7 @@ def pack(descriptor: int) -> int:
     Put an open file into a parcel, and close it.
 
     @return: the descriptor of the parcel, for L{close}.
-    @raise OSError: if the kernel has no room for it (unix(7)); it is closed all the same.
+    @raise OSError: if too many files are in parcels (unix(7)); it is closed all the same.
     """
     try:
         sender, parcel = socket.socketpair()
@@ -77,8 +79,8 @@ def _wait_until_gone(descriptor: int) -> None:
     """
     Wait until no child can inherit a descriptor that is being closed.
 
-    It leaves the table before anything can hang, so this takes some microseconds, and
-    more only if the threads that close are all held up.
+    A descriptor leaves the table before its closing can hang, so this takes microseconds.
+    It takes longer, up to L{CLOSING_SECONDS}, if all threads that close hang.
     """
     deadline = time.monotonic() + CLOSING_SECONDS
     while _is_open(descriptor) and time.monotonic() < deadline:
@@ -94,5 +96,5 @@ def _is_open(descriptor: int) -> bool:
 
 
 def close(descriptor: int) -> None:
-    """Close a file or a parcel, which may hang, without waiting for that."""
+    """Have a file or a parcel closed, without waiting: that may hang."""
     _closers.close(descriptor)

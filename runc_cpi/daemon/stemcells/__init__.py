@@ -1,1 +1,1 @@
-"""Stemcells: images that were unpacked once, for VMs to share."""
+"""Stemcells: root file systems, unpacked once, that VMs share."""

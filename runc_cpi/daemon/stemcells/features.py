@@ -1,4 +1,4 @@
-"""What a stemcell is like inside."""
+"""What a VM needs to know of a stemcell's root file system."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ RESOLVED = "lib/systemd/systemd-resolved"
 @dataclass(frozen=True, kw_only=True)
 class Features:
     """
-    What matters about a stemcell's root file system.
+    What a VM needs to know of a stemcell's root file system.
 
-    @ivar init: C{runit} or C{systemd}, whichever is to boot it, or L{None}.
+    @ivar init: which init boots it, C{runit} or C{systemd}, or L{None} if it has none.
     @ivar sync_time: whether it has the agent's script that sets the clock.
-    @ivar resolved: whether systemd-resolved is in it.
+    @ivar resolved: whether systemd boots it, and systemd-resolved is in it.
     """
 
     init: str | None
@@ -34,7 +34,7 @@ class Features:
     resolved: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the stemcell's record keeps it."""
+        """Return the features as the stemcell's record has them."""
         return asdict(self)
 
 
@@ -42,10 +42,11 @@ def inspect(rootfs: Path) -> Features | None:
     """
     Look into a root file system.
 
-    A stemcell can hold both inits: jammy's has systemd's files and is supervised by
-    runit, noble's the other way round.  Whose the agent's service is decides.
+    A stemcell can have both inits: jammy's has files of systemd and is supervised by
+    runit, noble's the other way round.  The init that the agent is a service of boots it.
 
-    @return: what it is like, or L{None} if it is no root file system at all.
+    @return: its features, or L{None} if it is no root file system.
+    @raise OSError: if there is no such directory.
     """
     with Tree.at(rootfs) as tree:
         runit = _is_program(tree, RUNIT_INIT)

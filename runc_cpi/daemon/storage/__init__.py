@@ -1,1 +1,1 @@
-"""Files: the daemon's own tree, and safe steps through trees of others."""
+"""The daemon's work_dir and its records, and safe ways through trees of others."""

@@ -1,10 +1,11 @@
-"""openat2(2), which opens files and says how far their names may lead."""
+"""openat2(2): opens a file, and limits where its name may lead."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 
+# RESOLVE_* of linux/openat2.h.
 NO_XDEV = 0x01
 NO_MAGICLINKS = 0x02
 NO_SYMLINKS = 0x04
@@ -27,7 +28,8 @@ def openat2(directory: int, name: str, flags: int, *, resolve: int, mode: int = 
     Open C{name} and return the descriptor.
 
     @param directory: an open directory, from which the name is looked up.
-    @param resolve: which of the above hold.
+    @param flags: of open(2); C{O_CLOEXEC} is added.
+    @param resolve: the limits, of those above.
     @raise OSError: as openat2(2) says.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)

@@ -1,4 +1,4 @@
-"""Records: JSON files that a crash leaves whole."""
+"""Records: JSON files that are whole after a crash at any moment."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 FILE_MODE = 0o600
-DRAFT = ".new"
+# What the name of a record ends with while it is written.
+DRAFT_SUFFIX = ".new"
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """
     Write a JSON file whole or not at all.
 
-    A reader, and a crash at any moment, sees the old content or the new.
+    Whoever reads it sees the old content or the new, also after a crash.
+
+    @raise OSError: if it cannot be written; the old content stays.
     """
-    draft = path.with_name(path.name + DRAFT)
+    draft = path.with_name(path.name + DRAFT_SUFFIX)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with open(fd, "w", encoding="utf-8") as file:
         json.dump(record, file)
@@ -41,8 +44,24 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
+def remove_drafts(*parents: Path) -> None:
+    """
+    Remove what a crash left of records that were being written.
+
+    @param parents: directories whose subdirectories have records in them.
+    @raise OSError: if one cannot be removed.
+    """
+    for parent in parents:
+        for draft in parent.glob(f"*/*.json{DRAFT_SUFFIX}"):
+            draft.unlink()
+
+
 def sync_directory(path: Path) -> None:
-    """Bring a directory's entries to the disk (fsync(2), NOTES)."""
+    """
+    Write a directory's entries to the disk (fsync(2), NOTES).
+
+    @raise OSError: if that fails.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

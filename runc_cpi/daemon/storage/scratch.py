@@ -1,4 +1,4 @@
-"""What is being made and what is being removed, out of everybody's sight."""
+"""Directories that are being made or removed, out of the sight of calls."""
 
 from __future__ import annotations
 
@@ -9,60 +9,65 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 
 
 class Scratch:
     """
-    The depot's C{scratch/}.
+    The C{scratch/} of a C{work_dir}.
 
-    What could not be removed, on a failing disk say, is tried again by L{sweep}.
+    What cannot be removed, because its disk fails for example, stays there; L{sweep}
+    tries again.
     """
 
     log = Logger()
 
     def __init__(self, depot: Depot, trees: ITrees) -> None:
-        self._depot, self._trees = depot, trees
+        self._directory, self._trees = depot.scratch, trees
+        # What is being made or removed now, so that a sweep leaves it alone.
         self._in_use: set[Path] = set()
 
     def new(self) -> Path:
         """
         Make a directory for something that is not whole yet.
 
-        Whoever makes it either has L{publish} move it away, or discards it.
-        """
-        path = self._depot.new_scratch()
-        self._in_use.add(path)
-        return path
+        The caller has to L{publish} or to L{discard} it.
 
-    async def sync(self, path: Path) -> None:
+        @raise OSError: if it cannot be made.
         """
-        Wait until all that is in C{path} is on its disk.
+        draft = drafts.new_draft(self._directory)
+        self._in_use.add(draft)
+        return draft
+
+    async def sync(self, draft: Path) -> None:
+        """
+        Wait until all that is in a directory is on its disk.
 
         @raise CloudError: if the file system cannot be written.
         """
-        await self._trees.sync(path)
+        await self._trees.sync(draft)
 
-    async def publish(self, path: Path, place: Path) -> None:
+    async def publish(self, draft: Path, place: Path) -> None:
         """
-        Make something whole appear at C{place}, so that it outlives a power cut.
+        Have a directory that is whole appear at C{place}; a power cut does not undo that.
 
         @raise OSError: if that is not possible.
         """
-        await deferToThread(self._depot.publish, path, place)
-        self._in_use.discard(path)
+        await deferToThread(drafts.publish, draft, place)
+        self._in_use.discard(draft)
 
     async def remove(self, place: Path) -> None:
         """
-        Take a tree out of sight in one step, and then remove it.
+        Take a directory out of its place in one step, and then remove it.
 
-        @raise OSError: if it cannot be taken out of sight; all of it is there then.
+        @raise OSError: if it cannot be taken out; it is whole and in its place then.
         """
-        await self.discard(await deferToThread(self._depot.set_aside, place))
+        await self.discard(await deferToThread(drafts.set_aside, place, self._directory))
 
     async def discard(self, path: Path) -> None:
-        """Remove what is here already; that this fails is only logged."""
+        """Remove a directory that is in scratch; if that fails, it is only logged."""
         self._in_use.add(path)
         try:
             await self._trees.remove(path)
@@ -77,9 +82,9 @@ class Scratch:
         """
         Remove what nothing uses: a crash left it, or its removal failed.
 
-        What cannot be removed, or takes long, is in nobody else's way.
+        All are removed side by side, so one that takes long holds up no other.
         """
-        left = sorted(set(self._depot.scratch.iterdir()) - self._in_use)
+        left = sorted(set(self._directory.iterdir()) - self._in_use)
         await side_by_side(*(self._sweep(path, repairs) for path in left))
 
     async def _sweep(self, path: Path, repairs: Repairs) -> None:

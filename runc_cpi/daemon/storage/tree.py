@@ -1,4 +1,4 @@
-"""Files of a tree that a stemcell or a VM wrote, and whose links are not to be trusted."""
+"""Files of a tree that a stemcell or a VM wrote, whose links cannot be trusted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NEW_FILE |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 class Tree:
     """
-    A directory taken as the root of all that is looked up in it.
+    A directory that is the root of all names looked up in it.
 
-    Links resolve as they would after a chroot, by the kernel and without a race
-    (openat2(2), RESOLVE_IN_ROOT): no name leads out.
+    The kernel resolves links as after a chroot, without a race (openat2(2),
+    RESOLVE_IN_ROOT), so no name leads out.
 
     @param root: an open directory.
     """
@@ -33,7 +33,7 @@ class Tree:
     @classmethod
     @contextmanager
     def at(cls, path: Path) -> Iterator[Tree]:
-        """Open the tree at C{path}."""
+        """Open the tree at C{path}, and close it on leaving."""
         fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield cls(fd)
@@ -54,8 +54,8 @@ class Tree:
         """
         Open the directory that C{name} is in.
 
-        @return: a descriptor of it, and the last part of the name, for functions that
-            take a C{dir_fd} and do not follow what that part may link to.
+        @return: a descriptor of it, and the last part of the name.  That part may be a
+            link: use functions that take a C{dir_fd} and do not follow links.
         @raise OSError: if there is no such directory.
         """
         directory, last = os.path.split(name)
@@ -78,7 +78,7 @@ class Tree:
                 os.mkdir(last, 0o755, dir_fd=directory)
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """Return at most C{limit} bytes of an ordinary file, or L{None} without one."""
+        """Return at most C{limit} bytes of an ordinary file, or L{None} if it is none."""
         try:
             fd = self._open_file(name)
         except OSError:
@@ -90,14 +90,14 @@ class Tree:
         """
         Open an ordinary file to read.
 
-        A device, a pipe or a socket is never opened: to open one can act, or wait.
+        Devices, pipes and sockets are never opened: to open one can act, or wait.
 
         @raise OSError: if there is none, or it is something else.
         """
         place = self.open(name, os.O_PATH)
         try:
             _check_ordinary(place, name)
-            # What was checked is opened, whatever has the name by now.
+            # Open what was checked: another file may have the name by now.
             return os.open(
                 f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
             )
@@ -106,12 +106,12 @@ class Tree:
 
     def write(self, name: str, content: str, mode: int = 0o600) -> None:
         """
-        Write a file whole: whoever reads it sees the old content or the new.
+        Write a file; whoever reads it sees the old content or the new.
 
         @raise OSError: if that is not possible.
         """
         with self.parent(name) as (directory, last):
-            # Nobody can have put something there: the name is new, and so is the file.
+            # A VM cannot put something there first: nobody can guess the name.
             draft = f".{uuid4()}.new"
             fd = os.open(draft, _NEW_FILE, mode, dir_fd=directory)
             try:
@@ -157,7 +157,7 @@ class Tree:
                     os.unlink(file, dir_fd=directory)
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return what C{name} leads to, or L{None} if it leads nowhere."""
+        """Return the status of what C{name} leads to, or L{None} if it leads nowhere."""
         try:
             fd = self.open(name, os.O_PATH)
         except OSError:
@@ -189,7 +189,7 @@ def _check_ordinary(fd: int, name: str) -> None:
 
 @contextmanager
 def _may_be_absent() -> Iterator[None]:
-    """Take what leads nowhere for something that is gone."""
+    """Ignore errors that say that there is no such file."""
     try:
         yield
     except OSError as error:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from runc_cpi.daemon.disks.snapshot import Snapshot
-from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.errors import CloudError, InvalidArgument, NotSupported
 from tests.unit.disks.disk_case import DiskTestCase
@@ -175,7 +175,7 @@ class SnapshotsTests(DiskTestCase):
         """A snapshot whose deletion failed is still known, and can be deleted."""
         disk_cid = await self.make()
         made = await self.snapshots.create(disk_cid, {}, None)
-        with_error = self.patch(Depot, "set_aside", self.refuse)
+        with_error = self.patch(drafts, "set_aside", self.refuse)
         with self.assertRaises(OSError):
             await self.snapshots.delete(made.snapshot_cid)
         with_error.restore()

@@ -1,28 +1,26 @@
-"""The tree on disk: private, used by one daemon, and never seen half-written."""
+"""A work_dir: its directories are private, and one daemon at a time uses it."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.records import read_record, write_record
+from runc_cpi.daemon.storage.records import write_record
 
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
-    """A depot that is not prepared yet."""
+    """Return a depot that is not prepared yet."""
     return Depot(tmp_path / "some" / "where")
 
 
 def test_everything_missing_is_made(depot: Depot) -> None:
-    """Also the directories above; nobody else may look into what is the daemon's."""
+    """All directories are made, those above too, and only root may look into them."""
     before = os.umask(0)
     try:
         depot.prepare()
@@ -36,7 +34,7 @@ def test_everything_missing_is_made(depot: Depot) -> None:
 
 def test_a_directory_of_others_keeps_its_mode(tmp_path: Path) -> None:
     """
-    A C{work_dir} that names a directory in use, such as /var/lib, costs nobody access.
+    A directory of other programs that is the C{work_dir} keeps its mode.
 
     What the daemon makes in it is private all the same.
     """
@@ -50,7 +48,7 @@ def test_a_directory_of_others_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_one_daemon_at_a_time(depot: Depot) -> None:
-    """The second is told at once, and may come when the first is gone."""
+    """A second daemon is refused at once, and can start when the first has ended."""
     depot.prepare()
     second = Depot(depot.work_dir)
     with pytest.raises(BlockingIOError):
@@ -62,7 +60,7 @@ def test_one_daemon_at_a_time(depot: Depot) -> None:
 
 
 def test_children_of_an_earlier_daemon_are_waited_for(depot: Depot) -> None:
-    """They have what the daemon gave them; nothing is done before they end."""
+    """A daemon does nothing before the children of an earlier one have ended."""
     depot.prepare()
     ended = depot.work_dir / "ended"
     with subprocess.Popen(["sh", "-c", f"sleep 0.3; : >{ended}"], pass_fds=(depot.mark,)):
@@ -76,8 +74,8 @@ def test_children_of_an_earlier_daemon_are_waited_for(depot: Depot) -> None:
 def test_children_that_do_not_end_are_named(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator has to look after them."""
-    monkeypatch.setattr("runc_cpi.daemon.storage.depot.CHILDREN_TIMEOUT", 0.1)
+    """Children that do not end in time are named with their pids."""
+    monkeypatch.setattr("runc_cpi.daemon.storage.lock.CHILDREN_TIMEOUT", 0.1)
     depot.prepare()
     child = subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,))
     depot.release()
@@ -90,7 +88,7 @@ def test_children_that_do_not_end_are_named(
 
 
 def test_drafts_are_removed(depot: Depot) -> None:
-    """A daemon that died while it wrote a record leaves nothing of it."""
+    """Drafts of records that a crash left are removed."""
     depot.prepare()
     depot.release()
     (depot.disks / "disk-1").mkdir()
@@ -102,80 +100,7 @@ def test_drafts_are_removed(depot: Depot) -> None:
 
 
 def test_a_file_in_the_way_is_an_os_error(tmp_path: Path) -> None:
-    """The daemon turns it into one line."""
+    """A file where a directory is needed is an OSError."""
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
         Depot(tmp_path / "file" / "below").prepare()
-
-
-def test_a_record_comes_back(tmp_path: Path) -> None:
-    """It is readable by the daemon alone, and no draft stays."""
-    path = tmp_path / "vm.json"
-    write_record(path, {"a": [1, "\u2603"]})
-    assert read_record(path) == {"a": [1, "\u2603"]}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["vm.json"]
-
-
-def test_a_record_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
-    """Whatever fails midway, the content before is still there, and whole."""
-    path = tmp_path / "vm.json"
-    write_record(path, {"version": 1})
-    with pytest.raises(TypeError):
-        write_record(path, {"big": "x" * 100_000, "bad": object()})
-    assert read_record(path) == {"version": 1}
-
-
-def test_readers_never_see_a_part(tmp_path: Path) -> None:
-    """While records are written over each other, each reading is one of them."""
-    path = tmp_path / "vm.json"
-    records = [{"n": n, "filling": str(n) * 50_000} for n in range(2)]
-    write_record(path, records[0])
-    done = threading.Event()
-
-    def rewrite() -> None:
-        for turn in range(60):
-            write_record(path, records[turn % 2])
-        done.set()
-
-    writer = threading.Thread(target=rewrite)
-    writer.start()
-    try:
-        while not done.is_set():
-            assert json.loads(path.read_bytes()) in records
-    finally:
-        writer.join()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "\x00"])
-def test_what_is_no_record_is_a_value_error(tmp_path: Path, content: str) -> None:
-    """The daemon reports it and goes on."""
-    path = tmp_path / "vm.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r".+"):
-        read_record(path)
-
-
-def test_what_is_made_appears_whole(depot: Depot) -> None:
-    """It is put together out of sight, and appears by one rename."""
-    depot.prepare()
-    scratch = depot.new_scratch()
-    assert scratch.parent == depot.scratch
-    (scratch / "part").touch()
-    depot.publish(scratch, depot.stemcells / "s")
-    assert os.listdir(depot.stemcells / "s") == ["part"]
-    assert not scratch.exists()
-    depot.release()
-
-
-def test_what_is_removed_vanishes_at_once(depot: Depot) -> None:
-    """What is left waits in scratch; two of the same name do not collide there."""
-    depot.prepare()
-    trash = set()
-    for _ in range(2):
-        (depot.vms / "vm-1").mkdir()
-        trash.add(depot.set_aside(depot.vms / "vm-1"))
-    assert not (depot.vms / "vm-1").exists()
-    assert set(depot.scratch.iterdir()) == trash
-    assert len(trash) == 2
-    depot.release()

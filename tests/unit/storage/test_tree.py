@@ -1,4 +1,4 @@
-"""Looking into a tree that a stranger made: the kernel keeps every name inside."""
+"""Files of a tree whose links are not trusted: no name leads out of the tree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import deep
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A tree with a file, beside a file that must not be found."""
+    """Make a tree with a file, beside a file that must not be found."""
     (tmp_path / "secret").write_text("outside")
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(root: Path) -> Iterator[Tree]:
-    """The tree, opened."""
+    """Open the tree."""
     with Tree.at(root) as tree:
         yield tree
 
@@ -41,20 +41,20 @@ def read(tree: Tree, name: str) -> str:
     "name", ["etc/file", "/etc/file", "../../etc/file", "etc/../etc/file"]
 )
 def test_names_start_at_the_trees_root(tree: Tree, name: str) -> None:
-    """As they would after a chroot."""
+    """Names start at the root of the tree, and dots do not lead above it."""
     assert read(tree, name) == "inside"
 
 
 @pytest.mark.parametrize("target", ["/etc/file", "etc/file", "../../../etc/file"])
 def test_links_stay_inside(root: Path, tree: Tree, target: str) -> None:
-    """An absolute one starts at the tree's root, dots end there."""
+    """Links start at the root of the tree, and dots in them do not lead above it."""
     (root / "link").symlink_to(target)
     assert read(tree, "link") == "inside"
 
 
 @pytest.mark.parametrize("name", ["../secret", "link", "dir/secret", "up/secret"])
 def test_nothing_outside_is_found(root: Path, tree: Tree, name: str) -> None:
-    """By no way."""
+    """No name and no link finds a file outside of the tree."""
     (root / "link").symlink_to(root.parent / "secret")
     (root / "dir").symlink_to(root.parent)
     (root / "up").symlink_to("..")
@@ -65,7 +65,7 @@ def test_nothing_outside_is_found(root: Path, tree: Tree, name: str) -> None:
 
 
 def test_a_new_file_is_made_inside(root: Path, tree: Tree) -> None:
-    """Also through a link that points out."""
+    """A file made through a link that leads out is made in the tree."""
     (root / "var").symlink_to(root.parent)
     (root / str(root.parent).lstrip("/")).mkdir(parents=True)
     os.close(tree.open("var/new", os.O_WRONLY | os.O_CREAT, 0o600))
@@ -73,7 +73,7 @@ def test_a_new_file_is_made_inside(root: Path, tree: Tree) -> None:
 
 
 def test_magic_links_are_not_followed(root: Path, tree: Tree) -> None:
-    """A mounted /proc would otherwise be a way out."""
+    """Links of a mounted /proc, which could lead out, are not followed."""
     fd = os.open(root.parent, os.O_PATH)
     try:
         with (
@@ -86,7 +86,7 @@ def test_magic_links_are_not_followed(root: Path, tree: Tree) -> None:
 
 
 def test_errors_are_those_of_open(root: Path, tree: Tree) -> None:
-    """With number and name."""
+    """An error has the number and the name that open(2) would give it."""
     with pytest.raises(FileNotFoundError) as caught:
         tree.open("none", os.O_RDONLY)
     assert caught.value.filename == "none"
@@ -97,7 +97,7 @@ def test_errors_are_those_of_open(root: Path, tree: Tree) -> None:
 
 
 def test_resolve_names_what_is_there(root: Path, tree: Tree) -> None:
-    """The last part of the real name, not that of the link."""
+    """To resolve a link returns the name of the file that it leads to."""
     (root / "one").symlink_to("/two")
     (root / "two").symlink_to("etc/file")
     assert tree.resolve("one") == "file"
@@ -105,7 +105,7 @@ def test_resolve_names_what_is_there(root: Path, tree: Tree) -> None:
 
 
 def test_no_descriptor_stays_open(root: Path) -> None:
-    """Neither of the tree nor of what was looked at."""
+    """No descriptor stays open, neither of the tree nor of what was looked at."""
     before = len(os.listdir("/proc/self/fd"))
     with Tree.at(root) as tree:
         for name in ("etc", "etc/file", "none"):
@@ -115,7 +115,7 @@ def test_no_descriptor_stays_open(root: Path) -> None:
 
 
 def test_descriptors_are_not_inherited(tree: Tree) -> None:
-    """A child process never gets a way into the tree."""
+    """Children do not inherit descriptors of the tree."""
     fd = tree.open("etc/file", os.O_RDONLY)
     try:
         assert not os.get_inheritable(fd)
@@ -125,7 +125,7 @@ def test_descriptors_are_not_inherited(tree: Tree) -> None:
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[int]:
-    """The number of a block device that must not be written to."""
+    """Return the number of a block device that must not be written to."""
     backing = tmp_path / "canary"
     backing.write_bytes(b"canary  " * 4096)
     before = backing.read_bytes()
@@ -140,7 +140,7 @@ def loop(tmp_path: Path) -> Iterator[int]:
 
 
 def make(path: Path, kind: str, device: int) -> None:
-    """Put something in a file's place that acts, or waits, when it is opened."""
+    """Replace a file by something that acts, or waits, when it is opened."""
     path.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(path)
@@ -161,7 +161,7 @@ KINDS = ["fifo", "socket", "block device", "character device", "link to itself"]
 def test_what_is_no_file_is_not_opened(
     root: Path, tree: Tree, loop: int, kind: str
 ) -> None:
-    """It is as if there was nothing; a write puts a file in its place."""
+    """Pipes, sockets and devices are not read, and a write puts a file in their place."""
     (root / "loop").symlink_to("/loop")
     make(root / "etc/file", kind, loop)
     assert tree.read("etc/file", 100) is None
@@ -174,7 +174,7 @@ def test_what_is_no_file_is_not_opened(
 def test_a_draft_that_is_there_already(
     root: Path, tree: Tree, loop: int, kind: str
 ) -> None:
-    """Whatever a VM puts where it expects one, it is not written to."""
+    """A file that a VM puts where a draft might be is not written to."""
     (root / "loop").symlink_to("/loop")
     expected = root / "etc/.file.new"
     if kind == "file":
@@ -190,7 +190,7 @@ def test_a_draft_that_is_there_already(
 
 
 def test_a_write_that_fails_leaves_nothing(root: Path, tree: Tree) -> None:
-    """Nothing but what was there."""
+    """A write that fails leaves what was there, and no draft."""
     (root / "etc/dir").mkdir()
     with pytest.raises(IsADirectoryError):
         tree.write("etc/dir", "new")
@@ -199,7 +199,7 @@ def test_a_write_that_fails_leaves_nothing(root: Path, tree: Tree) -> None:
 
 @pytest.mark.parametrize("depth", [1, 1500, 5000])
 def test_depth_is_no_matter(root: Path, tree: Tree, depth: int) -> None:
-    """It costs neither descriptors nor Python's stack; names get longer than any path."""
+    """A tree deeper than Python recurses, and than any path, is removed."""
     with deep.made_below(root / "etc", depth) as lowest:
         deep.write(lowest, "x.pid", "")
     (root / "etc/a.pid").touch()
@@ -212,7 +212,7 @@ def test_depth_is_no_matter(root: Path, tree: Tree, depth: int) -> None:
 def test_a_directory_that_is_moved_away(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its parent is by then is not touched."""
+    """When a directory is moved out of a tree, its removal does not go on outside."""
     outside = root.parent / "outside"
     (outside / "inner").mkdir(parents=True)
     (root / "etc/d/e/f").mkdir(parents=True)
@@ -231,7 +231,7 @@ def test_a_directory_that_is_moved_away(
 
 
 def test_what_is_mounted_is_not_removed(root: Path, tree: Tree, tmp_path: Path) -> None:
-    """It is somebody's disk."""
+    """Files on a disk that is mounted in a tree are not removed."""
     disk = tmp_path / "disk"
     disk.mkdir()
     (disk / "data.pid").touch()

@@ -12,6 +12,7 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.drafts import new_draft
 from runc_cpi.daemon.vms.cgroup_path import vm_cgroup
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec import limits, runtime_spec
@@ -31,7 +32,7 @@ def try_runtime(
 
     @raise HostUnfit: if this host, or the runtime on it, cannot do that.
     """
-    bundle = Bundle(depot.new_scratch())
+    bundle = Bundle(new_draft(depot.scratch))
     container_id = f"trial-{uuid4()}"
     cgroup = vm_cgroup(cgroup_parent, container_id)
     try:
