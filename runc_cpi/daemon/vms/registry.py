@@ -1,4 +1,4 @@
-"""Which VMs there are: their records, and what each record keeps from others."""
+"""Which VMs there are: their records, and what is reserved for each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Registry:
         for path in sorted(self._depot.vms.iterdir()):
             record = Bundle(path).record
             if not record.exists():
-                continue  # not whole, and no VM
+                continue  # a VM in the making, or what is left of one
             vm = None
             with repairs.attempt(f"set {record} aside"):
                 vm = _load(path, self._pools.subnets)
@@ -90,7 +90,7 @@ class Registry:
         return list(self._vms.values())
 
     def incomplete(self) -> list[str]:
-        """Name the directories that hold no VM: one in the making, or what is left."""
+        """Name the directories without a record, of VMs in the making or half removed."""
         return sorted(
             path.name
             for path in self._depot.vms.iterdir()
@@ -98,7 +98,7 @@ class Registry:
         )
 
     def half_deleted(self) -> list[str]:
-        """Name the VMs whose deletion was begun; where it failed, some of it is there."""
+        """Name the VMs whose deletion was begun and has not ended."""
         return sorted(self._erased)
 
     def exists(self, vm_cid: str) -> bool:
@@ -156,7 +156,7 @@ class Registry:
         self._erased.add(vm_cid)
 
     async def forget(self, vm_cid: str) -> None:
-        """Let others have what an erased VM had, which is gone by now."""
+        """Release what was reserved for an erased VM, all of which is removed by now."""
         vm = self._vms.pop(vm_cid)
         self._erased.discard(vm_cid)
         if vm_cid in self._without_stemcell:

@@ -6,18 +6,8 @@ import json
 from typing import Any
 
 from runc_cpi.daemon.vms.agent_settings import agent_settings
+from tests.unit.networks.examples import MANUAL, VIP
 
-MANUAL = {
-    "type": "manual",
-    "ip": "10.0.0.2",
-    "netmask": "255.255.0.0",
-    "prefix": "32",
-    "gateway": "10.0.0.1",
-    "dns": ["198.51.100.1"],
-    "default": ["dns", "gateway"],
-    "cloud_properties": {"name": "random"},
-}
-VIP = {"type": "vip", "ip": "203.0.113.1", "prefix": "32", "cloud_properties": {}}
 ENV = {
     "bosh": {
         "password": "$6$salt$hash",

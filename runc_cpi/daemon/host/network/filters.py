@@ -1,4 +1,4 @@
-"""Has the kernel look at what a VM sends, where it comes to the host's end of its pair."""
+"""Puts the filter of what a VM sends on the host's end of its veth pair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runc_cpi.daemon.networks.firewall import AllowedSources
 _CLASSIFIER = 3  # BPF_PROG_TYPE_SCHED_CLS, linux/bpf.h
 _PROGRAM = b"runc_cpid_frame"
 _INGRESS = TC_H_CLSACT & 0xFFFF0000 | 0xFFF2  # TC_H_MIN_INGRESS, linux/pkt_sched.h
-_FIRST = 1  # of its filters: the priority, and the handle there
+_FIRST = 1  # the priority of the filter that is asked first
 
 
 def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
@@ -33,7 +33,7 @@ def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
     @raise OSError: if the kernel refuses the program.
     """
     code = frames.program(sources.mac, sources.addresses)
-    # What is in place is known by its name, which tells the whole program.
+    # A filter that is in place is known by its name, a digest of its program.
     name = f"runc-cpid {sha256(code).hexdigest()[:16]}"
     if name in _names(ip, index):
         return False
@@ -61,7 +61,7 @@ def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
 
 
 def _names(ip: Any, index: int) -> set[str]:
-    """Name the filters that come first for what an interface receives."""
+    """Return the names of the filters that an interface's incoming frames meet first."""
     names = set()
     for found in ip.get_filters(index=index, parent=_INGRESS):
         options = found.get_attr("TCA_OPTIONS")

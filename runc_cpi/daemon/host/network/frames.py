@@ -1,4 +1,4 @@
-"""Which frames a VM may send: an eBPF program that looks at each."""
+"""The eBPF program that lets a frame of a VM pass, or drops it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     """
     Assemble the program for one VM.
 
-    It lets through ARP and IPv4 whose senders are the VM itself, and nothing else: no
-    IPv6, nor anything that switches tell each other. VLAN tags are off by the time.
+    ARP and IPv4 pass whose sender is the VM itself, and nothing else: no IPv6, and none
+    of the protocols between switches.  The kernel has taken VLAN tags off by then.
 
     @param hardware: the VM's hardware address.
     @param addresses: its addresses.
