@@ -20,9 +20,9 @@ SHARED = {f"{TOP}.errors", f"{TOP}.printable", f"{TOP}.wire"}
 # Values and pure functions that the host is told.  They may be used below where they are.
 TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.disk",
-    f"{DAEMON}.vms.cgroup_path",
-    f"{DAEMON}.vms.confinement",
     f"{DAEMON}.vms.device_rules",
+    f"{DAEMON}.vms.spec.cgroup_path",
+    f"{DAEMON}.vms.spec.confinement",
 }
 # A package, and which others it may import; all may import what is in SHARED.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from runc_cpi.daemon.stemcells.features import Features
-from runc_cpi.daemon.vms.guest_files import (
+from runc_cpi.daemon.vms.files.guest_files import (
     READ_LIMIT,
     GuestFile,
     agent_config,
     guest_files,
     write_upper,
 )
-from runc_cpi.daemon.vms.settings_file import settings_file
+from runc_cpi.daemon.vms.files.settings_file import settings_file
 
 AGENT = "var/vcap/bosh/agent.json"
 CONFIG = {"Platform": {"Linux": {"UseDefaultTmpDir": True}}, "Infrastructure": {"a": [1]}}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import agent_config
-from runc_cpi.daemon.vms.last_run import (
+from runc_cpi.daemon.vms.files.guest_files import agent_config
+from runc_cpi.daemon.vms.files.last_run import (
     forget_managed_disk,
     hostname,
     make_mount_points,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import READ_LIMIT
-from runc_cpi.daemon.vms.settings_file import told_addresses, told_disks
+from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT
+from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_disks
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 

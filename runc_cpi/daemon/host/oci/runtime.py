@@ -21,8 +21,8 @@ from runc_cpi.daemon.host.oci.first_process import FirstProcess
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.cgroup_path import INSIDE, vm_cgroup
 from runc_cpi.daemon.vms.interfaces import IRuntime
+from runc_cpi.daemon.vms.spec.cgroup_path import INSIDE, vm_cgroup
 from runc_cpi.errors import CloudError
 
 LOG_TAIL = 8192  # bytes of a log that are read, from its end
