@@ -16,17 +16,10 @@ from runc_cpi.daemon.vms.files.last_run import (
     make_mount_points,
     managed_disk,
 )
+from tests.harness.trees import write
 
 AGENT = "var/vcap/bosh/agent.json"
 NOTE = "var/vcap/bosh/managed_disk_settings.json"
-
-
-def write(root: Path, name: str, content: str | bytes) -> Path:
-    """Write a file with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
