@@ -65,10 +65,10 @@ from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.policy import ContainerPolicy
 from runc_cpi.daemon.vms.registry import Registry
+from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 

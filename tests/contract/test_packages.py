@@ -23,9 +23,9 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",
-    f"{DAEMON}.vms.cgroup_path",
-    f"{DAEMON}.vms.confinement",
     f"{DAEMON}.vms.device_rules",
+    f"{DAEMON}.vms.spec.cgroup_path",
+    f"{DAEMON}.vms.spec.confinement",
 }
 # A package, and which others it may import; all may import what is in SHARED.
 MAY_IMPORT: dict[str, set[str]] = {

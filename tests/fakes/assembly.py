@@ -19,8 +19,8 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.new_vm import NewVM
-from runc_cpi.daemon.vms.policy import ContainerPolicy
 from runc_cpi.daemon.vms.registry import Registry
+from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 from tests.fakes.disks import FakeDriver

@@ -10,8 +10,8 @@ from typing import Any
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.daemon.vms.files.settings_file import SETTINGS, settings_file, told_disks
 from runc_cpi.daemon.vms.interfaces import IGuests
-from runc_cpi.daemon.vms.settings_file import SETTINGS, settings_file, told_disks
 from runc_cpi.daemon.vms.vm import VM
 
 

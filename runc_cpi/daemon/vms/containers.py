@@ -19,12 +19,12 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms import progress
 from runc_cpi.daemon.vms.agents import Agents
-from runc_cpi.daemon.vms.furnishing import furnish
+from runc_cpi.daemon.vms.files import furnishing
+from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
 from runc_cpi.daemon.vms.inits import init_of
 from runc_cpi.daemon.vms.interfaces import IGuests, IRuntime
-from runc_cpi.daemon.vms.last_run import LastRun, look_back
-from runc_cpi.daemon.vms.policy import ContainerPolicy
 from runc_cpi.daemon.vms.progress import Progress
+from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -130,7 +130,7 @@ class Containers:
         @raise OSError: if a file cannot be written.
         """
         bundle, binds = self._bundle(vm.vm_cid), self._disks.agent_binds
-        await deferToThread(furnish, bundle, vm, stemcell, agent_binds=binds)
+        await deferToThread(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
         size = vm.properties.ephemeral_disk_size
         if size is not None:
             await self._disks.make_ephemeral(bundle.path, size)

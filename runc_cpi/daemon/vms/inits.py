@@ -12,7 +12,7 @@ from typing import Any
 
 from runc_cpi.daemon.stemcells.features import RUNIT_INIT, SYSTEMD_INIT
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
-from runc_cpi.daemon.vms.mount_table import mount
+from runc_cpi.daemon.vms.spec.mount_table import mount
 from runc_cpi.errors import InvalidArgument
 
 ENVIRONMENT = (

@@ -17,7 +17,7 @@ from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.settings_file import told_addresses
+from runc_cpi.daemon.vms.files.settings_file import told_addresses
 from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.vms.confinement import GUARDED_IOCTLS
+from runc_cpi.daemon.vms.spec.confinement import GUARDED_IOCTLS
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.daemon.vms.confinement import GUARDED_IOCTLS
+from runc_cpi.daemon.vms.spec.confinement import GUARDED_IOCTLS
 from tests.functional.security import intruder
 from tests.functional.security.intruder import Canary
 from tests.harness import deep

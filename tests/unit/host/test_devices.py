@@ -10,7 +10,7 @@ import pytest
 from runc_cpi.daemon.host.cgroups.devices import RulesV1, RulesV2, allowed_by
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
-from runc_cpi.daemon.vms.spec import limits
+from runc_cpi.daemon.vms.spec.document import limits
 
 GROUP = "/runc-cpid-1/vm-1"
 STANDARD = "c 1:3 rwm\nc 1:5 rwm\nb 8:0 r\nc 7:3 rwm\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host.oci.runtime import LOG_TAIL, last_error
+from runc_cpi.daemon.host.oci.runtime_log import LOG_TAIL, last_error
 
 
 def lines(*entries: object) -> str:

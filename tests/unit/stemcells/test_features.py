@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.stemcells.features import Features, inspect
+from tests.harness.trees import link
 
 RUNIT = "usr/sbin/runsvdir-start"
 SYSTEMD = "usr/lib/systemd/systemd"
@@ -21,13 +22,6 @@ def program(root: Path, name: str, mode: int = 0o755) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     path.chmod(mode)
-
-
-def link(root: Path, name: str, target: str) -> None:
-    """Make a symbolic link with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(target)
 
 
 @pytest.fixture

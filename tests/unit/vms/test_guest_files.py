@@ -12,25 +12,19 @@ from typing import Any
 import pytest
 
 from runc_cpi.daemon.stemcells.features import Features
-from runc_cpi.daemon.vms.guest_files import (
+from runc_cpi.daemon.vms.files.guest_files import (
     READ_LIMIT,
     GuestFile,
     agent_config,
     guest_files,
     write_upper,
 )
-from runc_cpi.daemon.vms.settings_file import settings_file
+from runc_cpi.daemon.vms.files.settings_file import settings_file
+from tests.harness.trees import link, write
 
 AGENT = "var/vcap/bosh/agent.json"
 CONFIG = {"Platform": {"Linux": {"UseDefaultTmpDir": True}}, "Infrastructure": {"a": [1]}}
 PLAIN = Features(init="runit", sync_time=False, resolved=False)
-
-
-def link(root: Path, name: str, target: str) -> None:
-    """Make a symbolic link with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(target)
 
 
 @pytest.fixture
@@ -155,14 +149,6 @@ def test_resolved_gets_fallback_servers() -> None:
     made = contents(Features(init="systemd", sync_time=False, resolved=True), ["192.0.2.1"])
     drop_in = made["etc/systemd/resolved.conf.d/05-runc-cpi.conf"]
     assert drop_in.content == "[Resolve]\nFallbackDNS=192.0.2.1\n"
-
-
-def write(root: Path, name: str, content: str | bytes) -> Path:
-    """Write a file with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.parametrize("binds", [True, False])

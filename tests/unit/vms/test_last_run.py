@@ -9,24 +9,17 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import agent_config
-from runc_cpi.daemon.vms.last_run import (
+from runc_cpi.daemon.vms.files.guest_files import agent_config
+from runc_cpi.daemon.vms.files.last_run import (
     forget_managed_disk,
     hostname,
     make_mount_points,
     managed_disk,
 )
+from tests.harness.trees import write
 
 AGENT = "var/vcap/bosh/agent.json"
 NOTE = "var/vcap/bosh/managed_disk_settings.json"
-
-
-def write(root: Path, name: str, content: str | bytes) -> Path:
-    """Write a file with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])

@@ -9,18 +9,11 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import READ_LIMIT
-from runc_cpi.daemon.vms.settings_file import told_addresses, told_disks
+from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT
+from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_disks
+from tests.harness.trees import write
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
-
-
-def write(root: Path, name: str, content: str | bytes) -> Path:
-    """Write a file with its directories."""
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.parametrize(

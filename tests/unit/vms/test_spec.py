@@ -11,9 +11,9 @@ import pytest
 from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms import spec
-from runc_cpi.daemon.vms.confinement import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.inits import INITS
+from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
 
 GRANTED = ["CAP_CHOWN", "CAP_SYS_ADMIN"]
 
@@ -26,10 +26,10 @@ def built(init: str = "runit", **changes: Any) -> dict[str, Any]:
         "binds": {"/var/vcap/data": "/w/vms/vm-1/data"},
         "cgroup": "/runc-cpid-1/vm-1",
         "capabilities": GRANTED,
-        "resources": spec.limits(cpu=None, ram=None, pids=100, swap_accounting=False),
+        "resources": limits(cpu=None, ram=None, pids=100, swap_accounting=False),
         "open_files": 20000,
     }
-    return spec.runtime_spec(**{**arguments, **changes})
+    return runtime_spec(**{**arguments, **changes})
 
 
 def mounts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -183,7 +183,7 @@ def test_the_environment_is_ours(init: str) -> None:
 )
 def test_memory_for_files(ram: int | None, shared: str, run: str) -> None:
     """File systems in memory take a part of what the VM may have, or else the host has."""
-    resources = spec.limits(cpu=None, ram=ram, pids=None, swap_accounting=False)
+    resources = limits(cpu=None, ram=ram, pids=None, swap_accounting=False)
     found = mounts(built("systemd", resources=resources))
     assert found["/dev/shm"]["options"][-1] == shared
     assert found["/run"]["options"][-1] == run
@@ -199,13 +199,13 @@ def test_it_is_json() -> None:
 
 def test_devices_are_denied_unless_allowed() -> None:
     """Neither a disk of the host nor its memory is among what a VM can open."""
-    resources = spec.limits(cpu=None, ram=None, pids=100, swap_accounting=True)
+    resources = limits(cpu=None, ram=None, pids=100, swap_accounting=True)
     nothing, *allowed = resources["devices"]
     assert nothing == {"allow": False, "access": "rwm"}
     assert all(rule["access"] == "m" for rule in allowed if rule["type"] == "b")
     assert {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"} in allowed
     assert resources == {"devices": resources["devices"], "pids": {"limit": 100}}
-    assert "pids" not in spec.limits(cpu=None, ram=None, pids=None, swap_accounting=True)
+    assert "pids" not in limits(cpu=None, ram=None, pids=None, swap_accounting=True)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_devices_are_denied_unless_allowed() -> None:
 )
 def test_processors_become_a_quota(cpu: float, quota: int) -> None:
     """Processors become a quota of 1000 microseconds or more, as the kernel demands."""
-    cpus = spec.limits(cpu=cpu, ram=None, pids=100, swap_accounting=False)["cpu"]
+    cpus = limits(cpu=cpu, ram=None, pids=100, swap_accounting=False)["cpu"]
     assert cpus == {"quota": quota, "period": 100_000}
     assert isinstance(cpus["quota"], int)
 
@@ -226,5 +226,5 @@ def test_memory_is_bounded_without_swap(
     swap_accounting: bool, expected: dict[str, int]
 ) -> None:
     """Memory is bounded with swap where the kernel can do that, and alone elsewhere."""
-    resources = spec.limits(cpu=None, ram=512, pids=100, swap_accounting=swap_accounting)
+    resources = limits(cpu=None, ram=512, pids=100, swap_accounting=swap_accounting)
     assert resources["memory"] == expected

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from runc_cpi.daemon.host.cgroups.devices import LOOP_MAJOR
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.confinement import GUARDED_IOCTLS
+from runc_cpi.daemon.vms.spec.confinement import GUARDED_IOCTLS
 
 FITHAW = GUARDED_IOCTLS["FITHAW"]
 

@@ -19,13 +19,12 @@ from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.cgroup_path import INSIDE, vm_cgroup
 from runc_cpi.daemon.vms.interfaces import IRuntime
+from runc_cpi.daemon.vms.spec.cgroup_path import INSIDE, vm_cgroup
 from runc_cpi.errors import CloudError
-
-LOG_TAIL = 8192  # bytes of a log that are read, from its end
 
 
 @implementer(IRuntime)
@@ -207,33 +206,3 @@ class Runtime:
                 detail = last_line(bundle.console, before)
             detail = detail or outcome.complaint()
             raise CloudError(f"{program} {operation}: {outcome.ending}: {detail}")
-
-
-def last_error(log: Path) -> str | None:
-    """Return the last error of a runtime's JSON log, or L{None}."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_TAIL))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
-            return str(entry.get("msg", ""))
-    return None
-
-
-def last_line(path: Path, begin: int) -> str | None:
-    """Return the last line of what a file holds from C{begin} on, or L{None}."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(begin, path.stat().st_size - LOG_TAIL))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return None
-    told = [line.strip() for line in lines if line.strip()]
-    return told[-1] if told else None

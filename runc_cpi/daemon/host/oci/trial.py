@@ -13,9 +13,9 @@ from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.drafts import new_draft
-from runc_cpi.daemon.vms.cgroup_path import vm_cgroup
 from runc_cpi.daemon.vms.inits import Init
-from runc_cpi.daemon.vms.spec import limits, runtime_spec
+from runc_cpi.daemon.vms.spec.cgroup_path import vm_cgroup
+from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
 
 PROGRAM = "init"
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import READ_LIMIT, GuestFile
+from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from runc_cpi.daemon.networks.settings import name_servers
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.guest_files import agent_config, guest_files, write_upper
-from runc_cpi.daemon.vms.settings_file import settings_file
+from runc_cpi.daemon.vms.files.guest_files import agent_config, guest_files, write_upper
+from runc_cpi.daemon.vms.files.settings_file import settings_file
 from runc_cpi.daemon.vms.vm import VM
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runc_cpi.daemon.disks.disk import BootParts
-from runc_cpi.daemon.vms.cgroup_path import container_cgroup
-from runc_cpi.daemon.vms.confinement import (
+from runc_cpi.daemon.vms.device_rules import ALLOWED, NOTHING
+from runc_cpi.daemon.vms.inits import Init
+from runc_cpi.daemon.vms.spec.cgroup_path import container_cgroup
+from runc_cpi.daemon.vms.spec.confinement import (
     MASKED_PATHS,
     READONLY_PATHS,
     seccomp_profile,
 )
-from runc_cpi.daemon.vms.device_rules import ALLOWED, NOTHING
-from runc_cpi.daemon.vms.inits import Init
-from runc_cpi.daemon.vms.mount_table import MOUNTS, bind_mount, sized, sys_mount
+from runc_cpi.daemon.vms.spec.mount_table import MOUNTS, bind_mount, sized, sys_mount
 
 NO_DISKS = BootParts()
 NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.guest_files import HOSTNAME, READ_LIMIT
+from runc_cpi.daemon.vms.files.guest_files import HOSTNAME, READ_LIMIT
 
 # The agent notes here which disk it mounted last.
 MANAGED_DISK = "var/vcap/bosh/managed_disk_settings.json"

@@ -8,11 +8,11 @@ from typing import Any
 
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.cgroup_path import vm_cgroup
-from runc_cpi.daemon.vms.confinement import WRITABLE_PATHS
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.properties import VMProperties
-from runc_cpi.daemon.vms.spec import limits, runtime_spec
+from runc_cpi.daemon.vms.spec.cgroup_path import vm_cgroup
+from runc_cpi.daemon.vms.spec.confinement import WRITABLE_PATHS
+from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
 
 DATA = "/var/vcap/data"
 

@@ -1,0 +1,1 @@
+"""What the OCI runtime is told of a VM's container."""
