@@ -36,9 +36,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host": {"base", "storage"},
     "entrance": {"base", "config", "vms"},
     "rpc": {"base", "config", "stemcells", "disks", "vms", "reconcile", "entrance"},
+    "listening": {"config"},
+    "twistd": {"base"},
 }
 # These put all parts together, and are alone in knowing them.
-KNOW_ALL = {f"{DAEMON}.tap", f"{DAEMON}.listening", f"{DAEMON}.host.oci.trial"}
+KNOW_ALL = {
+    f"{DAEMON}.{name}"
+    for name in ("tap", "daemon", "preflight", "assembly", "linux_host", "amp_port")
+}
 # The two other programs.  The operator's reaches the daemon as a CPI does.
 PROGRAMS = {
     "runc_cpi.cpi": set[str](),

@@ -9,6 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from runc_cpi.daemon.base.locks import unlocked_context
+
 
 class TaskGroup:
     """
@@ -37,7 +39,7 @@ class TaskGroup:
             finished.  Work that may end at any moment, or never does, is not awaited.
         @return: fires when the work has ended, and never fails.
         """
-        running: Deferred[None] = Deferred.fromCoroutine(work)
+        running: Deferred[None] = unlocked_context().run(Deferred.fromCoroutine, work)
         self._tasks[running] = _Task(name, awaited)
         return running.addBoth(self._ended, running)
 
@@ -81,9 +83,9 @@ class TaskGroup:
     def cancel(self) -> None:
         """Cancel all work, and log the name of each awaited one."""
         for running, task in list(self._tasks.items()):
-            task.is_cancelled = True
-            if task.awaited:
+            if task.awaited and not task.is_cancelled:
                 self.log.warn("broken off: {name}", name=task.name)
+            task.is_cancelled = True
             running.cancel()
 
 

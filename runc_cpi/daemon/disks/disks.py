@@ -12,7 +12,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.disk import BootParts, Disk, check_filesystem, check_size
@@ -67,10 +67,11 @@ class Disks:
         scratch: Scratch,
         driver: IDiskDriver,
         policy: DiskPolicy,
+        locks: Locks,
     ) -> None:
         self._depot, self._scratch = depot, scratch
         self._driver, self._policy = driver, policy
-        self._locks = KeyedLock()
+        self._locks = locks
         self._disks: dict[str, Disk] = {}
         self.room = Room(depot, driver, policy.overcommit, self._sizes)
         self._aside: set[str] = set()
@@ -165,7 +166,7 @@ class Disks:
 
         @raise DiskAttached: if a VM has it.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             if not self.exists(disk_cid):
                 return
             disk = self._get(disk_cid)
@@ -187,7 +188,7 @@ class Disks:
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._usable(disk_cid)
             if disk.attached_to not in (None, vm_cid):
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
@@ -222,7 +223,7 @@ class Disks:
         @raise DiskNotAttached: if the VM does not have it.
         @raise DiskBusy: if a process of the VM still uses it.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._get(disk_cid)
             if disk.attached_to != vm_cid:
                 raise DiskNotAttached(f"{disk_cid} is not attached to {vm_cid}")
@@ -248,7 +249,7 @@ class Disks:
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
             path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
-            async with self._locks(disk_cid):
+            async with self._locks.disk(disk_cid):
                 with repairs.attempt(f"{disk_cid} of {vm_cid}"):
                     if await self._driver.attach(
                         path, disk_cid, container, self._paths(vm_cid)
@@ -266,7 +267,7 @@ class Disks:
         kept = [
             self._path(disk.disk_cid)
             for disk in self.all()
-            if disk.attached_to or self._locks.is_held(disk.disk_cid)
+            if disk.attached_to or self._locks.disk.is_held(disk.disk_cid)
         ]
         kept += [path for path in self._depot.vms.iterdir() if busy(path.name)]
         for image in await self._driver.sweep(self._depot.work_dir, kept):
@@ -315,7 +316,7 @@ class Disks:
         @raise NoDiskSpace: if there is no room.
         """
         size = check_size("new_size", size)
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             await self._resize(self._usable(disk_cid), size, container)
 
     async def _resize(
@@ -345,7 +346,7 @@ class Disks:
         @raise NotSupported: for what cannot be changed in place.
         """
         size = check_size("new_size", size)
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._usable(disk_cid)
             filesystem = check_filesystem(cloud_properties, disk.filesystem)
             if filesystem != disk.filesystem:
@@ -368,7 +369,7 @@ class Disks:
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             await self._save(replace(self._get(disk_cid), metadata=metadata))
 
     @asynccontextmanager
@@ -379,7 +380,7 @@ class Disks:
         @return: the disk, and its directory.
         @raise DiskNotFound: if there is no such disk.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             yield self._usable(disk_cid), self._path(disk_cid)
 
     def attached_to(self, disk_cid: str) -> str | None:

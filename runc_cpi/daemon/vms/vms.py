@@ -13,7 +13,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks import requests
@@ -38,8 +38,6 @@ class VMs:
     All VMs of this host.
 
     What is done to one VM is serialized; different ones go side by side.
-
-    @ivar locks: one for each VM, held while something is done to it.
     """
 
     log = Logger()
@@ -54,11 +52,11 @@ class VMs:
         pool: IAddressPool,
         plan: requests.NetworkPlan,
         scratch: Scratch,
+        locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._pool, self._plan = disks, pool, plan
-        self._scratch = scratch
-        self.locks = KeyedLock()
+        self._scratch, self._locks = scratch, locks
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -106,7 +104,7 @@ class VMs:
             )
         for difference in requests.overruled(wanted, self._plan):
             self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
-        async with self.locks(vm_cid), AsyncExitStack() as undo:
+        async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
             init_of(stemcell, properties)
@@ -151,7 +149,7 @@ class VMs:
 
         @raise CloudError: if it cannot be confirmed that the VM is gone.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             if not self._registry.exists(vm_cid):
                 return
             await self._registry.erase(vm_cid)
@@ -168,7 +166,7 @@ class VMs:
         @raise VMNotFound: if there is no such VM.
         @raise CloudError: if it does not stop, or does not start.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             await self.boot_again(self._registry.get(vm_cid))
         self.log.info("rebooted {vm_cid}", vm_cid=vm_cid)
 
@@ -192,7 +190,7 @@ class VMs:
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = replace(self._registry.get(vm_cid), metadata=metadata)
             await self._registry.save(vm)
 
@@ -206,7 +204,7 @@ class VMs:
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
             hint = await self._disks.attach(
                 vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
@@ -224,7 +222,7 @@ class VMs:
         @raise DiskNotAttached: if the VM does not have it.
         @raise DiskBusy: if a process of the VM still uses it.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
             if disk_cid in self._disks.hints(vm_cid):
                 # As long as the disk is on record as attached, a crash puts this right.
@@ -254,7 +252,7 @@ class VMs:
         @raise DiskNotFound: if there is no such disk.
         """
         while (vm_cid := self._disks.attached_to(disk_cid)) is not None:
-            async with self.locks(vm_cid):
+            async with self._locks.vm(vm_cid):
                 if self._disks.attached_to(disk_cid) == vm_cid:
                     yield self._containers.find(vm_cid)
                     return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import capabilities, checks, name_servers, resource_limits
 
 STATUS = """\
 Name:\tpython3
@@ -34,13 +34,13 @@ WITHOUT_SYS_RESOURCE = "000001fffeffffff"
 def test_capabilities(permitted: str, bounding: str, names: set[str]) -> None:
     """Only what is in both sets can be passed on."""
     status = STATUS.format(permitted=permitted, bounding=bounding)
-    assert checks.own_capabilities(status) == names
+    assert capabilities.own_capabilities(status) == names
 
 
 def test_a_bounding_set_with_a_hole() -> None:
     """A container host may lack one, and a runtime refuses to grant it then."""
     status = STATUS.format(permitted=ALL, bounding=WITHOUT_SYS_RESOURCE)
-    missing = set(checks.CAPABILITIES) - checks.own_capabilities(status)
+    missing = set(capabilities.CAPABILITIES) - capabilities.own_capabilities(status)
     assert missing == {"CAP_SYS_RESOURCE"}
 
 
@@ -48,22 +48,22 @@ def test_capabilities_of_a_newer_kernel() -> None:
     """Those that have no name here are not granted."""
     everything = "ffffffffffffffff"
     status = STATUS.format(permitted=everything, bounding=everything)
-    assert checks.own_capabilities(status) == set(checks.CAPABILITIES)
+    assert capabilities.own_capabilities(status) == set(capabilities.CAPABILITIES)
 
 
 def test_capabilities_have_their_numbers() -> None:
     """A few whose place in linux/capability.h is well known."""
     places = {"CAP_CHOWN": 0, "CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SETFCAP": 31}
-    assert {name: checks.CAPABILITIES.index(name) for name in places} == places
-    assert len(checks.CAPABILITIES) == 41
+    assert {name: capabilities.CAPABILITIES.index(name) for name in places} == places
+    assert len(capabilities.CAPABILITIES) == 41
 
 
 def test_grantable_leaves_out_what_is_dropped() -> None:
     """In the order of their numbers, and never more than this process has."""
-    own = checks.own_capabilities(Path("/proc/self/status").read_text("ascii"))
-    granted = checks.grantable(frozenset({"CAP_SYS_TIME"}))
+    own = capabilities.own_capabilities(Path("/proc/self/status").read_text("ascii"))
+    granted = capabilities.grantable(frozenset({"CAP_SYS_TIME"}))
     assert granted == [
-        name for name in checks.CAPABILITIES if name in own - {"CAP_SYS_TIME"}
+        name for name in capabilities.CAPABILITIES if name in own - {"CAP_SYS_TIME"}
     ]
 
 
@@ -75,7 +75,7 @@ def servers(tmp_path: Path, *contents: bytes | None) -> list[str]:
         paths.append(str(path))
         if content is not None:
             path.write_bytes(content)
-    return checks.name_servers(paths)
+    return name_servers.name_servers(paths)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ def test_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_processes_can_be_bounded(tmp_path: Path) -> None:
     """The controller is a hierarchy of v1, or among those of v2."""
-    assert not checks.pids_accounting(tmp_path)
+    assert not resource_limits.pids_accounting(tmp_path)
     (tmp_path / "cgroup.controllers").write_text("cpu rapids\n")
-    assert not checks.pids_accounting(tmp_path)
+    assert not resource_limits.pids_accounting(tmp_path)
     (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
-    assert checks.pids_accounting(tmp_path)
+    assert resource_limits.pids_accounting(tmp_path)
     (tmp_path / "cgroup.controllers").unlink()
     (tmp_path / "pids").mkdir()
-    assert checks.pids_accounting(tmp_path)
+    assert resource_limits.pids_accounting(tmp_path)

@@ -11,12 +11,8 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.reconcile.reconciler import (
-    CLEARING_INTERVAL,
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
-    STEADY_SECONDS,
-)
+from runc_cpi.daemon.reconcile.leftovers import CLEARING_INTERVAL
+from runc_cpi.daemon.reconcile.restarts import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
 from runc_cpi.daemon.vms.vm import VM
@@ -61,7 +57,7 @@ class KeeperTests(TestCase):
         parts = assemble(self.script, self.depot, restart=restart)
         await parts.load()
         self.runtime, self.vms, self.clock = parts.runtime, parts.vms, parts.clock
-        self.reconciler = parts.reconciler
+        self.leftovers, self.locks, self.tasks = parts.leftovers, parts.locks, parts.tasks
         image = os.open(os.devnull, os.O_RDONLY)
         try:
             stemcell = await parts.stemcells.create(image, {})
@@ -78,7 +74,7 @@ class KeeperTests(TestCase):
 
     async def settled(self, vm: VM) -> VM:
         """Wait until nothing is being done to a VM; return its record."""
-        async with self.vms.locks(vm.vm_cid):
+        async with self.locks.vm(vm.vm_cid):
             return VM.from_json(read_record(self.depot.vms / vm.vm_cid / "vm.json"))
 
     async def test_without_a_policy(self) -> None:
@@ -141,8 +137,8 @@ class KeeperTests(TestCase):
         """It is tried again every so often, and so is a VM that did not end."""
         first = await self.begin(restart=False)
         second = await self.vms.create(new_vm(self.stemcell_cid))
-        self.reconciler.keep_clearing()
-        self.addCleanup(self.reconciler.close)
+        self.leftovers.keep_clearing()
+        self.addCleanup(self.tasks.cancel)
         self.script.failing["remove"] = CloudError("stuck")
         await self.vms.delete(first.vm_cid)
         self.runtime.hanging = True
@@ -156,5 +152,5 @@ class KeeperTests(TestCase):
         await self.pass_on()
         self.assertFalse(self.vms.exists(second.vm_cid))
         self.assertEqual(os.listdir(self.depot.scratch), [])
-        self.reconciler.close()
+        self.tasks.cancel()
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import capabilities
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules
 from runc_cpi.daemon.host.disks import mounts
 from runc_cpi.daemon.host.disks.freezing import thaw
@@ -431,7 +431,9 @@ def _check_growable(filesystem: str) -> None:
     """
     @raise NotSupported: if a file system cannot be grown while it is mounted.
     """
-    if filesystem == "ext4" and "CAP_SYS_RESOURCE" not in checks.grantable(frozenset()):
+    if filesystem == "ext4" and "CAP_SYS_RESOURCE" not in capabilities.grantable(
+        frozenset()
+    ):
         raise NotSupported(
             "ext4 cannot be grown while it is mounted: the daemon lacks "
             "CAP_SYS_RESOURCE; detach the disk first"

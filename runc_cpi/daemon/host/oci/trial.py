@@ -1,19 +1,29 @@
-"""Whether this host can run VMs: a container just like a VM's, made and removed."""
+"""Whether this host can run VMs: a container like a VM's is made and removed."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
-from runc_cpi.daemon.host import checks
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
+from runc_cpi.daemon.host.checks import HostUnfit
+from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.host.processes import DIES_WITH_US
+from runc_cpi.daemon.host.resource_limits import open_files
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.spec import Boot, limits, runtime_spec
 
 PROGRAM = "init"
+TIMEOUT = 30.0  # seconds, for each call of the runtime
+DELETES = 10  # attempts
+PAUSE = 0.1  # seconds between them
 
 
 def try_runtime(
@@ -24,7 +34,8 @@ def try_runtime(
     pids: int | None,
 ) -> None:
     """
-    Make and remove a container as VMs have them: overlay, cgroups, namespaces and all.
+    Make a container as VMs have them, and remove it unstarted: overlay, cgroups,
+    namespaces and all.
 
     @raise HostUnfit: if this host, or the runtime on it, cannot do that.
     """
@@ -42,16 +53,78 @@ def try_runtime(
             binds={},
             cgroup=cgroup,
             capabilities=capabilities,
-            open_files=checks.open_files(),
+            open_files=open_files(),
             resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
         )
         (bundle / "config.json").write_text(json.dumps(spec), "utf-8")
         try:
             device_rules().fence(cgroup, allowed_by(bundle))
         except OSError as error:
-            raise checks.HostUnfit(f"cannot bound devices of containers: {error}") from None
-        checks.try_runtime(runtime, depot.runtime, bundle, container_id, cgroup, depot.mark)
+            raise HostUnfit(f"cannot bound devices of containers: {error}") from None
+        _make_and_remove(
+            [runtime, "--root", str(depot.runtime)],
+            bundle,
+            container_id,
+            cgroup,
+            depot.mark,
+        )
     finally:
         hierarchies.remove(cgroup)
         hierarchies.remove_empty(cgroup_parent)
         shutil.rmtree(bundle)
+
+
+def _make_and_remove(
+    runtime: Sequence[str], bundle: Path, container_id: str, cgroup: str, mark: int
+) -> None:
+    """
+    Make a container of C{bundle}, which has C{lower} in it, and remove it.
+
+    @param runtime: the program and its own options.
+    @param cgroup: its path in the cgroup hierarchies.
+    @param mark: a descriptor that tells whether what was started has ended.
+    @raise HostUnfit: if the runtime makes none.
+    """
+    pid_file = bundle / "pid"
+    create = [*runtime, "create", "--bundle", str(bundle), "--pid-file", str(pid_file)]
+    # Not a pipe: should the container stay, it would keep that open.
+    with (bundle / "trial.log").open("w+b") as log:
+        argv = inside_overlay([*create, container_id], bundle, bundle / "lower")
+        made = _run(argv, log, mark)
+        log.seek(0)
+        lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    alive = made and _is_process(pid_file)
+    with (bundle / "delete.log").open("wb") as log:
+        for _ in range(DELETES):
+            _run([*runtime, "delete", "--force", container_id], log, mark)
+            hierarchies.remove(cgroup)
+            if not hierarchies.directories(cgroup):
+                break
+            time.sleep(PAUSE)
+    if not alive:
+        reason = lines[-1] if lines else "it says nothing, and there is no container"
+        raise HostUnfit(f"runtime: {runtime[0]} cannot make containers here: {reason}")
+
+
+def _run(argv: Sequence[str], log: BinaryIO, mark: int) -> bool:
+    try:
+        done = subprocess.run(
+            [*DIES_WITH_US, *argv],
+            pass_fds=(mark,),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.write(str(error).encode())
+        return False
+    return done.returncode == 0
+
+
+def _is_process(pid_file: Path) -> bool:
+    try:
+        return Path("/proc", pid_file.read_text("ascii").strip()).is_dir()
+    except OSError:
+        return False
