@@ -1,4 +1,4 @@
-"""What callers pass is packed: out of the daemon's reach, and let go with its parcel."""
+"""Files that callers pass are held in parcels, and closed with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pipe_with_packed_end() -> tuple[int, int]:
 
 
 def test_what_is_packed_can_be_taken_out() -> None:
-    """More than once, if whoever takes it out leaves it there."""
+    """A file can be taken out of a parcel, and peeked at before."""
     other, parcel = pipe_with_packed_end()
     with socket.socket(fileno=parcel) as end:
         for flags in (socket.MSG_PEEK, 0):
@@ -37,7 +37,7 @@ def test_what_is_packed_can_be_taken_out() -> None:
 
 
 def test_it_goes_with_its_parcel() -> None:
-    """Nobody else has it open."""
+    """A file is closed when its parcel is closed."""
     other, parcel = pipe_with_packed_end()
     parcels.close(parcel)
     readable, _, _ = select.select([other], [], [], PATIENCE)
@@ -47,7 +47,7 @@ def test_it_goes_with_its_parcel() -> None:
 
 
 def test_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is closed all the same."""
+    """A file is closed if the kernel has no room for the parcel."""
 
     def refuse(*arguments: object) -> None:
         raise OSError("too many references")
