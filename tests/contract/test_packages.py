@@ -40,9 +40,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host": {"base", "storage"},
     "entrance": {"base", "config", "vms"},
     "rpc": {"base", "config", "stemcells", "disks", "vms", "reconcile", "entrance"},
+    "listening": {"config"},
+    "twistd": {"base"},
 }
 # These put all parts together, and are alone in knowing them.
-KNOW_ALL = {f"{DAEMON}.tap", f"{DAEMON}.listening", f"{DAEMON}.host.oci.trial"}
+KNOW_ALL = {
+    f"{DAEMON}.{name}"
+    for name in (
+        *("tap", "daemon", "preflight", "trial"),
+        *("assembly", "linux_host", "amp_port"),
+    )
+}
 # The two other programs.  The operator's reaches the daemon as a CPI does.
 PROGRAMS = {
     "runc_cpi.cpi": set[str](),
@@ -56,7 +64,7 @@ KEPT_APART = {
     "twisted.protocols": (f"{DAEMON}.rpc", f"{DAEMON}.entrance", "runc_cpi.ctl"),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
-    "subprocess": (f"{DAEMON}.host", "runc_cpi.ctl"),
+    "subprocess": (f"{DAEMON}.host", f"{DAEMON}.trial", "runc_cpi.ctl"),
     "ctypes": (f"{DAEMON}.host", f"{DAEMON}.storage.openat2"),
     "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certs"),
     # The connection tells in the log why its TLS failed.

@@ -1,4 +1,4 @@
-"""The domain put together over fakes of the host."""
+"""The parts of the daemon, put together over fakes of the host."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from runc_cpi.daemon import assembly
+from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
-from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
-from runc_cpi.daemon.disks.snapshots import Snapshots
-from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.networks.model import Subnet
-from runc_cpi.daemon.reconcile.reconciler import Reconciler
-from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.new_vm import NewVM
-from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
-from runc_cpi.daemon.vms.vms import VMs
-from runc_cpi.daemon.vms.watcher import Watcher
 from tests.fakes.disks import FakeDriver
 from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
@@ -36,20 +29,13 @@ SUBNET = Subnet(cidr=NETWORK, gateway=GATEWAY, bridge="br0", dns=["192.0.2.53"])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assembly:
-    """A real domain over a host that is made up; disks have a script of their own."""
+class Assembly(assembly.Assembly):
+    """The real parts, and the fakes that they act upon."""
 
     runtime: FakeRuntime
     guests: FakeGuests
     driver: FakeDriver
     images: FakeImages
-    pools: AddressPools
-    stemcells: Stemcells
-    containers: Containers
-    disks: Disks
-    snapshots: Snapshots
-    vms: VMs
-    reconciler: Reconciler
     networker: FakeNetworker
     clock: Clock
 
@@ -80,69 +66,43 @@ def assemble(
     overcommit: float = 1.0,
     restart: bool = False,
 ) -> Assembly:
-    """Put a domain together; nothing is loaded yet."""
-    archiver, images = FakeArchiver(script), FakeImages(script)
-    trees = FakeTrees(script)
-    scratch = Scratch(depot, trees)
-    stemcells = Stemcells(depot, archiver, images, scratch)
-    driver = FakeDriver(disk_script or Script())
-    policy = DiskPolicy(filesystem="ext4", overcommit=overcommit)
-    disks = Disks(depot=depot, scratch=scratch, driver=driver, policy=policy)
-    snapshots = Snapshots(
-        depot=depot, trees=trees, scratch=scratch, driver=driver, disks=disks
+    """
+    Put the parts together as the service does; nothing is loaded yet.
+
+    @param script: of all fakes but that of the disk driver.
+    """
+    clock, runtime, guests = Clock(), FakeRuntime(script), FakeGuests(script)
+    driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
+    networker = FakeNetworker(script)
+    host = HostParts(
+        runtime=runtime,
+        networker=networker,
+        guests=guests,
+        disk_driver=driver,
+        trees=FakeTrees(script),
+        archiver=FakeArchiver(script),
+        images=images,
     )
-    runtime, guests = FakeRuntime(script), FakeGuests(script)
-    pools, networker = AddressPools([SUBNET]), FakeNetworker(script)
-    registry, watcher, clock = Registry(depot, stemcells, pools), Watcher(), Clock()
-    containers = Containers(
-        policy=ContainerPolicy(
+    policy = Policy(
+        containers=ContainerPolicy(
             capabilities=[],
+            all_capabilities=[],
             cgroup_parent="/c",
             pids=100,
             open_files=1024,
             swap_accounting=False,
             privileged=False,
-            all_capabilities=[],
         ),
-        depot=depot,
-        runtime=runtime,
-        networker=networker,
-        guests=guests,
-        disks=disks,
-        watcher=watcher,
-    )
-    vms = VMs(
-        registry=registry,
-        stemcells=stemcells,
-        containers=containers,
-        disks=disks,
-        pools=pools,
-        scratch=scratch,
-    )
-    reconciler = Reconciler(
-        reactor=clock,
-        registry=registry,
-        stemcells=stemcells,
-        containers=containers,
-        disks=disks,
-        snapshots=snapshots,
-        vms=vms,
-        scratch=scratch,
-        watcher=watcher,
+        disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
+        subnets=[SUBNET],
         restart=restart,
     )
     return Assembly(
+        **vars(assembly.assemble(clock, depot, host, policy)),
         runtime=runtime,
         guests=guests,
         driver=driver,
         images=images,
-        pools=pools,
-        stemcells=stemcells,
-        containers=containers,
-        disks=disks,
-        snapshots=snapshots,
-        vms=vms,
-        reconciler=reconciler,
         networker=networker,
         clock=clock,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import capabilities
 from tests.harness.daemon import Daemon
 from tests.harness.vm import VM
 
@@ -72,7 +72,7 @@ echo done
 def test_all_capabilities(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
     """A VM that has them passes them on; what would harm the host is still refused."""
     stemcell_cid = daemon.create_stemcell(image(kind))
-    every = [*checks.grantable(frozenset())]
+    every = [*capabilities.grantable(frozenset())]
     told = []
     for properties in ({}, {"capabilities": "all"}):
         vm = daemon.create_vm(stemcell_cid, cloud_properties=properties)

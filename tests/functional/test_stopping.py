@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from runc_cpi.errors import DaemonUnreachable
 from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
+from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
@@ -85,3 +88,59 @@ def test_a_call_that_does_not_end(
     wrapper.mend()
     assert "broken off" in daemon.log
     assert not daemon.vm_cids()
+
+
+def start_that_hangs(daemon: Daemon, wrapper: Wrapper, stemcell: str) -> list[VM]:
+    """Start a daemon after a reboot of the host; all VMs wait to be brought back."""
+    vms = [daemon.create_vm(stemcell) for _ in range(3)]
+    reboot_host(daemon)
+    wrapper.hold("start")
+    daemon.start()
+    eventually(lambda: wrapper.is_waiting("start"), "VMs are being brought back")
+    return vms
+
+
+def test_vms_are_brought_back_before_the_end(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """A stop waits for VMs that a start brings back; the next start has nothing to do."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
+    vms = start_that_hangs(daemon, wrapper, daemon.create_stemcell(tiny))
+    assert daemon.process is not None
+    daemon.process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        daemon.process.wait(1)
+    wrapper.mend()
+    daemon.process.wait(20)
+    daemon.process = None
+    for vm in vms:
+        assert f"brought back {vm.cid}" in daemon.log
+        assert vm.is_alive()
+    assert "broken off" not in daemon.log
+    pids = [vm.pid for vm in vms]
+    daemon.start()
+    assert [vm.pid for vm in vms] == pids
+
+
+@pytest.mark.timeout(120)
+def test_vms_that_cannot_be_brought_back_in_time(
+    new_daemon: NewDaemon, tmp_path: Path, tiny: Path
+) -> None:
+    """A stop waits for a bounded time and names the VMs; the next start goes on."""
+    wrapper = Wrapper(tmp_path / "wrapper")
+    config = {"runtime": str(wrapper.program), "limits": {"finish_seconds": 1}}
+    daemon = new_daemon(config=config).start()
+    vms = start_that_hangs(daemon, wrapper, daemon.create_stemcell(tiny))
+    began = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - began < 15
+    for vm in vms:
+        assert f"broken off: bringing back {vm.cid}" in daemon.log
+        assert not vm.is_alive()
+    assert "bug" not in daemon.log
+    wrapper.mend()
+    daemon.start()
+    for vm in vms:
+        eventually(lambda vm=vm: f"brought back {vm.cid}" in daemon.log, "it is back", 20)
+        assert vm.is_alive()

@@ -1,1 +1,1 @@
-"""What every part may use: locks, side by side work, the log, repairs."""
+"""What every part may use: locks, background tasks, the log, repairs."""

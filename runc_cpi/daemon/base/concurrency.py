@@ -1,35 +1,11 @@
-"""What runs side by side, and what must not."""
+"""Several things at once."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any
-from weakref import WeakValueDictionary
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock
-
-
-class KeyedLock:
-    """Serializes what is done to one key; a lock nobody wants is forgotten."""
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, DeferredLock] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def __call__(self, key: str) -> AsyncIterator[None]:
-        """Hold the lock of C{key}."""
-        lock = self._locks.setdefault(key, DeferredLock())
-        await lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def is_held(self, key: str) -> bool:
-        """Say whether somebody holds the lock of C{key}."""
-        lock = self._locks.get(key)
-        return lock is not None and bool(lock.locked)
+from twisted.internet.defer import Deferred, DeferredList
 
 
 async def side_by_side(*works: Awaitable[None]) -> None:

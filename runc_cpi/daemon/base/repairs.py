@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from runc_cpi.errors import CPIError
@@ -37,7 +38,9 @@ class Repairs:
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
         """
-        Have whatever error there is with one thing noted, so that the rest goes on.
+        Note an error with one thing, whatever it is, so that the rest goes on.
+
+        The cancellation of a task is none.
 
         @param what: names the thing, by its CID as a rule, and may say what failed.
         """
@@ -45,6 +48,8 @@ class Repairs:
             yield
         except (CPIError, OSError, ValueError, RecursionError) as error:
             self.failed(f"{what}: {error}")
+        except CancelledError:
+            raise
         except Exception as error:
             self.log.failure("bug: {what}", what=what)
             self.failed(f"{what}: {type(error).__name__}: {error}")

@@ -55,7 +55,7 @@ class DiskAttachments(DiskRecords):
         @raise NotSupported: if another driver made it.
         @raise CloudError: if the VM cannot be shown the disk.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._usable(disk_cid)
             if disk.attached_to not in (None, vm_cid):
                 raise DiskAttached(f"{disk_cid} is attached to {disk.attached_to}")
@@ -89,7 +89,7 @@ class DiskAttachments(DiskRecords):
         @raise DiskBusy: if a process of the VM still uses it.
         @raise CloudError: if the kernel refuses.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._get(disk_cid)
             if disk.attached_to != vm_cid:
                 raise DiskNotAttached(f"{disk_cid} is not attached to {vm_cid}")
@@ -119,7 +119,7 @@ class DiskAttachments(DiskRecords):
         """Make sure that a running VM sees the disks that its records say it has."""
         for disk in self.of(vm_cid):
             path, disk_cid = self._path(disk.disk_cid), disk.disk_cid
-            async with self._locks(disk_cid):
+            async with self._locks.disk(disk_cid):
                 with repairs.attempt(f"{disk_cid} of {vm_cid}"):
                     if await self._driver.attach(
                         path, disk_cid, container, self._paths_of(vm_cid)
@@ -138,7 +138,7 @@ class DiskAttachments(DiskRecords):
         kept = [
             self._path(disk.disk_cid)
             for disk in self.all()
-            if disk.attached_to or self._locks.is_held(disk.disk_cid)
+            if disk.attached_to or self._locks.disk.is_held(disk.disk_cid)
         ]
         kept += [path for path in self._depot.vms.iterdir() if busy(path.name)]
         for image in await self._driver.sweep(self._depot.work_dir, kept):

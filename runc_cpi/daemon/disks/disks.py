@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.attachments import DiskAttachments
 from runc_cpi.daemon.disks.disk import Disk, check_filesystem, check_size
@@ -52,8 +53,9 @@ class Disks(DiskAttachments):
         scratch: Scratch,
         driver: IDiskDriver,
         policy: DiskPolicy,
+        locks: Locks,
     ) -> None:
-        super().__init__(depot, driver, Room(depot, driver, policy.overcommit))
+        super().__init__(depot, driver, Room(depot, driver, policy.overcommit), locks)
         self._scratch, self._policy = scratch, policy
 
     async def create(self, size: Any, cloud_properties: Any) -> Disk:
@@ -112,7 +114,7 @@ class Disks(DiskAttachments):
         @raise CloudError: if its record cannot be read.
         @raise OSError: if it cannot be taken away; it is there as before then.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             if not self.exists(disk_cid):
                 return
             disk = self._get(disk_cid)
@@ -137,7 +139,7 @@ class Disks(DiskAttachments):
         @raise CloudError: if a program fails, or the kernel refuses.
         """
         size = check_size("new_size", size)
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             await self._resize(self._usable(disk_cid), size, container)
 
     async def _resize(
@@ -170,7 +172,7 @@ class Disks(DiskAttachments):
         @raise CPIError: as L{resize} does.
         """
         size = check_size("new_size", size)
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             disk = self._usable(disk_cid)
             filesystem = check_filesystem(cloud_properties, disk.filesystem)
             if filesystem != disk.filesystem:
@@ -194,7 +196,7 @@ class Disks(DiskAttachments):
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             await self._save(replace(self._get(disk_cid), metadata=metadata))
 
     @asynccontextmanager
@@ -206,5 +208,5 @@ class Disks(DiskAttachments):
         @raise DiskNotFound: if there is no such disk.
         @raise NotSupported: if another driver made it.
         """
-        async with self._locks(disk_cid):
+        async with self._locks.disk(disk_cid):
             yield self._usable(disk_cid), self._path(disk_cid)

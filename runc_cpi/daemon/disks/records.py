@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import Disk
@@ -24,9 +24,9 @@ class DiskRecords:
     @ivar room: what is promised to the disks.
     """
 
-    def __init__(self, depot: Depot, driver: IDiskDriver, room: Room) -> None:
+    def __init__(self, depot: Depot, driver: IDiskDriver, room: Room, locks: Locks) -> None:
         self._depot, self._driver, self.room = depot, driver, room
-        self._locks = KeyedLock()
+        self._locks = locks
         self._disks: dict[str, Disk] = {}
         self._aside: set[str] = set()
 

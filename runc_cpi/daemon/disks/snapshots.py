@@ -8,7 +8,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks import paths

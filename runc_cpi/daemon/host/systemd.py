@@ -1,4 +1,4 @@
-"""Telling systemd how the daemon is (sd_notify(3))."""
+"""Tells systemd whether the daemon is ready, stops, or is alive (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALIVE = "WATCHDOG=1"
 
 
 def tell(state: str) -> None:
-    """Tell systemd, if it is systemd that started the daemon and wants to know."""
+    """Send a state to systemd, if systemd started the daemon and asked for it."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -31,7 +31,7 @@ def tell(state: str) -> None:
 
 
 class Watchdog(Service):
-    """Tells systemd that the reactor turns, twice as often as it wants to hear it."""
+    """Tells systemd that the reactor runs, twice as often as WatchdogSec demands."""
 
     def __init__(self, reactor: Any) -> None:
         self._interval = int(os.environ.get("WATCHDOG_USEC") or 0) / 2_000_000
@@ -39,7 +39,7 @@ class Watchdog(Service):
         self._loop.clock = reactor
 
     def startService(self) -> None:
-        """Begin, if it wants to hear anything."""
+        """Begin, if the unit has a watchdog."""
         super().startService()
         if self._interval:
             self._loop.start(self._interval)

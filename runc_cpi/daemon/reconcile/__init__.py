@@ -1,1 +1,1 @@
-"""What a start and a repair do, so that what there is agrees with the records."""
+"""What nobody asks for in a call: the host is made to agree with the records."""

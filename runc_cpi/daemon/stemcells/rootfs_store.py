@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.daemon.stemcells.stemcell import rootfs_path

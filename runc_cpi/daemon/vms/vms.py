@@ -11,7 +11,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from runc_cpi.daemon.base.concurrency import KeyedLock
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address
@@ -33,8 +33,6 @@ class VMs:
     All VMs of this host.
 
     What is done to one VM is serialized; different ones go side by side.
-
-    @ivar locks: one for each VM, held while something is done to it.
     """
 
     log = Logger()
@@ -48,10 +46,11 @@ class VMs:
         disks: Disks,
         pools: IAddressPools,
         scratch: Scratch,
+        locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._pools, self._scratch = disks, pools, scratch
-        self.locks = KeyedLock()
+        self._locks = locks
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -90,7 +89,7 @@ class VMs:
         """
         vm_cid = f"vm-{uuid4()}"
         self._warn(vm_cid, new)
-        async with self.locks(vm_cid), AsyncExitStack() as undo:
+        async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
             init_of(stemcell, new.properties.init)
@@ -127,7 +126,7 @@ class VMs:
 
         @raise CloudError: if it cannot be confirmed that the VM is gone.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             if not self._registry.exists(vm_cid):
                 return
             await self._registry.erase(vm_cid)
@@ -144,7 +143,7 @@ class VMs:
         @raise VMNotFound: if there is no such VM.
         @raise CloudError: if it does not stop, or does not start.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             await self.boot_again(self._registry.get(vm_cid))
         self.log.info("rebooted {vm_cid}", vm_cid=vm_cid)
 
@@ -168,7 +167,7 @@ class VMs:
         """
         if not isinstance(metadata, dict):
             raise InvalidArgument("metadata: must be an object")
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = replace(self._registry.get(vm_cid), metadata=metadata)
             await self._registry.save(vm)
 
@@ -182,7 +181,7 @@ class VMs:
         @raise DiskNotFound: if there is no such disk.
         @raise DiskAttached: if another VM has it.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
             hint = await self._disks.attach(
                 vm_cid, disk_cid, self._containers.find(vm_cid), in_settings=in_settings
@@ -200,7 +199,7 @@ class VMs:
         @raise DiskNotAttached: if the VM does not have it.
         @raise DiskBusy: if a process of the VM still uses it.
         """
-        async with self.locks(vm_cid):
+        async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
             if disk_cid in self._disks.hints(vm_cid):
                 # As long as the disk is on record as attached, a crash puts this right.
@@ -230,7 +229,7 @@ class VMs:
         @raise DiskNotFound: if there is no such disk.
         """
         while (vm_cid := self._disks.attached_to(disk_cid)) is not None:
-            async with self.locks(vm_cid):
+            async with self._locks.vm(vm_cid):
                 if self._disks.attached_to(disk_cid) == vm_cid:
                     yield self._containers.find(vm_cid)
                     return

@@ -1,4 +1,4 @@
-"""Notices when a VM ends without having been asked to."""
+"""Tells when a VM ends that was not asked to."""
 
 from __future__ import annotations
 
@@ -6,56 +6,53 @@ import os
 import signal
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-
+from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.vms.interfaces import IFirstProcess
 
 
 class Watcher:
     """
-    Holds on to the first process of each running VM.
+    Waits for the end of the first process of each running VM.
 
-    @ivar ended: called with the C{vm_cid} and the wait status, if that can be told, of
-        one that ended while it was watched.
+    @ivar ended: called when a watched VM has ended, with its C{vm_cid} and the wait
+        status of its first process, or L{None} if that cannot be told.
     """
 
-    log = Logger()
-
-    def __init__(self) -> None:
-        self._held: dict[str, IFirstProcess] = {}
+    def __init__(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+        self._watched: dict[str, IFirstProcess] = {}
         self.ended: Callable[[str, int | None], None] = lambda vm_cid, status: None
 
     def watch(self, vm_cid: str, init: IFirstProcess) -> None:
-        """Watch a process from here on, and let go of it at its end."""
+        """Watch a VM from now on; C{init} is closed at its end, or at L{unwatch}."""
         self.unwatch(vm_cid)
-        self._held[vm_cid] = init
-        waiting = Deferred.fromCoroutine(self._wait(vm_cid, init))
-        waiting.addErrback(lambda failure: self.log.failure("bug watching", failure))
+        self._watched[vm_cid] = init
+        waiting = self._wait(vm_cid, init)
+        self._tasks.start(f"watching {vm_cid}", waiting, awaited=False)
 
     def unwatch(self, vm_cid: str) -> None:
-        """Watch a VM no more; its end is expected, or of no interest."""
-        init = self._held.pop(vm_cid, None)
+        """Stop watching a VM: it is about to be taken down."""
+        init = self._watched.pop(vm_cid, None)
         if init is not None:
             init.close()
 
     def close(self) -> None:
-        """Watch nothing any more."""
-        for vm_cid in list(self._held):
+        """Stop watching all VMs."""
+        for vm_cid in list(self._watched):
             self.unwatch(vm_cid)
 
     async def _wait(self, vm_cid: str, init: IFirstProcess) -> None:
         if not await init.ended_within(None):
             return  # it is not watched any more
         status = await init.exit_status()
-        if self._held.get(vm_cid) is init:
+        if self._watched.get(vm_cid) is init:
             self.unwatch(vm_cid)
             self.ended(vm_cid, status)
 
 
 def is_failure(status: int | None) -> bool:
     """
-    Say whether a VM's end was none that was wanted.
+    Say whether a VM failed, and was not halted from within.
 
     A VM is halted by its init's exit with status 0, or by reboot(2) in it, which the
     kernel turns into SIGINT (pid_namespaces(7)).

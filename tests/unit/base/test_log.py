@@ -1,4 +1,4 @@
-"""The log: each line names its request, and no input can forge a line."""
+"""The log: each line names the request it belongs to, and no input can forge a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runc_cpi.daemon.base.log import Lines, as_json, as_text, observer, request_
 
 
 def event(**values: Any) -> dict[str, Any]:
-    """Return an event with a known time."""
+    """Return an event at a known time."""
     return {
         "log_time": 1_893_553_445.6784,
         "log_level": LogLevel.info,
@@ -27,26 +27,26 @@ def event(**values: Any) -> dict[str, Any]:
 
 
 def formatted(formatter: Any, given: dict[str, Any], request: str = "") -> str:
-    """Format an event that code logs while it works for a request."""
+    """Format an event that belongs to a request."""
     context = copy_context()
     context.run(request_id.set, request)
     return context.run(formatter, given)  # type: ignore[no-any-return]
 
 
 def test_text() -> None:
-    """A line of text has the time in UTC, the level, the request and the message."""
+    """A text line has the time in UTC, the level, the request and the message."""
     line = formatted(as_text, event(), "cpi-123456")
     assert line == "2030-01-02T03:04:05.678Z info [cpi-123456] hello"
 
 
 def test_text_without_a_request() -> None:
-    """A line that no request caused names none."""
+    """A line that belongs to no request has no request in brackets."""
     assert formatted(as_text, event()) == "2030-01-02T03:04:05.678Z info hello"
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\n\nb", "a\r\nb", "\nb", "a\n"])
 def test_text_of_several_lines_is_set_in(text: str) -> None:
-    """All lines of a message but the first are indented."""
+    """The second and further lines of a message are indented."""
     forged = text.replace("b", "2030-01-02T03:04:05.678Z info forged")
     first, *more = formatted(as_text, event(text=forged)).split("\n")
     assert first.startswith("2030-01-02T03:04:05.678Z info ")
@@ -57,13 +57,13 @@ def test_text_of_several_lines_is_set_in(text: str) -> None:
     "control", ["\r", "\x1b[2K\x1b[1G", "\x08", "\x0b", "\x0c", "\x85"]
 )
 def test_text_holds_no_control_characters(control: str) -> None:
-    """Control characters, which could overwrite a line on a terminal, are replaced."""
+    """A text line has no control characters: on a terminal they could forge a line."""
     line = formatted(as_text, event(text=f"a{control}2030-01-02T03:04:05.678Z info forged"))
     assert all(character.isprintable() for character in line)
 
 
 def test_json() -> None:
-    """A line of JSON is an object with the message and its parts."""
+    """A JSON line is one object with the message and its parts."""
     line = formatted(as_json, event(log_format="made {vm_cid}", vm_cid="vm-1"), "cpi-1")
     assert json.loads(line) == {
         "time": "2030-01-02T03:04:05.678Z",
@@ -80,14 +80,14 @@ def test_json() -> None:
     "text", ['a\nb"}\n{"level": "info"', "\ud800", "\x00\x1b", "\u2028"]
 )
 def test_json_is_always_one_line(text: str) -> None:
-    """A line of JSON stays one line, whatever is in its parts."""
+    """A JSON line is one line, whatever its parts hold."""
     line = formatted(as_json, event(text=text))
     assert len(line.splitlines()) == 1
     assert json.loads(line)["text"] == text
 
 
 def test_parts_cannot_stand_for_fields() -> None:
-    """A part of a message that is named like a field does not replace the field."""
+    """A part that is named like a field does not replace the field."""
     names = ("time", "level", "logger", "request_id", "message")
     entry = json.loads(formatted(as_json, event(**dict.fromkeys(names, "forged")), "cpi-1"))
     assert [entry[name] for name in names] == [
@@ -101,7 +101,7 @@ def test_parts_cannot_stand_for_fields() -> None:
 
 @pytest.mark.parametrize("formatter", [as_text, as_json])
 def test_an_event_without_a_format(formatter: Any) -> None:
-    """An event without a format, as libraries may emit, is written."""
+    """An event without a message is formatted as one line."""
     bare = {"log_time": 0.0}
     assert formatted(formatter, bare).count("\n") == 0
 
@@ -109,7 +109,7 @@ def test_an_event_without_a_format(formatter: Any) -> None:
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("text", ["plain", "\ud800", "\u2603"])
 def test_every_event_is_written(log_format: str, text: str) -> None:
-    """Events are written even if they have text in them that UTF-8 cannot encode."""
+    """An event is written even if it has a text that UTF-8 cannot encode."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
     write = observer(stream, log_format)
@@ -132,14 +132,14 @@ def test_every_event_is_written(log_format: str, text: str) -> None:
     ],
 )
 def test_connections_are_not_worth_a_line(namespace: str, level: Any, shown: bool) -> None:
-    """Twisted's lines about each connection are left out, its warnings are not."""
+    """Twisted's lines about each connection are not logged, but its warnings are."""
     stream = io.StringIO()
     observer(stream, "text")(event(log_namespace=namespace, log_level=level))
     assert bool(stream.getvalue()) is shown
 
 
 def test_a_failure_shows_its_traceback() -> None:
-    """A failure shows its traceback, indented below the message."""
+    """The traceback of a failure is logged below the message, and indented."""
     stream = io.StringIO()
     log = Logger("runc_cpi.test", observer=LogPublisher(Lines(stream, as_text)))
     try:

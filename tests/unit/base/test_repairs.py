@@ -1,4 +1,4 @@
-"""One thing that cannot be read or put right is reported, and the rest goes on."""
+"""An error with one thing is reported, and the others are still put right."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import CancelledError, fail
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
@@ -18,10 +18,10 @@ from tests.fakes.script import Script
 
 
 class AttemptTests(TestCase):
-    """Whatever error there is, it is noted with what it is about."""
+    """An error is noted with the name of the thing that it is about."""
 
     def test_errors_that_are_foreseen(self) -> None:
-        """Their message tells all."""
+        """An error that is expected is noted with its message."""
         repairs = Repairs()
         for error in (CloudError("no"), FileNotFoundError("no"), ValueError("no")):
             with repairs.attempt("vm-1"):
@@ -29,7 +29,7 @@ class AttemptTests(TestCase):
         self.assertEqual(repairs.problems, ["vm-1: no"] * 3)
 
     def test_errors_that_are_not(self) -> None:
-        """They are logged as well, for they are bugs."""
+        """An error that is not expected is noted, and logged as a bug."""
         repairs = Repairs()
         with repairs.attempt("vm-1"):
             raise KeyError("x")
@@ -37,13 +37,20 @@ class AttemptTests(TestCase):
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
     def test_what_ends_the_program(self) -> None:
-        """It does."""
+        """An exit of the program is not held up."""
         with self.assertRaises(SystemExit), Repairs().attempt("vm-1"):
             raise SystemExit
 
+    def test_a_cancellation(self) -> None:
+        """The cancellation of a task is no error, and goes on to the task."""
+        repairs = Repairs()
+        with self.assertRaises(CancelledError), repairs.attempt("vm-1"):
+            raise CancelledError
+        self.assertEqual(repairs.problems, [])
+
 
 class StartTests(TestCase):
-    """One daemon that ends, and starts over what is damaged."""
+    """A daemon that starts again over damaged files."""
 
     timeout = 60
 
@@ -62,7 +69,7 @@ class StartTests(TestCase):
         return parts, vms
 
     async def test_records_that_are_none(self) -> None:
-        """Each is set aside, of whatever kind it is."""
+        """Records that cannot be read are set aside, and the others are loaded."""
         _, (sound, broken) = await self.begin(2)
         (self.depot.vms / broken.vm_cid / "vm.json").write_text("[" * 200_000)
         for kind in ("stemcell", "disk", "snapshot"):
@@ -77,7 +84,7 @@ class StartTests(TestCase):
             self.assertEqual(sum(name in text for text in repairs.problems), 1, name)
 
     async def test_a_vm_that_nobody_thought_of(self) -> None:
-        """Whatever its files bring about, the others are seen to."""
+        """A VM that causes an unexpected error does not keep others from coming back."""
         _, (odd, *rest) = await self.begin(3)
         parts = assemble(Script(), self.depot)
         run = parts.guests.run

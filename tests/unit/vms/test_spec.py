@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import capabilities
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.inits import INITS
@@ -64,7 +64,7 @@ def test_open_files() -> None:
 
 def test_dropped_capabilities_exist() -> None:
     """Each dropped capability exists: a misspelt name would drop nothing."""
-    assert set(checks.CAPABILITIES) >= DROPPED_CAPABILITIES
+    assert set(capabilities.CAPABILITIES) >= DROPPED_CAPABILITIES
     for name in ("SYS_TIME", "SYS_MODULE", "SYS_BOOT", "SYS_RAWIO"):
         assert f"CAP_{name}" in DROPPED_CAPABILITIES
     for name in ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "CHOWN", "SETUID"):

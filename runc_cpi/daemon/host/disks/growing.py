@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from runc_cpi.daemon.disks import paths
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import capabilities
 from runc_cpi.daemon.host.disks.attaching import PATIENCE
 from runc_cpi.daemon.host.disks.filesystems import FileSystem
 from runc_cpi.daemon.host.disks.image_files import MEBIBYTE, ImageFiles
@@ -88,7 +88,7 @@ def _check_mounted(filesystem: FileSystem) -> None:
     @raise NotSupported: if the daemon may not grow the file system while it is mounted.
     """
     needed = filesystem.capability
-    if needed is not None and needed not in checks.grantable(frozenset()):
+    if needed is not None and needed not in capabilities.grantable(frozenset()):
         raise NotSupported(
             f"{filesystem.name} cannot be grown while it is mounted: the daemon lacks "
             f"{needed}; detach the disk first"

@@ -1,0 +1,188 @@
+"""Puts the parts of the daemon together, over whatever host they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runc_cpi.daemon.base.locks import Locks
+from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
+from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.reconcile.agreement import Agreement
+from runc_cpi.daemon.reconcile.down_vms import DownVMs
+from runc_cpi.daemon.reconcile.leftovers import Leftovers
+from runc_cpi.daemon.reconcile.reconciler import Reconciler
+from runc_cpi.daemon.reconcile.restarts import Restarts
+from runc_cpi.daemon.rpc.protocol import Domain
+from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.daemon.vms.containers import Containers
+from runc_cpi.daemon.vms.interfaces import IGuests, IRuntime
+from runc_cpi.daemon.vms.registry import Registry
+from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
+from runc_cpi.daemon.vms.vms import VMs
+from runc_cpi.daemon.vms.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostParts:
+    """What the parts ask of the host, each behind its interface."""
+
+    runtime: IRuntime
+    networker: INetworker
+    guests: IGuests
+    disk_driver: IDiskDriver
+    trees: ITrees
+    archiver: IArchiver
+    images: IImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """
+    What the operator decided, and the host allows.
+
+    @ivar restart: whether to boot a VM again that ended by itself and failed.
+    """
+
+    containers: ContainerPolicy
+    disks: DiskPolicy
+    subnets: Sequence[Subnet]
+    restart: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """
+    The parts, put together.  Nothing is loaded yet: see L{Reconciler.load}.
+
+    @ivar tasks: what goes on in the background.  Whoever stops the daemon stops them.
+    """
+
+    locks: Locks
+    tasks: TaskGroup
+    pools: AddressPools
+    stemcells: Stemcells
+    disks: Disks
+    snapshots: Snapshots
+    containers: Containers
+    vms: VMs
+    watcher: Watcher
+    leftovers: Leftovers
+    reconciler: Reconciler
+
+    @property
+    def domain(self) -> Domain:
+        """What calls can be about."""
+        return Domain(
+            stemcells=self.stemcells,
+            vms=self.vms,
+            disks=self.disks,
+            snapshots=self.snapshots,
+            reconciler=self.reconciler,
+        )
+
+
+def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Assembly:
+    """
+    Put the parts together.
+
+    @param reactor: provides C{IReactorTime}.
+    @param depot: prepared already.
+    """
+    locks, tasks = Locks(), TaskGroup(reactor)
+    scratch = Scratch(depot, host.trees)
+    stemcells = Stemcells(depot, host.archiver, host.images, scratch)
+    disks = Disks(
+        depot=depot,
+        scratch=scratch,
+        driver=host.disk_driver,
+        policy=policy.disks,
+        locks=locks,
+    )
+    snapshots = Snapshots(
+        depot=depot,
+        trees=host.trees,
+        scratch=scratch,
+        driver=host.disk_driver,
+        disks=disks,
+    )
+    pools = AddressPools(policy.subnets)
+    registry, watcher = Registry(depot, stemcells, pools), Watcher(tasks)
+    containers = Containers(
+        policy=policy.containers,
+        depot=depot,
+        runtime=host.runtime,
+        networker=host.networker,
+        guests=host.guests,
+        disks=disks,
+        watcher=watcher,
+    )
+    vms = VMs(
+        registry=registry,
+        stemcells=stemcells,
+        containers=containers,
+        disks=disks,
+        pools=pools,
+        scratch=scratch,
+        locks=locks,
+    )
+    down_vms = DownVMs(
+        registry=registry,
+        containers=containers,
+        vms=vms,
+        locks=locks,
+        tasks=tasks,
+        restart=policy.restart,
+    )
+    watcher.ended = Restarts(
+        reactor=reactor,
+        registry=registry,
+        down_vms=down_vms,
+        tasks=tasks,
+        restart=policy.restart,
+    ).vm_ended
+    leftovers = Leftovers(
+        reactor=reactor,
+        registry=registry,
+        containers=containers,
+        vms=vms,
+        scratch=scratch,
+        locks=locks,
+        tasks=tasks,
+    )
+    reconciler = Reconciler(
+        registry=registry,
+        stemcells=stemcells,
+        disks=disks,
+        snapshots=snapshots,
+        scratch=scratch,
+        locks=locks,
+        agreement=Agreement(
+            registry=registry, containers=containers, disks=disks, locks=locks
+        ),
+        down_vms=down_vms,
+        leftovers=leftovers,
+    )
+    return Assembly(
+        locks=locks,
+        tasks=tasks,
+        pools=pools,
+        stemcells=stemcells,
+        disks=disks,
+        snapshots=snapshots,
+        containers=containers,
+        vms=vms,
+        watcher=watcher,
+        leftovers=leftovers,
+        reconciler=reconciler,
+    )

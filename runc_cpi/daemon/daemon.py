@@ -1,0 +1,202 @@
+"""The daemon's life: it checks the host, reconciles, serves, and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+
+from runc_cpi.daemon import preflight, twistd
+from runc_cpi.daemon.amp_port import AMPPort
+from runc_cpi.daemon.assembly import Assembly, Policy, assemble
+from runc_cpi.daemon.config import ConfigError, DaemonConfig
+from runc_cpi.daemon.disks.disks import DiskPolicy
+from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
+from runc_cpi.daemon.host.name_servers import name_servers
+from runc_cpi.daemon.linux_host import LinuxHost
+from runc_cpi.daemon.listening import AddressUnusable, Port
+from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.preflight import Refused
+from runc_cpi.daemon.storage.depot import Depot
+
+# For work to be undone that was broken off as the daemon stops.
+UNDO_SECONDS = 10.0
+ROOM_INTERVAL = 300.0  # seconds
+
+
+class Daemon(MultiService):
+    """
+    The service that twistd runs.
+
+    What can be wrong with the host or the configuration is found before the reactor
+    runs, and ends the program with one line that says what to change.
+
+    @param options: twistd's own.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, config: DaemonConfig, options: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self._reactor, self._config, self._options = reactor, config, options
+        self._depot = Depot(config.work_dir)
+        self._ports: list[Port] = []
+        self._host: LinuxHost
+        self._parts: Assembly
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Have twistd log as configured."""
+        super().setServiceParent(parent)
+        twistd.set_log(parent, self._options, self._config.log_format)
+
+    def privilegedStartService(self) -> None:
+        """
+        Check the host, and take hold of all that only one daemon can have.
+
+        @raise Refused: in the background, where twistd tells its first process of it.
+        """
+        try:
+            self._take_hold()
+        except Refused as error:
+            self._depot.release()
+            twistd.refuse(error, self._options)
+
+    def _take_hold(self) -> None:
+        # Modes are given where files are made; twistd's own umask would cut those of VMs.
+        os.umask(0o022)
+        resource_limits.raise_open_files()
+        found = preflight.take_hold(self._config, self._depot)
+        self._host = LinuxHost(
+            self._reactor,
+            self._config,
+            self._depot,
+            found.bridge,
+            runtime=found.runtime,
+            cgroup_parent=found.containers.cgroup_parent,
+        )
+        policy = self._policy(found)
+        self._parts = assemble(self._reactor, self._depot, self._host.parts, policy)
+        try:
+            self._ports = self._make_ports()
+            self._add_services()
+            super().privilegedStartService()
+        except ConfigError as error:
+            raise Refused(str(error)) from None
+        except AddressUnusable as error:
+            raise Refused(f"address: {error}") from None
+
+    def _policy(self, found: preflight.Found) -> Policy:
+        config = self._config
+        return Policy(
+            containers=found.containers,
+            disks=DiskPolicy(
+                filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
+            ),
+            subnets=[
+                Subnet(
+                    cidr=config.network,
+                    gateway=config.gateway,
+                    bridge=config.bridge,
+                    dns=name_servers(),
+                )
+            ],
+            restart=config.restart,
+        )
+
+    def _make_ports(self) -> list[Port]:
+        """Make a service for each port that the daemon listens at."""
+        return [
+            AMPPort(self._reactor, self._config, self._parts.domain),
+        ]
+
+    def _add_services(self) -> None:
+        room = TimerService(ROOM_INTERVAL, self._parts.disks.room.watch)
+        room.clock = self._reactor
+        for service in (
+            self._host.console_trimmer,
+            room,
+            systemd.Watchdog(self._reactor),
+            *self._ports,
+        ):
+            service.setServiceParent(self)
+
+    def startService(self) -> None:
+        """Make the host agree with the records, and then take calls."""
+        super().startService()
+        self._host.start()
+        signal.signal(signal.SIGHUP, self._hang_up)
+        self._parts.tasks.start("the start", self._start(), awaited=False)
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        for port in self._ports:
+            self._reactor.callFromThread(port.reload)
+
+    async def _start(self) -> None:
+        try:
+            await self._serve()
+        except CancelledError:
+            raise  # it was stopped before it served
+        except Exception:
+            self.log.failure("cannot start")
+            # twistd has no other way to end with a status when the reactor runs already.
+            self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+            self._reactor.stop()
+
+    async def _serve(self) -> None:
+        parts = self._parts
+        repairs = await parts.reconciler.load()
+        await parts.disks.room.watch()
+        if low := kernel_limits.low():
+            self.log.warn(
+                "too low for many VMs: {limits}; operations/raise-limits raises them",
+                limits=", ".join(low),
+            )
+        for port in self._ports:
+            port.serve()
+        systemd.tell(systemd.READY)
+        returning = parts.reconciler.bring_back(repairs)
+        parts.tasks.start("bringing back VMs", returning, awaited=False)
+        parts.leftovers.keep_clearing()
+        self.log.info(
+            "serving at {address} with {stemcells} stemcells and {vms} VMs",
+            address=str(self._config.address),
+            stemcells=len(parts.stemcells.all()),
+            vms=len(parts.vms.all()),
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more calls, finish what is under way, and let go of everything."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        systemd.tell(systemd.STOPPING)
+        for port in self._ports:
+            await maybeDeferred(self.removeService, port)
+        if not await self._finish(self._config.limits.finish_seconds):
+            self.log.warn("what is under way takes too long to wait for, and is broken off")
+            self._parts.tasks.cancel()
+            self._host.break_off()
+            await self._finish(UNDO_SECONDS)
+        self._parts.tasks.cancel()
+        self._parts.watcher.close()
+        await super().stopService()
+        self._host.stop()
+        self._depot.release()
+
+    async def _finish(self, seconds: float) -> bool:
+        """
+        Wait for calls, and for work in the background.
+
+        @return: whether all of it has ended.
+        """
+        waits = [self._parts.tasks.wait(seconds)]
+        waits += [port.finish(seconds) for port in self._ports]
+        return all(await gatherResults([Deferred.fromCoroutine(wait) for wait in waits]))

@@ -1,0 +1,103 @@
+"""The host as it is: the drivers that do on Linux what the daemon's parts ask for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from runc_cpi.daemon.assembly import HostParts
+from runc_cpi.daemon.config import DaemonConfig
+from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.cgroups.devices import DeviceRules, device_rules
+from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
+from runc_cpi.daemon.host.disks.image_disks import ImageDisks
+from runc_cpi.daemon.host.disks.loop import LoopDevices
+from runc_cpi.daemon.host.files.trees import Trees
+from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.images.archiver import Archiver
+from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.networker import BridgeNetworker
+from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
+from runc_cpi.daemon.host.oci.runtime import Runtime
+from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.storage.depot import Depot
+
+
+class LinuxHost:
+    """
+    All drivers, as the configuration wants them.
+
+    @param depot: prepared already.
+    @param bridge: what VMs are connected to.
+    @param runtime: the path of the OCI runtime.
+    @param cgroup_parent: below which path the cgroups of VMs are.
+    @ivar parts: what L{assemble<runc_cpi.daemon.assembly.assemble>} needs of the host.
+    @ivar console_trimmer: the service that keeps the consoles of VMs short.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: DaemonConfig,
+        depot: Depot,
+        bridge: Bridge,
+        *,
+        runtime: str,
+        cgroup_parent: str,
+    ) -> None:
+        limit = max(2, os.cpu_count() or 1)
+        self._cgroup_parent = cgroup_parent
+        self._processes = Processes(reactor, limit, depot.mark)
+        self._networker = BridgeNetworker(reactor, bridge)
+        self._guests = Guests(reactor, config.visit_timeout)
+        self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
+        rules = device_rules()
+        self.parts = HostParts(
+            runtime=Runtime(
+                reactor,
+                self._processes,
+                runtime,
+                depot.runtime,
+                cgroup_parent,
+                rules,
+                self.console_trimmer,
+                timeout=config.runtime_timeout,
+            ),
+            networker=self._networker,
+            guests=self._guests,
+            disk_driver=self._disk_driver(reactor, config, rules),
+            trees=Trees(self._processes),
+            archiver=Archiver(self._processes),
+            images=OCIImages(self._processes),
+        )
+
+    def _disk_driver(
+        self, reactor: Any, config: DaemonConfig, rules: DeviceRules
+    ) -> IDiskDriver:
+        disks = config.disks
+        if disks.driver == "directory":
+            return DirectoryDisks(self._processes, self._guests)
+        return ImageDisks(
+            self._processes,
+            LoopDevices(reactor, direct_io=disks.direct_io),
+            rules,
+            self._guests,
+            full=disks.allocation == "full",
+            filesystem=disks.filesystem,
+        )
+
+    def start(self) -> None:
+        """Start the thread that talks to the kernel about interfaces."""
+        self._networker.start()
+
+    def break_off(self) -> None:
+        """End child processes and visits to VMs; whoever waits for one sees it fail."""
+        self._processes.end_all()
+        self._guests.close()
+
+    def stop(self) -> None:
+        """Let go of the kernel, and remove the cgroup of the VMs if there are none."""
+        self._networker.stop()
+        hierarchies.remove_empty(self._cgroup_parent)

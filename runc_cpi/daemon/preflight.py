@@ -1,0 +1,104 @@
+"""What is done before the daemon starts: the host is checked, and taken hold of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from runc_cpi.daemon.config import DaemonConfig
+from runc_cpi.daemon.host import capabilities, checks, resource_limits
+from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.trial import try_runtime
+from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
+from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
+
+_log = Logger()
+
+
+class Refused(Exception):
+    """The daemon cannot start; the message says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """
+    What was found fit.
+
+    @ivar runtime: the path of the OCI runtime.
+    @ivar bridge: is up, and has the gateway's address.
+    @ivar containers: what VMs of this host may have.
+    """
+
+    runtime: str
+    bridge: Bridge
+    containers: ContainerPolicy
+
+
+def take_hold(config: DaemonConfig, depot: Depot) -> Found:
+    """
+    Check the host, make the working directory and the bridge, and try the runtime.
+
+    This blocks, for the reactor does not run yet.
+
+    @raise Refused: if the host or the configuration is not fit.
+    """
+    try:
+        checks.check_programs()
+        if config.disks.driver == "image":
+            checks.check_loop_devices(config.disks.filesystem)
+        runtime = checks.find_runtime(config.runtime)
+        _prepare(depot)
+        containers = _container_policy(config)
+        try_runtime(
+            runtime,
+            depot,
+            containers.cgroup_parent,
+            containers.capabilities,
+            containers.pids,
+        )
+    except checks.HostUnfit as error:
+        raise Refused(str(error)) from None
+    if containers.pids is None:
+        _log.warn("this kernel cannot bound how many processes a VM has")
+    bridge = Bridge(config.bridge, config.interface, guarded=config.security.anti_spoofing)
+    try:
+        bridge.ensure()
+    except BridgeUnusable as error:
+        raise Refused(f"bridge: {error}") from None
+    return Found(runtime=runtime, bridge=bridge, containers=containers)
+
+
+def _prepare(depot: Depot) -> None:
+    key = f"work_dir: {depot.work_dir}"
+    try:
+        depot.prepare()
+    except BlockingIOError:
+        raise Refused(f"{key}: another runc-cpid uses it") from None
+    except TimeoutError as error:
+        reason = f"what another runc-cpid started is still at work: {error}"
+        raise Refused(f"{key}: {reason}") from None
+    except OSError as error:
+        raise Refused(f"{key}: {error.strerror}; it must be writable") from None
+
+
+def _container_policy(config: DaemonConfig) -> ContainerPolicy:
+    privileged = config.security.privileged
+    dropped = frozenset() if privileged else DROPPED_CAPABILITIES
+    return ContainerPolicy(
+        capabilities=capabilities.grantable(dropped),
+        all_capabilities=capabilities.grantable(frozenset()),
+        cgroup_parent=cgroup_parent(config.work_dir),
+        pids=config.vms.pids if resource_limits.pids_accounting() else None,
+        open_files=resource_limits.open_files(),
+        swap_accounting=resource_limits.swap_accounting(),
+        privileged=privileged,
+    )
+
+
+def cgroup_parent(work_dir: Path) -> str:
+    """Name where the cgroups of this daemon are; two daemons on one host differ."""
+    return f"/runc-cpid-{sha256(str(work_dir).encode()).hexdigest()[:8]}"
