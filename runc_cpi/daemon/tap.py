@@ -58,8 +58,8 @@ from runc_cpi.daemon.listening import PacedPort
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.requests import NetworkPlan
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch

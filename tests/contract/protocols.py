@@ -15,8 +15,8 @@ from twisted.protocols import amp
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase

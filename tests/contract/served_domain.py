@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
 from tests.fakes.script import Script

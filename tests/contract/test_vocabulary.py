@@ -12,8 +12,9 @@ from runc_cpi import errors
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.protocol import CPIProtocol
 from tests.contract.peers import COMMANDS
 
 

@@ -11,7 +11,8 @@ from twisted.internet.protocol import Factory
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.entrance.strangers import Strangers
-from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.domain import Domain
+from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
 # For a TLS handshake and a first call, on a host that has much to do.
 GRACE_SECONDS = 0.75
