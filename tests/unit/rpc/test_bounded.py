@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.rpc.bounded import DESCRIPTORS, ENTRY_COST, BoundedAMP
+from runc_cpi.daemon.rpc.bounded import BoundedAMP
+from runc_cpi.daemon.rpc.budget import DESCRIPTORS, ENTRY_COST
 
 # For how many seconds to wait for what a thread does.
 PATIENCE = 60.0
