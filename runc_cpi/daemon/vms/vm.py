@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, Self
 
+from runc_cpi.daemon.base.pids import LEAST_PIDS, MOST_PIDS
 from runc_cpi.daemon.disks.disk import MAXIMUM_SIZE
 from runc_cpi.daemon.vms.agent_settings import agent_settings
 from runc_cpi.daemon.vms.spec import BOOTS
@@ -19,8 +20,6 @@ PROPERTIES = frozenset(
 MINIMUM_RAM = 32
 MAXIMUM_RAM = 1 << 24
 MAXIMUM_CPU = 4096
-MINIMUM_PIDS = 64
-MAXIMUM_PIDS = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ class VMProperties:
             raise InvalidArgument(f"cloud_properties.cpi_access: {message}")
         cpu = _number("cpu", raw, (int, float), 0.01, MAXIMUM_CPU)
         ram = _number("ram", raw, int, MINIMUM_RAM, MAXIMUM_RAM)
-        pids = _number("pids", raw, int, MINIMUM_PIDS, MAXIMUM_PIDS)
+        pids = _number("pids", raw, int, LEAST_PIDS, MOST_PIDS)
         size = _number("ephemeral_disk_size", raw, int, 1, MAXIMUM_SIZE)
         return cls(
             cpu=cpu,

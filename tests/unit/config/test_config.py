@@ -152,6 +152,11 @@ def test_nothing_configured(text: str) -> None:
     )
 
 
+def test_the_defaults_are_those_of_an_empty_file() -> None:
+    """A configuration that is made without a file has the same values."""
+    assert DaemonConfig() == DaemonConfig.parse({})
+
+
 def test_the_gateway_is_the_first_host() -> None:
     """The host's interface has it, with the size of the network."""
     config = DaemonConfig.parse({"cidr": "192.168.5.64/26"})
