@@ -65,7 +65,7 @@ class Call:
         from runc_cpi.cpi import client, config
 
         settings = config.load(argv[0], asked.context)
-        self._client = client.Client(settings, asked.request_id, confirms=True)
+        self._client = client.Client(settings, asked.request_id, methods.MAKING)
         return methods.call(asked, settings, self._client)
 
 

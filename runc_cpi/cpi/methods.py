@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from runc_cpi.cpi.request import Request
 
 API_VERSION = 3
+# The commands that make something, each with the name of its cid in the answer.
+MAKING = {
+    "ImportStemcell": b"stemcell_cid",
+    "FetchStemcell": b"stemcell_cid",
+    "CloseStemcell": b"stemcell_cid",
+    "CreateVM": b"vm_cid",
+    "CreateDisk": b"disk_cid",
+    "SnapshotDisk": b"snapshot_cid",
+}
 STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 
 
