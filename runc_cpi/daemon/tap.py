@@ -34,11 +34,11 @@ from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.entrance.access import LOOPBACK, Access
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.door import Door, Gate
+from runc_cpi.daemon.entrance.admission import CallerCheck, SourceFilter
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
+from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
 from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
-from runc_cpi.daemon.entrance.lobby import Lobby
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.host import checks, kernel_limits, systemd
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, device_rules
@@ -290,8 +290,8 @@ class Daemon(MultiService):
             snapshots=snapshots,
             reconciler=reconciler,
         )
-        self._complaints = Complaints(reactor.seconds)
-        self._factory = CPIFactory(self._domain, config.limits, self._complaints, reactor)
+        self._peer_log = PeerLog(reactor.seconds)
+        self._factory = CPIFactory(self._domain, config.limits, self._peer_log, reactor)
         self._listen(self._entrance(config.address))
 
     def _pids(self) -> int | None:
@@ -312,7 +312,7 @@ class Daemon(MultiService):
 
     def _entrance(self, address: TCPAddress | UnixAddress) -> Any:
         """Make what connections come to; those of a socket file may all come in."""
-        config, reactor, complaints = self._config, self._reactor, self._complaints
+        config, reactor, peer_log = self._config, self._reactor, self._peer_log
         if isinstance(address, UnixAddress):
             return self._factory
         if config.tls is None:
@@ -323,16 +323,18 @@ class Daemon(MultiService):
                 sockets=KernelSockets(),
                 vm_at=self._domain.vms.at,
             )
-            return Door(self._factory, access, complaints, reactor)
-        self._identity = Identity(config.tls, complaints)
+            return CallerCheck(self._factory, access, peer_log, reactor)
+        self._identity = Identity(config.tls, peer_log)
         IdentityReloader(reactor, self._identity).setServiceParent(self)
         encrypted = EncryptedFactory(
             self._identity, isClient=False, wrappedFactory=self._factory, clock=reactor
         )
-        lobby = Lobby(encrypted, config.limits, complaints, reactor)
+        queue = HandshakeQueue(encrypted, config.limits, peer_log, reactor)
         if config.allow_from is None:
-            return lobby
-        return Gate(lobby, [*LOOPBACK, config.network, *config.allow_from], complaints)
+            return queue
+        return SourceFilter(
+            queue, [*LOOPBACK, config.network, *config.allow_from], peer_log
+        )
 
     def _warn_of_plain(self, address: TCPAddress) -> None:
         if not ip_address(address.host).is_loopback:

@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.errors import (
     CPIError,
@@ -171,6 +171,6 @@ class DisksTests(ProtocolTestCase):
         return CPIFactory(
             self.factory._domain,
             LimitsConfig(connections=2, strangers=3),
-            Complaints(lambda: 0.0),
+            PeerLog(lambda: 0.0),
             self.factory._reactor,
         )

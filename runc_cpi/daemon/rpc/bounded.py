@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.base import parcels
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.entrance.encryption import NO_TLS_HERE, begins_tls
-from runc_cpi.daemon.entrance.refusals import refusal
+from runc_cpi.daemon.entrance.first_answer import first_answer
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.budget import Budget, Exceeded
 from runc_cpi.daemon.rpc.call_queue import CallQueue
 from runc_cpi.daemon.rpc.idle_timer import IdleTimer
@@ -47,9 +47,9 @@ class BoundedAMP(amp.AMP):
     log = Logger()
     transport: Any
 
-    def __init__(self, limits: LimitsConfig, reactor: Any, complaints: Complaints) -> None:
+    def __init__(self, limits: LimitsConfig, reactor: Any, peer_log: PeerLog) -> None:
         super().__init__()
-        self._limits, self._complaints = limits, complaints
+        self._limits, self._peer_log = limits, peer_log
         self._budget = Budget(limits.message_bytes)
         self._calls: CallQueue[Call] = CallQueue(limits.calls)
         self._idle_timer = IdleTimer(reactor, self.timeoutConnection)
@@ -88,10 +88,10 @@ class BoundedAMP(amp.AMP):
     def _log_tls_failure(self, error: Any) -> None:
         reasons = error.args[0] if error.args else ()
         words = "; ".join(str(reason[-1]) for reason in reasons)
-        self._complain("TLS with {peer} failed: {words}", words=words or "no reason given")
+        self._warn("TLS with {peer} failed: {words}", words=words or "no reason given")
 
-    def _complain(self, text: str, **parts: str) -> None:
-        self._complaints.tell(self.peer, text, peer=self.peer, **parts)
+    def _warn(self, text: str, **parts: str) -> None:
+        self._peer_log.warn(self.peer, text, peer=self.peer, **parts)
 
     def timeoutConnection(self) -> None:
         """Cut off a peer that says nothing."""
@@ -154,10 +154,10 @@ class BoundedAMP(amp.AMP):
     def lengthLimitExceeded(self, length: int) -> None:
         """Hang up on what does not speak AMP, and tell it if it speaks TLS."""
         if not self._is_known and begins_tls(length.to_bytes(2, "big")):
-            self._complain(
+            self._warn(
                 "refused a connection from {peer}: it speaks TLS, and tls is not set"
             )
-            self.transport.write(refusal(TLSRejected(NO_TLS_HERE)))
+            self.transport.write(first_answer(TLSRejected(NO_TLS_HERE)))
             super().lengthLimitExceeded(length)
         else:
             self._cut_off("what it says is no AMP")
@@ -184,7 +184,7 @@ class BoundedAMP(amp.AMP):
 
     def _cut_off(self, why: str) -> None:
         self._is_cut_off = True
-        self._complain("cut off a connection from {peer}: {why}", why=why)
+        self._warn("cut off a connection from {peer}: {why}", why=why)
         self.transport.abortConnection()
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from runc_cpi import __version__
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.daemon.rpc.domain import Domain
@@ -37,10 +37,10 @@ class Connections(Protocol):
     """All connections of the daemon."""
 
     def introduced(self, protocol: CPIProtocol) -> bool:
-        """A connection has come to its first call; say whether it may go on."""
+        """Count a connection that makes its first call; return whether it may go on."""
 
     def left(self, protocol: CPIProtocol) -> None:
-        """A connection is gone, and all that was begun for it."""
+        """Forget a connection that is gone, and so is all that was begun for it."""
 
 
 class CPIProtocol(BoundedAMP):
@@ -61,10 +61,10 @@ class CPIProtocol(BoundedAMP):
         domain: Domain,
         limits: LimitsConfig,
         reactor: Any,
-        complaints: Complaints,
+        peer_log: PeerLog,
         connections: Connections,
     ) -> None:
-        super().__init__(limits, reactor, complaints)
+        super().__init__(limits, reactor, peer_log)
         self._connections = connections
         self._receipts = receipts = Receipts()
         self._uploads = uploads = Uploads(domain.stemcells, limits.uploads)
@@ -118,7 +118,7 @@ class CPIProtocol(BoundedAMP):
             super().ampBoxReceived(box)
 
     def introduced(self) -> bool:
-        """Keep the place on the host that a mere connection could lose."""
+        """Count this connection: it has made its first call."""
         return self._connections.introduced(self)
 
     @property

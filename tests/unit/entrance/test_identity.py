@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.entrance import identity
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from tests.fakes.certificates import CA, encrypted_key, exchange_key, weak_pair
 
 AUTHORITY = CA()
@@ -124,7 +124,7 @@ class IdentityTests(SynchronousTestCase):
         self.paths = {
             name: str(self.directory / name) for name in ("certificate", "private_key")
         }
-        self.identity = identity.Identity(config(**self.paths), Complaints(lambda: 0.0))
+        self.identity = identity.Identity(config(**self.paths), PeerLog(lambda: 0.0))
         self.clock = Clock()
         self.reloader = identity.IdentityReloader(self.clock, self.identity)
         self.reloader.startService()

@@ -8,8 +8,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.strangers import Strangers, home_of
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.entrance.strangers import Strangers, origin_of
 
 LIMIT = 4
 GRACE = 2.0
@@ -31,9 +31,9 @@ class StrangersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.ports = count(1)
-        complaints = Complaints(self.clock.seconds)
+        peer_log = PeerLog(self.clock.seconds)
         self.strangers: Strangers[Visitor] = Strangers(
-            LIMIT, GRACE, complaints, self.clock.seconds
+            LIMIT, GRACE, peer_log, self.clock.seconds
         )
 
     def come(self, host: str) -> Visitor | None:
@@ -101,11 +101,11 @@ class StrangersTests(SynchronousTestCase):
         """A network of IPv6 is somebody's as an address of IPv4 is."""
 
         def home(host: str) -> str:
-            return home_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
+            return origin_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
 
         self.assertEqual(home("2001:db8:0:1::1"), home("2001:db8:0:1:ffff::2"))
         self.assertNotEqual(home("2001:db8:0:1::1"), home("2001:db8:0:2::1"))
         self.assertEqual(home("::ffff:192.0.2.1"), home("192.0.2.1"))
         self.assertNotEqual(home("192.0.2.2"), home("192.0.2.1"))
         self.assertNotEqual(home("::1"), home("::2"))
-        self.assertEqual(home_of(UNIXAddress(None)), home_of(None))
+        self.assertEqual(origin_of(UNIXAddress(None)), origin_of(None))

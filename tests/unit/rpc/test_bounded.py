@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.daemon.rpc.budget import DESCRIPTORS, ENTRY_COST
 
@@ -35,7 +35,7 @@ class Server(BoundedAMP):
     """Works on calls until it is told that they are done."""
 
     def __init__(self, limits: LimitsConfig, clock: Clock) -> None:
-        super().__init__(limits, clock, Complaints(clock.seconds))
+        super().__init__(limits, clock, PeerLog(clock.seconds))
         self.begun: list[Deferred[Any]] = []
 
     @Work.responder

@@ -12,8 +12,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.lobby import LINE, Lobby
+from runc_cpi.daemon.entrance.handshakes import QUEUE_OF_ONE_ORIGIN, HandshakeQueue
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 
 HELLO = b"\x16\x03\x01"
 FIRST_SECONDS = 5.0
@@ -43,7 +43,7 @@ class InnerFactory(Factory):
         return None if self.is_full else Inner(self.received)
 
 
-class LobbyTests(SynchronousTestCase):
+class HandshakeQueueTests(SynchronousTestCase):
     """Connections without a network."""
 
     def setUp(self) -> None:
@@ -54,17 +54,17 @@ class LobbyTests(SynchronousTestCase):
     def enter(self, strangers: int = 1000) -> None:
         """Begin anew."""
         self.inner = InnerFactory()
-        self.lobby = Lobby(
+        self.queue = HandshakeQueue(
             self.inner,
             LimitsConfig(strangers=strangers, first_seconds=FIRST_SECONDS),
-            Complaints(self.clock.seconds),
+            PeerLog(self.clock.seconds),
             self.clock,
         )
 
     def come(self, host: str = "192.0.2.1", words: bytes = HELLO) -> Any:
         """Connect, and say something; return the transport, if there is a place."""
         peer = IPv4Address("TCP", host, next(self.ports))
-        newcomer = self.lobby.buildProtocol(peer)
+        newcomer = self.queue.buildProtocol(peer)
         if newcomer is None:
             return None
         transport: Any = StringTransport(peerAddress=peer)
@@ -108,16 +108,16 @@ class LobbyTests(SynchronousTestCase):
 
     def test_turns(self) -> None:
         """However many come from one address, who comes from another is not behind."""
-        for _ in range(LINE // 2):
+        for _ in range(QUEUE_OF_ONE_ORIGIN // 2):
             self.come("192.0.2.1")
         self.come("192.0.2.2")
         self.clock.advance(0)
-        self.assertEqual(len(self.served()), LINE // 2 + 1)
+        self.assertEqual(len(self.served()), QUEUE_OF_ONE_ORIGIN // 2 + 1)
         self.assertEqual(self.served()[:2], ["192.0.2.1", "192.0.2.2"])
 
     def test_a_line_ends_somewhere(self) -> None:
         """Of one address no more are taken, and others are."""
-        for _ in range(LINE - 1):
+        for _ in range(QUEUE_OF_ONE_ORIGIN - 1):
             self.come("192.0.2.1")
         late = self.come("192.0.2.1", b"")
         self.come("192.0.2.1")
@@ -143,7 +143,7 @@ class LobbyTests(SynchronousTestCase):
         transport.protocol.connectionLost()
         self.clock.advance(0)
         self.assertEqual(self.served(), [])
-        self.assertEqual(len(self.lobby.waiting), 0)
+        self.assertEqual(len(self.queue.waiting), 0)
 
     def test_no_room_inside(self) -> None:
         """It is cut off."""

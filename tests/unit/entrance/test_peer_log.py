@@ -8,16 +8,16 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from runc_cpi.daemon.entrance.complaints import MINUTE, PEERS_A_MINUTE, Complaints
+from runc_cpi.daemon.entrance.peer_log import MINUTE, PEERS_A_MINUTE, PeerLog
 
 
-class ComplaintsTests(SynchronousTestCase):
+class PeerLogTests(SynchronousTestCase):
     """A log that nobody can fill."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
-        self.complaints = Complaints(self.clock.seconds)
+        self.peer_log = PeerLog(self.clock.seconds)
         self.said: list[str] = []
         globalLogPublisher.addObserver(self.observe)
         self.addCleanup(globalLogPublisher.removeObserver, self.observe)
@@ -31,7 +31,7 @@ class ComplaintsTests(SynchronousTestCase):
         """Complain about peers, and return what is said of that."""
         self.said.clear()
         for peer in peers:
-            self.complaints.tell(peer, "{peer}: {reason}", peer=peer, reason=reason)
+            self.peer_log.warn(peer, "{peer}: {reason}", peer=peer, reason=reason)
         return list(self.said)
 
     def test_one_thing_a_minute(self) -> None:
@@ -59,7 +59,7 @@ class ComplaintsTests(SynchronousTestCase):
         said = self.tell(*peers)
         self.assertEqual(len(said), PEERS_A_MINUTE + 1)
         self.assertIn("more peers", said[-1])
-        self.assertLessEqual(len(self.complaints._told), PEERS_A_MINUTE)
+        self.assertLessEqual(len(self.peer_log._told), PEERS_A_MINUTE)
         self.clock.advance(MINUTE)
         self.assertEqual(len(self.tell(*peers)), PEERS_A_MINUTE + 1)
-        self.assertLessEqual(len(self.complaints._told), PEERS_A_MINUTE)
+        self.assertLessEqual(len(self.peer_log._told), PEERS_A_MINUTE)
