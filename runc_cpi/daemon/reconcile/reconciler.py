@@ -26,7 +26,6 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # A VM that ran for so long did not fail because of how it was booted.
 STEADY_SECONDS = 600.0
-CLEARING_INTERVAL = 300.0
 
 
 class Reconciler:
@@ -95,9 +94,13 @@ class Reconciler:
         )
         repairs.summarize()
 
-    def keep_clearing(self) -> None:
-        """Try again, every L{CLEARING_INTERVAL} seconds, to remove what is left."""
-        self._clearing.start(CLEARING_INTERVAL, now=False)
+    def keep_clearing(self, interval: float) -> None:
+        """
+        Try again and again to remove what is left.
+
+        @param interval: seconds between two attempts.
+        """
+        self._clearing.start(interval, now=False)
 
     def _clear_again(self) -> Deferred[None]:
         working = Deferred.fromCoroutine(self._clear(Repairs()))

@@ -12,7 +12,6 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.reconcile.reconciler import (
-    CLEARING_INTERVAL,
     FIRST_PAUSE,
     LONGEST_PAUSE,
     STEADY_SECONDS,
@@ -25,6 +24,8 @@ from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.assembly import assemble, new_vm
 from tests.fakes.script import Script
 
+# Seconds between two attempts to clear what is left.
+INTERVAL = 300.0
 KILLED, HALTED = int(signal.SIGKILL), int(signal.SIGINT)
 EXITED_0, EXITED_3 = 0, 3 << 8
 
@@ -133,7 +134,7 @@ class KeeperTests(TestCase):
 
     async def pass_on(self) -> None:
         """Have a round of clearing come and end."""
-        self.clock.advance(CLEARING_INTERVAL)
+        self.clock.advance(INTERVAL)
         while self.clock.getDelayedCalls() == []:
             await deferLater(reactor, 0.01)
 
@@ -141,7 +142,7 @@ class KeeperTests(TestCase):
         """It is tried again every so often, and so is a VM that did not end."""
         first = await self.begin(restart=False)
         second = await self.vms.create(new_vm(self.stemcell_cid))
-        self.reconciler.keep_clearing()
+        self.reconciler.keep_clearing(INTERVAL)
         self.addCleanup(self.reconciler.close)
         self.script.failing["remove"] = CloudError("stuck")
         await self.vms.delete(first.vm_cid)
