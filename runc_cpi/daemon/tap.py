@@ -73,7 +73,6 @@ BACKGROUND_LOG = "twistd.log"
 # For calls to be undone that were broken off as the daemon stops.
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0
-CLEARING_INTERVAL = 300.0  # seconds
 # Who connects while this many wait is delayed by a second or more (tcp(7)).
 BACKLOG = 1024
 
@@ -393,7 +392,7 @@ class Daemon(MultiService):
         systemd.tell(systemd.READY)
         returning = Deferred.fromCoroutine(reconciler.bring_back(repairs))
         returning.addErrback(lambda failure: self.log.failure("bug bringing back", failure))
-        reconciler.keep_clearing(CLEARING_INTERVAL)
+        reconciler.keep_clearing(self._config.repair_interval)
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),

@@ -100,6 +100,11 @@ class DaemonConfig(Section):
         "`no`, or `on-failure`: boot a VM again whose first process failed; see "
         "[reliability](reliability.md)",
     )
+    repair_interval: float = key(
+        300,
+        number(10, 86400),
+        "seconds, 10 to 86400, between two attempts to clear what is left over",
+    )
     log_format: str = key(
         "text", choice("text", "json"), "`text` or `json`, one object a line"
     )
