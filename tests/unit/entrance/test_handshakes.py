@@ -79,7 +79,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         return [host for host, _ in self.inner.received]
 
     def test_tls_is_handed_on(self) -> None:
-        """With all that it said, and read from again."""
+        """A connection that begins TLS is handed on with all that it has sent."""
         transport = self.come(words=HELLO + b"x")
         self.assertEqual(transport.producerState, "paused")
         self.clock.advance(0)
@@ -91,7 +91,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertFalse(transport.disconnected)
 
     def test_what_is_no_tls(self) -> None:
-        """It is told so, and its connection ends."""
+        """A connection that does not begin with TLS gets an answer and is closed."""
         transport = self.come(words=b"\0\4_ask")
         self.assertIn(b"is tls missing", transport.value())
         self.assertTrue(transport.disconnecting)
@@ -99,7 +99,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertEqual(self.served(), [])
 
     def test_silence(self) -> None:
-        """It ends in time."""
+        """A connection that sends nothing is closed after C{first_seconds}."""
         transport = self.come(words=b"")
         self.clock.advance(FIRST_SECONDS - 0.1)
         self.assertFalse(transport.disconnected)
@@ -107,7 +107,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertTrue(transport.disconnected)
 
     def test_turns(self) -> None:
-        """However many come from one address, who comes from another is not behind."""
+        """A flood from one address does not delay a connection from another."""
         for _ in range(QUEUE_OF_ONE_ORIGIN // 2):
             self.come("192.0.2.1")
         self.come("192.0.2.2")
@@ -115,8 +115,8 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertEqual(len(self.served()), QUEUE_OF_ONE_ORIGIN // 2 + 1)
         self.assertEqual(self.served()[:2], ["192.0.2.1", "192.0.2.2"])
 
-    def test_a_line_ends_somewhere(self) -> None:
-        """Of one address no more are taken, and others are."""
+    def test_the_queue_of_one_address_is_bounded(self) -> None:
+        """An address whose queue is full gets no more places; others do."""
         for _ in range(QUEUE_OF_ONE_ORIGIN - 1):
             self.come("192.0.2.1")
         late = self.come("192.0.2.1", b"")
@@ -128,8 +128,8 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertIn("192.0.2.2", self.served())
 
-    def test_all_lines_end_somewhere(self) -> None:
-        """The longest gives to a shorter one."""
+    def test_all_queues_together_are_bounded(self) -> None:
+        """If all places are taken, the longest queue gives one to a shorter."""
         self.enter(strangers=4)
         crowd = [self.come("192.0.2.1") for _ in range(4)]
         other = self.come("192.0.2.2")
@@ -138,7 +138,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertTrue(self.come("192.0.2.1").disconnected)
 
     def test_who_has_gone_meanwhile(self) -> None:
-        """Nothing is done for it, and its place is free."""
+        """A connection that ended while it waited is dropped, and its place is free."""
         transport = self.come()
         transport.protocol.connectionLost()
         self.clock.advance(0)
@@ -146,7 +146,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertEqual(len(self.queue.waiting), 0)
 
     def test_no_room_inside(self) -> None:
-        """It is cut off."""
+        """A connection is cut off if the inner factory makes no protocol for it."""
         transport = self.come()
         self.inner.is_full = True
         self.clock.advance(0)
