@@ -41,7 +41,7 @@ STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 
 
 def info() -> Any:
-    """Answer C{info}, for which nobody is asked: it precedes each and every call."""
+    """Answer C{info} without the daemon, as the Director sends it before every call."""
     return {"api_version": API_VERSION, "stemcell_formats": list(STEMCELL_FORMATS)}
 
 

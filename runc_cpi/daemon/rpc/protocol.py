@@ -136,7 +136,11 @@ class CPIProtocol(BoundedAMP):
         self._receipts.caller_is_gone()
         super().connectionLost(reason)
         leaving = Deferred.fromCoroutine(self._leave())
-        leaving.addErrback(lambda failure: self.log.failure("bug leaving", failure))
+        leaving.addErrback(
+            lambda failure: self.log.failure(
+                "bug: cleaning up after a connection failed", failure
+            )
+        )
 
     async def _leave(self) -> None:
         try:
