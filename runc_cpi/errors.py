@@ -1,5 +1,5 @@
 """
-The errors a Director or CLI may be told, shared by the executable and the daemon.
+The errors that a Director or CLI is told, shared by the executable and the daemon.
 
 An error crosses the wire as its class name and its one message; C{bosh_type} and
 C{ok_to_retry} are looked up in the class on the other side.  The types are those the

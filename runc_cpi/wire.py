@@ -63,7 +63,7 @@ def read_box(stream: BinaryIO) -> Dict[bytes, bytes]:
         size = _read_size(stream)
         if size == 0:
             return box
-        # Told before it is read: what speaks no AMP may never send so much.
+        # Checked before it is read: a peer that speaks no AMP may never send so much.
         if size > MAX_KEY:
             raise WireError(f"AMP key of {size} bytes; at most {MAX_KEY} are allowed")
         key = _read_exactly(stream, size)
@@ -91,16 +91,16 @@ def split(name: bytes, value: bytes) -> Iterator[Tuple[bytes, bytes]]:
 
 def loads(text: Union[bytes, str]) -> Any:
     """
-    Read JSON, less what only Python takes for such and what nests without measure.
+    Parse JSON, but not what Python alone accepts, such as NaN, nor what nests too deeply.
 
-    @raise ValueError: if it is something else.
+    @raise ValueError: if the text is no JSON, or is refused.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     openings: Any = b"[{" if isinstance(text, bytes) else "[{"
-    # To count is quick, and settles it for nearly all there is.
+    # To count brackets is quick, and is enough for nearly all texts.
     if sum(map(text.count, (openings[:1], openings[1:]))) > MAX_DEPTH and _is_deep(value):
         raise ValueError(f"it nests deeper than {MAX_DEPTH}")
     return value

@@ -20,7 +20,7 @@ class Call:
         self._client: Any = None
 
     def respond(self, argv: List[str], raw: bytes) -> str:
-        """Return the response to a request, whatever happens."""
+        """Return the response to a request: every failure becomes one as well."""
         try:
             return request.response(self._carry_out(argv, raw), None)
         except CPIError as error:
@@ -33,7 +33,7 @@ class Call:
         return self.fail(told)
 
     def fail(self, error: CPIError) -> str:
-        """Return the response that tells of an error; the daemon undoes what it made."""
+        """Return the response for an error; hang up, so that the daemon undoes its work."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -61,11 +61,11 @@ class Call:
             raise InvalidArgument(
                 "usage: runc-cpi CONFIG, the path of a configuration file"
             )
-        # What follows is what makes a call slower than info.
+        # These imports, and the call, make all other methods slower than info.
         from runc_cpi.cpi import client, config
 
         settings = config.load(argv[0], asked.context)
-        self._client = client.Client(settings, asked.request_id, confirms=True)
+        self._client = client.Client(settings, asked.request_id, methods.MAKING)
         return methods.call(asked, settings, self._client)
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         sys.stdout.write(response + "\n")
         sys.stdout.flush()
     except (OSError, AttributeError) as error:
-        # Nobody can be told but on stderr; not to have Python try once more at its end.
+        # Only stderr is left.  os._exit, as Python would try to flush stdout once more.
         sys.stderr.write(f"runc-cpi: cannot write the response: {error}\n")
         # The daemon finds the connection closed, and undoes what nobody was told of.
         os._exit(1)

@@ -34,7 +34,7 @@ TEXT_LIMIT = 1024
 
 
 def shown(value: Any) -> str:
-    """A value as messages name it: whole if it is short."""
+    """Return a value as messages name it: whole if it is short, or its beginning."""
     told = repr(value)
     return told if len(told) < 80 else f"{told[:60]}... ({type(value).__name__})"
 
@@ -73,7 +73,7 @@ def mapping_or_none(name: str, value: Any) -> Any:
 
 
 def secret_mapping_or_none(name: str, value: Any) -> Any:
-    """As L{mapping_or_none}; what it is instead is not told."""
+    """As L{mapping_or_none}, but the error does not tell the value."""
     if value is not None and not isinstance(value, dict):
         raise InvalidArgument(f"{name}: must be an object")
     return value or {}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 KEYS = ("network_type", "address", "tls", "connect_timeout", "agent")
 TLS_KEYS = ("ca", "certificate", "private_key")
-CONNECT_TIMEOUT = 3.0
+DEFAULT_CONNECT_TIMEOUT = 3.0  # seconds
 AGENT_KEYS = ("mbus", "ntp", "blobstore")
 BLOBSTORE_KEYS = ("provider", "options")
 DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
@@ -128,7 +128,7 @@ def parse(raw: Any) -> CPIConfig:
     tls = _tls(raw.get("tls"))
     if tls is not None and network_type != "tcp":
         raise InvalidArgument("tls: goes with network_type tcp alone")
-    timeout = raw.get("connect_timeout", CONNECT_TIMEOUT)
+    timeout = raw.get("connect_timeout", DEFAULT_CONNECT_TIMEOUT)
     if (
         isinstance(timeout, bool)
         or not isinstance(timeout, (int, float))

@@ -28,11 +28,20 @@ if TYPE_CHECKING:
     from runc_cpi.cpi.request import Request
 
 API_VERSION = 3
+# The commands that make something, each with the name of its cid in the answer.
+MAKING = {
+    "ImportStemcell": b"stemcell_cid",
+    "FetchStemcell": b"stemcell_cid",
+    "CloseStemcell": b"stemcell_cid",
+    "CreateVM": b"vm_cid",
+    "CreateDisk": b"disk_cid",
+    "SnapshotDisk": b"snapshot_cid",
+}
 STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 
 
 def info() -> Any:
-    """Answer C{info}, for which nobody is asked: it precedes each and every call."""
+    """Answer C{info} without the daemon, as the Director sends it before every call."""
     return {"api_version": API_VERSION, "stemcell_formats": list(STEMCELL_FORMATS)}
 
 

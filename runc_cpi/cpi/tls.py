@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict
 
 PEM = "-----BEGIN "
-# What a daemon says, by OpenSSL's names for it, of a certificate that it refuses.
+# Why a daemon refuses a certificate, by OpenSSL's names of the alerts.
 ALERTS = {
     "CERTIFICATE_REQUIRED": "it wants a client certificate, and tls.certificate is not set",
     "UNSUPPORTED_CERTIFICATE": "it is not one for clients",
@@ -108,7 +108,7 @@ def _context(config: Dict[str, Any]) -> ssl.SSLContext:
 
 
 class _Readable:
-    """A path for OpenSSL, which reads keys from nothing else; for PEM a passing one."""
+    """A path that OpenSSL can read a key from; PEM is put into a temporary file."""
 
     def __init__(self, value: str) -> None:
         self._value = value
@@ -133,7 +133,7 @@ class _Readable:
 
 
 def _temporary() -> Any:
-    """Make a file that only we can read, where there is no memory to be had as a file."""
+    """Make a file that only this user can read, on systems without memfd_create."""
     directory = os.environ.get("TMPDIR") or "/tmp"
     name = f"runc-cpi-{binascii.hexlify(os.urandom(12)).decode('ascii')}.pem"
     path = os.path.join(directory, name)

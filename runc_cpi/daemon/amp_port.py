@@ -9,15 +9,15 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.config import DaemonConfig, TCPAddress
 from runc_cpi.daemon.entrance.access import LOOPBACK, Access
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.door import Door, Gate
+from runc_cpi.daemon.entrance.admission import CallerCheck, SourceFilter
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
+from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
 from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
-from runc_cpi.daemon.entrance.lobby import Lobby
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.listening import Port
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 
 
 class AMPPort(Port):
@@ -30,11 +30,11 @@ class AMPPort(Port):
     log = Logger()
 
     def __init__(self, reactor: Any, config: DaemonConfig, domain: Domain) -> None:
-        self._complaints = Complaints(reactor.seconds)
-        self._calls = CPIFactory(domain, config.limits, self._complaints, reactor)
+        self._peer_log = PeerLog(reactor.seconds)
+        self._calls = CPIFactory(domain, config.limits, self._peer_log, reactor)
         self._identity: Identity | None = None
         if config.tls is not None:
-            self._identity = Identity(config.tls, self._complaints)
+            self._identity = Identity(config.tls, self._peer_log)
         super().__init__(
             reactor,
             config.address,
@@ -47,7 +47,7 @@ class AMPPort(Port):
 
     def _entrance(self, reactor: Any, config: DaemonConfig, domain: Domain) -> Any:
         """Make what connections come to first; a socket file's may all come in."""
-        complaints = self._complaints
+        peer_log = self._peer_log
         if not isinstance(config.address, TCPAddress):
             return self._calls
         if self._identity is None:
@@ -58,14 +58,16 @@ class AMPPort(Port):
                 sockets=KernelSockets(),
                 vm_at=domain.vms.at,
             )
-            return Door(self._calls, access, complaints, reactor)
+            return CallerCheck(self._calls, access, peer_log, reactor)
         encrypted = EncryptedFactory(
             self._identity, isClient=False, wrappedFactory=self._calls, clock=reactor
         )
-        lobby = Lobby(encrypted, config.limits, complaints, reactor)
+        queue = HandshakeQueue(encrypted, config.limits, peer_log, reactor)
         if config.allow_from is None:
-            return lobby
-        return Gate(lobby, [*LOOPBACK, config.network, *config.allow_from], complaints)
+            return queue
+        return SourceFilter(
+            queue, [*LOOPBACK, config.network, *config.allow_from], peer_log
+        )
 
     def _warn_of_plain(self, address: TCPAddress) -> None:
         if not ip_address(address.host).is_loopback:

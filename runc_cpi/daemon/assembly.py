@@ -19,7 +19,7 @@ from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.reconcile.restarts import Restarts
-from runc_cpi.daemon.rpc.protocol import Domain
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot

@@ -164,7 +164,7 @@ class Daemon(MultiService):
         systemd.tell(systemd.READY)
         returning = parts.reconciler.bring_back(repairs)
         parts.tasks.start("bringing back VMs", returning, awaited=False)
-        parts.leftovers.keep_clearing()
+        parts.leftovers.keep_clearing(self._config.repair_interval)
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
             address=str(self._config.address),

@@ -68,6 +68,11 @@ DAEMON = [
         [("soon", "a number"), ("true", "a number"), (0, "from 1 to 600")]
         + [(601, "from 1 to 600"), (".nan", "from 1 to 600")],
     ),
+    *_daemon(
+        "repair_interval",
+        [("often", "a number"), ("true", "a number"), (9, "from 10 to 86400")]
+        + [(86401, "from 10 to 86400"), (".nan", "from 10 to 86400")],
+    ),
     *_daemon("disks.driver", [("zfs", "image or directory"), (5, "image or directory")]),
     *_daemon("disks.filesystem", [("btrfs", "ext4 or xfs"), ("[ext4]", "ext4 or xfs")]),
     *_daemon("disks.direct_io", [("'yes'", TRUTH), (1, TRUTH)]),

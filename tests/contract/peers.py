@@ -25,11 +25,7 @@ from runc_cpi.daemon.rpc import commands
 PATIENCE = 10.0
 
 COMMANDS: dict[str, type[amp.Command]] = {
-    name: value
-    for name, value in vars(commands).items()
-    if isinstance(value, type)
-    and issubclass(value, amp.Command)
-    and not name.startswith("_")
+    command.__name__: command for command in commands.Command.__subclasses__()
 }
 
 

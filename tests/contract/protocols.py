@@ -14,9 +14,9 @@ from twisted.protocols import amp
 
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
@@ -48,7 +48,7 @@ class ProtocolTestCase(ServedTestCase):
                 reconciler=parts.reconciler,
             ),
             LimitsConfig(),
-            Complaints(reactor.seconds),  # type: ignore[attr-defined]
+            PeerLog(reactor.seconds),  # type: ignore[attr-defined]
             reactor,
         )
         with open(os.devnull, "rb") as image:

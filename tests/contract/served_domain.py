@@ -19,9 +19,9 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import Domain
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
 from tests.fakes.script import Script
@@ -64,7 +64,7 @@ async def serve(directory: str) -> None:
             reconciler=parts.reconciler,
         ),
         LimitsConfig(),
-        Complaints(reactor.seconds),  # type: ignore[attr-defined]
+        PeerLog(reactor.seconds),  # type: ignore[attr-defined]
         reactor,
     )
     reactor.listenUNIX(f"{directory}/socket", factory, wantPID=False)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from typing import Any
 from twisted.protocols import amp
 
 from runc_cpi import wire
+from runc_cpi.daemon.rpc.commands.base import JSON
 from tests.contract.peers import COMMANDS, Recorder, ServedTestCase
 
 NETWORKS = {"n": {"type": "manual", "ip": "10.0.0.2", "dns": ["192.0.2.1"]}}
@@ -84,6 +85,41 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     ),
     "ListVMs": ({}, {"vms": [{"a": 1}]}, {b"vms": b'[{"a": 1}]'}),
 }
+# A value of each kind: what the client sends or the responder answers, and its bytes.
+SAMPLES: dict[type[amp.Argument], tuple[Any, bytes]] = {
+    amp.Unicode: ("\u2603", "\u2603".encode()),
+    amp.Integer: (1 << 40, b"1099511627776"),
+    amp.Boolean: (True, b"True"),
+    amp.String: (b"\0\xff", b"\0\xff"),
+    JSON: ({"a": [1]}, b'{"a": [1]}'),
+}
+
+
+def from_definition(
+    command: type[amp.Command],
+) -> tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]:
+    """Make the row of C{CALLS} of a command that has none, from its definition."""
+    given, answered = (
+        {
+            name: SAMPLES[type(kind)]
+            for name, kind in described
+            if not kind.optional and type(kind) in SAMPLES
+        }
+        for described in (command.arguments, command.response)
+    )
+    return (
+        {name.decode(): value for name, (value, _) in given.items()},
+        {name.decode(): value for name, (value, _) in answered.items()},
+        {name: encoded for name, (_, encoded) in answered.items()},
+    )
+
+
+# The one with a file has tests of its own.
+ALL_CALLS = {
+    name: CALLS.get(name) or from_definition(command)
+    for name, command in COMMANDS.items()
+    if name != "ImportStemcell"
+}
 
 
 class CommandsTests(ServedTestCase):
@@ -99,13 +135,23 @@ class CommandsTests(ServedTestCase):
         return Recorder(self.received, self.answers)
 
     def test_all_commands_are_tried(self) -> None:
-        """A new command is new here as well; the one with a file has tests of its own."""
-        self.assertEqual(CALLS.keys() | {"ImportStemcell"}, COMMANDS.keys())
+        """Every command is tried on a connection, and no other is described here."""
+        self.assertEqual(ALL_CALLS.keys() | {"ImportStemcell"}, COMMANDS.keys())
+        self.assertLessEqual(CALLS.keys(), COMMANDS.keys())
+
+    def test_a_row_that_is_made(self) -> None:
+        """A command without a row of its own is tried with a value for each argument."""
+        for name, command in COMMANDS.items():
+            arguments, answer, box = from_definition(command)
+            if name in CALLS:
+                self.assertEqual(arguments.keys(), CALLS[name][0].keys())
+                self.assertEqual(answer.keys(), CALLS[name][1].keys())
+                self.assertEqual(box.keys(), CALLS[name][2].keys())
 
     async def check(self, network_type: str) -> None:
         """Try each command on one connection."""
         client = self.client(network_type)
-        for command, (arguments, answer, box) in CALLS.items():
+        for command, (arguments, answer, box) in ALL_CALLS.items():
             self.answers[command] = answer
             received = await self.beside(client.call, command, **arguments)
             self.assertEqual(self.received.pop(), (command, arguments))

@@ -31,7 +31,7 @@ TOLD_TO_THE_HOST = {
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
     "storage": {"base"},
-    "config": set(),
+    "config": {"base"},
     "networks": {"base", "storage"},
     "stemcells": {"base", "storage"},
     "disks": {"base", "storage"},

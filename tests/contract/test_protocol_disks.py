@@ -7,10 +7,12 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.errors import (
     CPIError,
@@ -158,7 +160,7 @@ class DisksTests(ProtocolTestCase):
         assert known is not None
         transport = StringTransport()
         known.makeConnection(transport)
-        self.addCleanup(known.setTimeout, None)
+        self.addCleanup(known.connectionLost, Failure(ConnectionDone()))
         known.introduced()
         for _ in range(10):
             factory.buildProtocol(NEAR)
@@ -169,6 +171,6 @@ class DisksTests(ProtocolTestCase):
         return CPIFactory(
             self.factory._domain,
             LimitsConfig(connections=2, strangers=3),
-            Complaints(lambda: 0.0),
+            PeerLog(lambda: 0.0),
             self.factory._reactor,
         )

@@ -13,10 +13,10 @@ from twisted.protocols import amp
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
+from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
 from runc_cpi.daemon.entrance.identity import Identity
-from runc_cpi.daemon.entrance.lobby import Lobby
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
@@ -29,7 +29,6 @@ CLIENT = AUTHORITY.issue("director")
 
 def hang_up(protocol: Any) -> None:
     """Close a connection without a word."""
-    protocol.setTimeout(None)
     protocol.transport.abortConnection()
 
 
@@ -40,11 +39,11 @@ class TLSTests(ServedTestCase):
         super().setUp()
         self.received: list[Any] = []
         self.port: Any = None
-        self.complaints = Complaints(reactor.seconds)  # type: ignore[attr-defined]
+        self.peer_log = PeerLog(reactor.seconds)  # type: ignore[attr-defined]
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
-        protocol = BoundedAMP(LimitsConfig(), reactor, self.complaints)
+        protocol = BoundedAMP(LimitsConfig(), reactor, self.peer_log)
         protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
         return protocol
 
@@ -61,14 +60,14 @@ class TLSTests(ServedTestCase):
         factory.buildProtocol = self._build  # type: ignore[method-assign]
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         self.port = await endpoint.listen(
-            Lobby(
+            HandshakeQueue(
                 EncryptedFactory(
-                    Identity(config, self.complaints),
+                    Identity(config, self.peer_log),
                     isClient=False,
                     wrappedFactory=factory,
                 ),
                 LimitsConfig(),
-                self.complaints,
+                self.peer_log,
                 reactor,
             )
         )

@@ -10,10 +10,11 @@ from twisted.protocols import amp
 
 from runc_cpi import errors
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.protocol import CPIProtocol
 from tests.contract.peers import COMMANDS
 
 
@@ -26,9 +27,9 @@ def test_commands(command: type[amp.Command]) -> None:
     # Not an instance attribute is needed to look a responder up.
     domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, reconciler=None)  # type: ignore[arg-type]
     clock = Clock()
-    complaints = Complaints(clock.seconds)
-    house = CPIFactory(domain, LimitsConfig(), complaints, clock)
-    protocol = CPIProtocol(domain, LimitsConfig(), clock, complaints, house)
+    peer_log = PeerLog(clock.seconds)
+    house = CPIFactory(domain, LimitsConfig(), peer_log, clock)
+    protocol = CPIProtocol(domain, LimitsConfig(), clock, peer_log, house)
     assert protocol.locateResponder(command.commandName) is not None
 
 

@@ -120,3 +120,15 @@ def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
         assert daemon.create_vm(daemon.create_stemcell(tiny)).is_alive()
     control(daemon, "repair")
     assert list(daemon.scratch.iterdir()) == []
+
+
+def test_what_is_left_goes_by_itself(new_daemon: NewDaemon, tiny: Path) -> None:
+    """What could not be removed is removed after C{repair_interval}, and nobody asks."""
+    daemon = new_daemon(config={"repair_interval": 10}).start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
+    vm.shell("mkdir /held")
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    with held(daemon, vm):
+        daemon.cpi.ok("delete_vm", vm.cid)
+        eventually(lambda: "cannot remove" in daemon.log, "it is reported", 60)
+    eventually(lambda: not list(daemon.scratch.iterdir()), "it goes", 60)

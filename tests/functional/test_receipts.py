@@ -16,6 +16,7 @@ import pytest
 
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import load
+from runc_cpi.cpi.methods import MAKING
 from tests.harness.cpi import ENVIRONMENT, EXECUTABLE
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.lab import NewDaemon
@@ -224,7 +225,8 @@ def test_a_stop_waits_for_the_receipt(new_daemon: NewDaemon) -> None:
 
 def client(daemon: Daemon, *, confirms: bool) -> Client:
     """Connect as the executable does."""
-    return Client(load(str(daemon.home / "cpi.json"), {}), "cpi-lost", confirms=confirms)
+    confirmed = MAKING if confirms else None
+    return Client(load(str(daemon.home / "cpi.json"), {}), "cpi-lost", confirmed)
 
 
 @pytest.mark.parametrize("confirms", [True, False])

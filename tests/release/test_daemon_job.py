@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.daemon.config.daemon import KEYS, DaemonConfig
+from runc_cpi.daemon.config import DaemonConfig
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -89,7 +89,13 @@ def test_everything() -> None:
     assert DaemonConfig.parse(render(SOCKET))
     assert render(PLAIN)["allow_users"] == PLAIN["allow_users"]
     assert DaemonConfig.parse(render(PLAIN)).allow_users == {0, 1000}
-    assert EVERYTHING.keys() | SOCKET.keys() | PLAIN.keys() == KEYS.keys()
+    assert EVERYTHING.keys() | SOCKET.keys() | PLAIN.keys() <= DaemonConfig.keys().keys()
+
+
+def test_keys_without_a_property_of_their_own() -> None:
+    """Each key can be set through the property C{config}, which overrides the others."""
+    given = dict.fromkeys(DaemonConfig.keys(), "given")
+    assert render({"config": given}) == given
 
 
 @pytest.mark.parametrize("missing", sorted(TLS))

@@ -1,7 +1,8 @@
 """The daemon's configuration file."""
 
+from runc_cpi.daemon.config.addresses import TCPAddress, UnixAddress
 from runc_cpi.daemon.config.checks import ConfigError
-from runc_cpi.daemon.config.daemon import DaemonConfig, TCPAddress, UnixAddress
+from runc_cpi.daemon.config.daemon import DaemonConfig
 from runc_cpi.daemon.config.file import load
 from runc_cpi.daemon.config.sections import (
     DisksConfig,

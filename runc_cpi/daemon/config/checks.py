@@ -1,9 +1,16 @@
-"""Checks of single values, with messages that name the key and what is accepted."""
+"""
+Checks of single values, with messages that name the key and what is accepted.
+
+A check is a function of a key's whole name, such as C{disks.driver}, and of the value that
+YAML gives for it.  It returns the value that the daemon uses, or raises L{ConfigError}.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+Check = Callable[[str, Any], Any]
 
 
 class ConfigError(Exception):
@@ -19,63 +26,87 @@ def quoted(value: Any) -> str:
     return "what looks like PEM" if PEM in text else text
 
 
-def mapping(key: str, raw: Any, known: Collection[str]) -> Mapping[str, Any]:
-    """Return a mapping with no other keys than the known ones; nothing is an empty one."""
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{key}: {quoted(raw)} must be keys and values")
-    check_keys(f"{key}.", raw, known)
-    return raw
-
-
 def shown(key: str) -> str:
     """Return a key as it may stand in a message of one line."""
     return key if key.isprintable() else repr(key)
 
 
 def check_keys(prefix: str, raw: Mapping[Any, Any], known: Collection[str]) -> None:
-    """Refuse unknown keys, which are typing errors more often than not."""
+    """
+    Refuse unknown keys, which are typing errors more often than not.
+
+    @param prefix: the name of the section and a dot, or nothing.
+    @raise ConfigError: naming the key and all that are known.
+    """
     unknown = sorted(str(key) for key in raw.keys() - set(known))
     if unknown:
         key = prefix + shown(unknown[0])
         raise ConfigError(f"{key}: unknown key; the known ones are {', '.join(known)}")
 
 
-def choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Return one of some texts."""
-    if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"{key}: {quoted(value)} must be {' or '.join(choices)}")
-    return value
+def text(accepted: str, check: Check | None = None) -> Check:
+    """
+    Check for a text.
+
+    @param accepted: what is accepted, for the message about a value that is no text.
+    @param check: looks at the text itself.
+    """
+
+    def check_text(key: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ConfigError(f"{key}: {quoted(value)} must be {accepted}")
+        return value if check is None else check(key, value)
+
+    return check_text
+
+
+def choice(*choices: str) -> Check:
+    """Check for one of some texts."""
+
+    def check_choice(key: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ConfigError(f"{key}: {quoted(value)} must be {' or '.join(choices)}")
+        return value
+
+    return check_choice
 
 
 def boolean(key: str, value: Any) -> bool:
-    """Return a truth value."""
+    """Check for a truth value."""
     if not isinstance(value, bool):
         raise ConfigError(f"{key}: {quoted(value)} must be true or false")
     return value
 
 
-def number(key: str, value: Any, least: float, most: float) -> float:
-    """Return a number between bounds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{key}: {quoted(value)} must be a number")
-    if not least <= value <= most:
-        raise ConfigError(f"{key}: {value!r} must be from {least:g} to {most:g}")
-    return value
+def number(least: float, most: float) -> Check:
+    """Check for a number between bounds, which are accepted as well."""
+
+    def check_number(key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{key}: {quoted(value)} must be a number")
+        if not least <= value <= most:
+            raise ConfigError(f"{key}: {value!r} must be from {least:g} to {most:g}")
+        return value
+
+    return check_number
 
 
-def whole_number(key: str, value: Any, least: int, most: int) -> int:
-    """Return a whole number between bounds."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(
-            f"{key}: {quoted(value)} must be a whole number from {least} to {most}"
-        )
-    return value
+def whole_number(least: int, most: int) -> Check:
+    """Check for a whole number between bounds, which are accepted as well."""
+
+    def check_whole_number(key: str, value: Any) -> int:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not is_whole or not least <= value <= most:
+            raise ConfigError(
+                f"{key}: {quoted(value)} must be a whole number from {least} to {most}"
+            )
+        return int(value)
+
+    return check_whole_number
 
 
 def texts(key: str, value: Any) -> tuple[str, ...]:
-    """Return a list of texts."""
+    """Check for a list of texts."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ConfigError(f"{key}: {quoted(value)} must be a list of texts")
     return tuple(value)

@@ -2,127 +2,149 @@
 
 from __future__ import annotations
 
-import grp
-import pwd
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, Self
 
-from runc_cpi.daemon.config.checks import (
-    ConfigError,
-    check_keys,
-    choice,
-    number,
-    quoted,
-    texts,
-    whole_number,
+from runc_cpi.daemon.config.addresses import (
+    DEFAULT_ADDRESSES,
+    DEFAULT_CIDR,
+    Network,
+    TCPAddress,
+    UnixAddress,
+    gateway_in,
+    interface_name,
+    listening_address,
+    networks,
+    vm_network,
 )
+from runc_cpi.daemon.config.checks import ConfigError, choice, number, text
+from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
+from runc_cpi.daemon.config.keys import Section, key, section
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
     SecurityConfig,
     TLSConfig,
     VMsConfig,
+    tls_section,
 )
 
-Network = IPv4Network | IPv6Network
 
-NETWORK_TYPES = ("unix", "tcp")
-LOG_FORMATS = ("text", "json")
-RESTARTS = ("no", "on-failure")
-DEFAULT_WORK_DIR = "/var/lib/runc-cpid"
-DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
-DEFAULT_CIDR = "10.0.0.0/16"
-DEFAULT_BRIDGE = "runc0"
-DEFAULT_RUNTIME = "runc"
-DEFAULT_SOCKET_MODE = "0600"
-UNIX_PATH_LIMIT = 107  # unix(7)
-MAXIMUM_UID = (1 << 32) - 2  # the last one means no user
-UNIX_KEYS = ("socket_mode", "socket_group")
-TCP_KEYS = ("tls", "allow_from", "allow_users")
-INTERFACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-# overlayfs takes a comma or colon in a path for its own (kernel's overlayfs.rst).
-PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
-
-
-@dataclass(frozen=True)
-class TCPAddress:
-    """Where to listen: an IP address and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class UnixAddress:
-    """Where to listen: a socket file."""
-
-    path: str
-
-    def __str__(self) -> str:
-        return self.path
+def _is_on_failure(key: str, value: Any) -> bool:
+    # Without quotes YAML takes "no" for a truth value.
+    policy = "no" if value is False else value
+    return bool(choice("no", "on-failure")(key, policy) == "on-failure")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DaemonConfig:
-    """
-    What the daemon is told.
+class DaemonConfig(Section):
+    """What the daemon is told: each field is a key of the file."""
 
-    @ivar work_dir: where everything is kept.
-    @ivar address: where calls are taken.
-    @ivar network: the network of the VMs.
-    @ivar gateway: the host's address in it.
-    @ivar bridge: the name of the host's interface to it.
-    @ivar runtime: the OCI runtime, by name or path.
-    @ivar runtime_timeout: after how many seconds an operation of it is given up.
-    @ivar visit_timeout: after how many seconds work on a VM's files is given up.
-    @ivar log_format: C{text} or C{json}.
-    @ivar restart: whether to boot a VM again whose first process failed.
-    @ivar disks: how persistent disks are made.
-    @ivar tls: mutual TLS, or L{None}.
-    @ivar allow_from: from where connections are taken beside the usual, or L{None}.
-    @ivar allow_users: uids of the host whose processes may connect without TLS, beside
-        root's.
-    @ivar limits: what a peer may ask of the daemon.
-    @ivar security: how much VMs are trusted with.
-    @ivar vms: what each VM gets.
-    @ivar socket_mode: the mode of a socket file.
-    @ivar socket_group: the number of the group that has it, or L{None} for root's.
-    """
-
-    work_dir: Path
-    address: TCPAddress | UnixAddress
-    network: IPv4Network
-    gateway: IPv4Address
-    bridge: str
-    runtime: str
-    runtime_timeout: float
-    visit_timeout: float
-    log_format: str
-    restart: bool
-    disks: DisksConfig
-    tls: TLSConfig | None
-    allow_from: tuple[Network, ...] | None
-    allow_users: frozenset[int]
-    limits: LimitsConfig
-    security: SecurityConfig
-    vms: VMsConfig
-    socket_mode: int
-    socket_group: int | None
+    work_dir: Path = key(
+        "/var/lib/runc-cpid",
+        text("an absolute path", directory),
+        "where everything is kept; made if missing. Letters, digits and `._-/`",
+    )
+    # What address is of tells the same, so this makes no two configurations differ.
+    network_type: str = key(
+        "unix",
+        text("tcp or unix", choice("unix", "tcp")),
+        "how calls are taken: `unix` or `tcp`",
+        compare=False,
+    )
+    address: TCPAddress | UnixAddress = key(
+        DEFAULT_ADDRESSES["unix"],
+        text("IP:PORT, [IPv6]:PORT or the path of a socket"),
+        "where calls are taken: path of a socket, `IP:PORT` or `[IPv6]:PORT`",
+        value=UnixAddress(DEFAULT_ADDRESSES["unix"]),
+        shown="`{unix}`, or `{tcp}`".format(**DEFAULT_ADDRESSES),
+    )
+    network: IPv4Network = key(
+        DEFAULT_CIDR,
+        text("an IPv4 network such as 10.0.0.0/16", vm_network),
+        "the network of the VMs",
+        name="cidr",
+    )
+    gateway: IPv4Address = key(
+        None,
+        text("an IPv4 address in cidr"),
+        "the host's address in it",
+        value=IPv4Network(DEFAULT_CIDR)[1],
+        shown="first host of `cidr`",
+    )
+    bridge: str = key(
+        "runc0",
+        text("an interface name", interface_name),
+        "the host's interface to it; made if missing",
+    )
+    runtime: str = key(
+        "runc",
+        text("the name or path of an OCI runtime", program),
+        "OCI runtime with runc's command line, by name or path; tried at start",
+    )
+    runtime_timeout: float = key(
+        60, number(1, 3600), "seconds after which an operation of it is given up"
+    )
+    visit_timeout: float = key(
+        30,
+        number(1, 600),
+        "seconds, 1 to 600, after which work on a VM's files is given up: something in the "
+        "VM can keep it waiting for ever",
+    )
+    restart: bool = key(
+        "no",
+        _is_on_failure,
+        "`no`, or `on-failure`: boot a VM again whose first process failed; see "
+        "[reliability](reliability.md)",
+    )
+    repair_interval: float = key(
+        300,
+        number(10, 86400),
+        "seconds, 10 to 86400, between two attempts to clear what is left over",
+    )
+    log_format: str = key(
+        "text", choice("text", "json"), "`text` or `json`, one object a line"
+    )
+    socket_mode: int = key(
+        "0600",
+        text("a file mode in quotes, such as '0660'", file_mode),
+        "mode of the socket, in quotes",
+        shown="`'0600'`",
+        only="unix",
+    )
+    socket_group: int | None = key(
+        None,
+        text("the name of a group", group),
+        "group of the socket, by name",
+        shown="root's",
+        only="unix",
+    )
+    tls: TLSConfig | None = section(
+        TLSConfig,
+        "a directory that `runc-cpictl certs` made, or keys",
+        check=tls_section,
+        only="tcp",
+    )
+    allow_from: tuple[Network, ...] | None = key(
+        None,
+        networks,
+        "networks to take connections from, such as `[192.0.2.0/24]`",
+        only="tcp",
+    )
+    allow_users: frozenset[int] = key(
+        [],
+        users,
+        "users of the host, by name or uid, to take connections from as from root, if "
+        "there is no `tls`",
+        only="tcp",
+    )
+    disks: DisksConfig = section(DisksConfig, "how persistent disks are made")
+    limits: LimitsConfig = section(LimitsConfig, "what a peer may ask of the daemon")
+    security: SecurityConfig = section(SecurityConfig, "how much VMs are trusted with")
+    vms: VMsConfig = section(VMsConfig, "what each VM gets")
 
     @property
     def interface(self) -> IPv4Interface:
@@ -140,204 +162,20 @@ class DaemonConfig:
             raw = {}
         if not isinstance(raw, dict):
             raise ConfigError("the file must hold a mapping of keys to values")
-        check_keys("", raw, KEYS)
-        for key in raw.keys() & TEXT_KEYS:
-            # Of all these values only a text can be right.
-            if not isinstance(raw[key], str):
-                raise ConfigError(f"{key}: {quoted(raw[key])} must be {KEYS[key]}")
-        network = _network(raw.get("cidr", DEFAULT_CIDR))
-        address = _listen_address(raw)
-        tls = TLSConfig.parse(raw.get("tls"))
-        for key in UNIX_KEYS if isinstance(address, TCPAddress) else TCP_KEYS:
-            if key in raw:
-                other = "unix" if key in UNIX_KEYS else "tcp"
-                raise ConfigError(f"{key}: goes with network_type {other} alone")
-        if tls is not None and "allow_users" in raw:
+        values = cls.read("", raw)
+        network_type = values.get("network_type", cls.network_type)
+        address = values.get("address", DEFAULT_ADDRESSES[network_type])
+        values["address"] = listening_address(network_type, address)
+        network = values.get("network", cls.network)
+        gateway = values.get("gateway", str(network[1]))
+        values["gateway"] = gateway_in(network, gateway)
+        cls._check_network_type(network_type, raw)
+        if values.get("tls") is not None and "allow_users" in raw:
             raise ConfigError("allow_users: goes without tls alone; certificates decide")
-        return cls(
-            work_dir=_directory("work_dir", raw.get("work_dir", DEFAULT_WORK_DIR)),
-            address=address,
-            network=network,
-            gateway=_gateway(raw, network),
-            bridge=_bridge(raw.get("bridge", DEFAULT_BRIDGE)),
-            runtime=_runtime(raw.get("runtime", DEFAULT_RUNTIME)),
-            runtime_timeout=number(
-                "runtime_timeout", raw.get("runtime_timeout", 60), 1, 3600
-            ),
-            visit_timeout=number("visit_timeout", raw.get("visit_timeout", 30), 1, 600),
-            log_format=choice("log_format", raw.get("log_format", "text"), LOG_FORMATS),
-            restart=_restart(raw.get("restart", "no")),
-            disks=DisksConfig.parse(raw.get("disks")),
-            tls=tls,
-            allow_from=_networks(raw.get("allow_from")),
-            allow_users=_users(raw.get("allow_users", [])),
-            limits=LimitsConfig.parse(raw.get("limits")),
-            security=SecurityConfig.parse(raw.get("security")),
-            vms=VMsConfig.parse(raw.get("vms")),
-            socket_mode=_mode(raw.get("socket_mode", DEFAULT_SOCKET_MODE)),
-            socket_group=_group(raw.get("socket_group")),
-        )
+        return cls(**values)
 
-
-KEYS: Mapping[str, str] = {
-    "work_dir": "an absolute path",
-    "network_type": "tcp or unix",
-    "address": "IP:PORT, [IPv6]:PORT or the path of a socket",
-    "cidr": "an IPv4 network such as 10.0.0.0/16",
-    "gateway": "an IPv4 address in cidr",
-    "bridge": "an interface name",
-    "runtime": "the name or path of an OCI runtime",
-    "runtime_timeout": "a number of seconds",
-    "visit_timeout": "a number of seconds",
-    "log_format": "text or json",
-    "restart": "no or on-failure",
-    "disks": "keys and values",
-    "tls": "the path of a directory, or keys and values",
-    "allow_from": "a list of networks",
-    "allow_users": "a list of users",
-    "limits": "keys and values",
-    "security": "keys and values",
-    "vms": "keys and values",
-    "socket_mode": "a file mode in quotes, such as '0660'",
-    "socket_group": "the name of a group",
-}
-TEXT_KEYS = KEYS.keys() - {
-    *("disks", "tls", "allow_from", "allow_users", "limits", "security", "vms"),
-    *("restart", "runtime_timeout", "visit_timeout"),
-}
-
-
-def _directory(key: str, value: str) -> Path:
-    if not PLAIN_PATH.fullmatch(value) or ".." in value.split("/") or not value.strip("/"):
-        raise ConfigError(
-            f"{key}: {value!r} must be an absolute path of letters, digits and ._-/"
-        )
-    return Path(value)
-
-
-def _listen_address(raw: Mapping[str, str]) -> TCPAddress | UnixAddress:
-    kind = choice("network_type", raw.get("network_type", "unix"), NETWORK_TYPES)
-    value = raw.get("address", DEFAULT_ADDRESSES[kind])
-    if kind == "tcp":
-        return _tcp_address(value)
-    if not value.startswith("/") or "\0" in value:
-        raise ConfigError(
-            f"address: {value!r} must be the absolute path of a socket, as "
-            "network_type is unix"
-        )
-    if len(value.encode()) > UNIX_PATH_LIMIT:
-        raise ConfigError(
-            f"address: a socket's path may have {UNIX_PATH_LIMIT} bytes, this one has "
-            f"{len(value.encode())}"
-        )
-    return UnixAddress(value)
-
-
-def _tcp_address(value: str) -> TCPAddress:
-    host, colon, port = value.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    try:
-        if not colon or not port.isascii() or not port.isdigit():
-            raise ValueError
-        version = ip_address(host[1:-1] if bracketed else host).version
-        if bracketed != (version == 6) or not 0 < int(port) < 65536:
-            raise ValueError
-    except ValueError:
-        raise ConfigError(
-            f"address: {value!r} must be IP:PORT or [IPv6]:PORT, as network_type is tcp"
-        ) from None
-    return TCPAddress(host.strip("[]"), int(port))
-
-
-def _network(value: str) -> IPv4Network:
-    try:
-        network = IPv4Network(value)
-    except ValueError as error:
-        raise ConfigError(
-            f"cidr: {value!r} must be an IPv4 network such as {DEFAULT_CIDR}: {error}"
-        ) from None
-    if network.is_loopback or network.is_multicast or network.prefixlen == 0:
-        raise ConfigError(f"cidr: {value!r} is no network that VMs can have")
-    if network.prefixlen > 30:
-        raise ConfigError(f"cidr: {value!r} has no room for VMs; /30 is the smallest")
-    return network
-
-
-def _gateway(raw: Mapping[str, str], network: IPv4Network) -> IPv4Address:
-    if "gateway" not in raw:
-        return network.network_address + 1
-    value = raw["gateway"]
-    try:
-        gateway = IPv4Address(value)
-        if gateway not in network:
-            raise ValueError
-        if gateway in (network.network_address, network.broadcast_address):
-            raise ValueError
-    except ValueError:
-        raise ConfigError(
-            f"gateway: {value!r} must be the address of a host in {network}"
-        ) from None
-    return gateway
-
-
-def _bridge(value: str) -> str:
-    if not INTERFACE_NAME.fullmatch(value):
-        raise ConfigError(
-            f"bridge: {value!r} must be an interface name: 1 to 15 letters, digits and ._-"
-        )
-    return value
-
-
-def _runtime(value: str) -> str:
-    if not value or value.startswith("-") or "\0" in value:
-        raise ConfigError(f"runtime: {value!r} must be the name or path of a program")
-    return value
-
-
-def _restart(value: Any) -> bool:
-    # Without quotes YAML takes "no" for a truth value.
-    policy = "no" if value is False else value
-    return choice("restart", policy, RESTARTS) == "on-failure"
-
-
-def _networks(raw: Any) -> tuple[Network, ...] | None:
-    if raw is None:
-        return None
-    try:
-        return tuple(ip_network(value) for value in texts("allow_from", raw))
-    except ValueError as error:
-        raise ConfigError(
-            f"allow_from: must be networks such as 192.0.2.0/24: {error}"
-        ) from None
-
-
-def _users(raw: Any) -> frozenset[int]:
-    if not isinstance(raw, list):
-        raise ConfigError(f"allow_users: {quoted(raw)} must be a list of names or uids")
-    return frozenset(_user(value) for value in raw)
-
-
-def _user(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return whole_number("allow_users", value, 0, MAXIMUM_UID)
-    if not isinstance(value, str) or "\0" in value:
-        raise ConfigError(f"allow_users: {quoted(value)} must be a user's name or uid")
-    try:
-        return pwd.getpwnam(value).pw_uid
-    except KeyError:
-        raise ConfigError(f"allow_users: there is no user {value!r}") from None
-
-
-def _mode(value: str) -> int:
-    if not re.fullmatch(r"0?[0-7]{3}", value):
-        raise ConfigError(f"socket_mode: {value!r} must be octal digits, as in '0660'")
-    return int(value, 8)
-
-
-def _group(value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        return grp.getgrnam(value).gr_gid
-    except KeyError:
-        raise ConfigError(f"socket_group: there is no group {value!r}") from None
+    @classmethod
+    def _check_network_type(cls, network_type: str, raw: Mapping[str, Any]) -> None:
+        for name, known in cls.keys().items():
+            if name in raw and known.only not in (None, network_type):
+                raise ConfigError(f"{name}: goes with network_type {known.only} alone")

@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.config.checks import PEM
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 
-CHECK_INTERVAL = 10.0
+CHECK_INTERVAL = 10.0  # seconds
 NAMES_OF_CLIENTS = (
     x509.DNSName,
     x509.IPAddress,
@@ -37,13 +37,13 @@ class Identity:
     A client must show a certificate that the CA signed and, where names are listed,
     that is for one of them.
 
-    @param complaints: where it is told who does not.
+    @param peer_log: is told who does not.
     """
 
     log = Logger()
 
-    def __init__(self, config: TLSConfig, complaints: Complaints) -> None:
-        self._config, self._complaints = config, complaints
+    def __init__(self, config: TLSConfig, peer_log: PeerLog) -> None:
+        self._config, self._peer_log = config, peer_log
         self._stamp = self._files()
         self._context = self._load()
 
@@ -74,7 +74,7 @@ class Identity:
             return True
         # Twisted has the connection know the protocol that it belongs to.
         peer = str(connection.get_app_data().transport.getPeer().host)
-        self._complaints.tell(peer, "{reason} ({peer})", reason=reason, peer=peer)
+        self._peer_log.warn(peer, "{reason} ({peer})", reason=reason, peer=peer)
         return False
 
     def reload(self) -> None:
@@ -110,7 +110,7 @@ class Identity:
 
 
 class IdentityReloader(Service):
-    """Looks after the files of an identity, every so often."""
+    """Reads the certificates again when their files change; it looks every 10 seconds."""
 
     def __init__(self, reactor: Any, identity: Identity) -> None:
         self._loop = LoopingCall(identity.reload_if_changed)

@@ -1,4 +1,4 @@
-"""Connections that are not known yet: few, and none keeps out those of others."""
+"""Strangers are connections that have made no call yet: only so many may be open."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from ipaddress import IPv6Address, ip_network
 from typing import Any, Generic, Protocol, TypeVar
 
 from runc_cpi.daemon.entrance.access import address_of
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 
 # What one who has IPv6 usually gets (RFC 6177).
 IPV6_PREFIX = 64
 
 
 class Stranger(Protocol):
-    """A connection that can be ended."""
+    """A connection that has made no call yet."""
 
     def timeoutConnection(self) -> None:
         """End it."""
@@ -25,15 +25,17 @@ T = TypeVar("T", bound=Stranger)
 
 class Strangers(Generic[T]):
     """
-    Places for strangers, and who must go when there is none.
+    The strangers that are open, and which of them is closed for one more.
 
-    Whoever comes from an address with fewer strangers than another has gets a place of
-    that one.  Of those from the address with the most, one gets a place when another had
-    it for C{grace} seconds: so each that got one has that time to become known, and what
-    a flood costs is bounded whatever its rate.
+    A connection has an origin: its address, or with IPv6 the network of that.  If all
+    places are taken, one from an origin with fewer strangers than another takes a place of
+    the origin with the most.  One from the origin with the most takes a place only if the
+    oldest there had it for C{grace} seconds.  So each stranger has that time to make its
+    call, no origin keeps out another, and a flood costs the same whatever its rate.
 
-    @param limit: how many places there are.
-    @param complaints: where it is told that there is none.
+    @param limit: how many may be open at once.
+    @param grace: seconds.
+    @param peer_log: is told when all places are taken.
     @param seconds: the clock.
     """
 
@@ -41,27 +43,27 @@ class Strangers(Generic[T]):
         self,
         limit: int,
         grace: float,
-        complaints: Complaints,
+        peer_log: PeerLog,
         seconds: Callable[[], float],
     ) -> None:
         self._limit, self._grace = limit, grace
-        self._complaints, self._seconds = complaints, seconds
-        self._homes: dict[T, str] = {}
-        # By where they come from, in the order in which they came.
+        self._peer_log, self._seconds = peer_log, seconds
+        self._origins: dict[T, str] = {}
+        # By origin, in the order in which they came.
         self._since: dict[str, dict[T, float]] = {}
 
     def __len__(self) -> int:
-        """Say how many there are."""
-        return len(self._homes)
+        """Return how many there are."""
+        return len(self._origins)
 
     def admits(self, peer: Any) -> bool:
-        """Say whether there is a place for a peer; another may have to leave for it."""
-        if len(self._homes) < self._limit:
+        """Return whether there is a place for a peer; another may be closed for it."""
+        if len(self._origins) < self._limit:
             return True
-        self._complaints.tell(
+        self._peer_log.warn(
             "strangers", "limits.strangers are open: who has made no call yet makes room"
         )
-        own = self._since.get(home_of(peer), {})
+        own = self._since.get(origin_of(peer), {})
         most = max(self._since.values(), key=len)
         oldest = next(iter(most))
         if len(most) <= len(own) + 1 and self._seconds() - most[oldest] < self._grace:
@@ -71,21 +73,21 @@ class Strangers(Generic[T]):
         return True
 
     def add(self, stranger: T, peer: Any) -> None:
-        """Give a place to who comes from C{peer}."""
-        home = self._homes[stranger] = home_of(peer)
-        self._since.setdefault(home, {})[stranger] = self._seconds()
+        """Give a place to a connection that comes from C{peer}."""
+        origin = self._origins[stranger] = origin_of(peer)
+        self._since.setdefault(origin, {})[stranger] = self._seconds()
 
     def discard(self, stranger: T) -> None:
-        """Take the place of one who is known now, or gone."""
-        home = self._homes.pop(stranger, None)
-        if home is not None:
-            del self._since[home][stranger]
-            if not self._since[home]:
-                del self._since[home]
+        """Free the place of a connection that has made a call, or is gone."""
+        origin = self._origins.pop(stranger, None)
+        if origin is not None:
+            del self._since[origin][stranger]
+            if not self._since[origin]:
+                del self._since[origin]
 
 
-def home_of(peer: Any) -> str:
-    """Name where a peer comes from: its address, or with IPv6 the network of that."""
+def origin_of(peer: Any) -> str:
+    """Return the origin of a peer: its address, or with IPv6 the network of that."""
     if getattr(peer, "host", None) is None:
         return "a socket file"
     address = address_of(peer)

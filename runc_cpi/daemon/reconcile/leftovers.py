@@ -14,8 +14,6 @@ from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vms import VMs
 
-CLEARING_INTERVAL = 300.0  # seconds
-
 
 class Leftovers:
     """
@@ -39,13 +37,17 @@ class Leftovers:
         self._vms, self._scratch, self._locks = vms, scratch, locks
         self._tasks = tasks
 
-    def keep_clearing(self) -> None:
-        """Try every L{CLEARING_INTERVAL} to remove what is left, until the daemon stops."""
-        self._tasks.start("clearing", self._clear_forever(), awaited=False)
+    def keep_clearing(self, interval: float) -> None:
+        """
+        Try again and again to remove what is left, until the daemon stops.
 
-    async def _clear_forever(self) -> None:
+        @param interval: seconds between two attempts.
+        """
+        self._tasks.start("clearing", self._clear_forever(interval), awaited=False)
+
+    async def _clear_forever(self, interval: float) -> None:
         while True:
-            await deferLater(self._reactor, CLEARING_INTERVAL)
+            await deferLater(self._reactor, interval)
             # A task of its own: if it fails, the next one comes all the same.
             await self._tasks.start("clearing", self._clear(Repairs()), awaited=False)
 

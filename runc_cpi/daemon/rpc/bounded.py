@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -14,20 +13,20 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.logger import Logger
 from twisted.protocols import amp
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from runc_cpi.daemon.base import parcels
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
 from runc_cpi.daemon.entrance.encryption import NO_TLS_HERE, begins_tls
-from runc_cpi.daemon.entrance.refusals import refusal
+from runc_cpi.daemon.entrance.first_answer import first_answer
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.rpc.budget import Budget, Exceeded
+from runc_cpi.daemon.rpc.call_queue import CallQueue
+from runc_cpi.daemon.rpc.idle_timer import IdleTimer
 from runc_cpi.errors import TLSRejected
 
-# What a key and its value cost beside their bytes, so that many tiny ones count.
-ENTRY_COST = 128
-DESCRIPTORS = 8
+Call = tuple[Callable[[], Deferred[amp.AmpBox]], Deferred[amp.AmpBox]]
 
 
 class Retired(Exception):
@@ -35,7 +34,7 @@ class Retired(Exception):
 
 
 @implementer(IPushProducer)
-class BoundedAMP(amp.AMP, TimeoutMixin):
+class BoundedAMP(amp.AMP):
     """
     AMP within L{LimitsConfig}.
 
@@ -48,20 +47,15 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     log = Logger()
     transport: Any
 
-    def __init__(self, limits: LimitsConfig, reactor: Any, complaints: Complaints) -> None:
+    def __init__(self, limits: LimitsConfig, reactor: Any, peer_log: PeerLog) -> None:
         super().__init__()
-        self._limits, self._reactor, self._complaints = limits, reactor, complaints
-        self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
-        self._under_way = 0
-        self._idle: Deferred[None] | None = None
-        self._message = 0
-        self._choked = self._paused = self._proceeding = self._is_cut_off = False
-        self._is_known = False
-        self._retired = False
-
-    def callLater(self, period: float, function: Any) -> Any:
-        """Use the daemon's clock for timeouts."""
-        return self._reactor.callLater(period, function)
+        self._limits, self._peer_log = limits, peer_log
+        self._budget = Budget(limits.message_bytes)
+        self._calls: CallQueue[Call] = CallQueue(limits.calls)
+        self._idle_timer = IdleTimer(reactor, self.timeoutConnection)
+        self._all_ended: Deferred[None] | None = None
+        self._is_beginning_calls = self._is_paused = False
+        self._is_known = self._is_cut_off = self._is_retired = False
 
     @property
     def peer(self) -> str:
@@ -77,27 +71,27 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
             # Answers are small, and must not wait for the peer to confirm earlier ones.
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self.setTimeout(self._limits.first_seconds)
+        self._idle_timer.start(self._limits.first_seconds)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Stop counting, and let go of all that waits."""
-        self.setTimeout(None)
+        self._idle_timer.stop()
         for descriptor in self._descriptors.values():
             parcels.close(descriptor)
         self._descriptors.clear()
         if isinstance(reason.value, SSL.Error):
-            self._tell_of_tls(reason.value)
+            self._log_tls_failure(reason.value)
         super().connectionLost(reason)
-        self._choked = False
-        self._proceed()
+        self._calls.release()
+        self._begin_calls()
 
-    def _tell_of_tls(self, error: Any) -> None:
+    def _log_tls_failure(self, error: Any) -> None:
         reasons = error.args[0] if error.args else ()
         words = "; ".join(str(reason[-1]) for reason in reasons)
-        self._complain("TLS with {peer} failed: {words}", words=words or "no reason given")
+        self._warn("TLS with {peer} failed: {words}", words=words or "no reason given")
 
-    def _complain(self, text: str, **parts: str) -> None:
-        self._complaints.tell(self.peer, text, peer=self.peer, **parts)
+    def _warn(self, text: str, **parts: str) -> None:
+        self._peer_log.warn(self.peer, text, peer=self.peer, **parts)
 
     def timeoutConnection(self) -> None:
         """Cut off a peer that says nothing."""
@@ -106,14 +100,14 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
 
     def retire(self) -> None:
         """Take no more calls, and hang up once those under way are answered."""
-        self._retired = True
+        self._is_retired = True
         if self.transport is not None:
             self.hang_up_if_done()
-            self._rest()
+            self._update_idle_timer()
 
     def hang_up_if_done(self) -> None:
         """Hang up if no more calls are taken, and nothing is waited for."""
-        if self._retired and not self._busy and not self.is_waited_for:
+        if self._is_retired and self._calls.is_empty and not self.is_waited_for:
             self.transport.loseConnection()
 
     @property
@@ -123,30 +117,33 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
 
     async def finished(self) -> None:
         """Wait until no call is under way, which may be long after the peer is gone."""
-        while self._busy:
-            self._idle = Deferred()
-            await self._idle
+        while not self._calls.is_empty:
+            self._all_ended = Deferred()
+            await self._all_ended
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """Keep a file, packed, for the message that goes with it, but not many."""
         super().fileDescriptorReceived(parcels.pack(descriptor))
-        if len(self._descriptors) > DESCRIPTORS:
-            self._cut_off("more descriptors than its messages name")
+        try:
+            self._budget.check_descriptors(len(self._descriptors))
+        except Exceeded as error:
+            self._cut_off(str(error))
 
     def proto_key(self, string: bytes) -> str:
         """Count a key; a message is complete with an empty one."""
         if not string:
-            self._message = 0
+            self._budget.message_begins()
         return self._counted(string, super().proto_key)
 
     def proto_value(self, string: bytes) -> str:
         """Count a value."""
         return self._counted(string, super().proto_value)
 
-    def _counted(self, string: bytes, proceed: Any) -> str:
-        self._message += len(string) + ENTRY_COST
-        if self._message > self._limits.message_bytes:
-            self._cut_off(f"a message of more than {self._limits.message_bytes} bytes")
+    def _counted(self, string: bytes, proceed: Callable[[bytes], str]) -> str:
+        try:
+            self._budget.count_string(len(string))
+        except Exceeded as error:
+            self._cut_off(str(error))
         state = "" if self._is_cut_off else str(proceed(string))
         return "discard" if self._is_cut_off else state
 
@@ -157,10 +154,10 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
     def lengthLimitExceeded(self, length: int) -> None:
         """Hang up on what does not speak AMP, and tell it if it speaks TLS."""
         if not self._is_known and begins_tls(length.to_bytes(2, "big")):
-            self._complain(
+            self._warn(
                 "refused a connection from {peer}: it speaks TLS, and tls is not set"
             )
-            self.transport.write(refusal(TLSRejected(NO_TLS_HERE)))
+            self.transport.write(first_answer(TLSRejected(NO_TLS_HERE)))
             super().lengthLimitExceeded(length)
         else:
             self._cut_off("what it says is no AMP")
@@ -179,7 +176,7 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
 
     def introduced(self) -> bool:
         """
-        A first call has come: the peer is none that only holds a connection.
+        Note a first call: the peer is none that only holds a connection.
 
         @return: whether it may go on.
         """
@@ -187,82 +184,78 @@ class BoundedAMP(amp.AMP, TimeoutMixin):
 
     def _cut_off(self, why: str) -> None:
         self._is_cut_off = True
-        self._complain("cut off a connection from {peer}: {why}", why=why)
+        self._warn("cut off a connection from {peer}: {why}", why=why)
         self.transport.abortConnection()
 
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         """Have a call wait for its turn; until it is answered the peer may be silent."""
         answer: Deferred[amp.AmpBox] = Deferred()
         begin = partial(copy_context().run, maybeDeferred, self._begin, box)
-        self._waiting.append((begin, answer))
-        self._proceed()
+        self._calls.add((begin, answer))
+        self._begin_calls()
         return answer
 
     def _begin(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         if self.transport is None:
             return fail(ConnectionDone("the caller hung up before the call began"))
-        if self._retired:
+        if self._is_retired:
             return fail(Retired("runc-cpid is about to stop; try again"))
         answer: Deferred[amp.AmpBox] = super().dispatchCommand(box)
         return answer
 
-    def _proceed(self) -> None:
+    def _begin_calls(self) -> None:
         """Begin what may begin; what a single read brought can be more than that."""
-        if self._proceeding:
+        if self._is_beginning_calls:
             return  # further up the stack, where the loop goes on
-        self._proceeding = True
-        while self._waiting and not self._choked and self._under_way < self._limits.calls:
-            begin, answer = self._waiting.popleft()
-            self._under_way += 1
+        self._is_beginning_calls = True
+        while call := self._calls.begin():
+            begin, answer = call
             begin().addBoth(self._ended, answer)
-        self._proceeding = False
+        self._is_beginning_calls = False
         if self.transport is not None:
             self.hang_up_if_done()
-            self._breathe()
-            self._rest()
+            self._read_or_pause()
+            self._update_idle_timer()
 
     def _ended(self, result: Any, answer: Deferred[Any]) -> None:
-        self._under_way -= 1
+        self._calls.end()
         answer.callback(result)
-        self._proceed()
-        if self._idle is not None and not self._busy:
-            idle, self._idle = self._idle, None
-            idle.callback(None)
-
-    @property
-    def _busy(self) -> bool:
-        """Whether a call is not answered yet."""
-        return bool(self._waiting) or self._under_way > 0
+        self._begin_calls()
+        if self._all_ended is not None and self._calls.is_empty:
+            waiting, self._all_ended = self._all_ended, None
+            waiting.callback(None)
 
     def pauseProducing(self) -> None:
         """The peer does not read its answers: take no more of its calls."""
-        if not self._choked:
-            self._choked = True
-            self._breathe()
-            self._rest()
+        if not self._calls.is_held:
+            self._calls.hold()
+            self._read_or_pause()
+            self._update_idle_timer()
 
     def resumeProducing(self) -> None:
         """The peer has read its answers."""
-        self._choked = False
-        self._proceed()
+        self._calls.release()
+        self._begin_calls()
 
     def stopProducing(self) -> None:
         """The connection is gone."""
 
-    def _breathe(self) -> None:
-        """Read from the peer, or do not."""
-        busy = self._choked or bool(self._waiting) or self._under_way >= self._limits.calls
-        if busy != self._paused:
-            self._paused = busy
-            if busy:
+    def _read_or_pause(self) -> None:
+        """Read from the peer if a call that it sends could begin."""
+        if self._calls.is_full != self._is_paused:
+            self._is_paused = self._calls.is_full
+            if self._is_paused:
                 self.transport.pauseProducing()
             else:
                 self.transport.resumeProducing()
 
-    def _rest(self) -> None:
+    def _update_idle_timer(self) -> None:
         """Count the time in which it is the peer's turn, to speak or to read."""
-        idle = self._choked or not self._busy
+        if not self._is_known:
+            return  # the time for its first message goes on
         limits = self._limits
-        patience = limits.finish_seconds if self._retired else limits.idle_seconds
-        if self._is_known:
-            self.setTimeout(patience if idle else None)
+        if self._calls.is_held or self._calls.is_empty:
+            seconds = limits.finish_seconds if self._is_retired else limits.idle_seconds
+            self._idle_timer.start(seconds)
+        else:
+            self._idle_timer.stop()

@@ -1,4 +1,4 @@
-"""Who is connected: a protocol for each connection, and an end for all of them."""
+"""All connections of the daemon: one protocol each, within limits, until it stops."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
-from runc_cpi.daemon.rpc.protocol import CPIProtocol, Domain
+from runc_cpi.daemon.rpc.domain import Domain
+from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
-# For a TLS handshake and a first call, on a host that has much to do.
+# For how long a new connection keeps its place: it takes that long to begin TLS and to make
+# a first call on a host that has much to do.
 GRACE_SECONDS = 0.75
 
 
@@ -21,20 +23,20 @@ class CPIFactory(Factory):
     """
     Makes a protocol for each connection, while there is room.
 
-    @param complaints: where it is told that there is none.
+    @param peer_log: is told when there is none.
     """
 
     noisy = False
 
     def __init__(
-        self, domain: Domain, limits: LimitsConfig, complaints: Complaints, reactor: Any
+        self, domain: Domain, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
     ) -> None:
         self._domain, self._limits = domain, limits
-        self._complaints, self._reactor = complaints, reactor
+        self._peer_log, self._reactor = peer_log, reactor
         self._connections: set[CPIProtocol] = set()
         self._known: set[CPIProtocol] = set()
         self._strangers: Strangers[CPIProtocol] = Strangers(
-            limits.strangers, GRACE_SECONDS, complaints, reactor.seconds
+            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds
         )
         self._empty: Deferred[None] | None = None
 
@@ -45,7 +47,7 @@ class CPIFactory(Factory):
         if not self._strangers.admits(addr):
             return None
         protocol = CPIProtocol(
-            self._domain, self._limits, self._reactor, self._complaints, self
+            self._domain, self._limits, self._reactor, self._peer_log, self
         )
         self._connections.add(protocol)
         self._strangers.add(protocol, addr)
@@ -54,13 +56,11 @@ class CPIFactory(Factory):
     def _is_full(self) -> bool:
         if len(self._known) < self._limits.connections:
             return False
-        self._complaints.tell(
-            "connections", "limits.connections are open: no more are taken"
-        )
+        self._peer_log.warn("connections", "limits.connections are open: no more are taken")
         return True
 
     def introduced(self, protocol: CPIProtocol) -> bool:
-        """A connection has come to its first call; say whether it may go on."""
+        """Count a connection that makes its first call; return whether it may go on."""
         if self._is_full():
             return False
         self._strangers.discard(protocol)
@@ -68,7 +68,7 @@ class CPIFactory(Factory):
         return True
 
     def left(self, protocol: CPIProtocol) -> None:
-        """A connection that was let in is gone."""
+        """Forget a connection that is gone."""
         self._strangers.discard(protocol)
         self._known.discard(protocol)
         self._connections.discard(protocol)

@@ -23,11 +23,25 @@ class Receipts:
 
     def __init__(self) -> None:
         self._owed: dict[str, tuple[Undo, Context]] = {}
+        self._caller_is_gone = False
 
     @property
     def are_owed(self) -> bool:
         """Whether there is something that nobody is known to have been told of."""
         return bool(self._owed)
+
+    async def made(self, cid: str, undo: Undo, confirms: bool) -> None:
+        """
+        Expect a receipt for what was made if one will come; undo it if the caller is gone.
+
+        @param cid: its name.
+        @param undo: removes it; it is called with the name.
+        @param confirms: whether the caller has promised a receipt.
+        """
+        if confirms or self._caller_is_gone:
+            self.expect(cid, undo)
+        if self._caller_is_gone:
+            await self.undo()
 
     def expect(self, cid: str, undo: Undo) -> None:
         """Expect a receipt for C{cid}; C{undo} is called with it if none comes."""
@@ -46,6 +60,10 @@ class Receipts:
         for cid in self._owed:
             self.log.warn("{cid} stays, and may be known to nobody", cid=cid)
         self._owed.clear()
+
+    def caller_is_gone(self) -> None:
+        """Expect nothing of the caller any more: the connection has ended."""
+        self._caller_is_gone = True
 
     async def undo(self) -> None:
         """Remove again what no receipt has come for, as the caller is gone."""

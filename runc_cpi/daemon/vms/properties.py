@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from runc_cpi.daemon.base.pids import LEAST_PIDS, MOST_PIDS
 from runc_cpi.daemon.disks.disk import MAXIMUM_SIZE
 from runc_cpi.daemon.vms.inits import INITS
 from runc_cpi.errors import InvalidArgument
@@ -15,7 +16,6 @@ PROPERTIES = frozenset(
 )
 MINIMUM_CPU, MAXIMUM_CPU = 0.01, 4096  # processors
 MINIMUM_RAM, MAXIMUM_RAM = 32, 1 << 24  # MiB
-MINIMUM_PIDS, MAXIMUM_PIDS = 64, 1 << 22  # the kernel has no more (proc(5), pid_max)
 MINIMUM_DISK_SIZE = 1  # MiB
 
 _KIND = {
@@ -76,7 +76,7 @@ class VMProperties:
         return cls(
             cpu=_number("cpu", raw, (int, float), MINIMUM_CPU, MAXIMUM_CPU),
             ram=_whole_number("ram", raw, MINIMUM_RAM, MAXIMUM_RAM),
-            pids=_whole_number("pids", raw, MINIMUM_PIDS, MAXIMUM_PIDS),
+            pids=_whole_number("pids", raw, LEAST_PIDS, MOST_PIDS),
             ephemeral_disk_size=_whole_number(
                 "ephemeral_disk_size", raw, MINIMUM_DISK_SIZE, MAXIMUM_SIZE
             ),

@@ -61,7 +61,7 @@ vms:
 
 
 def test_everything_configured() -> None:
-    """Each value arrives as what it means."""
+    """A file with every key gives the values that it says."""
     assert DaemonConfig.parse(yaml.safe_load(WHOLE)) == DaemonConfig(
         work_dir=Path("/var/lib/cpid-2"),
         address=TCPAddress("::1", 9998),
@@ -108,20 +108,20 @@ def test_everything_configured() -> None:
     [("no", False), ("'no'", False), ("false", False), ("on-failure", True)],
 )
 def test_restart(text: str, restart: bool) -> None:
-    """YAML takes a bare "no" for a truth value, which nobody means here."""
+    """A bare C{no}, which YAML takes for false, means C{restart: no}."""
     assert DaemonConfig.parse(yaml.safe_load(f"restart: {text}")).restart is restart
 
 
 @pytest.mark.parametrize("text", ["yes", "always", "1", "[]", "null"])
 def test_no_such_policy(text: str) -> None:
-    """The error names the two that there are."""
+    """A C{restart} that is unknown is refused with the two that there are."""
     with pytest.raises(ConfigError, match=r"^restart: .* must be no or on-failure$"):
         DaemonConfig.parse(yaml.safe_load(f"restart: {text}"))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "# nothing\n", "---\n"])
 def test_nothing_configured(text: str) -> None:
-    """There is a sensible default for everything."""
+    """An empty file gives the default of every key."""
     config = DaemonConfig.parse(yaml.safe_load(text))
     assert config == DaemonConfig(
         work_dir=Path("/var/lib/runc-cpid"),
@@ -152,8 +152,13 @@ def test_nothing_configured(text: str) -> None:
     )
 
 
+def test_the_defaults_are_those_of_an_empty_file() -> None:
+    """A configuration that is made without a file has the same values."""
+    assert DaemonConfig() == DaemonConfig.parse({})
+
+
 def test_the_gateway_is_the_first_host() -> None:
-    """The host's interface has it, with the size of the network."""
+    """Without C{gateway}, the host has the first address of C{cidr}, with its prefix."""
     config = DaemonConfig.parse({"cidr": "192.168.5.64/26"})
     assert config.gateway == IPv4Address("192.168.5.65")
     assert config.interface == IPv4Interface("192.168.5.65/26")
@@ -169,14 +174,14 @@ def test_the_gateway_is_the_first_host() -> None:
     ],
 )
 def test_addresses_of_tcp(text: str, address: TCPAddress) -> None:
-    """They are written back as they were."""
+    """An address of TCP is written back as it was."""
     config = DaemonConfig.parse({"network_type": "tcp", "address": text})
     assert config.address == address
     assert str(config.address) == text
 
 
 def test_the_longest_socket_path() -> None:
-    """The kernel takes 107 bytes."""
+    """A path of a socket may have 107 bytes, as the kernel takes no more."""
     path = "/" + "s" * 106
     assert DaemonConfig.parse({"address": path}).address == UnixAddress(path)
     with pytest.raises(ConfigError, match="^address: .*107 bytes.*108"):
@@ -185,37 +190,37 @@ def test_the_longest_socket_path() -> None:
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/30", "10.0.0.0/8", "172.16.0.0/12"])
 def test_networks(cidr: str) -> None:
-    """Any with room for one VM beside the gateway."""
+    """A network of VMs needs room for one VM beside the gateway."""
     assert str(DaemonConfig.parse({"cidr": cidr}).network) == cidr
 
 
 @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4"])
 def test_networks_that_would_break_the_host(cidr: str) -> None:
-    """A route to all there is, or to itself, would take the host off the network."""
+    """A C{cidr} that would take the host off its network is refused."""
     with pytest.raises(ConfigError, match=f"^cidr: '{cidr}' "):
         DaemonConfig.parse({"cidr": cidr})
 
 
 @pytest.mark.parametrize("name", ["runc0", "a", "br-0.1_x", "x" * 15])
 def test_bridge_names(name: str) -> None:
-    """What the kernel takes for an interface name, and no path or option could be."""
+    """A bridge may have any name that the kernel takes and that is no path or option."""
     assert DaemonConfig.parse({"bridge": name}).bridge == name
 
 
 @pytest.mark.parametrize(("text", "mode"), [("0660", 0o660), ("600", 0o600), ("0777", 511)])
 def test_socket_modes(text: str, mode: int) -> None:
-    """They are octal however they are written."""
+    """The mode of a socket is octal, with a leading zero or without."""
     assert DaemonConfig.parse({"socket_mode": text}).socket_mode == mode
 
 
 def test_a_socket_group() -> None:
-    """It is known by its name."""
+    """The group of a socket is given by its name."""
     name = grp.getgrgid(0).gr_name
     assert DaemonConfig.parse({"socket_group": name}).socket_group == 0
 
 
 def test_certificates_may_begin_with_blanks() -> None:
-    """As they do when a template puts them on a line of their own."""
+    """PEM may begin with blanks, as templates put it on a line of its own."""
     pem = "-----BEGIN CERTIFICATE-----\n"
     keys = dict.fromkeys(("certificate", "private_key", "ca"), f"\n  {pem}")
     tls = DaemonConfig.parse({"network_type": "tcp", "tls": keys}).tls
@@ -223,19 +228,19 @@ def test_certificates_may_begin_with_blanks() -> None:
 
 
 def test_a_network_to_allow_may_be_one_address() -> None:
-    """Then it is that one alone."""
+    """A single address in C{allow_from} is a network of that address alone."""
     config = DaemonConfig.parse({"network_type": "tcp", "allow_from": ["192.0.2.7"]})
     assert config.allow_from == (IPv4Network("192.0.2.7/32"),)
 
 
 def test_users() -> None:
-    """They are known by name or by number."""
+    """Users in C{allow_users} are given by name or by uid."""
     config = DaemonConfig.parse({"network_type": "tcp", "allow_users": ["root", 1000, 0]})
     assert config.allow_users == {0, 1000}
 
 
 @pytest.mark.parametrize("section", ["disks", "limits", "security"])
 def test_an_empty_section_is_all_defaults(section: str) -> None:
-    """A key with nothing behind it is what a template leaves."""
+    """A section without keys, as a template may leave it, has all defaults."""
     assert DaemonConfig.parse({section: None}) == DaemonConfig.parse({})
     assert DaemonConfig.parse({section: {}}) == DaemonConfig.parse({})

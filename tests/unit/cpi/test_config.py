@@ -28,7 +28,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("dump", [json.dumps, yaml.safe_dump])
 def test_both_languages_say_the_same(tmp_path: Path, dump: Any) -> None:
-    """A BOSH job can render either."""
+    """The same keys in JSON and in YAML give the same configuration."""
     path = tmp_path / "cpi"
     path.write_text(dump(WHOLE))
     loaded = config.load(str(path), {})
@@ -37,7 +37,7 @@ def test_both_languages_say_the_same(tmp_path: Path, dump: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "---\n", "# nothing\n", "null"])
 def test_all_keys_are_optional(tmp_path: Path, text: str) -> None:
-    """Nothing configured is the daemon's own default address, and agents told nothing."""
+    """An empty configuration has the default address and tells agents nothing."""
     path = tmp_path / "cpi"
     path.write_text(text)
     loaded = config.load(str(path), {})
@@ -47,7 +47,7 @@ def test_all_keys_are_optional(tmp_path: Path, text: str) -> None:
 
 
 def test_the_default_address_is_the_daemons() -> None:
-    """Both sides find each other without configuration, in either kind of network."""
+    """CPI and daemon have the same default address for each type of network."""
     from runc_cpi.daemon.config import DaemonConfig
 
     for kind in ("unix", "tcp"):
@@ -57,7 +57,7 @@ def test_the_default_address_is_the_daemons() -> None:
 
 
 def test_json_does_not_import_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The import would be felt at each call."""
+    """A configuration in JSON does not import PyYAML, which would slow down each call."""
     monkeypatch.setitem(sys.modules, "yaml", None)
     path = tmp_path / "cpi.json"
     path.write_text(json.dumps(WHOLE))
@@ -77,7 +77,7 @@ def test_json_does_not_import_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_addresses_of_tcp(address: str, parts: tuple[str, int]) -> None:
-    """A name will do as well; an IPv6 address stands in brackets."""
+    """The host of an address may be a name; an IPv6 address stands in brackets."""
     assert config.split_address(address) == parts
 
 
@@ -99,7 +99,7 @@ def test_addresses_of_tcp(address: str, parts: tuple[str, int]) -> None:
     ],
 )
 def test_what_is_no_address_of_tcp(address: str) -> None:
-    """The error names it and what is accepted."""
+    """A malformed address is refused with its value and what is accepted."""
     with pytest.raises(InvalidArgument) as caught:
         config.split_address(address)
     assert str(caught.value) == (
@@ -108,7 +108,7 @@ def test_what_is_no_address_of_tcp(address: str) -> None:
 
 
 def test_the_path_is_named(tmp_path: Path) -> None:
-    """Of several configurations on a director, the reader learns which is wrong."""
+    """An error names the path of the configuration, as a director may have several."""
     path = tmp_path / "cpi.yml"
     path.write_text("adress: typo\n")
     with pytest.raises(InvalidArgument) as caught:
@@ -118,7 +118,7 @@ def test_the_path_is_named(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_repeated() -> None:
-    """What agents are told holds passwords, and an error goes to a task's log."""
+    """An error does not repeat what agents are told, as it may be a password."""
     bad: list[dict[str, Any]] = [
         {"mbus": ["nats://u:sesame@192.0.2.1:4222"]},
         {"blobstore": "sesame"},

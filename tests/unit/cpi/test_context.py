@@ -30,12 +30,12 @@ def loaded(tmp_path: Path, context: dict[str, Any], file: Any = FILE) -> CPIConf
 
 
 def test_a_context_without_properties(tmp_path: Path) -> None:
-    """What else the Director says is no configuration."""
+    """Fields of a context that are no keys of the configuration are ignored."""
     assert vars(loaded(tmp_path, DIRECTORS)) == vars(loaded(tmp_path, {}))
 
 
 def test_properties_replace_the_files(tmp_path: Path) -> None:
-    """Each for itself; what is not given stays."""
+    """A key in the context replaces the one in the file; the others stay."""
     context = {**DIRECTORS, "address": "192.0.2.2:9998", "tls": TLS, "connect_timeout": 9}
     found = loaded(tmp_path, context)
     assert (found.address, found.tls, found.connect_timeout) == ("192.0.2.2:9998", TLS, 9.0)
@@ -43,13 +43,15 @@ def test_properties_replace_the_files(tmp_path: Path) -> None:
 
 
 def test_null_gives_nothing(tmp_path: Path) -> None:
-    """A template renders it for what is not set."""
+    """
+    A null in the context replaces nothing, as templates render it for what is not set.
+    """
     context = dict.fromkeys(("network_type", "address", "tls", "agent", "connect_timeout"))
     assert vars(loaded(tmp_path, context)) == vars(loaded(tmp_path, {}))
 
 
 def test_the_agents_part_is_merged(tmp_path: Path) -> None:
-    """A host may have time servers of its own, and share the rest."""
+    """The keys of C{agent} are merged one by one, so a host may differ in one of them."""
     found = loaded(tmp_path, {"agent": {"ntp": ["198.51.100.1"]}})
     assert found.agent["ntp"] == ["198.51.100.1"]
     assert found.agent["mbus"] == "nats://192.0.2.9"
@@ -57,13 +59,13 @@ def test_the_agents_part_is_merged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", [None, {}])
 def test_the_file_may_be_empty(tmp_path: Path, file: Any) -> None:
-    """All can come with the context."""
+    """All of the configuration can come with the context."""
     found = loaded(tmp_path, FILE, file)
     assert (found.address, found.agent["ntp"]) == ("192.0.2.1:9999", ["192.0.2.8"])
 
 
 def test_a_file_that_is_wrong_stays_wrong(tmp_path: Path) -> None:
-    """The context does not hide it."""
+    """A malformed file is refused whatever the context has."""
     with pytest.raises(InvalidArgument, match="must hold keys and values"):
         loaded(tmp_path, FILE, ["a list"])
 
@@ -81,13 +83,13 @@ def test_a_file_that_is_wrong_stays_wrong(tmp_path: Path) -> None:
     ],
 )
 def test_bad_properties(tmp_path: Path, context: dict[str, Any], message: str) -> None:
-    """They are checked as the file is."""
+    """Keys in the context are checked as those in the file are."""
     with pytest.raises(InvalidArgument, match=f"^configuration .*: {message}"):
         loaded(tmp_path, context)
 
 
 def test_the_file_is_not_changed(tmp_path: Path) -> None:
-    """The next call has a context of its own."""
+    """The context of a call does not change the file."""
     loaded(tmp_path, {"address": "192.0.2.2:1", "agent": {"mbus": "x"}})
     assert json.loads((tmp_path / "cpi.json").read_text()) == FILE
 
@@ -109,5 +111,5 @@ def test_the_file_is_not_changed(tmp_path: Path) -> None:
 def test_who_tells_the_agent_of_disks(
     version: int, context: dict[str, Any], told: bool
 ) -> None:
-    """The Director, if contract and stemcell are both of version 2 at least."""
+    """The Director tells agents of disks unless contract or stemcell is of version 1."""
     assert Request("attach_disk", [], context, version).agent_is_told is told

@@ -21,7 +21,7 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2, 3])
     "arguments", [[64], [64, None], [64, {}], [64, {}, None], [64, {}, "vm-1"]]
 )
 def test_create_disk(version: int, arguments: list[Any]) -> None:
-    """The VM that it is meant for makes no difference, and may be left out."""
+    """The VM that a disk is meant for may be left out, and makes no difference."""
     client = RecordingClient(CreateDisk={b"disk_cid": b"disk-1"})
     assert do(client, "create_disk", *arguments, version=version) == "disk-1"
     assert client.asked == [("CreateDisk", {"size": 64, "cloud_properties": {}})]
@@ -46,7 +46,7 @@ def test_create_disk(version: int, arguments: list[Any]) -> None:
 def test_methods_without_a_result(
     version: int, method: str, arguments: list[Any], command: str, sent: dict[str, Any]
 ) -> None:
-    """They ask the daemon once, and return null."""
+    """A method without a result calls the daemon once and returns null."""
     client = RecordingClient()
     assert do(client, method, *arguments, version=version) is None
     assert client.asked == [(command, sent)]
@@ -54,7 +54,7 @@ def test_methods_without_a_result(
 
 @pytest.mark.parametrize(("answer", "result"), [(b"True", True), (b"False", False)])
 def test_has_disk(answer: bytes, result: bool) -> None:
-    """Nothing but true and false, as the CLI insists."""
+    """C{has_disk} returns true or false, as the CLI insists."""
     assert do(RecordingClient(HasDisk={b"exists": answer}), "has_disk", "d") is result
 
 
@@ -72,7 +72,10 @@ def test_has_disk(answer: bytes, result: bool) -> None:
 def test_attach_disk(
     version: int, stemcell: int | None, result: str | None, in_settings: bool
 ) -> None:
-    """Version 1 returns nothing; agents that nobody tells find it in their settings."""
+    """
+    C{attach_disk} returns the hint since version 2; old agents find it in their
+    settings.
+    """
     client: Any = RecordingClient(AttachDisk={b"hint": b"/dev/disk-1"})
     context = {} if stemcell is None else {"vm": {"stemcell": {"api_version": stemcell}}}
     request = Request("attach_disk", ["vm-1", "disk-1"], context, version)
@@ -84,7 +87,7 @@ def test_attach_disk(
     "text", [b"[]", b'["disk-1", "disk-2"]', b'["' + b"x" * 70_000 + b'"]']
 )
 def test_get_disks(text: bytes) -> None:
-    """A list of cids, however long."""
+    """C{get_disks} returns a list of cids, however long."""
     client = RecordingClient(GetDisks=dict(wire.split(b"disk_cids", text)))
     found = do(client, "get_disks", "vm-1")
     assert isinstance(found, list)
@@ -93,7 +96,7 @@ def test_get_disks(text: bytes) -> None:
 
 @pytest.mark.parametrize("metadata", [[], [None], [{}]])
 def test_snapshot_disk(metadata: list[Any]) -> None:
-    """Metadata may be left out."""
+    """The metadata of a snapshot may be left out."""
     client = RecordingClient(SnapshotDisk={b"snapshot_cid": b"snapshot-1"})
     assert do(client, "snapshot_disk", "disk-1", *metadata) == "snapshot-1"
     assert client.asked == [("SnapshotDisk", {"disk_cid": "disk-1", "metadata": {}})]
@@ -101,7 +104,7 @@ def test_snapshot_disk(metadata: list[Any]) -> None:
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])
 def test_a_light_stemcell(network_type: str) -> None:
-    """The image file is not even looked at: what it would hold is elsewhere."""
+    """The image file of a light stemcell is not opened."""
     properties = {"image_reference": "docker://x", "name": "y"}
     client = RecordingClient(FetchStemcell={b"stemcell_cid": b"stemcell-1"})
     result = do(
@@ -113,7 +116,7 @@ def test_a_light_stemcell(network_type: str) -> None:
 
 @pytest.mark.parametrize("image", ["/dev/zero", "/dev/null", "/"])
 def test_an_image_that_is_no_file(image: str) -> None:
-    """Some of these would never end."""
+    """An image that is no ordinary file is refused, as reading it may never end."""
     with pytest.raises(InvalidArgument, match=f"^image_path: {image}: not an ord"):
         do(RecordingClient(), "create_stemcell", image, {})
 
@@ -128,6 +131,6 @@ def test_an_image_that_is_no_file(image: str) -> None:
     ],
 )
 def test_an_answer_that_lacks_something(method: str, arguments: list[Any]) -> None:
-    """A daemon of another version is no bug of the executable."""
+    """An answer without an expected field is a C{CloudError} that names the field."""
     with pytest.raises(CloudError, match=f"answer to {method} lacks"):
         do(RecordingClient(), method, *arguments)

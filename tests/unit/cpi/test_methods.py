@@ -75,7 +75,7 @@ def created() -> RecordingClient:
 
 
 def test_info_offers_version_3() -> None:
-    """A director takes the lesser of this and what it prefers, the CLI at most 2."""
+    """C{info} offers version 3 of the contract and three stemcell formats."""
     assert methods.info() == {
         "api_version": 3,
         "stemcell_formats": ["warden-tar", "general-tar", "oci-light"],
@@ -83,7 +83,7 @@ def test_info_offers_version_3() -> None:
 
 
 def test_create_vm_passes_everything_on() -> None:
-    """The daemon gets the arguments by name, with what its agent is to be told."""
+    """The daemon gets all arguments of C{create_vm} by name, and the agent's settings."""
     client = created()
     do(client, "create_vm", *CREATE_VM)
     names = ("agent_id", "stemcell_cid", "cloud_properties", "networks", "disk_cids", "env")
@@ -94,20 +94,20 @@ def test_create_vm_passes_everything_on() -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_create_vm_returns_networks(version: int) -> None:
-    """Since version 2 they come back, however large, as the daemon has them."""
+    """Since version 2 C{create_vm} returns the networks, however large they are."""
     vm_cid, networks = do(created(), "create_vm", *CREATE_VM, version=version)
     assert vm_cid == "vm-1"
     assert len(networks["default"]["dns"]) == 9000
 
 
 def test_create_vm_of_version_1_returns_the_cid_alone() -> None:
-    """An old director takes the result for the cid."""
+    """In version 1 C{create_vm} returns the cid alone."""
     assert do(created(), "create_vm", *CREATE_VM, version=1) == "vm-1"
 
 
 @pytest.mark.parametrize("tail", [[], [None], [None, None], [[], {}]])
 def test_create_vm_without_disks_and_env(tail: list[Any]) -> None:
-    """Old CLIs send null for them."""
+    """Disks and env may be left out or null, as old CLIs send it."""
     client = created()
     do(client, "create_vm", *CREATE_VM[:4], *tail)
     ((_, asked),) = client.asked
@@ -118,7 +118,7 @@ def test_create_vm_without_disks_and_env(tail: list[Any]) -> None:
     ("version", "env"), [(1, []), (2, []), (3, [{"tags": {"a": "b"}}]), (3, [{}])]
 )
 def test_create_stemcell_on_a_unix_socket(tmp_path: Path, version: int, env: Any) -> None:
-    """The open file itself is passed; version 3 has a third argument with tags."""
+    """On a unix socket the open image is passed; version 3 adds tags, which are ignored."""
     client = created()
     image = tmp_path / "image"
     image.write_bytes(b"an image")
@@ -130,7 +130,7 @@ def test_create_stemcell_on_a_unix_socket(tmp_path: Path, version: int, env: Any
 
 
 def test_create_stemcell_on_tcp(tmp_path: Path) -> None:
-    """The bytes are passed, between an opening and a closing call."""
+    """On TCP the bytes of the image are sent between an opening and a closing call."""
     client = created()
     image = tmp_path / "image"
     image.write_bytes(b"an image")
@@ -144,7 +144,7 @@ def test_create_stemcell_on_tcp(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])
 def test_an_image_that_cannot_be_read(tmp_path: Path, network_type: str) -> None:
-    """The error names the path and the reason, and the daemon is not troubled."""
+    """The error for an unreadable image names its path; the daemon is not called."""
     client = created()
     for path, reason in [
         (tmp_path / "none", "No such file"),
@@ -180,7 +180,7 @@ def test_an_image_that_cannot_be_read(tmp_path: Path, network_type: str) -> None
 def test_methods_without_a_result(
     method: str, arguments: list[Any], command: str, sent: dict[str, Any], version: int
 ) -> None:
-    """They ask the daemon once and return null; ping says pong."""
+    """A method without a result calls the daemon once; C{ping} returns pong."""
     client = RecordingClient()
     result = do(client, method, *arguments, version=version)
     assert result == ("pong" if method == "ping" else None)
@@ -189,12 +189,12 @@ def test_methods_without_a_result(
 
 @pytest.mark.parametrize(("answer", "result"), [(b"True", True), (b"False", False)])
 def test_has_vm_returns_a_boolean(answer: bytes, result: bool) -> None:
-    """Nothing but true and false, as the CLI insists."""
+    """C{has_vm} returns true or false, as the CLI insists."""
     assert do(RecordingClient(HasVM={b"exists": answer}), "has_vm", "vm-1") is result
 
 
 def test_calculated_cloud_properties_can_be_used() -> None:
-    """What comes out are properties of this CPI, and the daemon is not asked."""
+    """C{calculate_vm_cloud_properties} returns properties of this CPI without a call."""
     client = RecordingClient()
     wanted = {"cpu": 2, "ram": 4096, "ephemeral_disk_size": 10000}
     assert do(client, "calculate_vm_cloud_properties", wanted) == wanted
@@ -202,7 +202,7 @@ def test_calculated_cloud_properties_can_be_used() -> None:
 
 
 def test_configure_networks_is_not_supported() -> None:
-    """The contract had it in its first version only."""
+    """C{configure_networks} is refused, as only version 1 of the contract has it."""
     with pytest.raises(NotSupported, match="configure_networks"):
         do(RecordingClient(), "configure_networks", "vm-1", {})
 
@@ -211,7 +211,7 @@ def test_configure_networks_is_not_supported() -> None:
     "method", ["frobnicate", "_take", "_vm_cid", "__init__", "__class__", "call", "Ping"]
 )
 def test_other_methods_are_not_implemented(method: str) -> None:
-    """Neither are names that only Python knows."""
+    """Unknown methods are not implemented, nor are names that only Python knows."""
     with pytest.raises(MethodNotImplemented, match=f"no method '{method}'"):
         methods.check(method)
 
@@ -226,7 +226,7 @@ def test_other_methods_are_not_implemented(method: str) -> None:
 def test_an_answer_that_lacks_something_is_an_error_of_the_host(
     command: str, method: str, arguments: list[Any]
 ) -> None:
-    """A daemon of another version is no bug of the executable."""
+    """An answer without an expected field is a C{CloudError}, not an internal error."""
     with pytest.raises(CPIError) as caught:
         do(RecordingClient(**{command: {}}), method, *arguments)
     assert caught.value.bosh_type == "Bosh::Clouds::CloudError"

@@ -22,7 +22,7 @@ def strict(text: str) -> object:
 
 
 def test_a_request_of_the_director() -> None:
-    """All of its fields are kept as they came."""
+    """All fields of a request are kept as they came."""
     context = {
         "director_uuid": "a-uuid",
         "request_id": "cpi-123456",
@@ -41,7 +41,7 @@ def test_a_request_of_the_director() -> None:
 
 
 def test_the_first_info_of_a_director_names_no_version() -> None:
-    """It is answered as version 1 would be."""
+    """A request without a version is of version 1."""
     parsed = request.parse(b'{"method": "info", "arguments": [], "context": {}}')
     assert (parsed.api_version, parsed.request_id) == (1, "")
 
@@ -50,21 +50,21 @@ def test_the_first_info_of_a_director_names_no_version() -> None:
     "context", [{"request_id": 7}, {"request_id": None}, {"request_id": ["a"]}, {}]
 )
 def test_a_request_id_that_is_no_text_is_left_out(context: dict[str, object]) -> None:
-    """It serves the log alone, and is no reason to refuse a call."""
+    """A request id that is no text is ignored, as it serves the log alone."""
     raw = json.dumps({"method": "ping", "context": context}).encode()
     assert request.parse(raw).request_id == ""
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_versions_of_the_contract(version: int) -> None:
-    """Three are known."""
+    """Versions 1, 2 and 3 of the contract are accepted."""
     raw = json.dumps({"method": "ping", "api_version": version}).encode()
     assert request.parse(raw).api_version == version
 
 
 @pytest.mark.parametrize("version", [0, 4, -1, 10**30])
 def test_other_versions_are_not_supported(version: int) -> None:
-    """The error names the version and those that are known."""
+    """An unknown version is refused with those that are known."""
     raw = json.dumps({"method": "ping", "api_version": version}).encode()
     with pytest.raises(NotSupported, match=rf"api_version: {version} is none of 1, 2, 3"):
         request.parse(raw)
@@ -72,7 +72,7 @@ def test_other_versions_are_not_supported(version: int) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings_of_json(encoding: str) -> None:
-    """Any encoding that JSON may have is read."""
+    """A request may have any encoding that JSON may have."""
     raw = '{"method": "ping", "arguments": ["Grüße"]}'.encode(encoding)
     assert request.parse(raw).arguments == ["Grüße"]
 
@@ -90,7 +90,7 @@ def test_numbers_that_json_does_not_have_are_refused(constant: str) -> None:
 
 
 def test_a_request_as_long_as_allowed_is_read() -> None:
-    """One byte more is refused by name, before anything is made of it."""
+    """A request of the greatest size is read, and one byte more is refused."""
     rest = request.REQUEST_LIMIT - len(b'{"method":"ping"}')
     padded = b'{"method":"ping"' + b" " * rest + b"}"
     assert request.parse(padded).method == "ping"
@@ -109,7 +109,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_a_response_is_one_line_of_json_with_all_keys(result: object) -> None:
-    """The Director refuses a response that lacks a key or has another type in it."""
+    """A response is one line of JSON with all three keys, each of its type."""
     text = request.response(result, None)
     assert "\n" not in text
     assert text.isascii()
@@ -118,7 +118,7 @@ def test_a_response_is_one_line_of_json_with_all_keys(result: object) -> None:
 
 @given(st.text())
 def test_an_error_response_has_exact_types(message: str) -> None:
-    """A type, a message and C{ok_to_retry}, as the class of the error says."""
+    """An error has a type, a message and C{ok_to_retry}, as its class says."""
     assert strict(request.response(None, StillRunning(message))) == {
         "result": None,
         "error": {
@@ -132,7 +132,7 @@ def test_an_error_response_has_exact_types(message: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_an_error_of_ours(raw: bytes) -> None:
-    """Whatever is on stdin, there is a request or an error that can be told."""
+    """Any bytes on stdin give a request or a C{CPIError}."""
     try:
         request.parse(raw)
     except CPIError as error:

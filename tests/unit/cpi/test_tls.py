@@ -32,7 +32,7 @@ def context(given: dict[str, str]) -> ssl.SSLContext:
 
 
 def test_nobody_is_trusted_but_the_ca() -> None:
-    """Neither the system's authorities nor another name."""
+    """Only certificates of the configured CA and for the daemon's name are accepted."""
     made = context(GOOD)
     assert made.verify_mode == ssl.CERT_REQUIRED
     assert made.check_hostname
@@ -41,7 +41,7 @@ def test_nobody_is_trusted_but_the_ca() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """Each may be a path as well."""
+    """CA, certificate and key may each be the path of a file."""
     given = {}
     for key, value in GOOD.items():
         (tmp_path / key).write_text(value)
@@ -51,7 +51,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_without_memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are none, what is written for a moment is gone again."""
+    """Without memfd_create, the temporary file of a key is removed again."""
     monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     context(GOOD)
@@ -61,7 +61,7 @@ def test_without_memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_descriptor_stays() -> None:
-    """Whether they are good or not."""
+    """No descriptor stays open, whether the certificates are good or not."""
     before = os.listdir("/proc/self/fd")
     context(GOOD)
     with pytest.raises(InvalidArgument):
@@ -83,14 +83,14 @@ def test_no_descriptor_stays() -> None:
     ],
 )
 def test_bad_ones(changes: dict[str, str], message: str) -> None:
-    """They are the operator's to correct; nothing of a key is repeated."""
+    """A bad certificate or key is an C{InvalidArgument} that repeats nothing of a key."""
     with pytest.raises(InvalidArgument, match=f"^{message}") as caught:
         context({**GOOD, **changes})
     assert "BEGIN" not in str(caught.value)
 
 
 def test_a_key_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nobody to ask for it: it is refused, not waited for."""
+    """A key with a password is refused, and no terminal is asked for it."""
     reader, writer = os.pipe()
     os.close(writer)
     with open(reader) as empty:
@@ -100,7 +100,7 @@ def test_a_key_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_peer_that_hangs_up() -> None:
-    """It is told as what a daemon without TLS would do."""
+    """A peer that hangs up during the handshake is no error of the configuration."""
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours, pytest.raises(Exception, match=r".+") as caught:
@@ -121,13 +121,13 @@ def test_a_peer_that_hangs_up() -> None:
     ],
 )
 def test_what_is_no_configuration(raw: Any, message: str) -> None:
-    """The key is named, and nothing that may be a secret."""
+    """A malformed C{tls} is refused by its key, without its value."""
     with pytest.raises(InvalidArgument, match=f"^{message}") as caught:
         config.parse({"network_type": "tcp", "tls": raw})
     assert "BEGIN" not in str(caught.value)
 
 
 def test_tls_is_for_tcp() -> None:
-    """A socket file has a mode instead."""
+    """C{tls} is refused on a unix socket."""
     with pytest.raises(InvalidArgument, match="^tls: goes with network_type tcp alone"):
         config.parse({"tls": GOOD})

@@ -81,7 +81,7 @@ LOCAL = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", *sorted(HOSTS_OWN)
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_users_of_the_host(host: str) -> None:
-    """By whatever address they come it is root, and who is named."""
+    """A process of root may connect by any address of the host; other users are named."""
     assert refusal(host, uid=0) is None
     assert refusal(host, uid=1000, users=(7, 1000)) is None
     for uid in (1000, 65534):
@@ -93,14 +93,14 @@ def test_users_of_the_host(host: str) -> None:
 
 @pytest.mark.parametrize("host", LOCAL)
 def test_nobodys_socket(host: str) -> None:
-    """One that is closed already may have been anybody's."""
+    """A socket that no process has is refused, as it may have been anybody's."""
     why = refusal(host, uid=None, users=(0,))
     assert why is not None
     assert "no process" in why.who
 
 
 def test_all_users_of_the_host() -> None:
-    """They come in by loopback if that is allowed as a network, and by that alone."""
+    """A loopback network in C{allow_from} lets in all users by loopback, and only so."""
     for host in ("127.0.0.1", "::ffff:127.0.0.1"):
         assert refusal(host, "127.0.0.0/8") is None
         assert refusal(host, "::1/128") is not None
@@ -110,14 +110,14 @@ def test_all_users_of_the_host() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.9", "::ffff:192.0.2.9", "2001:db8::9"])
 def test_other_machines(host: str) -> None:
-    """They come in by allow_from."""
+    """Other machines may connect from the networks of C{allow_from}."""
     assert refusal(host, "192.0.2.0/24", "2001:db8::/32") is None
     why = refusal(host, "198.51.100.0/24", uid=0)
     assert why == Refusal(host.removeprefix("::ffff:"), "add it to allow_from, or set tls")
 
 
 def test_vms() -> None:
-    """One that is made so comes in; others do by allow_from alone."""
+    """A VM with C{cpi_access} may connect; others only from C{allow_from}."""
     assert refusal("10.0.0.5") is None
     assert refusal("::ffff:10.0.0.5") is None
     why = refusal("10.0.0.6")
@@ -131,7 +131,7 @@ def test_vms() -> None:
 
 
 def test_a_kernel_that_does_not_tell() -> None:
-    """Nobody is let in on a guess."""
+    """If the kernel does not tell whose a connection is, it is refused."""
     access = Access(networks=(), users=(), sockets=Sockets(0, broken=True), vm_at=vm)
     why = access.refusal(IPv4Address("TCP", "127.0.0.1", 40000), OWN)
     assert why is not None
@@ -143,5 +143,5 @@ def test_a_kernel_that_does_not_tell() -> None:
     [("fe80::1%eth0", "fe80::1"), ("::ffff:10.0.3.4", "10.0.3.4"), ("::1", "::1")],
 )
 def test_addresses(host: str, address: str) -> None:
-    """A zone is no part of an address, and IPv4 is known by its own."""
+    """The zone of an address is ignored, and IPv4 in IPv6 is taken for IPv4."""
     assert address_of(IPv6Address("TCP", host, 1)) == ip_address(address)

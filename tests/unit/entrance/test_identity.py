@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.entrance import identity
-from runc_cpi.daemon.entrance.complaints import Complaints
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from tests.fakes.certificates import CA, encrypted_key, exchange_key, weak_pair
 
 AUTHORITY = CA()
@@ -34,14 +34,14 @@ def config(**changes: Any) -> TLSConfig:
 
 
 def test_good_ones() -> None:
-    """As PEM; a chain may follow the certificate, and several CAs stand together."""
+    """A certificate may be followed by its chain, and several CAs may stand together."""
     identity.load(config())
     identity.load(config(certificate=SERVER.certificate + AUTHORITY.pem))
     identity.load(config(ca=AUTHORITY.pem + CA("another").pem))
 
 
 def test_files(tmp_path: Path) -> None:
-    """A path stands for what is in the file."""
+    """Certificate, key and CA may each be the path of a file."""
     paths = {}
     for key, value in vars(config()).items():
         if key != "allowed_clients":
@@ -72,7 +72,7 @@ def test_files(tmp_path: Path) -> None:
     ],
 )
 def test_bad_ones(changes: dict[str, str], message: str) -> None:
-    """The message names the key, and nothing of a private one."""
+    """A bad certificate or key is refused by its key, and no private key is told."""
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         identity.load(config(**changes))
     assert "PRIVATE" not in str(caught.value)
@@ -80,20 +80,20 @@ def test_bad_ones(changes: dict[str, str], message: str) -> None:
 
 
 def test_a_key_that_cannot_sign() -> None:
-    """It is a key of its kind, and no good for TLS."""
+    """A private key of a kind that TLS cannot use is refused."""
     with pytest.raises(ConfigError, match=r"^tls\.private_key: "):
         identity.load(config(private_key=exchange_key()))
 
 
 def test_a_weak_certificate() -> None:
-    """OpenSSL refuses it, which is no reason for a traceback."""
+    """A certificate that OpenSSL finds too weak is refused without a traceback."""
     weak = weak_pair(AUTHORITY)
     with pytest.raises(ConfigError, match=r"^tls\.certificate: "):
         identity.load(config(certificate=weak.certificate, private_key=weak.key))
 
 
 def test_an_expired_certificate() -> None:
-    """Clients would refuse it, with less of an explanation."""
+    """An expired certificate is refused at the start, as clients would refuse it."""
     old = AUTHORITY.issue("server", client=False, days=-5)
     with pytest.raises(ConfigError, match="^tls.certificate: expired on "):
         identity.load(config(certificate=old.certificate, private_key=old.key))
@@ -108,7 +108,7 @@ def test_an_expired_certificate() -> None:
     ],
 )
 def test_names_of_clients(common_name: str, alternatives: list[str], names: Any) -> None:
-    """All those that are texts count."""
+    """The common names and all textual alternative names of a client count."""
     pair = AUTHORITY.issue(common_name, *alternatives)
     certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
     assert identity.client_names(certificate) == names
@@ -124,7 +124,7 @@ class IdentityTests(SynchronousTestCase):
         self.paths = {
             name: str(self.directory / name) for name in ("certificate", "private_key")
         }
-        self.identity = identity.Identity(config(**self.paths), Complaints(lambda: 0.0))
+        self.identity = identity.Identity(config(**self.paths), PeerLog(lambda: 0.0))
         self.clock = Clock()
         self.reloader = identity.IdentityReloader(self.clock, self.identity)
         self.reloader.startService()
@@ -145,14 +145,14 @@ class IdentityTests(SynchronousTestCase):
         return (names - {"127.0.0.1"}).pop()
 
     def test_renewal(self) -> None:
-        """It is noticed within a while, without anybody telling."""
+        """New certificate files are used within seconds of their change."""
         self.write(OTHER.certificate, OTHER.key)
         self.assertEqual(self.shown(), "server")
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")
 
     def test_a_renewal_that_is_no_good(self) -> None:
-        """What there is stays, and the right one is taken once it comes."""
+        """Bad new files leave the old certificate in use until good ones come."""
         self.write(OTHER.certificate, SERVER.key)
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "server")
@@ -161,7 +161,7 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(self.shown(), "other")
 
     def test_a_renewal_that_no_one_foresaw(self) -> None:
-        """Whatever is wrong with it, the files are looked at again later."""
+        """After an unexpected error the files are looked at again."""
         weak = weak_pair(AUTHORITY)
         self.write(weak.certificate, weak.key)
         self.clock.advance(identity.CHECK_INTERVAL)
@@ -171,7 +171,7 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(self.shown(), "other")
 
     def test_files_that_are_gone(self) -> None:
-        """They may come back."""
+        """The certificate stays in use while its files are missing."""
         (self.directory / "certificate").unlink()
         self.clock.advance(3 * identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "server")
@@ -180,17 +180,17 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(self.shown(), "other")
 
     def test_nothing_new_is_not_read(self) -> None:
-        """Only the files' dates are looked at."""
+        """Files whose dates have not changed are not read."""
         self.patch(identity, "load", lambda _: self.fail("read"))
         self.clock.advance(3 * identity.CHECK_INTERVAL)
 
     def test_no_timer_stays(self) -> None:
-        """The daemon could not end."""
+        """A stopped reloader leaves no timer, so the daemon can end."""
         self.reloader.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_sessions(self) -> None:
-        """A client whose certificate was withdrawn does not come in by an old one."""
+        """TLS sessions are not resumed, so each client shows its certificate."""
         from OpenSSL import SSL
 
         context = self.identity.serverConnectionForTLS(None).get_context()

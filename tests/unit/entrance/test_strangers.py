@@ -8,8 +8,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.strangers import Strangers, home_of
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.entrance.strangers import Strangers, origin_of
 
 LIMIT = 4
 GRACE = 2.0
@@ -31,9 +31,9 @@ class StrangersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.ports = count(1)
-        complaints = Complaints(self.clock.seconds)
+        peer_log = PeerLog(self.clock.seconds)
         self.strangers: Strangers[Visitor] = Strangers(
-            LIMIT, GRACE, complaints, self.clock.seconds
+            LIMIT, GRACE, peer_log, self.clock.seconds
         )
 
     def come(self, host: str) -> Visitor | None:
@@ -54,7 +54,7 @@ class StrangersTests(SynchronousTestCase):
         return visitors
 
     def test_one_address_keeps_nobody_out(self) -> None:
-        """It gives of its places to others at once, the oldest first."""
+        """An address with many strangers loses its oldest to other addresses at once."""
         crowd = self.crowd(*["192.0.2.1"] * LIMIT)
         self.assertIsNotNone(self.come("192.0.2.2"))
         self.assertEqual([visitor.gone for visitor in crowd], [True, False, False, False])
@@ -62,7 +62,7 @@ class StrangersTests(SynchronousTestCase):
         self.assertEqual([visitor.gone for visitor in crowd], [True, True, False, False])
 
     def test_nobody_is_pushed_out_at_once(self) -> None:
-        """Not by those who have as many; after a while by them too."""
+        """Those with as many strangers get a place of another only after the grace time."""
         crowd = self.crowd(*["192.0.2.1"] * LIMIT)
         self.clock.advance(GRACE - 0.1)
         self.assertIsNone(self.come("192.0.2.1"))
@@ -72,7 +72,7 @@ class StrangersTests(SynchronousTestCase):
         self.assertEqual([visitor.gone for visitor in crowd], [True, False, False, False])
 
     def test_many_addresses(self) -> None:
-        """With a place each they have what one more would have."""
+        """If each address has one stranger, one more waits for the grace time."""
         crowd = self.crowd(*[f"192.0.2.{number}" for number in range(LIMIT)])
         self.assertIsNone(self.come("198.51.100.1"))
         self.clock.advance(GRACE)
@@ -80,7 +80,7 @@ class StrangersTests(SynchronousTestCase):
         self.assertEqual(sum(visitor.gone for visitor in crowd), 1)
 
     def test_who_is_known_makes_room(self) -> None:
-        """So does who is gone, and twice is no harm."""
+        """A stranger that makes a call or is gone frees its place, once."""
         crowd = self.crowd(*["192.0.2.1"] * LIMIT)
         self.strangers.discard(crowd[2])
         self.strangers.discard(crowd[2])
@@ -89,7 +89,7 @@ class StrangersTests(SynchronousTestCase):
         self.assertIsNone(self.come("192.0.2.1"))
 
     def test_what_is_remembered_goes(self) -> None:
-        """Addresses that nobody comes from any more cost no memory."""
+        """An address without strangers is forgotten."""
         for number in range(100):
             visitor = self.come(f"2001:db8:{number:x}::1")
             assert visitor is not None
@@ -97,15 +97,15 @@ class StrangersTests(SynchronousTestCase):
         self.assertEqual(len(self.strangers), 0)
         self.assertEqual(self.strangers._since, {})
 
-    def test_homes(self) -> None:
-        """A network of IPv6 is somebody's as an address of IPv4 is."""
+    def test_origins(self) -> None:
+        """The origin of a peer is its address, or with IPv6 the /64 network of that."""
 
-        def home(host: str) -> str:
-            return home_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
+        def origin(host: str) -> str:
+            return origin_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
 
-        self.assertEqual(home("2001:db8:0:1::1"), home("2001:db8:0:1:ffff::2"))
-        self.assertNotEqual(home("2001:db8:0:1::1"), home("2001:db8:0:2::1"))
-        self.assertEqual(home("::ffff:192.0.2.1"), home("192.0.2.1"))
-        self.assertNotEqual(home("192.0.2.2"), home("192.0.2.1"))
-        self.assertNotEqual(home("::1"), home("::2"))
-        self.assertEqual(home_of(UNIXAddress(None)), home_of(None))
+        self.assertEqual(origin("2001:db8:0:1::1"), origin("2001:db8:0:1:ffff::2"))
+        self.assertNotEqual(origin("2001:db8:0:1::1"), origin("2001:db8:0:2::1"))
+        self.assertEqual(origin("::ffff:192.0.2.1"), origin("192.0.2.1"))
+        self.assertNotEqual(origin("192.0.2.2"), origin("192.0.2.1"))
+        self.assertNotEqual(origin("::1"), origin("::2"))
+        self.assertEqual(origin_of(UNIXAddress(None)), origin_of(None))

@@ -7,10 +7,11 @@ import os
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from runc_cpi.daemon.reconcile.leftovers import CLEARING_INTERVAL
 from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.assembly import new_vm
 from tests.unit.reconcile.reconcile_case import ReconcileTestCase
+
+INTERVAL = 300.0  # seconds between two attempts
 
 
 class ClearingTests(ReconcileTestCase):
@@ -18,7 +19,7 @@ class ClearingTests(ReconcileTestCase):
 
     async def pass_on(self) -> None:
         """Have a round of clearing come and end."""
-        self.clock.advance(CLEARING_INTERVAL)
+        self.clock.advance(INTERVAL)
         while self.clock.getDelayedCalls() == []:
             await deferLater(reactor, 0.01)
 
@@ -26,7 +27,7 @@ class ClearingTests(ReconcileTestCase):
         """Files that could not be removed, and a VM that did not end, are tried again."""
         first = await self.begin(restart=False)
         second = await self.vms.create(new_vm(self.stemcell_cid))
-        self.parts.leftovers.keep_clearing()
+        self.parts.leftovers.keep_clearing(INTERVAL)
         self.addCleanup(self.tasks.cancel)
         self.script.failing["remove"] = CloudError("stuck")
         await self.vms.delete(first.vm_cid)
@@ -47,7 +48,7 @@ class ClearingTests(ReconcileTestCase):
     async def test_a_round_that_fails(self) -> None:
         """A round of clearing that fails is logged as a bug, and the next one comes."""
         await self.begin(restart=False)
-        self.parts.leftovers.keep_clearing()
+        self.parts.leftovers.keep_clearing(INTERVAL)
         self.addCleanup(self.tasks.cancel)
         self.script.failing["connected"] = KeyError("x")
         self.patch(self.parts.networker, "connected", lambda: self.script.act("connected"))

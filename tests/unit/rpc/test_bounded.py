@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.rpc.bounded import DESCRIPTORS, ENTRY_COST, BoundedAMP
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.rpc.bounded import BoundedAMP
+from runc_cpi.daemon.rpc.budget import DESCRIPTORS, ENTRY_COST
 
 # For how many seconds to wait for what a thread does.
 PATIENCE = 60.0
@@ -34,7 +35,7 @@ class Server(BoundedAMP):
     """Works on calls until it is told that they are done."""
 
     def __init__(self, limits: LimitsConfig, clock: Clock) -> None:
-        super().__init__(limits, clock, Complaints(clock.seconds))
+        super().__init__(limits, clock, PeerLog(clock.seconds))
         self.begun: list[Deferred[Any]] = []
 
     @Work.responder
@@ -85,27 +86,27 @@ class BoundedTests(SynchronousTestCase):
         return bool(self.transport.disconnected)
 
     def test_a_peer_that_says_nothing(self) -> None:
-        """It has the time for a first message."""
+        """A peer that sends nothing is cut off after C{first_seconds}."""
         self.clock.advance(4.9)
         self.assertFalse(self.cut_off)
         self.clock.advance(0.2)
         self.assertTrue(self.cut_off)
 
     def test_a_first_message_that_trickles(self) -> None:
-        """Single bytes are no message, however steadily they come."""
+        """A peer that sends its first message byte by byte is cut off as well."""
         for byte in call()[:-1]:
             self.receive(bytes([byte]))
             self.clock.advance(0.2)
         self.assertTrue(self.cut_off)
 
     def test_work_takes_its_time(self) -> None:
-        """While a call is under way, the peer has nothing to say."""
+        """A peer is not cut off while its call is under way."""
         self.receive(call())
         self.clock.advance(10_000)
         self.assertFalse(self.cut_off)
 
     def test_a_peer_that_is_idle(self) -> None:
-        """The time begins with the last answer."""
+        """A peer is cut off C{idle_seconds} after its last answer."""
         self.receive(call() * 2)
         self.server.begun[0].callback({})
         self.clock.advance(100)
@@ -117,7 +118,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.cut_off)
 
     def test_each_call_begins_the_time_again(self) -> None:
-        """A connection that is used may stay for as long as it likes."""
+        """A connection that makes calls stays for as long as it does."""
         for _ in range(10):
             self.receive(call())
             self.server.begun[-1].callback({})
@@ -125,7 +126,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertFalse(self.cut_off)
 
     def test_no_timer_outlives_the_connection(self) -> None:
-        """Neither at its beginning nor while it works nor after that."""
+        """No timer is left when a connection ends, idle or with a call under way."""
         self.lose()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.connect()
@@ -135,7 +136,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_message_of_the_allowed_size(self) -> None:
-        """Many of them are as good as one."""
+        """Messages of the allowed size are answered, however many come."""
         for _ in range(5):
             self.receive(call(b"x" * 3000))
             self.server.begun[-1].callback({})
@@ -143,13 +144,13 @@ class BoundedTests(SynchronousTestCase):
         self.assertFalse(self.cut_off)
 
     def test_a_message_that_is_too_large(self) -> None:
-        """It is cut off before it is whole, and what comes after it is not read."""
+        """A peer is cut off before a message that is too large is complete."""
         self.receive(call(b"x" * 5000) + call())
         self.assertTrue(self.cut_off)
         self.assertEqual(self.server.begun, [])
 
     def test_a_message_of_many_small_parts(self) -> None:
-        """Each costs something beside its bytes."""
+        """Each key and value counts more than its bytes towards the size of a message."""
         part = b"\0\1k\0\0"
         allowed = LIMITS.message_bytes // ENTRY_COST // 2
         self.receive(part * (allowed - 2))
@@ -158,7 +159,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.cut_off)
 
     def test_a_message_without_end(self) -> None:
-        """What is kept of it stays within the limit."""
+        """No more of an endless message is kept than the limit allows."""
         for number in range(1000):
             name = b"k%d" % number
             self.receive(bytes([0, len(name)]) + name + b"\x01\0" + bytes(256))
@@ -167,7 +168,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertLess(sum(map(len, (box or {}).values())), LIMITS.message_bytes)
 
     def test_more_calls_than_are_allowed(self) -> None:
-        """The peer is not read from until one of them is answered."""
+        """A peer with too many calls under way is not read from until one is answered."""
         for number in range(3):
             self.assertTrue(self.reading, number)
             self.receive(call())
@@ -176,7 +177,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.reading)
 
     def test_more_calls_than_are_allowed_at_once(self) -> None:
-        """What has been read already waits as well, and is answered in the end."""
+        """Calls that were read beyond the limit wait, and are answered in the end."""
         self.receive(call() * 50)
         self.assertEqual(len(self.server.begun), 3)
         for number in range(50):
@@ -186,14 +187,14 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.reading)
 
     def test_a_peer_that_does_not_read(self) -> None:
-        """It is not read from either, until it does."""
+        """A peer that does not read its answers is not read from."""
         self.server.pauseProducing()
         self.assertFalse(self.reading)
         self.server.resumeProducing()
         self.assertTrue(self.reading)
 
     def test_a_peer_that_does_not_read_for_long(self) -> None:
-        """It is cut off, whatever it still waits for."""
+        """A peer that does not read its answers is cut off after C{idle_seconds}."""
         self.receive(call())
         self.server.pauseProducing()
         self.clock.advance(59)
@@ -203,7 +204,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.cut_off)
 
     def test_answers_that_are_not_read(self) -> None:
-        """What was read along waits until there is room for one more answer."""
+        """No call begins while answers are not read."""
         self.receive(call())
         self.server.pauseProducing()
         self.receive(call() * 10)
@@ -213,7 +214,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(len(self.server.begun), 4)
 
     def test_very_many_calls_at_once(self) -> None:
-        """However many wait, each is answered, and the stack does not grow."""
+        """Thousands of calls in one read are all answered, and the stack does not grow."""
         self.connect(calls=1)
         self.receive(call() + OTHER * 5000)
         self.server.begun[0].callback({})
@@ -221,7 +222,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.reading)
 
     def test_what_waits_at_the_end(self) -> None:
-        """It is not begun."""
+        """Calls that wait when the connection ends are not begun."""
         self.receive(call() * 10)
         self.lose()
         for begun in self.server.begun:
@@ -231,7 +232,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_no_call(self) -> None:
-        """It ends the connection, with a line in the log and no traceback."""
+        """A message that is no call cuts the peer off, without a traceback."""
         for message in (
             b"\0\0",
             wire.encode_box([(b"_answer", b"1")]),
@@ -247,13 +248,13 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_tls_where_there_is_none(self) -> None:
-        """The peer is told in words that are no TLS, and the connection is closed."""
+        """A peer that begins TLS where there is none is told so and cut off."""
         self.receive(b"\x16\x03\x01\x02\0\1")
         self.assertIn(b"speaks no TLS", self.transport.value())
         self.assertTrue(self.transport.disconnecting)
 
     def test_both_at_once(self) -> None:
-        """One of the two reasons is enough."""
+        """A peer is not read from while it has too many calls or unread answers."""
         self.receive(call() + call())
         self.server.pauseProducing()
         self.receive(call())
@@ -266,7 +267,7 @@ class BoundedTests(SynchronousTestCase):
         self.assertTrue(self.reading)
 
     def test_an_answer_after_the_end(self) -> None:
-        """Work is brought to its end, whoever is still there to hear of it."""
+        """A call is brought to its end after the connection is lost."""
         self.receive(call())
         self.lose()
         self.server.begun[0].callback({})
@@ -290,14 +291,14 @@ class BoundedTests(SynchronousTestCase):
             self.assertEqual(os.read(other, 1), b"")
 
     def test_descriptors_that_nothing_asked_for(self) -> None:
-        """They are closed with the connection."""
+        """Descriptors that no message named are closed with the connection."""
         files = self.descriptors(DESCRIPTORS)
         self.assertFalse(self.cut_off)
         self.lose()
         self.assert_closed(files)
 
     def test_too_many_descriptors(self) -> None:
-        """They end the connection, and are closed as well."""
+        """Too many descriptors cut the peer off, and all are closed."""
         files = self.descriptors(DESCRIPTORS + 1)
         self.assertTrue(self.cut_off)
         self.lose()

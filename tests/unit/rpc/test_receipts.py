@@ -42,7 +42,7 @@ def undo(receipts: Receipts) -> None:
 
 
 def test_what_has_a_receipt_stays(maker: Maker) -> None:
-    """The rest does not, and is undone once."""
+    """What has a receipt stays; the rest is undone once."""
     receipts = expecting(maker, "a", "b")
     assert receipts.are_owed
     receipts.take("a")
@@ -54,7 +54,7 @@ def test_what_has_a_receipt_stays(maker: Maker) -> None:
 
 
 def test_what_is_waived_stays(maker: Maker) -> None:
-    """It may be known to somebody."""
+    """What a receipt is waived for stays, as somebody may know of it."""
     receipts = expecting(maker, "a")
     receipts.waive()
     assert not receipts.are_owed
@@ -63,7 +63,7 @@ def test_what_is_waived_stays(maker: Maker) -> None:
 
 
 def test_one_that_cannot_be_undone(maker: Maker) -> None:
-    """It keeps nothing else."""
+    """An undo that fails does not keep others from being undone."""
     receipts = expecting(maker, "a", "b", "c")
     maker.stuck.add("b")
     undo(receipts)

@@ -1,4 +1,4 @@
-"""Errors for peers who are not let in: the answer to whatever their first call is."""
+"""The answer to the first call of a peer that is not let in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from runc_cpi import wire
 from runc_cpi.errors import CPIError
 
 
-def refusal(error: CPIError) -> bytes:
-    """Return an error as the answer to the first call of a connection."""
+def first_answer(error: CPIError) -> bytes:
+    """Return an error, as bytes, as the answer to whatever the first call is."""
     return wire.encode_box(
         [
             (amp.ERROR, b"1"),

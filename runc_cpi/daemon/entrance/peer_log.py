@@ -1,4 +1,4 @@
-"""What is wrong with peers, told in the log as often as somebody can read it."""
+"""Log lines about peers, of which there are only so many a minute."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ MINUTE = 60.0
 PEERS_A_MINUTE = 60
 
 
-class Complaints:
+class PeerLog:
     """
-    Tells one thing of each peer a minute, whatever the reason, and of so many peers.
+    Logs one warning a minute about each peer, and about no more than some peers.
+
+    A flood of connections fills no log in this way.
 
     @param seconds: the clock.
     """
@@ -26,7 +28,7 @@ class Complaints:
         self._told: dict[str, float] = {}
         self._count = 0
 
-    def tell(self, about: str, text: str, **parts: Any) -> None:
+    def warn(self, about: str, text: str, **parts: Any) -> None:
         """
         Log a warning, unless enough was said.
 

@@ -1,4 +1,4 @@
-"""The way in: who may not connect is turned away before it can ask for anything."""
+"""Connections are let in or refused before they can make a call."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ from runc_cpi.daemon.entrance.access import (
     address_of,
     is_within,
 )
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.lobby import hand_over
-from runc_cpi.daemon.entrance.refusals import refusal
+from runc_cpi.daemon.entrance.first_answer import first_answer
+from runc_cpi.daemon.entrance.handshakes import hand_over
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.errors import AccessRefused
 
-# How many may be told at once why they are refused, and of one peer.
-LISTENERS = 64
-LISTENERS_OF_ONE = 4
-LISTENING_SECONDS = 5.0
-LISTENING_BYTES = 1 << 16
+# How many refused connections may wait for their answer at once, and how many of one peer.
+REFUSED_AT_ONCE = 64
+REFUSED_OF_ONE_PEER = 4
+# For how long a refused connection may stay, and how much it may send.
+REFUSED_SECONDS = 5.0
+REFUSED_BYTES = 1 << 16
 
 
-class Gate(Factory):
+class SourceFilter(Factory):
     """
-    Lets connections through by their source address, before TLS begins.
+    Lets connections in by their source address, before TLS begins; closes all others.
 
-    @param factory: makes the protocols of those that come through.
+    @param factory: makes the protocols of those that are let in.
+    @param networks: from where connections are let in.
     """
 
     noisy = False
 
     def __init__(
-        self, factory: Any, networks: Sequence[Network], complaints: Complaints
+        self, factory: Any, networks: Sequence[Network], peer_log: PeerLog
     ) -> None:
-        self._factory, self._networks, self._complaints = factory, networks, complaints
+        self._factory, self._networks, self._peer_log = factory, networks, peer_log
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make a protocol, or nothing, which has the connection closed at once."""
         address = address_of(addr)
         if is_within(address, self._networks):
             return self._factory.buildProtocol(addr)
-        _complain(self._complaints, Refusal(str(address), "add it to allow_from"))
+        _warn(self._peer_log, Refusal(str(address), "add it to allow_from"))
         return None
 
 
-def _complain(complaints: Complaints, why: Refusal) -> None:
-    complaints.tell(
+def _warn(peer_log: PeerLog, why: Refusal) -> None:
+    peer_log.warn(
         why.who,
         "refused a connection from {who}; to let it in, {remedy}",
         who=why.who,
@@ -62,71 +64,72 @@ def _complain(complaints: Complaints, why: Refusal) -> None:
     )
 
 
-class Door(Factory):
+class CallerCheck(Factory):
     """
-    Asks each connection who it is, and hands it on or tells it why not.
+    Lets in connections without TLS if L{Access} says so; tells all others why not.
 
     @param factory: makes the protocols of those that are let in.
+    @param access: who may connect.
     """
 
     noisy = False
 
     def __init__(
-        self, factory: Factory, access: Access, complaints: Complaints, reactor: Any
+        self, factory: Factory, access: Access, peer_log: PeerLog, reactor: Any
     ) -> None:
         self.inner, self.access, self.reactor = factory, access, reactor
-        self._complaints = complaints
-        self._listeners: Counter[str] = Counter()
+        self._peer_log = peer_log
+        self._refused: Counter[str] = Counter()
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        """Make what asks."""
-        return Visitor(self)
+        """Make what finds out who it is, once it is connected."""
+        return UncheckedConnection(self)
 
     def refused(self, why: Refusal) -> bool:
-        """Take note of a refusal, and say whether there is time to explain it."""
-        _complain(self._complaints, why)
+        """Log a refusal; return whether the connection may stay for its answer."""
+        _warn(self._peer_log, why)
         if (
-            self._listeners.total() >= LISTENERS
-            or self._listeners[why.who] >= LISTENERS_OF_ONE
+            self._refused.total() >= REFUSED_AT_ONCE
+            or self._refused[why.who] >= REFUSED_OF_ONE_PEER
         ):
             return False
-        self._listeners[why.who] += 1
+        self._refused[why.who] += 1
         return True
 
-    def told(self, why: Refusal) -> None:
-        """One of those who were being told is gone."""
-        self._listeners[why.who] -= 1
-        self._listeners += Counter()  # forgets those that are at nothing
+    def gone(self, why: Refusal) -> None:
+        """Note that a refused connection is gone."""
+        self._refused[why.who] -= 1
+        self._refused += Counter()  # forgets those that are at nothing
 
 
-class Visitor(Protocol, TimeoutMixin):
-    """A connection that is not let in yet, or not at all."""
+class UncheckedConnection(Protocol, TimeoutMixin):
+    """A connection without TLS: it is let in as soon as it is connected, or refused."""
 
     transport: Any
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, check: CallerCheck) -> None:
+        self._check = check
         self._why: Refusal | None = None
         self._received = 0
 
     def callLater(self, period: float, function: Any) -> Any:
         """Use the daemon's clock for timeouts."""
-        return self._door.reactor.callLater(period, function)
+        return self._check.reactor.callLater(period, function)
 
     def connectionMade(self) -> None:
-        """Find out who it is."""
+        """Let the connection in, or refuse it."""
         peer, own = self.transport.getPeer(), self.transport.getHost()
-        why = self._door.access.refusal(peer, own)
-        if why is None and not self._door.access.sockets.is_connected(
+        why = self._check.access.refusal(peer, own)
+        if why is None and not self._check.access.sockets.is_connected(
             self.transport.getHandle()
         ):
             # It was reset, and who was asked about may be another by now.
             self.transport.abortConnection()
         elif why is None:
-            hand_over(self.transport, self._door.inner.buildProtocol(peer))
-        elif self._door.refused(why):
+            hand_over(self.transport, self._check.inner.buildProtocol(peer))
+        elif self._check.refused(why):
             self._why = why
-            self.setTimeout(LISTENING_SECONDS)
+            self.setTimeout(REFUSED_SECONDS)
         else:
             self.transport.abortConnection()
 
@@ -136,11 +139,11 @@ class Visitor(Protocol, TimeoutMixin):
             return  # it is being cut off
         if not self._received:
             text = f"runc-cpid takes no calls from {self._why.who}; to let it in, "
-            self.transport.write(refusal(AccessRefused(text + self._why.remedy)))
+            self.transport.write(first_answer(AccessRefused(text + self._why.remedy)))
             # To close with something unread would take the answer from the peer.
             self.transport.loseWriteConnection()
         self._received += len(data)
-        if self._received > LISTENING_BYTES:
+        if self._received > REFUSED_BYTES:
             self.transport.abortConnection()
 
     def timeoutConnection(self) -> None:
@@ -148,7 +151,7 @@ class Visitor(Protocol, TimeoutMixin):
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Make room for another."""
+        """Make room for another refused connection."""
         self.setTimeout(None)
         if self._why is not None:
-            self._door.told(self._why)
+            self._check.gone(self._why)

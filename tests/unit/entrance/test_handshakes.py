@@ -12,8 +12,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.config import LimitsConfig
-from runc_cpi.daemon.entrance.complaints import Complaints
-from runc_cpi.daemon.entrance.lobby import LINE, Lobby
+from runc_cpi.daemon.entrance.handshakes import QUEUE_OF_ONE_ORIGIN, HandshakeQueue
+from runc_cpi.daemon.entrance.peer_log import PeerLog
 
 HELLO = b"\x16\x03\x01"
 FIRST_SECONDS = 5.0
@@ -43,7 +43,7 @@ class InnerFactory(Factory):
         return None if self.is_full else Inner(self.received)
 
 
-class LobbyTests(SynchronousTestCase):
+class HandshakeQueueTests(SynchronousTestCase):
     """Connections without a network."""
 
     def setUp(self) -> None:
@@ -54,17 +54,17 @@ class LobbyTests(SynchronousTestCase):
     def enter(self, strangers: int = 1000) -> None:
         """Begin anew."""
         self.inner = InnerFactory()
-        self.lobby = Lobby(
+        self.queue = HandshakeQueue(
             self.inner,
             LimitsConfig(strangers=strangers, first_seconds=FIRST_SECONDS),
-            Complaints(self.clock.seconds),
+            PeerLog(self.clock.seconds),
             self.clock,
         )
 
     def come(self, host: str = "192.0.2.1", words: bytes = HELLO) -> Any:
         """Connect, and say something; return the transport, if there is a place."""
         peer = IPv4Address("TCP", host, next(self.ports))
-        newcomer = self.lobby.buildProtocol(peer)
+        newcomer = self.queue.buildProtocol(peer)
         if newcomer is None:
             return None
         transport: Any = StringTransport(peerAddress=peer)
@@ -79,7 +79,7 @@ class LobbyTests(SynchronousTestCase):
         return [host for host, _ in self.inner.received]
 
     def test_tls_is_handed_on(self) -> None:
-        """With all that it said, and read from again."""
+        """A connection that begins TLS is handed on with all that it has sent."""
         transport = self.come(words=HELLO + b"x")
         self.assertEqual(transport.producerState, "paused")
         self.clock.advance(0)
@@ -91,7 +91,7 @@ class LobbyTests(SynchronousTestCase):
         self.assertFalse(transport.disconnected)
 
     def test_what_is_no_tls(self) -> None:
-        """It is told so, and its connection ends."""
+        """A connection that does not begin with TLS gets an answer and is closed."""
         transport = self.come(words=b"\0\4_ask")
         self.assertIn(b"is tls missing", transport.value())
         self.assertTrue(transport.disconnecting)
@@ -99,7 +99,7 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.served(), [])
 
     def test_silence(self) -> None:
-        """It ends in time."""
+        """A connection that sends nothing is closed after C{first_seconds}."""
         transport = self.come(words=b"")
         self.clock.advance(FIRST_SECONDS - 0.1)
         self.assertFalse(transport.disconnected)
@@ -107,17 +107,17 @@ class LobbyTests(SynchronousTestCase):
         self.assertTrue(transport.disconnected)
 
     def test_turns(self) -> None:
-        """However many come from one address, who comes from another is not behind."""
-        for _ in range(LINE // 2):
+        """A flood from one address does not delay a connection from another."""
+        for _ in range(QUEUE_OF_ONE_ORIGIN // 2):
             self.come("192.0.2.1")
         self.come("192.0.2.2")
         self.clock.advance(0)
-        self.assertEqual(len(self.served()), LINE // 2 + 1)
+        self.assertEqual(len(self.served()), QUEUE_OF_ONE_ORIGIN // 2 + 1)
         self.assertEqual(self.served()[:2], ["192.0.2.1", "192.0.2.2"])
 
-    def test_a_line_ends_somewhere(self) -> None:
-        """Of one address no more are taken, and others are."""
-        for _ in range(LINE - 1):
+    def test_the_queue_of_one_address_is_bounded(self) -> None:
+        """An address whose queue is full gets no more places; others do."""
+        for _ in range(QUEUE_OF_ONE_ORIGIN - 1):
             self.come("192.0.2.1")
         late = self.come("192.0.2.1", b"")
         self.come("192.0.2.1")
@@ -128,8 +128,8 @@ class LobbyTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertIn("192.0.2.2", self.served())
 
-    def test_all_lines_end_somewhere(self) -> None:
-        """The longest gives to a shorter one."""
+    def test_all_queues_together_are_bounded(self) -> None:
+        """If all places are taken, the longest queue gives one to a shorter."""
         self.enter(strangers=4)
         crowd = [self.come("192.0.2.1") for _ in range(4)]
         other = self.come("192.0.2.2")
@@ -138,15 +138,15 @@ class LobbyTests(SynchronousTestCase):
         self.assertTrue(self.come("192.0.2.1").disconnected)
 
     def test_who_has_gone_meanwhile(self) -> None:
-        """Nothing is done for it, and its place is free."""
+        """A connection that ended while it waited is dropped, and its place is free."""
         transport = self.come()
         transport.protocol.connectionLost()
         self.clock.advance(0)
         self.assertEqual(self.served(), [])
-        self.assertEqual(len(self.lobby.waiting), 0)
+        self.assertEqual(len(self.queue.waiting), 0)
 
     def test_no_room_inside(self) -> None:
-        """It is cut off."""
+        """A connection is cut off if the inner factory makes no protocol for it."""
         transport = self.come()
         self.inner.is_full = True
         self.clock.advance(0)

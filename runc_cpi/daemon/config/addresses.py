@@ -1,0 +1,132 @@
+"""Addresses, networks and interfaces in the configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from runc_cpi.daemon.config.checks import ConfigError, texts
+
+Network = IPv4Network | IPv6Network
+
+DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
+DEFAULT_CIDR = "10.0.0.0/16"
+UNIX_PATH_LIMIT = 107  # bytes (unix(7))
+INTERFACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+
+
+@dataclass(frozen=True)
+class TCPAddress:
+    """Where to listen: an IP address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class UnixAddress:
+    """Where to listen: a socket file."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def listening_address(network_type: str, value: str) -> TCPAddress | UnixAddress:
+    """
+    Parse C{address}.
+
+    @param network_type: C{unix} or C{tcp}.
+    @raise ConfigError: if it is no address of that type.
+    """
+    if network_type == "tcp":
+        return _tcp_address(value)
+    if not value.startswith("/") or "\0" in value:
+        raise ConfigError(
+            f"address: {value!r} must be the absolute path of a socket, as "
+            "network_type is unix"
+        )
+    if len(value.encode()) > UNIX_PATH_LIMIT:
+        raise ConfigError(
+            f"address: a socket's path may have {UNIX_PATH_LIMIT} bytes, this one has "
+            f"{len(value.encode())}"
+        )
+    return UnixAddress(value)
+
+
+def _tcp_address(value: str) -> TCPAddress:
+    host, colon, port = value.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        if not colon or not port.isascii() or not port.isdigit():
+            raise ValueError
+        version = ip_address(host[1:-1] if bracketed else host).version
+        if bracketed != (version == 6) or not 0 < int(port) < 65536:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"address: {value!r} must be IP:PORT or [IPv6]:PORT, as network_type is tcp"
+        ) from None
+    return TCPAddress(host.strip("[]"), int(port))
+
+
+def vm_network(key: str, value: str) -> IPv4Network:
+    """Check for a network that VMs can have."""
+    try:
+        network = IPv4Network(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"{key}: {value!r} must be an IPv4 network such as {DEFAULT_CIDR}: {error}"
+        ) from None
+    if network.is_loopback or network.is_multicast or network.prefixlen == 0:
+        raise ConfigError(f"{key}: {value!r} is no network that VMs can have")
+    if network.prefixlen > 30:
+        raise ConfigError(f"{key}: {value!r} has no room for VMs; /30 is the smallest")
+    return network
+
+
+def gateway_in(network: IPv4Network, value: str) -> IPv4Address:
+    """
+    Parse C{gateway}.
+
+    @raise ConfigError: if it is not the address of a host in C{network}.
+    """
+    try:
+        gateway = IPv4Address(value)
+        if gateway not in network:
+            raise ValueError
+        if gateway in (network.network_address, network.broadcast_address):
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"gateway: {value!r} must be the address of a host in {network}"
+        ) from None
+    return gateway
+
+
+def interface_name(key: str, value: str) -> str:
+    """Check for a name that the kernel takes for an interface."""
+    if not INTERFACE_NAME.fullmatch(value):
+        raise ConfigError(
+            f"{key}: {value!r} must be an interface name: 1 to 15 letters, digits and ._-"
+        )
+    return value
+
+
+def networks(key: str, value: Any) -> tuple[Network, ...] | None:
+    """Check for a list of networks, or nothing."""
+    if value is None:
+        return None
+    try:
+        return tuple(ip_network(network) for network in texts(key, value))
+    except ValueError as error:
+        raise ConfigError(
+            f"{key}: must be networks such as 192.0.2.0/24: {error}"
+        ) from None

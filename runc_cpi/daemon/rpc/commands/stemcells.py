@@ -1,0 +1,68 @@
+"""Commands about stemcells, and the uploads that they are made of."""
+
+from __future__ import annotations
+
+from twisted.protocols import amp
+
+from runc_cpi.daemon.rpc.commands.base import (
+    CLOUD_PROPERTIES,
+    CONFIRMS,
+    JSON,
+    STEMCELL_CID,
+    Command,
+)
+
+UPLOAD = (b"upload", amp.Integer())
+
+
+class ImportStemcell(Command):
+    """Make a stemcell of an open image file, passed over a unix socket."""
+
+    # The file is claimed last: one that is left because of another argument is closed
+    # with the connection.
+    arguments = [CONFIRMS, CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
+    response = [STEMCELL_CID]
+
+
+class FetchStemcell(Command):
+    """Make a stemcell of the OCI image that its C{cloud_properties} name."""
+
+    arguments = [CLOUD_PROPERTIES, CONFIRMS]
+    response = [STEMCELL_CID]
+
+
+class OpenStemcell(Command):
+    """Begin to upload an image; the number is good on this connection alone."""
+
+    arguments = [CLOUD_PROPERTIES]
+    response = [UPLOAD]
+
+
+class WriteStemcell(Command):
+    """
+    Pass on the next bytes of an image.
+
+    The answer comes once they are accepted downstream, so a sender that bounds its
+    unanswered chunks is slowed to the pace of the disk.
+    """
+
+    arguments = [UPLOAD, (b"data", amp.String())]
+
+
+class CloseStemcell(Command):
+    """End an upload, and make the stemcell of it."""
+
+    arguments = [UPLOAD, CONFIRMS]
+    response = [STEMCELL_CID]
+
+
+class DeleteStemcell(Command):
+    """Delete a stemcell that no VM uses.  Deleting an unknown one succeeds."""
+
+    arguments = [STEMCELL_CID]
+
+
+class ListStemcells(Command):
+    """Say which stemcells there are."""
+
+    response = [(b"stemcells", JSON())]

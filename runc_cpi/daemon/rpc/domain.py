@@ -1,0 +1,22 @@
+"""What calls are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.reconcile.reconciler import Reconciler
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.vms.vms import VMs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """All that the responders of every connection share."""
+
+    stemcells: Stemcells
+    vms: VMs
+    disks: Disks
+    snapshots: Snapshots
+    reconciler: Reconciler

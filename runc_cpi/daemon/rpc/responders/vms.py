@@ -1,0 +1,69 @@
+"""Answers to commands about VMs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.protocols import amp
+
+from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.rpc.receipts import Receipts
+from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.vms import VMs
+
+Answer = dict[str, Any]
+
+
+class VMResponders(amp.CommandLocator):
+    """
+    Answers commands about VMs.
+
+    @param vms: all VMs of this host.
+    @param receipts: those that the caller at the other end owes.
+    """
+
+    def __init__(self, vms: VMs, receipts: Receipts) -> None:
+        self._vms, self._receipts = vms, receipts
+
+    @commands.CreateVM.responder
+    async def create_vm(self, *, confirms: bool = False, **arguments: Any) -> Answer:
+        vm = await self._vms.create(NewVM.parse(**arguments))
+        await self._receipts.made(vm.vm_cid, self._vms.delete, confirms)
+        return {"vm_cid": vm.vm_cid, "networks": dict(vm.networks)}
+
+    @commands.DeleteVM.responder
+    async def delete_vm(self, vm_cid: str) -> Answer:
+        await self._vms.delete(vm_cid)
+        return {}
+
+    @commands.HasVM.responder
+    def has_vm(self, vm_cid: str) -> Answer:
+        return {"exists": self._vms.exists(vm_cid)}
+
+    @commands.RebootVM.responder
+    async def reboot_vm(self, vm_cid: str) -> Answer:
+        await self._vms.reboot(vm_cid)
+        return {}
+
+    @commands.SetVMMetadata.responder
+    async def set_vm_metadata(self, vm_cid: str, metadata: Any) -> Answer:
+        await self._vms.set_metadata(vm_cid, metadata)
+        return {}
+
+    @commands.ListVMs.responder
+    async def list_vms(self) -> Answer:
+        running = await self._vms.running()
+        return {
+            "vms": [
+                {
+                    "vm_cid": vm.vm_cid,
+                    "agent_id": vm.agent_id,
+                    "stemcell_cid": vm.stemcell_cid,
+                    "addresses": [str(address) for address in vm.addresses],
+                    "running": vm.vm_cid in running,
+                    "created_at": vm.created_at,
+                    "metadata": dict(vm.metadata),
+                }
+                for vm in self._vms.all()
+            ]
+        }

@@ -1,0 +1,102 @@
+"""The stemcells that are being streamed over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from itertools import count
+from typing import Any, TypeVar
+
+from runc_cpi.daemon.stemcells.making import StemcellUpload
+from runc_cpi.daemon.stemcells.stemcell import Stemcell
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.errors import CPIError, InvalidArgument
+
+T = TypeVar("T")
+
+
+class Uploads:
+    """
+    The uploads of one connection, by number.
+
+    Chunks may still come in for an upload that has failed: each is answered with the
+    error that ended it.
+
+    @param stemcells: makes stemcells of what is uploaded.
+    @param limit: how many uploads may be under way at once.
+    """
+
+    def __init__(self, stemcells: Stemcells, limit: int) -> None:
+        self._stemcells, self._limit = stemcells, limit
+        self._numbers = count(1)
+        self._under_way: dict[int, StemcellUpload] = {}
+        # The last ones alone: a peer must not make this grow.
+        self._failed: dict[int, CPIError] = {}
+
+    def begin(self, cloud_properties: Any) -> int:
+        """
+        Begin an upload.
+
+        @return: its number.
+        @raise InvalidArgument: if C{cloud_properties} are no good, or too many uploads
+            are under way.
+        """
+        if len(self._under_way) >= self._limit:
+            raise InvalidArgument(
+                f"{len(self._under_way)} uploads are under way on this connection, and no "
+                "more are allowed: limits.uploads"
+            )
+        number = next(self._numbers)
+        self._under_way[number] = self._stemcells.open_upload(cloud_properties)
+        return number
+
+    async def write(self, number: int, data: bytes) -> None:
+        """
+        Pass on the next bytes of an image, and wait until they are taken.
+
+        @raise InvalidArgument: if there is no such upload.
+        @raise CPIError: why it failed.
+        """
+        await self._abort_on_error(number, self._find(number).write(data))
+
+    async def finish(self, number: int) -> Stemcell:
+        """
+        End an upload, and make the stemcell of it.
+
+        @raise InvalidArgument: if there is no such upload.
+        @raise CPIError: why it failed.
+        """
+        stemcell = await self._abort_on_error(number, self._find(number).finish())
+        self._under_way.pop(number, None)
+        return stemcell
+
+    async def abort_all(self) -> None:
+        """Clear away what was uploaded so far."""
+        for number in list(self._under_way):
+            await self._abort(number)
+
+    def _find(self, number: int) -> StemcellUpload:
+        try:
+            return self._under_way[number]
+        except KeyError:
+            if number in self._failed:
+                raise self._failed[number] from None
+            message = f"upload: there is no upload {number} on this connection"
+            raise InvalidArgument(message) from None
+
+    async def _abort_on_error(self, number: int, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except CPIError as error:
+            self._failed.setdefault(number, error)
+            while len(self._failed) > self._limit:
+                del self._failed[next(iter(self._failed))]
+            await self._abort(number)
+            raise
+        except BaseException:
+            await self._abort(number)
+            raise
+
+    async def _abort(self, number: int) -> None:
+        upload = self._under_way.pop(number, None)
+        if upload is not None:
+            await upload.abort()
