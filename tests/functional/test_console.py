@@ -1,4 +1,4 @@
-"""What a VM prints: kept, up to a bound, never in its way, and shown to an operator."""
+"""The console of a VM: it is kept, limited in size, never blocks the VM, and is shown."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ done
 
 
 def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """Output and complaints of the VM are in its console log, which is kept short."""
+    """The output and the errors of a VM are in its console log, which is kept short."""
     path = tmp_path / "image"
     init = INIT.replace("dd if", "busybox dd if").replace("| tr", "| busybox tr")
     path.write_bytes(images.tiny(busybox, init))
@@ -72,7 +72,7 @@ def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
 
 @pytest.mark.parametrize("served", [True, False])
 def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool) -> None:
-    """However much it writes, the host keeps little of it, with a daemon or without."""
+    """The host keeps little of a VM that writes much, with a daemon or without."""
     path = tmp_path / "image"
     path.write_bytes(images.tiny(busybox, NOISY))
     vm = daemon.create_vm(daemon.create_stemcell(path))
@@ -96,7 +96,9 @@ def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool
 
 
 def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """The operator sees what is written, also after the log is cut short; until it ends."""
+    """
+    C{console -f} shows what is written, also after the log is cut short, until the VM ends.
+    """
     path = tmp_path / "image"
     init = INIT.replace("dd if", "busybox dd if").replace("| tr", "| busybox tr")
     path.write_bytes(images.tiny(busybox, init))
@@ -119,7 +121,9 @@ def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
 
 
 def test_a_vm_of_an_earlier_version(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """Its log was a file of the host, which the next boot puts right."""
+    """
+    The next boot of a VM of an earlier version moves its log to a file system in memory.
+    """
     path = tmp_path / "image"
     path.write_bytes(images.tiny(busybox, NOISY))
     vm = daemon.create_vm(daemon.create_stemcell(path))

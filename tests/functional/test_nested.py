@@ -1,4 +1,4 @@
-"""Containers inside VMs: the jobs of many releases run under bpm, which is runc."""
+"""Containers inside VMs: the jobs of many releases run under bpm, which uses runc."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ echo done
 
 
 def test_all_capabilities(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
-    """A VM that has them passes them on; what would harm the host is still refused."""
+    """
+    A VM with all capabilities can pass them on; what would harm the host is still refused.
+    """
     stemcell_cid = daemon.create_stemcell(image(kind))
     every = [*checks.grantable(frozenset())]
     told = []
