@@ -14,12 +14,12 @@ from tests.harness.cpi import CPI
 
 
 def is_cid(result: Any) -> bool:
-    """An id is a text that is not empty."""
+    """Check that a value is a cid: a text that is not empty."""
     return isinstance(result, str) and result != ""
 
 
 def is_vm(result: Any) -> bool:
-    """A VM is its id and its networks."""
+    """Check that a value is the result of create_vm: a cid and networks."""
     vm_cid, networks = result
     return is_cid(vm_cid) and all(isinstance(value, dict) for value in networks.values())
 
@@ -54,10 +54,10 @@ STEMCELL = {"stemcell": {"api_version": 3}}
 
 class Caller(CPI):
     """
-    Asks C{info} before each call, in a process of its own, as both do.
+    A caller that asks C{info} before each call, in a process of its own, as both callers
+    do.
 
-    @param argv: how bin/cpi is started.
-    @param environment: what it is started with.
+    @param argv: how bin/cpi is started. @param environment: what it is started with.
     """
 
     info_version: int | None = None
@@ -88,7 +88,7 @@ class Caller(CPI):
         return self.process(self.request(method, list(arguments), version or used))
 
     def request(self, method: str, arguments: list[Any], version: int | None) -> str:
-        """Return a request as it is written."""
+        """Return a request as the caller writes it."""
         request: dict[str, Any] = {"method": method, "arguments": arguments}
         request["context"] = self.context(method)
         if version is not None:
@@ -113,14 +113,14 @@ class Caller(CPI):
         return process
 
     def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Wait for the answer, which is all that a process leaves."""
+        """Wait for the answer; the process must leave nothing else."""
         answer = super().finish(process)
         assert not session(process.pid), "a process goes on"
         assert answer["error"] is None or answer["error"]["type"] in ERRORS
         return answer
 
     def ok(self, method: str, *arguments: Any, version: int | None = None) -> Any:
-        """Call, and return the result, which must be of the right kind."""
+        """Make a call, and return its result, which must be of the right kind."""
         answer = self.call(method, *arguments, version=version)
         assert answer["error"] is None, answer["error"]
         result = answer["result"]
@@ -129,7 +129,7 @@ class Caller(CPI):
         return result
 
     def info(self) -> Any:
-        """Ask for info alone."""
+        """Call info alone."""
         return self.finish(self.process(self.request("info", [], self.info_version)))
 
 
@@ -137,8 +137,7 @@ class CLI(Caller):
     """
     C{bosh create-env}: the operator's environment, and directories of its own.
 
-    @param jobs: where jobs were rendered to.
-    @param packages: where compiled packages are.
+    @param jobs: where jobs were rendered to. @param packages: where compiled packages are.
     """
 
     # It says 1 at first; the director says nothing.
@@ -150,7 +149,10 @@ class CLI(Caller):
         super().__init__([jobs / "runc_cpi" / "bin" / "cpi"], environment)
 
     def context(self, method: str) -> dict[str, Any]:
-        """It has no ids of requests, and tells the stemcell with each."""
+        """
+        Return a context as the CLI does: without an id of the request, with the stemcell's
+        version.
+        """
         return {"director_uuid": "e1a7", "vm": STEMCELL}
 
 
@@ -170,7 +172,9 @@ class Director(Caller):
         self.properties: dict[str, Any] = {}
 
     def context(self, method: str) -> dict[str, Any]:
-        """Give each request an id, and add what a cpi-config entry has."""
+        """
+        Return a context with an id of the request, and with the entry of a cpi-config.
+        """
         self.last_request_id = f"cpi-{next(self._requests):06}"
         context: dict[str, Any] = {
             "director_uuid": "d1f3",
@@ -182,7 +186,7 @@ class Director(Caller):
 
 
 def session(leader: int) -> list[int]:
-    """Return the processes of a session that live."""
+    """Return the live processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""Packages of the release, as BOSH gathers and compiles them."""
+"""Packages of the release, gathered and compiled as BOSH does it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PYTHON = subprocess.run(
 
 def build(*arguments: str | Path, prefix: Sequence[str] = (), **environment: str) -> str:
     """
-    Run build-release for the Python and the kind of machine that this is.
+    Run build-release for this Python and this kind of machine.
 
-    @return: what it says.
+    @return: what it prints.
     """
     wanted = ["--python", PYTHON, "--machine", os.uname().machine]
     return subprocess.run(
@@ -47,8 +47,8 @@ def cached_wheels(scratch: Path) -> Path:
     """
     Return a directory with the wheels that the daemon needs.
 
-    They are fetched only once for a set of dependencies. The tests have left the
-    machine's network by now, but whoever started them is in it.
+    They are fetched once for a set of dependencies. The tests have left the machine's
+    network by now, but their parent process is in it.
 
     @param scratch: an empty directory.
     """
@@ -71,7 +71,7 @@ def cached_wheels(scratch: Path) -> Path:
 
 
 def files(package: Path) -> dict[str, list[Path]]:
-    """Return the files of the release's C{src} that each pattern of a package names."""
+    """Return the files of the release's C{src} that each pattern of a package matches."""
     spec = yaml.safe_load((package / "spec").read_text("utf-8"))
     src = package.parents[1] / "src"
     return {pattern: sorted(src.glob(pattern)) for pattern in spec["files"]}
@@ -81,10 +81,10 @@ def compile_package(
     package: Path, scratch: Path, target: Path, search_path: str = SEARCH_PATH
 ) -> subprocess.CompletedProcess[str]:
     """
-    Run a packaging script on just the files that the package has.
+    Run a packaging script on only the files that the package has.
 
-    @param scratch: an empty directory to do it in.
-    @param target: where the compiled package goes; it is made.
+    @param scratch: an empty directory to do it in. @param target: where the compiled
+    package goes; it is made.
     """
     src = package.parents[1] / "src"
     for found in files(package).values():

@@ -1,4 +1,4 @@
-"""A /var/vcap of its own for a command, as on a director's VM."""
+"""A private /var/vcap for a command, as on a director's VM."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
 
 
 def sandboxed(packages: Path, jobs: Path) -> list[str]:
-    """Return what to put before a command that is to see these directories."""
+    """Return the prefix of a command that makes it see these directories."""
     unshare = ["unshare", "--mount", "--propagation", "private"]
     directories = map(str, (packages, jobs, images.CACHE))
     return [*unshare, "sh", "-c", _SCRIPT, "sandbox", *directories]
 
 
 def seen(image: Path) -> Path:
-    """Return the path of a stemcell's image in there, wherever this clone lies."""
+    """Return the path of a stemcell's image in the sandbox, wherever this clone is."""
     return _STEMCELLS / image.relative_to(images.CACHE)

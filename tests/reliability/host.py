@@ -1,4 +1,4 @@
-"""What a host has of a daemon, held against what it should have."""
+"""What a host has of a daemon, compared with what it should have."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DIRECTORIES = ("vms", "runtime", "disks", "snapshots", "stemcells", "images", "s
 
 def differences(daemon: Daemon, world: World) -> list[str]:
     """
-    Compare, giving what is on its way some time.
+    Compare, with some time for what is still on its way.
 
-    @return: what is there and should not be, and what is not there and should be.
+    @return: what is there and should not be, and what is missing.
     """
     deadline = time.monotonic() + PATIENCE
     while (found := _differences(daemon, world)) and time.monotonic() < deadline:
@@ -103,7 +103,10 @@ def _ports(bridge: str) -> list[str]:
 
 
 def _member(cgroup: Path, daemon: Daemon) -> str:
-    """Name the VM that a cgroup is of, or the daemon's own, which a stop removes."""
+    """
+    Return the VM that a cgroup is of; the daemon's own cgroup, which a stop removes, counts
+    as one.
+    """
     inner = cgroup.parts[cgroup.parts.index(daemon.cgroup) + 1 :]
     return inner[0] if inner else "of all"
 

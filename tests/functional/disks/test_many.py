@@ -1,4 +1,4 @@
-"""Many disks at once: each where it belongs, and none left anywhere."""
+"""Many disks at once: each is in its VM, and none is left anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VMS, EACH = 10, 5
 
 
 def test_fifty_disks(site: Site) -> None:
-    """Fifty over ten VMs, attached all at once, used, and detached all at once."""
+    """Fifty disks of ten VMs are attached at once, used, and detached at once."""
     vms = [site.vm() for _ in range(VMS)]
     calls = [site.cpi.start("create_disk", 8, {}, None) for _ in range(VMS * EACH)]
     disks = [site.cpi.finish(call)["result"] for call in calls]
@@ -62,6 +62,6 @@ def test_fifty_disks(site: Site) -> None:
 
 
 def nodes(vm: VM) -> list[str]:
-    """Name the disks that a VM has nodes of."""
+    """Return the disks that a VM has device nodes of."""
     dev = Path(f"/proc/{vm.pid}/root/dev")
     return sorted(path.name for path in dev.glob("disk-*"))

@@ -1,4 +1,4 @@
-"""The program that decides over frames: run by the kernel, on frames of all kinds."""
+"""The program that filters frames, run by the kernel on frames of all kinds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ steady = settings(deadline=None, derandomize=True, database=None, max_examples=1
 
 
 def verdict(code: bytes, frame: bytes) -> int:
-    """Have the kernel run a program on a frame (BPF_PROG_TEST_RUN)."""
+    """Let the kernel run a program on a frame (BPF_PROG_TEST_RUN)."""
     program = bpf.load(CLASSIFIER, code, b"test")
     try:
         data = ctypes.create_string_buffer(frame, len(frame))
@@ -50,7 +50,7 @@ def verdict(code: bytes, frame: bytes) -> int:
 
 
 def check(frame: bytes) -> None:
-    """The kernel decides as the model does."""
+    """Check that the kernel decides as the model does."""
     code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
     expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
     assert verdict(code, frame) == expected, frame.hex()
@@ -68,7 +68,7 @@ def check(frame: bytes) -> None:
 def test_changed_frames(
     address: str, source: bytes, sender: bytes, at: int, value: int, is_arp: bool
 ) -> None:
-    """With true and false senders, and one byte changed."""
+    """The program decides right for true and false senders, with one byte changed."""
     frame = arp(source, address, sender=sender) if is_arp else ipv4(source, address)
     check(frame)
     changed = bytearray(frame)
@@ -83,12 +83,15 @@ def test_changed_frames(
     st.binary(min_size=40, max_size=60),
 )
 def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
-    """With whatever follows the header; for a test the kernel wants whole IP headers."""
+    """
+    The program decides right whatever follows the header (the kernel wants whole IP
+    headers).
+    """
     check(ethernet(kind, source, payload))
 
 
 def test_many_addresses() -> None:
-    """A VM may be in hundreds of networks."""
+    """The program works for a VM in hundreds of networks."""
     addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
     code = frames.program(hardware_address(addresses[0]), addresses)
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
@@ -96,7 +99,9 @@ def test_many_addresses() -> None:
 
 
 def test_signals_do_not_matter() -> None:
-    """The kernel gives up when one comes, as when a child of the daemon ends."""
+    """
+    A signal during the kernel's check of a program is no error: the load is tried again.
+    """
     code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
     arrivals: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: arrivals.append(number))
