@@ -103,10 +103,7 @@ def _ports(bridge: str) -> list[str]:
 
 
 def _member(cgroup: Path, daemon: Daemon) -> str:
-    """
-    Return the VM that a cgroup is of; the daemon's own cgroup, which a stop removes, counts
-    as one.
-    """
+    """Return the VM that a cgroup is of; C{of all} is the daemon's, which a stop removes."""
     inner = cgroup.parts[cgroup.parts.index(daemon.cgroup) + 1 :]
     return inner[0] if inner else "of all"
 

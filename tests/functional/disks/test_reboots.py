@@ -124,7 +124,7 @@ def test_a_second_disk_that_stays(site: Site) -> None:
 
 
 def test_settings_of_version_1(site: Site) -> None:
-    """After a reboot the settings file names the attached disk, and not the detached one."""
+    """After a reboot the settings file names the attached disk, not the detached one."""
     vm, first, second = site.vm(), site.disk(), site.disk()
     for disk_cid in (first, second):
         site.cpi.ok("attach_disk", vm.cid, disk_cid, version=1)
