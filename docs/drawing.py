@@ -24,12 +24,12 @@ PLACES = {
     "entrance": (1, 0, 1),
     "reconcile": (1, 2, 1),
     "vms": (2, 0, 3),
-    "stemcells": (3, 0, 1),
-    "disks": (3, 1, 1),
-    "networks": (3, 2, 1),
-    "storage": (4, 0, 3),
-    "config": (5, 0, 1),
-    "base": (5, 1, 2),
+    "networks": (3, 0, 1),
+    "stemcells": (3, 1, 1),
+    "disks": (3, 2, 1),
+    "config": (4, 0, 1),
+    "storage": (4, 1, 2),
+    "base": (5, 0, 3),
 }
 NOUNS = ("vms", "stemcells", "disks", "networks")
 # The path that the drawing shows.
@@ -134,6 +134,10 @@ class Box:
     def center(self) -> tuple[float, float]:
         """Its center, from the left and from above."""
         return self.x + self.width / 2, self.y + self.height / 2
+
+    def nearest(self, x: float) -> float:
+        """Return the place on its edge that is nearest to a place from the left."""
+        return min(max(x, self.x + PADDING), self.right - PADDING)
 
     def elements(self) -> Iterator[str]:
         """Return the rectangle and its text."""
@@ -242,8 +246,12 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
             if lower.y <= upper.y:
                 raise ValueError(f"{name} imports {other}, which PLACES has above it")
             if lower.y - upper.bottom <= ROW_GAP:
-                x = min(upper, lower, key=lambda box: box.width).center[0]
-                yield arrow("import", (x, upper.bottom), (x, lower.y))
+                middle = min(upper, lower, key=lambda box: box.width).center[0]
+                start, end = upper.nearest(middle), lower.nearest(middle)
+                y = (upper.bottom + lower.y) / 2
+                yield arrow(
+                    "import", (start, upper.bottom), (start, y), (end, y), (end, lower.y)
+                )
             else:
                 x = LEFT - 28
                 start, end = upper.center[1], lower.center[1]

@@ -103,7 +103,7 @@ def _ports(bridge: str) -> list[str]:
 
 
 def _member(cgroup: Path, daemon: Daemon) -> str:
-    """Return the VM that a cgroup is of; C{of all} is the daemon's, which a stop removes."""
+    """Return the VM that a cgroup is of; C{of all} is the daemon's own."""
     inner = cgroup.parts[cgroup.parts.index(daemon.cgroup) + 1 :]
     return inner[0] if inner else "of all"
 
