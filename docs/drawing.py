@@ -249,9 +249,8 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
                 middle = min(upper, lower, key=lambda box: box.width).center[0]
                 start, end = upper.nearest(middle), lower.nearest(middle)
                 y = (upper.bottom + lower.y) / 2
-                yield arrow(
-                    "import", (start, upper.bottom), (start, y), (end, y), (end, lower.y)
-                )
+                bend = [] if start == end else [(start, y), (end, y)]
+                yield arrow("import", (start, upper.bottom), *bend, (end, lower.y))
             else:
                 x = LEFT - 28
                 start, end = upper.center[1], lower.center[1]
@@ -316,13 +315,12 @@ def call(cpi: Box, rpc: Box, vms: Box, host: Box, linux: Box) -> Iterator[str]:
     yield disc(vms.right - 22, side + 11, 6)
 
 
-def svg(summaries: dict[str, str], edges: dict[str, set[str]], own: list[str]) -> str:
+def svg(summaries: dict[str, str], edges: dict[str, set[str]]) -> str:
     """
     Return the drawing.
 
     @param summaries: what each package is for
     @param edges: for each package, the others that it imports
-    @param own: the daemon's modules that are in no package
     @raise ValueError: if PLACES does not fit the code any more.
     """
     known = {name for name in edges if name.startswith(f"{DAEMON}.")}
@@ -343,7 +341,7 @@ def svg(summaries: dict[str, str], edges: dict[str, set[str]], own: list[str]) -
         wrapped(summaries[HOST], HOST_WIDTH, 4),
         "box host",
     )
-    meaning = f"{', '.join(own)}: put all parts together, and are alone in importing all."
+    meaning = "These modules put all parts together, and are alone in importing all."
     assembly = Box(
         HOST_LEFT,
         rpc.y,

@@ -147,12 +147,7 @@ def written() -> dict[Path, str]:
         for module in known
         if module.is_package
     }
-    own = [
-        module.name.removeprefix(f"{DAEMON}.")
-        for module in known
-        if module.group == DAEMON and not module.is_package
-    ]
-    return {PAGE: page, IMAGE: drawing.svg(summaries, edges, own)}
+    return {PAGE: page, IMAGE: drawing.svg(summaries, edges)}
 
 
 def main() -> int:
