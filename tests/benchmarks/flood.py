@@ -22,7 +22,7 @@ from tests.harness.lab import Lab
 ROOT = Path(__file__).parents[2]
 RATE = 2000
 SECONDS = 60.0
-# What strangers do, and from how many addresses; with one they share the callers' own.
+# What strangers do, and from how many addresses; one address is the caller's own.
 FLOODS = [("silent", 1), ("silent", 200), ("hello", 1), ("hello", 200)]
 
 

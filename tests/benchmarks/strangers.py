@@ -17,7 +17,7 @@ from tests.harness.certificates import client_hello
 
 IP_BIND_ADDRESS_NO_PORT = 24  # ip(7); the socket module has no such name
 HELD = 400
-# Connected but for an answer of the kernel's, which takes a moment.
+# Connections that wait for the kernel's answer, which takes a moment.
 YOUNG = 50
 
 

@@ -16,7 +16,7 @@ from tests.harness.images import archive, entry, shell_entries
 from tests.harness.lab import Lab
 from tests.harness.waiting import eventually
 
-# Enough that both ends have something to do, and cannot be made any smaller.
+# Both ends have something to do, and the data cannot be compressed.
 NOISE = bytes((n * n * 31 + n // 251) % 251 for n in range(300_000))
 PLAIN = archive([*shell_entries(), entry("noise", NOISE)])
 PACKED = gzip.compress(PLAIN)

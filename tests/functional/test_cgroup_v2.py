@@ -13,7 +13,7 @@ from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
-# Where v1 has the controllers, v2 has none of them; all else is as on a host with v2 alone.
+# Controllers that v1 has are missing in v2; all else is as on a host with v2 alone.
 ALONE = 'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
 READ = "dd if=/root/device of=/dev/null count=1"
 IN_V2 = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", ALONE, "v2")

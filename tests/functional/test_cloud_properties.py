@@ -64,7 +64,7 @@ def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
     outcome = vm.attempt("sh", "-c", "while :; do sleep 1000 >/dev/null 2>&1 & done")
     assert "can't fork" in outcome.stderr
     current = ("pids", "pids.current")
-    # The shell that met the bound has ended.
+    # The shell that reached the limit has ended.
     eventually(lambda: limit(vm, current, "pids.current") == "127", "all but one", 60)
     daemon.cpi.ok("reboot_vm", vm.cid)
     vm.shell(f"echo '{BOMB}' >/bomb; (sh /bomb &) >/dev/null 2>&1")
@@ -126,7 +126,7 @@ def test_file_systems_in_memory_without_a_limit(daemon: Daemon, tiny: Path) -> N
     """Without a memory limit, file systems in memory are limited by the host's memory."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # The kernel and the C library count the memory not quite alike.
+    # The kernel and the C library count the memory differently.
     assert 0 < size(vm, "/dev/shm") < memory * 0.6
 
 

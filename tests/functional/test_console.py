@@ -13,10 +13,10 @@ from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
 BOUND = 1 << 20
-# Of the file system that a console is on, and of what was moved aside.
+# The sizes of a console's file system, and of the log that was moved aside.
 MOST = 4 * BOUND
 CTL = Path(sys.executable).with_name("runc-cpictl")
-# Writes without end, some MiB at a time, once it may; goes on when that fails.
+# Writes endlessly, some MiB at a time, and goes on when a write fails.
 NOISY = """\
 #!/bin/sh
 while [ ! -e /go ]; do sleep 0.05; done
@@ -53,7 +53,7 @@ def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
     eventually(lambda: "complaint" in console.read_text(), "the VM has spoken")
     assert "first words" in console.read_text()
     assert console.stat().st_mode & 0o777 == 0o600
-    # It goes on while there is no daemon, in the same file.
+    # The VM writes on to the same file while there is no daemon.
     daemon.stop()
     vm.run("/bin/busybox", "touch", "/go")
     eventually(lambda: console.stat().st_size > 3 * BOUND, "the VM has said a lot")
@@ -65,7 +65,7 @@ def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
     assert old.stat().st_size <= BOUND
     vm.run("/bin/busybox", "touch", "/more")
     eventually(lambda: "more words" in console.read_text(), "it is still written to")
-    # Cut short, not filled up with a hole.
+    # The file is cut short, and has no hole.
     assert "\0" not in console.read_text()
     assert vm.is_alive()
 
@@ -88,7 +88,7 @@ def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool
     vm.run("/bin/busybox", "touch", "/stop")
     if not served:
         daemon.start()
-    # What it writes now is kept; the noise has not ended it.
+    # What the VM writes now is kept, and it still runs.
     eventually(lambda: "quiet again" in console.read_text(), "it is heard again", 60)
     assert vm.is_alive()
     daemon.cpi.ok("reboot_vm", vm.cid)

@@ -11,18 +11,18 @@ from tests.harness.daemon import Daemon
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
-# Version 1 of cgroups has its freezer in the VM already; version 2 is mounted there.
+# With v1 the VM has the freezer already; v2 is mounted there.
 V1 = "cd /sys/fs/cgroup/freezer || exit 3; freeze() { echo FROZEN >freezer.state; }"
 V2 = (
     "mkdir -p /v2; mount -t cgroup2 none /v2; cd /v2; test -f cgroup.procs || exit 3; "
     "freeze() { echo 1 >cgroup.freeze; }"
 )
-# Nothing says that names are UTF-8.
+# Names need not be UTF-8.
 ICE = (
     "ice=$(printf 'ice\\377'); mkdir $ice; cd $ice; "
     "sleep 100000 & echo $! >cgroup.procs; freeze"
 )
-# Each of these lives just long enough to start the next one; some end up in the ice.
+# Each process lives only until it has started the next one; some get frozen.
 HOPPING = "#!/bin/sh\n[ $(($$ % 16)) != 0 ] || echo $$ >/hole\nsh /hop & exit 0\n"
 FREEZING = "#!/bin/sh\nwhile :; do echo FROZEN >/cold; done\n"
 HOPPERS = 6
@@ -37,7 +37,7 @@ def freezer(request: pytest.FixtureRequest) -> str:
 
 def have_done(vm: VM, script: str) -> None:
     """Run a script in a VM; it ends with status 3 if this host cannot do what it tries."""
-    # What is frozen at once must not hold the pipes that this end waits for.
+    # What is frozen at once must not hold the pipes that this process reads.
     outcome = vm.attempt("/bin/sh", "-c", f"exec >/dev/null 2>&1; {script}")
     if outcome.returncode == 3:
         pytest.skip("this host has no such hierarchy")

@@ -76,7 +76,7 @@ def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> N
     """With a read-only file system VMs run on, changes are refused, and nothing is lost."""
     daemon = new_daemon()
     with mounted(daemon.work_dir, "size=64m"):
-        # A container's layer keeps its file system writable; the daemon's view is not.
+        # The container's layer keeps its file system writable; the daemon's mount does not.
         bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]
         subprocess.run(bound, check=True)
         daemon.start()
@@ -115,7 +115,7 @@ def test_a_runtime_that_hangs(
     vm = daemon.create_vm(stemcell)
     wrapper.hold(operation, after=after)
     if operation == "delete" and after:
-        # It is gone, and that was all that was asked for.
+        # The VM is gone, which is all that was asked for.
         daemon.cpi.ok("delete_vm", vm.cid)
         return
     if operation == "delete":
@@ -227,7 +227,7 @@ def test_a_clock_that_jumps(new_daemon: NewDaemon, tiny: Path, offset: int) -> N
         for call in calls:
             answer = daemon.cpi.finish(call)
             assert answer["error"] is None, answer
-        # Its time is not up, and a timer that has to fire does so in time.
+        # The idle time is not over, and timers fire in time.
         idle.call("Ping")
         vm_cid = answer["result"][0]
         began = time.monotonic()

@@ -88,7 +88,7 @@ def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) ->
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
     record = (vm.directory / "vm.json").read_text()
     disk.fill()
-    # Its settings are too big for what may be left in some last block.
+    # Its settings do not fit into a last free block.
     env = {"x": "y" * 100_000}
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, env=env))
     assert error["type"] == "Bosh::Clouds::NoDiskSpace", error
@@ -99,7 +99,7 @@ def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) ->
     error = daemon.cpi.error("create_stemcell", str(tiny), {})
     assert error["type"] == "Bosh::Clouds::NoDiskSpace", error
     assert vm.is_alive()
-    # Deleting is what makes room; it must not need any.
+    # A deletion makes room, so it must not need any.
     disk.fill()
     daemon.cpi.ok("delete_vm", vm.cid)
     disk.empty()

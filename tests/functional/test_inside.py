@@ -35,7 +35,7 @@ CAP_SYSLOG, CAP_NET_ADMIN, CAP_SYS_ADMIN = 34, 12, 21
 
 def host_settings() -> dict[str, str]:
     """Read the kernel's tunables that a VM shares with the host."""
-    # These count by themselves, adapt to the load, or draw anew at each look.
+    # These are counters, adapt to the load, or are random at each read.
     restless = {"random", "ns_last_pid", "pty", "perf_event_max_sample_rate"}
     told = {}
     for top in ("kernel", "vm"):
@@ -53,7 +53,7 @@ def hierarchies() -> list[str]:
     """Return the cgroup controllers, with the hierarchy that each is on."""
     lines = Path("/proc/cgroups").read_text("ascii").splitlines()
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    # The third column counts groups, which others make as well.
+    # The third column counts cgroups, which others make as well.
     controllers = [" ".join(line.split()[:2]) for line in lines]
     return controllers + [line for line in mounts if " - cgroup" in line]
 

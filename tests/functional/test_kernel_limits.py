@@ -14,7 +14,7 @@ from tests.harness.lab import NewDaemon
 
 INSTANCES, KEYS = "fs.inotify.max_user_instances", "kernel.keys.maxkeys"
 LOW = f"/proc/sys/{INSTANCES.replace('.', '/')}"
-# Nobody else sees what is mounted here: files stand for all limits, and for /etc/sysctl.d.
+# Mounts in a private namespace: files take the place of all limits, and of /etc/sysctl.d.
 MOUNT_FILES = f"""
 mkdir -p /etc/sysctl.d
 mount --bind "$0/sysctl.d" /etc/sysctl.d
@@ -65,7 +65,7 @@ def test_low_limits_are_raised(limits: Path) -> None:
     assert conf(limits).splitlines()[1:] == [f"{INSTANCES} = 8192"]
     first = conf(limits)
     assert raise_limits(limits) == ""
-    # Another that is low later does not push out the first.
+    # Another limit that is low later does not replace the first in the file.
     (limits / KEYS).write_text("200\n")
     assert "kernel.keys.maxkeys from 200 to 2000" in raise_limits(limits)
     assert set(first.splitlines()) < set(conf(limits).splitlines())

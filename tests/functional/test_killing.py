@@ -16,7 +16,7 @@ from tests.harness.waiting import eventually
 CGROUP = f"/killing-{os.getpid()}"
 NAME = CGROUP[1:]
 HOPPERS = 6
-# Each process lives just long enough to start the next one.
+# Each process lives only until it has started the next one.
 HOPPING = '#!/bin/sh\nsh "$0" & exit 0\n'
 ENTER = 'for c in "$@"; do echo $$ >"$c/cgroup.procs" || exit 1; done; shift $#; '
 

@@ -160,7 +160,7 @@ def test_digests_of_a_registry(
     ):
         stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
         daemon.cpi.ok("delete_stemcell", stemcell_cid)
-    # The tag leads elsewhere now.
+    # The tag leads to another image now.
     registry.images[f"{NAME}:1.2"] = Image(layers[:2], types, listed=listed)
     message = refusal(daemon, f"{name}:1.2", tmp_path, image_digest=image.digest)
     assert image.digest in message

@@ -20,7 +20,7 @@ from tests.harness.waiting import eventually
 CLIENTS = 16
 VMS = 100
 CYCLES = 200
-# Allocators keep some of what they got; a leak of VMs would be many times that.
+# Allocators keep some memory; a leak of VMs would be many times that.
 SLACK_KIB = 24 * 1024
 
 

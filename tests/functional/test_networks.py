@@ -164,7 +164,7 @@ def test_bad_networks(
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, networks))
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert error["message"].startswith(named)
-    # No address is lost to any of that.
+    # The refused calls keep no address.
     assert daemon.create_vm(stemcell).address == daemon.network + "2"
 
 

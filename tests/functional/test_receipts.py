@@ -47,7 +47,7 @@ def start(daemon: Daemon, stdout: int | None, method: str, *arguments: Any) -> A
     """Start the executable with a stdout of the test's, or with a closed one."""
 
     def prepare() -> None:
-        # Whoever started the tests in the background has SIGINT ignored.
+        # If the tests run in the background, SIGINT is ignored.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if stdout is None:
             os.close(1)
@@ -238,7 +238,7 @@ def test_a_receipt(served: Daemon, confirms: bool) -> None:
     cid = caller.call("CreateDisk", size=16, cloud_properties={})[b"disk_cid"].decode()
     caller.confirm()
     caller.close()
-    # A call on a connection of its own, so that the end of the other one is seen.
+    # A call on another connection, so that the end of the first one is seen.
     before = client(served, confirms=True)
     before.call("CreateDisk", size=16, cloud_properties={})
     before.close()

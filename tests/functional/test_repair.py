@@ -88,7 +88,7 @@ def test_a_vm_that_was_lost(daemon: Daemon, tiny: Path) -> None:
     root = str(daemon.work_dir / "runtime")
     subprocess.run(["runc", "--root", root, "delete", "--force", vm.cid], check=True)
     eventually(lambda: not vm.is_alive(), "it is gone")
-    # The daemon takes it for a VM that ended by itself, as it has noticed that.
+    # The daemon noticed the end, so it takes the VM for one that ended by itself.
     record = vm.directory / "vm.json"
     eventually(lambda: json.loads(record.read_text())["stopped"], "it is noted", 15)
     assert repair(daemon) == [NOTHING]

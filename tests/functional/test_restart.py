@@ -97,7 +97,7 @@ def test_killed_at_any_time(daemon: Daemon, tiny: Path, delay: float) -> None:
     stemcell = daemon.create_stemcell(tiny)
     calls = [daemon.cpi.start("create_vm", *vm_arguments(stemcell)) for _ in range(3)]
     eventually(daemon.vm_cids, "the first directory of a VM")
-    # Not to wait for anything: it spreads the moment over all that happens.
+    # This waits for nothing: it spreads the moment of the kill over the call.
     time.sleep(delay)
     daemon.kill()
     created = [daemon.cpi.finish(call)["result"] for call in calls]
@@ -176,7 +176,7 @@ def test_damaged_records(daemon: Daemon, tiny: Path) -> None:
         for method in ("has_vm", "delete_vm", "reboot_vm", "get_disks"):
             error = daemon.cpi.error(method, other.cid)
             assert f"record of {other.cid} cannot be read" in error["message"]
-        # Nobody else gets what it may need.
+        # No other VM gets what the set aside record may need.
         new = daemon.create_vm(stemcell)
         assert new.address not in (vm.address, other.address)
         daemon.cpi.ok("delete_vm", new.cid)

@@ -82,7 +82,7 @@ def test_not_root(new_daemon: NewDaemon) -> None:
     daemon = new_daemon()
     daemon.home.chmod(0o777)
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    # Where python itself is out of reach of others, capabilities do what root did.
+    # If others cannot reach python itself, capabilities do what root did.
     prefix += ["--inh-caps=+dac_read_search,+dac_override"]
     prefix += ["--ambient-caps=+dac_read_search,+dac_override"]
     assert "must run as root" in daemon.refusal(prefix=prefix)

@@ -33,7 +33,7 @@ def test_half_an_upload_is_refused(
     new_daemon: NewDaemon, image: Callable[[str], Path]
 ) -> None:
     """An unfinished upload is refused at once, and its sender may try again."""
-    # Longer than the harness waits for the daemon's end.
+    # Longer than the harness waits for the end of the daemon.
     config = {"limits": {"finish_seconds": 600}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     with daemon.connection() as client:

@@ -68,7 +68,7 @@ def test_in_step_with_systemd(
     daemon = new_daemon()
     daemon.launch()
     told(notified, "READY=1")
-    # Ready is ready: the first call is answered.
+    # After the message that it is ready, the first call is answered.
     assert daemon.cpi.ok("ping") == "pong"
     first = told(notified, "WATCHDOG=1")
     assert told(notified, "WATCHDOG=1") - first < 1

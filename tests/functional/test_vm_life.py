@@ -70,7 +70,7 @@ def test_a_vm_that_halted_is_still_one(
     """A VM whose init ended exists, boots again by reboot_vm, and can be deleted."""
     vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
     vm.wait_for_agent()
-    # What "shutdown" inside would do, at once.
+    # "shutdown" in the VM would do this at once.
     vm.attempt("/bin/sh", "-c", "kill -9 -1; kill -37 1; kill -TERM 1")
     eventually(lambda: not vm.is_alive(), "the VM has halted")
     assert daemon.cpi.ok("has_vm", vm.cid) is True

@@ -31,7 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(target, check=True)
     ours = [entry for entry in sys.path if entry.endswith("site-packages")]
     (packages,) = place.glob("lib/python*/site-packages")
-    # The project itself is left out: it is there by a link to this checkout.
+    # Not the project itself, which is a link to this checkout.
     (packages / "dependencies.pth").write_text("\n".join(ours))
     return place
 

@@ -24,20 +24,20 @@ def is_vm(result: Any) -> bool:
     return is_cid(vm_cid) and all(isinstance(value, dict) for value in networks.values())
 
 
-# What a result must be; null, where nothing is said.
+# The check of each method's result; null for other methods.
 RESULTS: dict[str, Callable[[Any], bool]] = {
     "create_stemcell": is_cid,
     "create_vm": is_vm,
     "has_vm": lambda result: isinstance(result, bool),
     "create_disk": is_cid,
     "has_disk": lambda result: isinstance(result, bool),
-    # A hint: the director takes no empty one.
+    # A hint: the director refuses an empty one.
     "attach_disk": is_cid,
     "get_disks": lambda result: all(map(is_cid, result)),
     "snapshot_disk": is_cid,
     "calculate_vm_cloud_properties": lambda result: isinstance(result, dict),
 }
-# Others the director takes for its own failure to understand the CPI.
+# The director takes other types as a failure to understand the CPI.
 ERRORS = {
     f"Bosh::Clouds::{name}"
     for name in (
@@ -45,9 +45,9 @@ ERRORS = {
         "NoDiskSpace", "DiskNotAttached", "DiskNotFound", "VMCreationFailed",
     )
 }  # fmt: skip
-# The director tells of the VM's stemcell with these calls alone.
+# The director sends the VM's stemcell with these calls only.
 ABOUT_VMS = {"create_vm", "delete_vm", "attach_disk", "detach_disk"}
-# All that is left of the director's environment.
+# The whole environment that a director gives.
 WIPED = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 STEMCELL = {"stemcell": {"api_version": 3}}
 
@@ -140,7 +140,7 @@ class CLI(Caller):
     @param jobs: where jobs were rendered to. @param packages: where compiled packages are.
     """
 
-    # It says 1 at first; the director says nothing.
+    # The CLI begins with version 1; the director names none.
     info_version = 1
 
     def __init__(self, jobs: Path, packages: Path) -> None:

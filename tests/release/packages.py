@@ -15,7 +15,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 RELEASE = PROJECT / "operations" / "bosh-release"
 BUILD = PROJECT / "operations" / "build-release"
-# A compilation VM's, and about what an operator's shell has.
+# The PATH of a compilation VM, and about that of an operator's shell.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The interpreter that the jobs find on SEARCH_PATH is the system's.
 PYTHON = subprocess.run(
@@ -58,7 +58,7 @@ def cached_wheels(scratch: Path) -> Path:
     cache = PROJECT / ".cache" / "wheels" / key.hexdigest()[:16]
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (cache.parent / "lock").open("w") as lock:
-        # Tests in another process may want the same at the same time.
+        # Another test process may want the same at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cache.is_dir():
             outside = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net"]
@@ -100,7 +100,7 @@ def compile_package(
         "BOSH_INSTALL_TARGET": str(target),
         "BOSH_PACKAGE_NAME": package.name,
     }
-    # With -x, as the CLI does; and as someone who lets nobody else read his files.
+    # With -x, as the CLI runs it; and with a umask that lets nobody else read.
     return subprocess.run(
         ["/bin/bash", "-x", "packaging"],
         cwd=scratch,

@@ -21,7 +21,7 @@ from tests.release.callers import CLI
 JOB = packages.RELEASE / "jobs" / "runc_cpid"
 CONTROL = "/var/vcap/jobs/runc_cpid/bin/runc_cpid_ctl"
 TLS = {"ca": "CA", "certificate": "C", "private_key": "K"}
-# Every key, with something else than its default.
+# Every key, with another value than its default.
 EVERYTHING: dict[str, Any] = {
     "work_dir": "/var/vcap/store/other",
     "network_type": "tcp",
@@ -54,7 +54,7 @@ SOCKET = {
     "socket_group": "root",
 }
 PLAIN = {"allow_users": ["root", 1000]}
-# A stemcell has the group; nobody else sees what is mounted here.
+# A stemcell has this group; the mount is in a private namespace.
 _SCRIPT = """\
 set -eu
 { cat /etc/group; echo vcap:x:1000:; } >"$1/group"
@@ -199,7 +199,7 @@ def test_life_of_the_daemon(
     eventually(lambda: "serving at" in host.log("stdout") or started.poll(), "serves", 40)
     assert started.poll() is None, host.log("stderr")
     assert cli.ok("has_vm", "vm-none") is False
-    # monit watches the very process.
+    # monit watches this process.
     assert host.pid == started.pid
     assert host.control("start").wait(10) == 0
     assert started.poll() is None

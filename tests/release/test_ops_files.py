@@ -27,7 +27,7 @@ VALUES = {
     "nats_password": "nats-secret",
     "runc_cpi_release_url": "https://example.com/runc-cpi.tgz",
     "runc_cpi_release_sha1": "c",
-    # All else is asked for by one file only.
+    # Each other variable is asked for by one file only.
     "runc_cpi_release": "/tmp/bosh-runc-cpi.tgz",
     "runc_cpi_tls": {"ca": "CA", "certificate": "C", "private_key": "K"},
     "internal_dns": "192.0.2.2",
@@ -38,7 +38,7 @@ VALUES = {
     "second_gw": "10.1.0.1",
     "second_dns": "192.0.2.3",
 }
-# On top of runc-cpi.yml: which variables each asks for, and which no more.
+# The files on top of runc-cpi.yml: which variables each needs, and which it replaces.
 LAYERS = {
     "dev-release.yml": ({"runc_cpi_release"}, "runc_cpi_release_url runc_cpi_release_sha1"),
     "tls.yml": ({"runc_cpi_tls"}, ""),
@@ -282,7 +282,7 @@ def test_cpi_config() -> None:
     for cpi in config["cpis"]:
         assert cpi["type"] == "runc"
         assert set(cpi["properties"]) <= known
-        # The director puts them beside these of its own.
+        # The director adds these properties of its own.
         assert not set(cpi["properties"]) & {"vm", "director_uuid", "request_id"}
     assert config["cpis"][0]["migrated_from"] == [{"name": ""}]
 

@@ -18,7 +18,7 @@ from tests.harness.vm import SETTINGS
 from tests.release.callers import Director
 from tests.release.sites import DISK, ENV, LARGER, MBUS, Site
 
-# What directors put there today, and what they may tomorrow.
+# What directors send as env, today and maybe later.
 WHOLE_ENV = {
     "bosh": {
         "mbus": {"cert": {"ca": "CA\n", "certificate": "C\n", "private_key": "K\n"}},
@@ -147,10 +147,10 @@ def test_cloud_check_reboots(director: Site) -> None:
     assert calls.ok("has_vm", agent.vm.cid) is True
     calls.ok("reboot_vm", agent.vm.cid)
     assert agent.vm.wait_for_agent() == "agent-1"
-    # The agent does not mount it at its start; the daemon sees to it.
+    # The agent does not mount it at its start; the daemon does.
     assert agent.list_disk() == [disk_cid]
     assert agent.read() == "data"
-    # Without the disk, the agent would not start if it looked for it.
+    # The agent would not start without a disk that it looks for.
     director.detach_disk(agent, disk_cid)
     calls.ok("reboot_vm", agent.vm.cid)
     assert agent.vm.wait_for_agent() == "agent-1"
@@ -174,14 +174,14 @@ def test_cloud_check_recreates(director: Site) -> None:
     agent = director.create_vm(stemcell_cid, disk_cid)
     director.attach_disk(agent, disk_cid)
     assert agent.read() == "data"
-    # A reference to a disk that is elsewhere, or nowhere, is deleted next.
+    # cloud-check next deletes a reference to a disk that is elsewhere, or nowhere.
     director.detach_disk(agent, disk_cid)
     error = calls.error("detach_disk", agent.vm.cid, disk_cid)
     assert error["type"] == "Bosh::Clouds::DiskNotAttached"
     calls.ok("delete_disk", disk_cid)
     assert calls.ok("has_disk", disk_cid) is False
     calls.ok("delete_vm", agent.vm.cid)
-    # And so is a reference to a VM.
+    # It deletes a reference to a VM, too.
     assert calls.ok("has_vm", agent.vm.cid) is False
 
 
@@ -194,7 +194,7 @@ def test_cloud_check_attaches_again(director: Site) -> None:
     assert agent.list_disk() == []
     director.attach_disk(agent, disk_cid)
     assert agent.read() == "data"
-    # Or attached, though it is, and the VM rebooted.
+    # Or cloud-check attaches it again, although it is attached, and reboots the VM.
     director.calls.ok("attach_disk", agent.vm.cid, disk_cid)
     director.calls.ok("set_disk_metadata", disk_cid, {"attached_at": "now"})
     director.calls.ok("reboot_vm", agent.vm.cid)
@@ -222,7 +222,7 @@ def test_dynamic_disk(director: Site) -> None:
     store = director.create_disk(agent)
     agent.write("data")
     disk_cid = calls.ok("create_disk", DISK, {"name": "dynamic"}, agent.vm.cid)
-    # The agent links to it: a job makes of it what it likes.
+    # The agent makes a link to it, and a job uses it as it likes.
     device = calls.ok("attach_disk", agent.vm.cid, disk_cid)
     agent.vm.shell(f"test -b {device}; dd if={device} of=/dev/null bs=4096 count=1")
     assert set(calls.ok("get_disks", agent.vm.cid)) == {store, disk_cid}

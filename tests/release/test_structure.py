@@ -50,7 +50,7 @@ def test_properties(name: str) -> None:
     for key, definition in jobs.read_spec(job)["properties"].items():
         assert definition["description"].strip(), key
         assert set(definition) <= {"description", "default", "example"}, key
-        # Some are looked up by a name that is put together.
+        # Some names are composed in the template.
         assert re.search(rf"\b{key.split('.')[-1]}\b", templates), key
 
 

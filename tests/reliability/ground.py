@@ -42,7 +42,7 @@ class Ground:
         self._history: list[str] = []
         self._pids: dict[str, int] = {}
         self._marked: set[str] = set()
-        # Nobody is to wait for a daemon that is dead.
+        # No call is to wait for a dead daemon.
         config = daemon.home / "cpi.json"
         told = json.loads(config.read_text())
         config.write_text(json.dumps({**told, "connect_timeout": 0}))
@@ -104,7 +104,7 @@ class Ground:
         """
         self._done["crash during a call"] += 1
         call = self.daemon.cpi.start(method, *arguments, version=version)
-        # Not to wait for anything: it spreads the moment over all that happens.
+        # This waits for nothing: it spreads the moment of the kill over the call.
         time.sleep(delay)
         self.daemon.kill()
         answer = self.daemon.cpi.finish(call)

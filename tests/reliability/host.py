@@ -50,7 +50,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
         yield from (f"{name} {path.name}" for path in directory.iterdir())
         yield from (f"draft {path}" for path in directory.glob("*/*.new"))
     yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
-    # A loop device is named by the file that it is of.
+    # The name of a loop device is that of its file.
     yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
     yield from (f"mount {line.split()[4]}" for line in leaks.mounts(daemon.home))
     yield from (f"link {name}" for name in _ports(str(daemon.config["bridge"])))

@@ -73,7 +73,7 @@ def _delete_disk(world: World, cid: str) -> World:
 
 
 def _attach_disk(world: World, vm_cid: str, cid: str, *, told: bool) -> World:
-    # Once named there, it stays so for as long as it is attached.
+    # Once the settings name a disk, they do so while it is attached.
     named = not told or world.disks[cid].in_settings
     return _with_disk(world, cid, vm=vm_cid, in_settings=named)
 

@@ -82,7 +82,7 @@ def _to_grow(site: Site) -> list[Any]:
 
 def _to_grow_attached(site: Site) -> list[Any]:
     _given(site)
-    # Mounted it grows only where the host lets it.
+    # A mounted disk grows only if the host can do that.
     Agent(site.target).unmount_disk(site.disk)
     return [site.disk, site.observe().disks[site.disk].size + 1]
 

@@ -18,9 +18,9 @@ from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.site import Site
 from tests.reliability.world import World
 
-# What a file is like before it is whole matters to nobody, nor do mounts that only a VM
-# sees which does not run yet.  A file that is opened, and empty, is what the step finds
-# that gives it its content.
+# These steps have no effect that counts: writes to a file that is not whole yet, and mounts
+# that only a VM sees that does not run yet. A file that was opened and is empty is found by
+# the step that fills it.
 MINOR = ("chmod", "chown", "utime", "fsync", "open", "bind")
 
 

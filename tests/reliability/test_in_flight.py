@@ -52,7 +52,7 @@ def site(lab: Lab, wrapper: Wrapper, answering: Path, layout: Path) -> Iterator[
         site.restore()
 
 
-# After its work a runtime that does it itself has nothing left that it could do.
+# A runtime that works itself has nothing left to do after its work.
 @pytest.mark.parametrize(
     ("wrapper", "after"),
     [(False, False), (True, False), (True, True)],
@@ -80,12 +80,12 @@ def test_runtime_at_work(
     assert site.cpi.finish(call)["error"]["ok_to_retry"] is True
     site.daemon.launch()
     if wrapper.apart:
-        # For it to come up, if it would not wait.
+        # Time for the daemon to come up, if it would not wait.
         time.sleep(1)
         assert site.daemon.log.count(SERVING) == starts
         wrapper.mend()
     site.daemon.wait_until(lambda: site.daemon.log.count(SERVING) > starts)
-    # Had it not died, it would go on now.
+    # If the runtime had not died, it would go on now.
     wrapper.mend()
     site.daemon.wait_until(lambda: site.daemon.log.count(REPAIRED) > repairs)
     allowed = [before]

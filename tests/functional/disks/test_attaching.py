@@ -143,7 +143,7 @@ def test_version_1(site: Site) -> None:
     cpi, vm = site.cpi, site.vm()
     disks = [site.disk(), site.disk()]
     before = vm.run("stat", "-c", "%i %a", SETTINGS).split()
-    # Whoever holds the old file sees the old content: it is never written in place.
+    # A process with the old file open sees the old content: it is never written in place.
     vm.shell(f"sleep 1000 <{SETTINGS} >/dev/null 2>&1 & echo $! >/holder")
     for number, disk_cid in enumerate(disks, 1):
         assert cpi.ok("attach_disk", vm.cid, disk_cid, version=1) is None
@@ -223,7 +223,7 @@ def test_deletion_of_a_vm_keeps_its_disks(site: Site) -> None:
     site.attach(vm, second)
     assert Agent(vm).mount_disk(second) != STORE
     vm.shell(f"echo 1 >{STORE}/file; sync")
-    # In no hurry to be on the disk, and a user that goes down with the VM.
+    # Written without sync, by a process that is killed with the VM.
     vm.shell(f"cd {STORE}; sleep 1000 >log 2>&1 & echo 2 >{STORE}/late")
     site.cpi.ok("delete_vm", vm.cid)
     for cid in (disk_cid, second):

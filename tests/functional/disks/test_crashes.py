@@ -13,7 +13,7 @@ from tests.harness import steps
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import SETTINGS, VM
 
-# Nobody tells the agent then, so the daemon has its settings file to see to as well.
+# In version 1 nobody tells the agent, so the daemon writes its settings file.
 VERSION = 1
 
 

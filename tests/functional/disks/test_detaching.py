@@ -190,7 +190,7 @@ def test_attached_again_after_a_refusal(site: Site) -> None:
     site.cpi.error("detach_disk", vm.cid, disk_cid)
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid) == hint
     vm.shell(f"kill -9 {pid}")
-    # Dead, but not taken note of: the first process of this VM does nothing at all.
+    # It is a zombie: the first process of this VM does not wait for it.
     eventually(lambda: ") Z " in vm.read(f"/proc/{pid}/stat"), "the holder's end")
     usable(site, vm, disk_cid)
 
@@ -207,7 +207,7 @@ def test_covered(site: Site, cover: str) -> None:
     if answer["error"] is None:
         assert Agent(vm).points(f"/dev/{disk_cid}") == []
     else:
-        # Or it is left alone, cover and all, and says so.
+        # Or both mounts are left alone, and the error says so.
         assert answer["error"]["ok_to_retry"] is True
         assert "/both" in answer["error"]["message"]
         assert vm.attempt("test", "-b", f"/dev/{disk_cid}").returncode == 0

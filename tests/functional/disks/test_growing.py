@@ -62,7 +62,7 @@ def test_attached_and_not_mounted(site: Site, filesystem: str) -> None:
     is_as_large(site, disk_cid, large)
     assert int(vm.run("blockdev", "--getsize64", hint)) == large * MIB
     Agent(vm).mount_disk(disk_cid)
-    # XFS keeps much of a small disk to itself.
+    # XFS uses much of a small disk for itself.
     assert capacity(vm) > small * MIB * 0.9
 
 
@@ -90,7 +90,7 @@ def test_what_is_refused(site: Site) -> None:
         ("update_disk", disk_cid, 400, {"filesystem": "xfs"}),
     ):
         error = cpi.error(*call)
-        # The Director takes the long way then: a new disk, and the agent copies.
+        # The Director then makes a new disk, and the agent copies.
         assert error["type"] == NOT_SUPPORTED, call
         assert disk_cid in error["message"]
     for size in (0, -1, 1.5, "20", None, True):

@@ -23,7 +23,7 @@ from tests.harness.waiting import eventually
 
 SIZES = {"ext4": (32, 48, 64), "xfs": (320, 340, 360)}
 BLOCK = 64 * 1024
-# Writes numbered files, each whole on the disk before the next is begun.
+# Writes numbered files, and syncs each before the next.
 WRITER = f"""
 n=0
 while [ -e /go ]; do

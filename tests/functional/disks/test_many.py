@@ -41,7 +41,7 @@ def test_fifty_disks(site: Site) -> None:
         assert "/m/" not in vm.read("/proc/mounts")
     assert [loop_of(site.image(cid)) for cid in disks] == [None] * len(disks)
 
-    # Each to the next VM, with what the last one wrote to it.
+    # Each disk goes to the next VM, with what the last one wrote to it.
     moved = {cid: vms[(number + 1) % VMS] for number, cid in enumerate(disks)}
     calls = [site.cpi.start("attach_disk", vm.cid, cid) for cid, vm in moved.items()]
     assert [site.cpi.finish(call)["error"] for call in calls] == [None] * len(disks)

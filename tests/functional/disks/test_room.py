@@ -34,7 +34,7 @@ def test_never_more_than_there_is(new_room: Callable[..., Site]) -> None:
         vm.shell(f"dd if=/dev/urandom of={point}/ballast bs=64k 2>/dev/null || sync")
     for disk_cid in disks:
         site.detach(vm, disk_cid)
-        # No write was lost on the way: the host had the room for all of them.
+        # No write was lost: the host had room for all of them.
         check(site.image(disk_cid))
 
 

@@ -96,7 +96,7 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-# What is JSON, what nearly is, and what has no end.
+# JSON, what is nearly JSON, and what has no end.
 odd_json = st.sampled_from(
     [
         b"",
@@ -135,7 +135,7 @@ SETS: dict[str, st.SearchStrategy[bytes]] = {
     "in_settings": booleans,
 }
 CIDS = ("vm_cid", "stemcell_cid", "disk_cid", "snapshot_cid")
-# Fetching asks other machines, and what it is asked is checked by settings below.
+# It would fetch from other machines; the settings below check its arguments.
 NAMES = sorted(set(COMMANDS) - {"FetchStemcell"})
 
 
@@ -187,7 +187,7 @@ def _box(random: Random) -> bytes:
         key = random.choice([*SETS, *CIDS, "data.1", "env.1", "_more"]).encode()
         pairs.append((key, random.randbytes(random.choice([0, 1, 5, 40, 2000]))))
     if random.random() < 0.02:
-        # Answers to questions that nobody asked.
+        # Answers to calls that the daemon never made.
         pairs[1] = (random.choice([b"_answer", b"_error"]), b"1")
     return wire.encode_box(pairs)
 
@@ -256,7 +256,7 @@ def link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
     return entry(name, kind=tarfile.SYMTYPE, link=target)
 
 
-# Where the daemon itself writes or looks in a stemcell, or in a VM made of it.
+# Where the daemon writes or looks in a stemcell, or in a VM made of it.
 WRITTEN = [
     "etc",
     "etc/hostname",

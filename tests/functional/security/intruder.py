@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.harness.vm import VM
 
 PATIENCE = 60.0
-# Mounts a FUSE file system in another's mount namespace, and never answers.
+# Mounts a FUSE file system in another mount namespace, and never answers.
 _SILENT = """
 import ctypes, os, sys
 pid, place = int(sys.argv[1]), os.fsencode(sys.argv[2])

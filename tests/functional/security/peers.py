@@ -127,7 +127,7 @@ def descriptors(daemon: Daemon) -> int:
 def descriptors_at_rest(daemon: Daemon) -> int:
     """Count the open files of a daemon once its start is done."""
     with connected(daemon) as connection, suppress(ConnectionResetError):
-        # It says that it serves before its reactor runs; what is no AMP is hung up on.
+        # It logs that it serves before its reactor runs; it hangs up on what is no AMP.
         connection.sendall(b"\xff\xff")
         while connection.recv(4096):
             pass

@@ -227,7 +227,7 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
     again = make(directory, *names)
     assert again.returncode == 1
     assert "is there already" in again.stderr
-    # The daemon's configuration names secrets' files alone: none is shown.
+    # The daemon's configuration has only the names of secret files, so none is shown.
     assert "PRIVATE" not in json.dumps(daemon.config) + daemon.log
 
 
@@ -245,7 +245,7 @@ def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
     assert outcome.returncode == 0, outcome.stderr
     daemon.start()
     tool = ["--config", str(daemon.config_file)]
-    # Root's, who need not say anything; and elsewhere, where the one file is all there is.
+    # First as root, without options; then elsewhere, with this one file only.
     for options in (tool, ["--cpi", str(directory / "operator.yml")]):
         told = subprocess.run(
             [CONTROL, *options, "--json", "ping"],

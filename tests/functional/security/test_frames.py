@@ -30,7 +30,7 @@ CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
 OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
 PACKED = [IPv4Address(own).packed for own in OWN]
 MAC = mac_of(OWN[0])
-# The same frames each time, however slow the machine.
+# The same frames in each run, and no deadline on slow machines.
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
 

@@ -15,7 +15,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
-# A bounded disk of the VM's own: should it be frozen after all, that harms nobody.
+# A small disk of the VM's own: if it is frozen after all, nothing else is.
 DATA = b"/var/vcap/data\0"
 OWN_DISK = {"ephemeral_disk_size": 64}
 FREEZE, THAW = GUARDED_IOCTLS["FIFREEZE"], GUARDED_IOCTLS["FITHAW"]
@@ -87,10 +87,10 @@ def outcome(vm: VM, tried: bytes) -> int:
 def test_it_cannot_be_stopped(daemon: Daemon, tiny: Path) -> None:
     """The filter refuses the ioctls, also with extra bits, as 32-bit calls and by x32."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=OWN_DISK)
-    # An ioctl of another kind is let through, to say that it does not exist there.
+    # Another ioctl is let through, and the error says that it does not exist.
     assert outcome(vm, ioctl(0x12345678)) == errno.ENOTTY
     results = {name: outcome(vm, tried) for name, tried in ATTEMPTS.items()}
-    # Without programs of 32 bits in the kernel, the way of theirs is a fault.
+    # If the kernel runs no 32-bit programs, their way is a fault.
     if results["32 bits"] in (errno.ENOSYS, SEGFAULT):
         del results["32 bits"]
     assert results == dict.fromkeys(results, errno.EPERM)

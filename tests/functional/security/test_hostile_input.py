@@ -35,7 +35,7 @@ CONNECTIONS = 1100
 GROWTH = 48 * 1024  # KiB
 WATCHED = ("/etc", "/usr/bin", "/usr/sbin", "/boot", "/root/.ssh")
 KNOWN_CODES = {*map(str.encode, BY_CODE), b"UNHANDLED"}
-# Always the same, and nothing is made smaller: what was sent is in the failure.
+# The same in each run, and not minimized: the failure shows what was sent.
 FIXED: dict[str, Any] = {
     "derandomize": True,
     "database": None,

@@ -108,7 +108,7 @@ def stopped(daemon: Daemon, model: VM, number: int, intent: Intent) -> str:
     bosh.mkdir(parents=True)
     (bosh / Path(SETTINGS).name).write_text("{}")
     random = Random(number)
-    # To clear such flags takes a process, so not all have them.
+    # It takes a process to clear such flags, so not all trees have them.
     immutable = number % IMMUTABLE_ONE_IN == 0
     trees.grow(random, directory / "upper", intent, immutable=immutable)
     trees.grow(random, directory / "data", intent, immutable=immutable)

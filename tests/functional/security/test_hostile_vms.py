@@ -23,7 +23,7 @@ from tests.harness.waiting import eventually
 
 DRAFT = "var/vcap/bosh/.warden-cpi-agent-env.json.new"
 PLACE = SETTINGS.lstrip("/")
-# Long enough for all that ends, on a busy machine.
+# Enough for all that ends, on a busy machine.
 VISIT_TIMEOUT = 6
 HUNG = 5
 FIFREEZE, FITHAW = GUARDED_IOCTLS["FIFREEZE"], GUARDED_IOCTLS["FITHAW"]
@@ -139,7 +139,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
             daemon.cpi.start("attach_disk", vm.cid, disk)
             for vm, disk in zip(vms, disks, strict=True)
         ]
-        # They all wait by now, or will: this one goes its way.
+        # All others wait by now, or will; this one does not.
         other = daemon.create_vm(stemcell)
         for vm, call in zip(vms, calls, strict=True):
             message = daemon.cpi.finish(call)["error"]["message"]
@@ -155,7 +155,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
         assert all(vm.cid in problems for vm in vms)
         daemon.cpi.ok("reboot_vm", other.cid)
         daemon.cpi.ok("delete_vm", other.cid)
-        # Once what hung is gone, a VM is visited as before.
+        # Once the hanging file system is gone, the VM is visited as before.
         servers[0].close()
         intruder.run(vms[0], "/bin/busybox", "umount", "/dev")
         eventually(

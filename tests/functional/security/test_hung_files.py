@@ -17,7 +17,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
 TIMEOUT = 60.0
-# Of the image: its attributes are never told, or its first bytes are.
+# What hangs: the attributes of the image, or its first bytes.
 ANSWERED = (0, 1 << 10)
 
 pytestmark = pytest.mark.skipif(not hanging.is_there(), reason="there is no FUSE here")

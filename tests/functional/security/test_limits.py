@@ -32,7 +32,7 @@ from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
 QUICK = 30.0
-# limits.first_seconds where it is not set; those of the tests are a tenth of it.
+# limits.first_seconds by default; the tests use a tenth of it.
 DEFAULT = 15.0
 HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01"
 MEBIBYTE = 1 << 20
@@ -112,7 +112,7 @@ def test_strangers(
                 stranger.settimeout(PATIENCE)
                 stranger.bind((f"127.0.0.{2 + number % addresses}", 0))
                 stranger.connect(("127.0.0.1", daemon.port))
-                # One that has to leave at once does not get to say it.
+                # A stranger that is cut off at once cannot send it.
                 with suppress(ConnectionError):
                     stranger.sendall(words)
                 if number % 8 == 7:

@@ -278,7 +278,7 @@ def test_bad_server(
     assert error["ok_to_retry"] is False
     assert "the certificate of runc-cpid is not accepted" in error["message"]
     assert any(words in error["message"] for words in named.split("|")), error
-    # To OpenSSL's various versions a second ends at various times.
+    # Versions of OpenSSL differ on when a second ends.
     time.sleep(1.1 if name == "expired" else 0)
     outcome = control(daemon.config_file, cpi_config(daemon, client_tls), "ping")
     assert outcome.returncode == 1, outcome.stderr

@@ -58,7 +58,7 @@ def test_capabilities(booted: tuple[str, VM]) -> None:
     own = Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split("\n")[0]
     for name, bit in KEPT_FROM_VMS.items():
         granted = int(line.split()[1], 16) >> bit & 1
-        # More than the daemon has itself it cannot give.
+        # The daemon can give only capabilities that it has itself.
         assert granted == (profile == "privileged" and int(own, 16) >> bit & 1), name
 
 

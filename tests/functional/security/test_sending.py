@@ -52,7 +52,7 @@ def listening(interface: str) -> Iterator[socket.socket]:
 
 def arrived(daemon: Daemon, vm: VM, frames: dict[str, bytes]) -> set[str]:
     """Let a VM send frames; return the names of those that arrived at the bridge."""
-    # A moment passes until the bridge takes anything from a new interface.
+    # The bridge takes frames from a new interface only after a moment.
     ping = ("ping", "-c", "1", "-W", "2", daemon.network + "1")
     eventually(lambda: vm.attempt(*ping).returncode == 0, "the bridge is reached", 60)
     last = ipv4(mac_of(vm.address), vm.address, b"the last of them")

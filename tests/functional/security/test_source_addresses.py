@@ -89,7 +89,7 @@ def test_outsider(new_daemon: NewDaemon, outsider: int) -> None:
     (line,) = since.log.splitlines()
     assert f"refused a connection from {OUTSIDER}" in line
     assert "allow_from" in line
-    # It is not the address that it came to: the host may call itself by that.
+    # The destination does not count: the host may call itself by that address.
     assert cpi(daemon, address=f"127.0.0.1:{daemon.port}").ok("ping") == "pong"
 
 

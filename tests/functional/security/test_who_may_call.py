@@ -176,7 +176,7 @@ def test_vms(new_daemon: NewDaemon, tiny: Path) -> None:
         assert "cloud_properties.cpi_access" in tool.stderr
         assert len(tool.stderr.splitlines()) == 1
         assert since.log.count(f"refused a connection from {vm.cid}") == 1
-    # As it was made, so it is after a restart.
+    # After a restart the VM may call as before.
     daemon.stop()
     daemon.start()
     caller = entered(director.pid, daemon, f"{daemon.network}1:{daemon.port}")
@@ -210,7 +210,7 @@ def test_refused_peers_are_few(new_daemon: NewDaemon) -> None:
     before, since = descriptors_at_rest(daemon), Since(daemon)
     with ExitStack() as stack:
         for _ in range(100):
-            # One that is closed at once can be so before connect() returns.
+            # A connection that is closed at once can be closed before connect() returns.
             with suppress(ConnectionResetError):
                 stack.enter_context(user(SOMEBODY, daemon))
         eventually(lambda: descriptors(daemon) < before + 10, "most are closed", 60)
@@ -254,7 +254,7 @@ def test_who_comes_from_the_port_of_another(new_daemon: NewDaemon) -> None:
     daemon = new_daemon(network_type="tcp").start()
     disk = daemon.cpi.ok("create_disk", 8, {}, None)
     assert daemon.process is not None
-    # It accepts nothing meanwhile, as when it starts or is very busy.
+    # It accepts nothing for now, as when it starts or is very busy.
     daemon.process.send_signal(signal.SIGSTOP)
     try:
         with user(SOMEBODY, daemon) as connection:

@@ -16,7 +16,7 @@ from tests.harness import deep
 from tests.harness.vm import SETTINGS
 
 BOSH = "var/vcap/bosh"
-# All that the daemon reads, writes, removes or goes through in a VM's tree.
+# All paths that the daemon reads, writes, removes or walks in a VM's tree.
 VISITED = (
     "etc",
     "etc/hostname",
@@ -39,7 +39,7 @@ VISITED = (
     "proc",
     "sys",
 )
-# Of these most trees have something, as they are what is written to.
+# Most trees have something at these, since the daemon writes to them.
 FAVOURITES = (SETTINGS.lstrip("/"), f"{BOSH}/.warden-cpi-agent-env.json.new", "run")
 CONTENTS = (
     b"",
@@ -173,7 +173,7 @@ def _disk(random: Random, path: Path, intent: Intent) -> None:
 
 
 def _terminal(random: Random, path: Path, intent: Intent) -> None:
-    # A whiteout of overlayfs, a console, and what reads without end.
+    # A whiteout of overlayfs, a console, and a device without an end.
     number = random.choice([(0, 0), (5, 1), (1, 5)])
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(*number))
 
