@@ -9,8 +9,8 @@ from tests.harness import images
 VCAP = 1000
 _STEMCELLS = Path("/var/vcap/stemcells")
 
-# The director's worker under bpm: an unprivileged user, who can write to TMPDIR alone.
-# What is mounted here is seen by nobody else.
+# The director's worker under bpm: an unprivileged user, who can write only to TMPDIR. The
+# mounts are in a private namespace.
 _SCRIPT = f"""\
 set -eu
 # Open, as what is mounted here can hide them.
