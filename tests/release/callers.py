@@ -120,7 +120,7 @@ class Caller(CPI):
         return answer
 
     def ok(self, method: str, *arguments: Any, version: int | None = None) -> Any:
-        """Make a call, and return its result, which must be of the right kind."""
+        """Call, and return the result, which must be of the right kind."""
         answer = self.call(method, *arguments, version=version)
         assert answer["error"] is None, answer["error"]
         result = answer["result"]

@@ -23,5 +23,5 @@ def server_tls(authority: Authority) -> Section:
 
 @pytest.fixture(scope="session")
 def client_tls(authority: Authority) -> Section:
-    """The certificate of a client that is let in."""
+    """What the right client shows."""
     return authority.issue("director", "director.example")

@@ -50,7 +50,7 @@ def verdict(code: bytes, frame: bytes) -> int:
 
 
 def check(frame: bytes) -> None:
-    """Check that the kernel decides as the model does."""
+    """The kernel decides as the model does."""
     code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
     expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
     assert verdict(code, frame) == expected, frame.hex()
@@ -99,9 +99,7 @@ def test_many_addresses() -> None:
 
 
 def test_signals_do_not_matter() -> None:
-    """
-    A signal during the kernel's check of a program is no error: the load is tried again.
-    """
+    """The kernel gives up when one comes, as when a child of the daemon ends."""
     code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
     arrivals: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: arrivals.append(number))

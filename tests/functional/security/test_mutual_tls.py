@@ -290,7 +290,7 @@ def test_bad_server(
 def test_wrong_host_name(
     new_daemon: NewDaemon, authority: Authority, client_tls: dict[str, str]
 ) -> None:
-    """Both clients refuse a certificate that is for another name."""
+    """A name that the certificate is not for is refused, by both clients."""
     tls = authority.issue("localhost", "elsewhere.example", purpose="server")
     daemon = new_daemon(network_type="tcp", config={"tls": tls}).start()
     address = f"localhost:{daemon.port}"

@@ -124,7 +124,7 @@ def test_outsider_with_tls(
     authority: Authority,
     client_tls: dict[str, str],
 ) -> None:
-    """With tls and allow_from, a foreign address is refused before TLS begins."""
+    """With both tls and allow_from, a foreign address is refused before TLS begins."""
     tls = authority.issue("daemon", HOST, "127.0.0.1", purpose="server")
     config = {"tls": tls, "allow_from": ["198.51.100.0/24"]}
     daemon = new_daemon(network_type="tcp", config=config)
