@@ -42,7 +42,7 @@ class UntilEnd(Protocol):
         self.ended: Deferred[None] = Deferred()
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
-        """End the program: its parent is done with it."""
+        """Whoever started this is done with it."""
         self.ended.callback(None)
 
 

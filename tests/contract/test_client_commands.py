@@ -99,10 +99,7 @@ class CommandsTests(ServedTestCase):
         return Recorder(self.received, self.answers)
 
     def test_all_commands_are_tried(self) -> None:
-        """
-        Each command is in the table here, except the one with a file, which has its own
-        tests.
-        """
+        """A new command is new here as well; the one with a file has tests of its own."""
         self.assertEqual(CALLS.keys() | {"ImportStemcell"}, COMMANDS.keys())
 
     async def check(self, network_type: str) -> None:

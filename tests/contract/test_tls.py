@@ -28,7 +28,7 @@ CLIENT = AUTHORITY.issue("director")
 
 
 def hang_up(protocol: Any) -> None:
-    """Close a connection without TLS's goodbye."""
+    """Close a connection without a word."""
     protocol.setTimeout(None)
     protocol.transport.abortConnection()
 
@@ -150,7 +150,7 @@ class TLSTests(ServedTestCase):
         self.assertIs(type(await self.refusal(pair=SERVER)), TLSRejected)
 
     async def test_a_clients_certificate_as_a_servers(self) -> None:
-        """A client's certificate is refused from a server."""
+        """The other way round."""
         await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1"))
         error = await self.refusal()
         self.assertIn("certificate of runc-cpid is not accepted", str(error))
