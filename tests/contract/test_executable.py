@@ -155,7 +155,7 @@ def test_stdin_cannot_be_read(nowhere: str) -> None:
 
 
 def test_arguments_are_missing() -> None:
-    """Without an argument the error says that calls need a configuration."""
+    """With no or too many arguments the error shows the usage."""
     for arguments in ([], ["a", "b"]):
         response = run(request("ping"), *arguments)
         assert response.type == "CpiError"

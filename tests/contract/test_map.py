@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_a_package_without_a_place_is_noticed(checkout: Path) -> None:
     done = check(checkout)
     assert done.returncode != 0
     assert "runc_cpi.daemon.novel" in done.stderr
+
+
+def test_the_drawing_says_what_it_shows() -> None:
+    """The drawing is well-formed, and has a title and a description for screen readers."""
+    drawing = ElementTree.parse(ROOT / "docs" / "images" / "architecture.svg").getroot()
+    labels = str(drawing.get("aria-labelledby")).split()
+    texts = [element.text for element in drawing if element.get("id") in labels]
+    assert len(texts) == 2
+    assert all(texts)
 
 
 def test_paths_exist() -> None:
