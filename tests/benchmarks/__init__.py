@@ -1,1 +1,1 @@
-"""How long calls take, against the bare tools measured in the same run."""
+"""How long calls take, compared with the bare tools in the same run."""

@@ -1,4 +1,4 @@
-"""What TLS costs: the same calls over plain tcp and over mutual TLS, in turns."""
+"""The cost of TLS: the same calls over plain tcp and over mutual TLS, in turns."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def encryption(
     plain: Daemon, tls: Daemon, image: Path, rounds: int, home: Path, *, size: int = STREAM
 ) -> list[Row]:
     """
-    Measure a call that hardly does anything, and images that are streamed.
+    Measure a call that does hardly anything, and images that are streamed.
 
-    @param size: MiB of an image with next to nothing to unpack, so that what counts is
-        how it gets across.
+    @param size: MiB of an image with next to nothing to unpack, so that its transport
+    counts.
     """
     hollow = home / "hollow"
     hollow.write_bytes(archive(shell_entries()) + bytes(size * MEBIBYTE))

@@ -1,5 +1,5 @@
 """
-C{python -m tests.benchmarks.flood [SECONDS]}: honest calls while strangers flood.
+C{python -m tests.benchmarks.flood [SECONDS]}: honest calls during a flood of connections.
 
 Each call is the real executable's, over mutual TLS, from 127.0.0.1.
 """
@@ -22,19 +22,18 @@ from tests.harness.lab import Lab
 ROOT = Path(__file__).parents[2]
 RATE = 2000
 SECONDS = 60.0
-# What strangers do, and from how many addresses; with one they share the callers' own.
+# What strangers do, and from how many addresses; one address is the caller's own.
 FLOODS = [("silent", 1), ("silent", 200), ("hello", 1), ("hello", 200)]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """
-    What became of honest calls.
+    The result of honest calls.
 
-    @ivar rate: connections that strangers made, a second.
-    @ivar times: what each call took, in milliseconds.
-    @ivar failures: what those that failed were told.
-    @ivar lines: by how much the log grew.
+    @ivar rate: connections that strangers made, a second. @ivar times: what each call took,
+    in milliseconds. @ivar failures: the errors of calls that failed. @ivar lines: by how
+    many lines the log grew.
     """
 
     rate: float
@@ -52,7 +51,7 @@ class Outcome:
 
 
 def flooded(daemon: Daemon, kind: str, addresses: int, seconds: float) -> Outcome:
-    """Call one after the other, while strangers flood the daemon."""
+    """Make one call after the other, while strangers flood the daemon."""
     arguments = [daemon.port, RATE, seconds, kind, addresses]
     argv = [sys.executable, "-m", "tests.benchmarks.strangers", *map(str, arguments)]
     before = daemon.log.count("\n")
@@ -75,7 +74,7 @@ def flooded(daemon: Daemon, kind: str, addresses: int, seconds: float) -> Outcom
 
 
 def floods(daemon: Daemon, seconds: float) -> Iterator[tuple[str, Outcome]]:
-    """Flood in each way, and name it."""
+    """Flood in each way; return the results by the name of the way."""
     for kind, addresses in FLOODS:
         outcome = flooded(daemon, kind, addresses, seconds)
         yield f"{kind}, from {addresses} addresses", outcome

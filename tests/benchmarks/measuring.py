@@ -1,4 +1,4 @@
-"""Measuring and laying out: medians of rounds that take turns."""
+"""Measuring and reporting: medians of rounds in which the subjects take turns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ class Row:
     """
     A line of the report.
 
-    @ivar what: what was measured.
-    @ivar milliseconds: its median.
-    @ivar against: what it is compared with, or nothing.
-    @ivar ratio: how many times as long it takes.
-    @ivar aim: what it should be.
+    @ivar what: what was measured. @ivar milliseconds: its median. @ivar against: what it is
+    compared with, or nothing. @ivar ratio: how many times as long it takes. @ivar aim: what
+    the ratio should be.
     """
 
     what: str
@@ -37,10 +35,9 @@ def timed(work: Callable[[], object]) -> float:
 
 def in_turns(rounds: int, *works: Callable[[], float]) -> list[float]:
     """
-    Measure several things in turns, so that what disturbs one disturbs all.
+    Measure several things in turns, so that a disturbance affects all.
 
-    @param works: each returns what it took, in milliseconds.
-    @return: the median of each.
+    @param works: each returns what it took, in milliseconds. @return: the median of each.
     """
     results = [[work() for work in works] for _ in range(rounds)]
     return [median(column) for column in zip(*results, strict=True)]
@@ -52,7 +49,7 @@ def command(argv: Sequence[str]) -> None:
 
 
 def layout(rows: Sequence[Row]) -> str:
-    """Lay the report out."""
+    """Return the report as text."""
     lines = [f"{'':42} {'ms':>8}  {'ratio':>6}  against (aim)"]
     for row in rows:
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""

@@ -1,8 +1,8 @@
 """
 C{python -m tests.benchmarks.strangers PORT RATE SECONDS KIND ADDRESSES}: flood a daemon.
 
-KIND is C{silent}, to hold connections without a word, or C{hello}, to begin TLS and say
-no more.  Prints how many connections a second it made.
+KIND is C{silent}, to hold connections and send nothing, or C{hello}, to begin TLS and send
+no more. Prints how many connections a second it made.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.harness.certificates import client_hello
 
 IP_BIND_ADDRESS_NO_PORT = 24  # ip(7); the socket module has no such name
 HELD = 400
-# Connected but for an answer of the kernel's, which takes a moment.
+# Connections that wait for the kernel's answer, which takes a moment.
 YOUNG = 50
 
 
 def flood(port: int, rate: float, seconds: float, kind: str, addresses: int) -> float:
-    """Connect so often a second, from so many addresses; return how often it was."""
+    """Connect at a rate a second, from a number of addresses; return the rate reached."""
     words = client_hello() if kind == "hello" else b""
     held: deque[socket.socket] = deque()
     young: deque[socket.socket] = deque()
@@ -52,7 +52,7 @@ def flood(port: int, rate: float, seconds: float, kind: str, addresses: int) -> 
 
 
 def main() -> None:
-    """Flood, and say how much it was."""
+    """Flood, and print the rate."""
     port, rate, seconds, kind, addresses = sys.argv[1:]
     made = flood(int(port), float(rate), float(seconds), kind, int(addresses))
     print(f"{made:.0f}")

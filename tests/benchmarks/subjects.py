@@ -1,4 +1,4 @@
-"""What is measured: calls through the executable, and the bare tools beside them."""
+"""What is measured: calls by the executable, and the bare tools to compare with."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bare_python() -> float:
 
 
 def executable(daemon: Daemon, stemcell: str, rounds: int) -> tuple[list[Row], float]:
-    """Measure the calls that hardly do anything; return the time of C{info} too."""
+    """Measure the calls that do hardly anything; return the time of C{info} too."""
     vm = daemon.create_vm(stemcell)
     python, info, has_vm = in_turns(
         rounds,
@@ -51,7 +51,7 @@ def executable(daemon: Daemon, stemcell: str, rounds: int) -> tuple[list[Row], f
 
 
 class RawRunc:
-    """C{runc create} and C{runc start} of the bundle of a VM, without a daemon."""
+    """C{runc create} and C{runc start} with the bundle of a VM, without a daemon."""
 
     def __init__(self, daemon: Daemon, stemcell: str, home: Path) -> None:
         vm = daemon.create_vm(stemcell)
@@ -61,7 +61,7 @@ class RawRunc:
         self._home, self._numbers = home, count()
 
     def __call__(self) -> float:
-        """Make one, measured; remove it, not measured."""
+        """Make a container, which is measured; remove it, which is not."""
         name = f"raw-{os.getpid()}-{next(self._numbers)}"
         bundle = self._home / name
         for part in ("rootfs", "upper", "work", "data"):
@@ -93,7 +93,7 @@ class RawRunc:
 
 
 def vms(daemon: Daemon, stemcell: str, rounds: int, info: float, home: Path) -> list[Row]:
-    """Measure the making and removing of VMs."""
+    """Measure create_vm and delete_vm."""
     made: list[str] = []
 
     def create() -> float:
@@ -134,7 +134,7 @@ def large_image(image: Path, home: Path) -> Path:
 def stemcells(
     daemon: Daemon, streaming: Daemon, image: Path, rounds: int, home: Path
 ) -> list[Row]:
-    """Measure the unpacking of an image, passed as a file and as a stream."""
+    """Measure create_stemcell, with an image passed as a file and as a stream."""
     first = decompressor_for(image.read_bytes()[:HEADER_SIZE])
     assert first is not None
 
@@ -184,7 +184,7 @@ def stemcells(
 
 
 def disks(daemon: Daemon, stemcell: str, rounds: int, home: Path) -> list[Row]:
-    """Measure disks: made, attached to a running VM, detached from it."""
+    """Measure create_disk, and attach_disk and detach_disk of a running VM."""
     vm = daemon.create_vm(stemcell)
     image, point = home / "disk", home / "mnt"
     point.mkdir()
@@ -236,7 +236,7 @@ def disks(daemon: Daemon, stemcell: str, rounds: int, home: Path) -> list[Row]:
 
 @contextmanager
 def work_place(home: Path) -> Iterator[Path]:
-    """Lend an empty directory on the file system that the daemons use."""
+    """Return an empty directory on the file system that the daemons use, for a while."""
     place = home / "bare"
     place.mkdir()
     try:
@@ -249,7 +249,7 @@ def everything(
     new_daemon: Any, images: dict[str, Path], rounds: int, home: Path, *, large: bool
 ) -> list[Row]:
     """
-    Measure all there is.
+    Measure all subjects.
 
     @param large: whether to unpack an image of a real stemcell's size.
     """

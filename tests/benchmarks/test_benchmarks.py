@@ -1,4 +1,4 @@
-"""That the benchmarks run; what they say is for people to read."""
+"""The benchmarks run; people judge their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.harness.lab import Lab
 
 
 def test_everything_is_measured() -> None:
-    """Each subject gives a time, and the report shows all of them."""
+    """Each subject has a time, and the report shows all of them."""
     lab = Lab()
     made = {kind: images.bootable(kind) for kind in images.KINDS}
     try:

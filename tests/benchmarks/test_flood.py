@@ -1,4 +1,4 @@
-"""That honest calls succeed while strangers flood the daemon; for a minute each way."""
+"""Honest calls succeed while strangers flood the daemon, for a minute in each way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.lab import Lab
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("kind", "addresses"), FLOODS)
 def test_flood(report: Callable[[str], None], kind: str, addresses: int) -> None:
-    """All of them, and the log hardly grows."""
+    """All honest calls in a flood succeed, and the log hardly grows."""
     lab = Lab()
     try:
         with lab.daemons() as new_daemon:

@@ -1,4 +1,4 @@
-"""Requests that the daemon refuses: networks, properties, and things that are not there."""
+"""Requests that the daemon refuses: bad networks and properties, and unknown cids."""
 
 from __future__ import annotations
 

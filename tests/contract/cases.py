@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 class Case(NamedTuple):
     """
-    Something that is refused.
+    Bad input that is refused.
 
-    @ivar name: what is wrong with it.
-    @ivar given: what is given.
-    @ivar message: what the message must match from its beginning: the field, its value
-        unless that can be a secret, and what is accepted.
-    @ivar type: the error's type, less what all types begin with.
+    @ivar name: what is wrong with it. @ivar given: the input. @ivar message: what the
+    message must match from its beginning: the field, its value unless that can be a secret,
+    and what is accepted. @ivar type: the error's type, without the prefix of all types.
     """
 
     name: str
@@ -23,7 +21,7 @@ class Case(NamedTuple):
 
 
 def ids(cases: list[Case]) -> list[str]:
-    """Return the names of the cases, each of which is used once."""
+    """Return the names of the cases; no two may be the same."""
     names = [case.name for case in cases]
     assert len(set(names)) == len(names)
     return names

@@ -1,4 +1,4 @@
-"""What all contract tests share: where they work, and a daemon's domain to talk to."""
+"""Fixtures of all contract tests: a working directory, and a daemon's domain to call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a directory that is cleared away: trial's C{mktemp} takes the current."""
+    """
+    Work in a directory that is removed afterwards: trial's C{mktemp} uses the current one.
+    """
     monkeypatch.chdir(tmp_path)
 
 

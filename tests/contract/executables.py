@@ -1,4 +1,4 @@
-"""Running the executable as a director or the CLI does, and judging what it printed."""
+"""Running the executable as a director or the CLI does, and checking its output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Response:
 
     @property
     def type(self) -> str:
-        """The type of the error, less what all types begin with."""
+        """The type of the error, without the prefix of all types."""
         assert self.error is not None, f"no error but {self.result!r}"
         head, _, kind = self.error["type"].rpartition("::")
         assert head == "Bosh::Clouds"
@@ -54,7 +54,8 @@ def judge(stdout: str) -> Response:
     """
     Read a response as strictly as the Director does.
 
-    Three keys, C{log} a string, C{error} null or of exact types, and nothing around it.
+    It must have three keys: C{log} a string, C{error} null or of exact types; and nothing
+    around it.
     """
 
     def refuse(constant: str) -> Any:
@@ -75,7 +76,7 @@ def judge(stdout: str) -> Response:
 
 
 def config_text(address: str, network_type: str = "unix") -> str:
-    """Return a configuration that leads to an address, and has no second try."""
+    """Return a configuration that points to an address, and makes no second try."""
     return json.dumps(
         {"network_type": network_type, "address": address, "connect_timeout": 0}
     )
@@ -117,5 +118,5 @@ def run(raw: bytes, *arguments: str, argv: Any = BARE) -> Response:
 
 
 def without(number: int) -> Any:
-    """Return what closes a descriptor of a child."""
+    """Return a function that closes a descriptor of a child."""
     return lambda: os.close(number)

@@ -1,4 +1,4 @@
-"""What the client can meet at the other end: the daemon's vocabulary, or something odd."""
+"""What the client can meet at the other end: the daemon's commands, or something odd."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS: dict[str, type[amp.Command]] = {
 def cpi_config(
     address: str, network_type: str = "unix", connect_timeout: float = 0
 ) -> CPIConfig:
-    """Return a configuration without TLS, and with no second try."""
+    """Return a configuration without TLS that makes no second try."""
     return CPIConfig(
         network_type=network_type,
         address=address,
@@ -103,7 +103,7 @@ class ServedTestCase(TestCase):
         self.addCleanup(self.hang_up)
 
     def protocol(self) -> amp.AMP:
-        """Make what serves a connection."""
+        """Make the protocol of a connection."""
         raise NotImplementedError
 
     def _build(self, address: IPv4Address | UNIXAddress | None) -> amp.AMP:
@@ -121,33 +121,33 @@ class ServedTestCase(TestCase):
         return protocol
 
     async def hang_up(self) -> None:
-        """Close all clients, and wait until the server knows."""
+        """Close all clients, and wait until the server noticed."""
         while self.clients:
             self.clients.pop().close()
         for lost in self.lost:
             await lost
 
     def config(self, network_type: str = "unix") -> CPIConfig:
-        """Return a configuration that leads here."""
+        """Return a configuration that points to this server."""
         address = self.path
         if network_type == "tcp":
             address = f"127.0.0.1:{self.ports[1].getHost().port}"
         return cpi_config(address, network_type)
 
     def client(self, network_type: str = "unix", request_id: str = "cpi-123456") -> Client:
-        """Make a client, closed when the test ends."""
+        """Make a client that is closed when the test ends."""
         client = Client(self.config(network_type), request_id)
         self.clients.append(client)
         return client
 
     def beside(self, function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
-        """Run what blocks, in a thread."""
+        """Run a blocking function in a thread."""
         return deferToThread(function, *args, **kw)
 
 
 @contextmanager
 def listening(backlog: int = 5) -> Iterator[tuple[socket.socket, str]]:
-    """Listen at a socket that nobody serves; return it and its path."""
+    """Listen at a socket without accepting; return the socket and its path."""
     directory = tempfile.mkdtemp(prefix="cpi-")
     with socket.socket(socket.AF_UNIX) as listener:
         try:
@@ -164,7 +164,7 @@ def served(behavior: Callable[[socket.socket], None]) -> Iterator[str]:
     """
     Serve one connection in a thread, for a test that itself blocks.
 
-    What goes wrong in C{behavior} fails the test.
+    An error in C{behavior} fails the test.
 
     @return: the path of the socket.
     """

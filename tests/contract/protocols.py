@@ -1,4 +1,4 @@
-"""A test that talks to the daemon's real protocol, over a real domain."""
+"""A test that calls the daemon's real protocol, over a real domain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NETWORKS = {"n": {"type": "dynamic", "cloud_properties": {}}}
 
 
 class ProtocolTestCase(ServedTestCase):
-    """A real protocol and a real domain over a host that is made up."""
+    """A real protocol and a real domain over a fake host."""
 
     async def setUp(self) -> None:  # type: ignore[override]
         super().setUp()
@@ -63,7 +63,7 @@ class ProtocolTestCase(ServedTestCase):
         return protocol
 
     async def call(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
-        """Call on a connection of its own."""
+        """Make a call on a connection of its own."""
         box: dict[bytes, bytes]
         box = await self.beside(self.client().call, command, **arguments)
         return box
@@ -75,7 +75,7 @@ class ProtocolTestCase(ServedTestCase):
         return caught.exception
 
     def create_vm(self) -> Deferred[Any]:
-        """Ask for a VM like any other."""
+        """Make an ordinary VM."""
         return Deferred.fromCoroutine(
             self.call(
                 "CreateVM",
@@ -90,7 +90,7 @@ class ProtocolTestCase(ServedTestCase):
         )
 
     async def break_off(self) -> None:
-        """Have every connection end, as if all callers had been killed."""
+        """End every connection, as if all callers had been killed."""
         for protocol in self.protocols:
             transport: Any = protocol.transport
             transport.abortConnection()
@@ -98,12 +98,12 @@ class ProtocolTestCase(ServedTestCase):
             await lost
 
     async def until(self, condition: Any) -> None:
-        """Let the reactor run until something holds; the test's own limit ends it."""
+        """Let the reactor run until a condition holds, or the test's time is over."""
         while not condition():
             await deferLater(reactor, 0.001)
 
     def raw(self) -> socket.socket:
-        """Connect without a client; what is sent then is up to the test."""
+        """Connect without a client, for a test that sends bytes itself."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(PATIENCE)
         connection.connect(self.path)

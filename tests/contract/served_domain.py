@@ -1,8 +1,8 @@
 """
-A program that serves the real protocol over the real domain, on a host that is made up.
+A program that serves the real protocol over the real domain, on a fake host.
 
-There is one stemcell.  Whatever asks the host for anything more is answered as a bug:
-calls that are refused for their arguments must not get so far.
+There is one stemcell. Whatever asks the host for anything more is answered as a bug: calls
+that are refused for their arguments must not get so far.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tests.fakes.script import Script
 
 
 class Unreachable(Script):
-    """Lets nothing happen."""
+    """A host that fails in all that it is asked for."""
 
     def act(self, name: str, result: Any = None) -> Deferred[Any]:
-        """Fail, with what is a bug to the protocol."""
+        """Fail with an error that the protocol takes for a bug."""
         raise AssertionError(f"the host was asked to {name}")
 
 
@@ -47,7 +47,7 @@ class UntilEnd(Protocol):
 
 
 async def serve(directory: str) -> None:
-    """Make a stemcell, tell its cid on stdout, and serve until stdin ends."""
+    """Make a stemcell, print its cid, and serve until stdin ends."""
     script = Script()
     depot = Depot(Path(directory) / "work")
     depot.prepare()

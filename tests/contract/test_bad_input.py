@@ -1,5 +1,5 @@
 """
-Bad input, in tables: each with the exact type of error and a message that names it.
+Bad input, in tables: each row has the exact type of error, and a message that names it.
 
 The rows are in L{tests.contract.bad_requests}, L{tests.contract.bad_vms},
 L{tests.contract.bad_disks}, L{tests.contract.bad_configs} and
@@ -37,7 +37,7 @@ CALLS = [*bad_vms.CASES, *bad_disks.DISKS]
 
 
 def assert_refused(case: Case, response: Response) -> None:
-    """The error is of the type, and its message says what it must."""
+    """Check that the error has the type and the message of the case."""
     assert response.type == case.type
     assert re.match(case.message, response.message, re.DOTALL), response.message
     assert "internal error" not in response.message
@@ -46,7 +46,7 @@ def assert_refused(case: Case, response: Response) -> None:
 
 
 def ask(raw: bytes, address: str, directory: Path) -> Response:
-    """Have the executable's code answer a request, with the daemon at an address."""
+    """Let the executable's code answer a request, with the daemon at an address."""
     config = directory / "cpi.json"
     config.write_text(config_text(address, "unix"))
     return judge(Call().respond([str(config)], raw))
@@ -54,21 +54,21 @@ def ask(raw: bytes, address: str, directory: Path) -> Response:
 
 @pytest.mark.parametrize("case", REQUESTS, ids=ids(REQUESTS))
 def test_requests(tmp_path: Path, case: Case) -> None:
-    """They are refused without the daemon, which is not even there."""
+    """Bad requests are refused without a daemon."""
     raw = case.given if isinstance(case.given, bytes) else json.dumps(case.given).encode()
     assert_refused(case, ask(raw, str(tmp_path / "none"), tmp_path))
 
 
 @pytest.mark.parametrize("case", CALLS, ids=ids(CALLS))
 def test_calls(tmp_path: Path, domain: tuple[str, str], case: Case) -> None:
-    """They are refused by the daemon, which asks nothing of the host."""
+    """Bad calls are refused by the daemon, which asks nothing of the host."""
     address, stemcell_cid = domain
     text = json.dumps(case.given).replace("THE STEMCELL", stemcell_cid)
     assert_refused(case, ask(text.encode(), address, tmp_path))
 
 
 def write(path: Path, case: Case) -> str:
-    """Write what a case gives to a file."""
+    """Write the input of a case to a file."""
     text = case.given
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return str(path)
@@ -76,7 +76,9 @@ def write(path: Path, case: Case) -> str:
 
 @pytest.mark.parametrize("case", CPI, ids=ids(CPI))
 def test_configurations_of_the_executable(tmp_path: Path, case: Case) -> None:
-    """The file is named as well; info is answered all the same."""
+    """
+    The error for a bad configuration of the executable names the file; info is answered.
+    """
     path = write(tmp_path / "cpi.yml", case)
     response = judge(Call().respond([path], request("ping")))
     expected = rf"configuration {re.escape(path)}: {case.message}"
@@ -85,7 +87,7 @@ def test_configurations_of_the_executable(tmp_path: Path, case: Case) -> None:
 
 
 def refusal(*arguments: str) -> str:
-    """Return what the daemon's options say when they are refused: one line."""
+    """Return the one line with which the daemon's options are refused."""
     with pytest.raises(SystemExit) as caught:
         Options().parseOptions(arguments)
     # A text is what Python prints to stderr before it ends with status 1.
@@ -99,13 +101,17 @@ def refusal(*arguments: str) -> str:
 
 @pytest.mark.parametrize("case", DAEMON, ids=ids(DAEMON))
 def test_configurations_of_the_daemon(tmp_path: Path, case: Case) -> None:
-    """One line, which names the file, the key, its value and what is accepted."""
+    """
+    One line names the daemon's configuration file, the key, its value and what is accepted.
+    """
     path = write(tmp_path / "config.yml", case)
     assert re.match(rf"{re.escape(path)}: {case.message}", refusal("--config", path))
 
 
 def test_a_configuration_of_the_daemon_that_is_not_there(tmp_path: Path) -> None:
-    """The option is named, and the path."""
+    """
+    If the daemon's configuration file is missing, the error names the option and the path.
+    """
     missing = str(tmp_path / "none")
     assert refusal() == "--config: missing; give the path of a YAML file"
     assert refusal("--config", missing) == f"--config: {missing}: No such file or directory"
@@ -118,7 +124,10 @@ def test_a_configuration_of_the_daemon_that_is_not_there(tmp_path: Path) -> None
     ids=["a bad value", "an odd error of YAML", "no end"],
 )
 def test_the_daemon_ends_with_one_line(tmp_path: Path, text: str) -> None:
-    """As its user sees it: status 1, one line on stderr and no traceback."""
+    """
+    A daemon with a bad configuration ends with status 1, one line on stderr and no
+    traceback.
+    """
     config = tmp_path / "config.yml"
     config.write_text(text)
     run = "from twisted.scripts.twistd import run; run()"
@@ -139,6 +148,6 @@ def test_the_daemon_ends_with_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_there_are_many_rows() -> None:
-    """Tables are there to be long."""
+    """The tables have many rows."""
     tables = (REQUESTS, CALLS, CPI, DAEMON)
     assert all(len(table) >= 30 for table in tables)

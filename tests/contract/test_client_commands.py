@@ -1,7 +1,7 @@
 """
 The executable's client against the daemon's own command definitions.
 
-The two express one vocabulary in two ways; a real connection shows that they agree.
+Both define one vocabulary in two ways; a real connection shows that they agree.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ ALL_CALLS = {
 
 
 class CommandsTests(ServedTestCase):
-    """Every command there is, byte for byte."""
+    """Each command of the vocabulary, byte for byte."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -159,15 +159,20 @@ class CommandsTests(ServedTestCase):
             self.assertEqual(received, box, command)
 
     async def test_commands_on_a_unix_socket(self) -> None:
-        """What is sent is what a responder gets, and the other way round."""
+        """
+        On a unix socket a responder gets what was sent, and the client what was answered.
+        """
         await self.check("unix")
 
     async def test_commands_on_tcp(self) -> None:
-        """There is no difference."""
+        """On tcp a responder gets what was sent, and the client what was answered."""
         await self.check("tcp")
 
     async def test_values_of_any_size(self) -> None:
-        """Up and down, around the size of one AMP value and far above."""
+        """
+        Values of any size pass in both directions, around the size of one AMP value and
+        above.
+        """
         client = self.client()
         for size in (0, 1, 65533, 65534, 65535, 65536, 131070, 400_000, 1 << 20):
             env = {"filling": "x" * size, "text": "\u2603" * (size // 7)}
@@ -178,7 +183,7 @@ class CommandsTests(ServedTestCase):
             self.assertEqual(json.loads(wire.join(b"networks", box) or b""), env)
 
     async def test_lists_and_empty_values(self) -> None:
-        """An empty object is not taken for one that is missing."""
+        """An empty object is not taken for a missing one."""
         client = self.client()
         arguments = {**CREATE_VM, "env": {}, "disk_cids": [], "cloud_properties": {}}
         self.answers["CreateVM"] = {"vm_cid": "v", "networks": {}}
@@ -195,7 +200,7 @@ class CommandsTests(ServedTestCase):
         self.assertEqual(len(self.protocols), 1)
 
     async def test_many_clients_at_once(self) -> None:
-        """Each has a connection of its own."""
+        """Each of many clients has a connection of its own."""
         self.answers["HasVM"] = {"exists": True}
         calls = [
             self.beside(self.client().call, "HasVM", vm_cid=f"vm-{number}")
@@ -207,12 +212,12 @@ class CommandsTests(ServedTestCase):
         self.assertEqual(len(names), 20)
 
     async def test_nothing_is_opened_before_it_is_needed(self) -> None:
-        """A call that is refused for its arguments costs the daemon nothing."""
+        """A client that makes no call opens no connection."""
         self.client().close()
         self.assertEqual(self.protocols, [])
 
     async def test_an_open_file_is_passed(self) -> None:
-        """The responder gets a descriptor of its own on the very file."""
+        """The responder gets a descriptor of its own for the same file."""
         path = self.mktemp()
         with open(path, "wb") as file:
             file.write(b"an image" * 1000)
@@ -240,7 +245,9 @@ class CommandsTests(ServedTestCase):
         self.assertEqual(contents, [b"an image" * 1000] * 2)
 
     async def test_a_stream_arrives_in_order(self) -> None:
-        """Cut into pieces that each fit, with nothing lost and nothing twice."""
+        """
+        A stream arrives in order, in pieces that fit, with nothing lost and nothing twice.
+        """
         sizes = (0, 1, wire.MAX_VALUE, wire.MAX_VALUE + 1, 40 * wire.MAX_VALUE + 7)
         for network_type in ("unix", "tcp"):
             client = self.client(network_type)

@@ -1,4 +1,4 @@
-"""Errors on their way from a responder to the caller: none loses its class or its text."""
+"""Errors on their way from a responder to the caller keep their class and their text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.contract.peers import Recorder, ServedTestCase
 
 
 class ErrorsTests(ServedTestCase):
-    """Responders that fail, in the daemon's framework without the daemon's care."""
+    """Responders that fail, in AMP without the daemon's own handling of errors."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -31,7 +31,7 @@ class ErrorsTests(ServedTestCase):
         return caught.exception
 
     async def test_every_declared_error(self) -> None:
-        """It is rebuilt as its class, with its text."""
+        """Each declared error arrives as its class, with its text."""
         text = "what happened: 'x' \u2603\nand more"
         for kind in errors.ALL:
             self.answers["HasVM"] = kind(text)
@@ -40,14 +40,14 @@ class ErrorsTests(ServedTestCase):
             self.assertEqual(str(error), text)
 
     async def test_an_error_without_a_text(self) -> None:
-        """It stays what it is."""
+        """An error without a text keeps its class."""
         self.answers["HasVM"] = errors.VMNotFound("")
         error = await self.error_of()
         self.assertIs(type(error), errors.VMNotFound)
         self.assertEqual(str(error), "")
 
     async def test_the_connection_survives_a_declared_error(self) -> None:
-        """The next call on it is answered."""
+        """After a declared error the next call on the connection is answered."""
         client = self.client()
         self.answers["HasVM"] = errors.StillRunning("x")
         with self.assertRaises(errors.StillRunning):
@@ -57,7 +57,7 @@ class ErrorsTests(ServedTestCase):
         self.assertEqual(box[b"exists"], b"True")
 
     async def test_an_undeclared_error(self) -> None:
-        """It is the host's, with the code that came, and never a missing method."""
+        """An undeclared error is the host's, with its code, and never a missing method."""
         self.answers["HasVM"] = ZeroDivisionError("a secret detail")
         error = await self.error_of()
         self.assertIs(type(error), errors.CloudError)
@@ -65,13 +65,15 @@ class ErrorsTests(ServedTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_an_unknown_command(self) -> None:
-        """An older daemon does not make a method of the contract missing."""
+        """
+        A command that an older daemon does not know is not taken for a missing method.
+        """
         error = await self.error_of(command="Frobnicate")
         self.assertIs(type(error), errors.CloudError)
         self.assertRegex(str(error), "UNHANDLED.*Frobnicate")
 
     async def test_an_unknown_error_code(self) -> None:
-        """A newer daemon's error is told with its code and its text."""
+        """An unknown error code of a newer daemon is told with its text."""
         refusal = amp.RemoteAmpError(b"QuotaExceeded", "too much", fatal=False)
         self.patch(amp.AMP, "dispatchCommand", lambda protocol, box: fail(refusal))
         error = await self.error_of()
@@ -79,7 +81,7 @@ class ErrorsTests(ServedTestCase):
         self.assertRegex(str(error), "QuotaExceeded.*too much")
 
     async def test_a_streams_error_is_the_first(self) -> None:
-        """What is wrong with the image is told, not what follows from it."""
+        """If a stream fails, the first error is told, not those that follow from it."""
         count = 0
 
         def refuse(upload: int, data: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""That docs/security.md has the refusals as they are in the code."""
+"""docs/security.md has the refusals as they are in the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECURITY = PACKAGE.parent / "docs" / "security.md"
 
 
 def literals() -> str:
-    """Return all texts in the code, with what is put into them left out."""
+    """Return all texts in the code, without what is put into them."""
     texts = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -27,7 +27,9 @@ def literals() -> str:
 
 
 def documented() -> list[str]:
-    """Return the messages in the table of refusals, in the pieces that are fixed."""
+    """
+    Return the messages in the table of refusals, in pieces without what is put into them.
+    """
     section = SECURITY.read_text("utf-8").split("## Refusals")[1].split("\n## ")[0]
     table = [line.split("|")[2:4] for line in section.splitlines() if line[:1] == "|"]
     cells = [cell for row in table[2:] for cell in row]
@@ -40,10 +42,10 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize("piece", sorted(set(documented())))
 def test_it_is_said_so(piece: str) -> None:
-    """Each piece is in a text of the code, word by word."""
+    """Each piece of a documented message is in a text of the code."""
     assert piece.removesuffix(" 20") in literals()
 
 
 def test_there_are_some() -> None:
-    """The table is found."""
+    """The table of refusals is found."""
     assert len(set(documented())) > 15

@@ -36,7 +36,7 @@ Configure = Callable[[str], str]
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    """Return what writes a configuration for a unix socket."""
+    """Return a function that writes a configuration for a unix socket."""
 
     def write(address: str) -> str:
         path = tmp_path / "cpi.json"
@@ -48,7 +48,7 @@ def configure(tmp_path: Path) -> Configure:
 
 @pytest.fixture
 def nowhere(tmp_path: Path, configure: Configure) -> Iterator[str]:
-    """A configuration that leads to no daemon."""
+    """A configuration without a daemon at its address."""
     return configure(str(tmp_path / "socket"))  # type: ignore[return-value]
 
 
@@ -59,12 +59,12 @@ def nowhere(tmp_path: Path, configure: Configure) -> Iterator[str]:
     ids=["none", "missing", "dir", "two"],
 )
 def test_info_needs_nothing(argv: Any, config: list[str]) -> None:
-    """No daemon and no configuration: a failure here would hide the real one."""
+    """info is answered without a daemon and without a configuration."""
     assert run(request("info"), *config, argv=argv).result == INFO
 
 
 def test_info_with_a_broken_configuration(tmp_path: Path) -> None:
-    """It is not even read."""
+    """info does not read the configuration."""
     path = tmp_path / "cpi.yml"
     path.write_text("{ broken")
     assert run(request("info", api_version=2), str(path)).result == INFO
@@ -72,7 +72,7 @@ def test_info_with_a_broken_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
 def test_a_call(configure: Configure, argv: Any) -> None:
-    """With nothing but a PATH in the environment."""
+    """A call works with only a PATH in the environment."""
 
     def behave(connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
@@ -118,7 +118,7 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input(nowhere: str, name: str) -> None:
-    """It is an error of the caller, or of a version that is not known."""
+    """Bad input is the caller's error, or that of an unknown version."""
     response = run(BAD_INPUT[name], nowhere)
     assert response.type in ("CpiError", "NotSupported", "NotImplemented")
     assert "internal error" not in response.message
@@ -126,7 +126,9 @@ def test_bad_input(nowhere: str, name: str) -> None:
 
 @pytest.mark.parametrize("depth", range(900, 1000, 9))
 def test_nesting_around_what_can_be_parsed(nowhere: str, depth: int) -> None:
-    """What is read but is too deep to be written is told as such, not as a bug."""
+    """
+    A request that is read but nests too deep to be written is refused, not taken for a bug.
+    """
     metadata = b'{"a":' * depth + b"1" + b"}" * depth
     raw = b'{"method": "set_vm_metadata", "arguments": ["vm-1", ' + metadata + b"]}"
     response = run(raw, nowhere)
@@ -135,7 +137,7 @@ def test_nesting_around_what_can_be_parsed(nowhere: str, depth: int) -> None:
 
 
 def test_stdin_is_closed(nowhere: str) -> None:
-    """As good as empty."""
+    """A closed stdin counts as an empty one."""
     process = start(nowhere, stdin=subprocess.DEVNULL)
     assert end(process).type == "CpiError"
     closing = f"exec 0<&-; exec {' '.join(map(_quoted, BARE))} {nowhere}"
@@ -147,13 +149,13 @@ def _quoted(word: str) -> str:
 
 
 def test_stdin_cannot_be_read(nowhere: str) -> None:
-    """It is open for writing only."""
+    """A stdin that cannot be read is an error: here it is open for writing only."""
     with open(os.devnull, "wb") as write_only:
         assert end(start(nowhere, stdin=write_only)).type == "CpiError"
 
 
 def test_arguments_are_missing() -> None:
-    """Calls need to know where the daemon is."""
+    """With no or too many arguments the error shows the usage."""
     for arguments in ([], ["a", "b"]):
         response = run(request("ping"), *arguments)
         assert response.type == "CpiError"
@@ -161,7 +163,7 @@ def test_arguments_are_missing() -> None:
 
 
 def test_the_configuration_is_missing(tmp_path: Path) -> None:
-    """The error names it."""
+    """The error for a missing configuration names the file."""
     for path in (tmp_path / "none.yml", tmp_path):
         response = run(request("ping"), str(path))
         assert response.type == "CpiError"
@@ -171,7 +173,9 @@ def test_the_configuration_is_missing(tmp_path: Path) -> None:
 def test_the_configuration_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Root reads everything, so the refusal is made up."""
+    """
+    The error for an unreadable configuration names it (faked, since root can read all).
+    """
     path = str(tmp_path / "cpi.json")
 
     def refuse(*arguments: Any, **options: Any) -> Any:
@@ -183,7 +187,7 @@ def test_the_configuration_cannot_be_read(
 
 
 def test_the_daemon_is_down(tmp_path: Path, nowhere: str) -> None:
-    """It is worth a retry, and never looks like a method that is missing."""
+    """The error for a daemon that is down may be retried, and is never a missing method."""
     response = run(request("has_vm", "vm-1"), nowhere)
     assert response.type == "CloudError"
     assert response.error is not None
@@ -203,7 +207,7 @@ def test_the_daemon_is_down(tmp_path: Path, nowhere: str) -> None:
 def test_the_daemon_is_no_daemon(
     configure: Configure, answer: bytes, method: str, arguments: list[Any]
 ) -> None:
-    """Whatever comes back is an error of the host."""
+    """Any answer of another server is an error of the host."""
 
     def behave(connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
@@ -216,7 +220,7 @@ def test_the_daemon_is_no_daemon(
 
 
 def test_an_interrupt_while_the_daemon_works(configure: Configure) -> None:
-    """The operator pressed Ctrl-C."""
+    """Ctrl-C while the daemon works ends the call with a response."""
     process: subprocess.Popen[bytes]
 
     def behave(connection: socket.socket) -> None:
@@ -235,14 +239,14 @@ class Interrupted(io.RawIOBase):
     """A stdin that is interrupted while it is read."""
 
     def read(self, size: int = -1) -> bytes:
-        """Be interrupted."""
+        """Raise KeyboardInterrupt."""
         raise KeyboardInterrupt
 
 
 def test_an_interrupt_while_the_request_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """There is a response all the same."""
+    """Ctrl-C while the request is read ends the call with a response."""
     try:
         response = in_process(monkeypatch, capsys, Interrupted(), "/nowhere")
     except KeyboardInterrupt:
@@ -253,7 +257,7 @@ def test_an_interrupt_while_the_request_is_read(
 def test_a_bug_is_an_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A traceback would be taken for a response that is none."""
+    """A bug ends in a response, since a traceback on stdout would be none."""
 
     def fail(*arguments: Any) -> Any:
         raise ZeroDivisionError("a bug")

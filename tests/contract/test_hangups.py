@@ -1,4 +1,4 @@
-"""A daemon that is not there, goes away or talks nonsense, at each point of a call."""
+"""A daemon that hangs up or answers nonsense, at each point of a call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client_of(address: str, network_type: str = "unix") -> Client:
 
 
 def call(client: Client, size: int = 10) -> dict[bytes, bytes]:
-    """Call something, with an argument of about that size, and hang up."""
+    """Make a call with an argument of a size, and close the client."""
     try:
         return client.call("SetVMMetadata", vm_cid="vm-1", metadata={"m": "x" * size})
     finally:
@@ -41,7 +41,7 @@ def read_request(connection: socket.socket) -> dict[bytes, bytes]:
 
 
 def assert_lost(path: str, size: int = 10) -> None:
-    """A call ends in an error that names the address and can be retried."""
+    """Check that a call fails with an error that names the address and may be retried."""
     with pytest.raises(DaemonUnreachable) as caught:
         call(client_of(path), size)
     assert str(caught.value).startswith(f"lost runc-cpid at {path} before it answered: ")
@@ -49,14 +49,14 @@ def assert_lost(path: str, size: int = 10) -> None:
 
 
 def test_a_daemon_that_hangs_up_at_once() -> None:
-    """Before it has read anything."""
+    """A daemon that hangs up before it has read anything is a lost daemon."""
     with served(lambda connection: None) as path:
         assert_lost(path)
 
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_daemon_that_hangs_up_at_a_port(reads: bool) -> None:
-    """It ended, or too many are connected; the connection says no more."""
+    """If a daemon at a port hangs up at once, it ended or has too many connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -80,14 +80,14 @@ def test_a_daemon_that_hangs_up_at_a_port(reads: bool) -> None:
 
 @pytest.mark.parametrize("taken", [1, 100, 65536])
 def test_a_daemon_that_hangs_up_while_it_reads(taken: int) -> None:
-    """In the middle of a request that is larger than what any buffer holds."""
+    """A daemon may hang up during a request that is larger than any buffer."""
     with served(lambda connection: connection.recv(taken)) as path:
         assert_lost(path, size=4 << 20)
 
 
 @pytest.mark.parametrize("sent", [0, 1, 2, 5, len(ANSWER) - 2, len(ANSWER) - 1])
 def test_a_daemon_that_hangs_up_while_it_answers(sent: int) -> None:
-    """Half an answer is none."""
+    """Half an answer counts as no answer."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -98,7 +98,7 @@ def test_a_daemon_that_hangs_up_while_it_answers(sent: int) -> None:
 
 
 def test_a_daemon_that_answers_and_hangs_up() -> None:
-    """A whole answer is one, whatever happens next."""
+    """A whole answer counts, although the daemon then hangs up."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -119,7 +119,7 @@ def test_a_daemon_that_answers_and_hangs_up() -> None:
     ids=["http", "ssh", "noise", "tls"],
 )
 def test_another_server_that_stays(garbage: bytes) -> None:
-    """It is found out at once, however long it would keep the connection."""
+    """Another server is recognized at once, even if it would keep the connection open."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -135,7 +135,7 @@ def test_another_server_that_stays(garbage: bytes) -> None:
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff", b"\x16\x03\x01\x02\x00\x01"])
 def test_another_server_at_a_port(garbage: bytes) -> None:
-    """There it may be TLS that is missing, which the error mentions."""
+    """If another server is at a port, the error says that tls may be missing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -155,7 +155,7 @@ def test_another_server_at_a_port(garbage: bytes) -> None:
 
 
 def test_a_daemon_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given up in the end."""
+    """A daemon that never answers is given up in the end."""
     monkeypatch.setattr(client_module, "ANSWER_TIMEOUT", 0.05)
 
     def behave(connection: socket.socket) -> None:
@@ -170,7 +170,7 @@ def test_a_daemon_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     "odd", ["\ud800", "x" * 70_000, "a\nb\0"], ids=["surrogate", "long", "control"]
 )
 def test_a_request_id_of_any_kind(odd: str) -> None:
-    """It serves the log, so an odd one may be left out but breaks no call."""
+    """A request id that the log cannot hold is left out, and breaks no call."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -181,7 +181,7 @@ def test_a_request_id_of_any_kind(odd: str) -> None:
 
 
 def test_a_file_and_a_daemon_that_hangs_up() -> None:
-    """Passing a file fails as any call does."""
+    """A call that passes a file fails as any other call does."""
 
     def hang_up_after_one_byte(connection: socket.socket) -> None:
         _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
@@ -201,7 +201,7 @@ def test_a_file_and_a_daemon_that_hangs_up() -> None:
 
 
 def stream(path: str, pieces: int) -> None:
-    """Send a stream of so many pieces."""
+    """Send a stream of a number of pieces."""
     client = client_of(path)
     try:
         source = io.BytesIO(bytes(pieces * wire.MAX_VALUE))
@@ -211,7 +211,7 @@ def stream(path: str, pieces: int) -> None:
 
 
 def test_a_stream_keeps_to_its_window() -> None:
-    """There are never more unanswered pieces than agreed, and all get their answer."""
+    """A stream has no more unanswered pieces than agreed, and all pieces are answered."""
     pieces, half = 3 * WINDOW, WINDOW // 2
 
     def behave(connection: socket.socket) -> None:
@@ -235,7 +235,9 @@ def test_a_stream_keeps_to_its_window() -> None:
 
 
 class _Exact:
-    """Reads from a socket just what is asked for, so that the rest stays visible."""
+    """
+    A socket from which only what is asked for is read, so that the rest stays visible.
+    """
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -256,7 +258,7 @@ def _error(code: bytes) -> bytes:
 @pytest.mark.parametrize("answers", [0, 1, WINDOW])
 @pytest.mark.parametrize("refusing", [True, False])
 def test_a_stream_that_breaks_off(answers: int, refusing: bool) -> None:
-    """By an error, which is told as it came, or by the end of the connection."""
+    """A stream ends with the daemon's error, or with the end of the connection."""
 
     def behave(connection: socket.socket) -> None:
         with connection.makefile("rb") as reader:

@@ -1,4 +1,4 @@
-"""What the executable imports, which it pays for at each of its many starts."""
+"""What the executable imports: each import costs time at each of its starts."""
 
 from __future__ import annotations
 
@@ -63,26 +63,29 @@ CALL = PREPARE + "from runc_cpi.cpi.__main__ import main\nmain()"
 
 
 def assert_cheap(modules: set[str]) -> None:
-    """None of the costly ones is there, nor a part of one."""
+    """Check that none of the costly modules is loaded, nor a part of one."""
     packages = modules | {module.partition(".")[0] for module in modules}
     assert packages & COSTLY == set()
     assert len(modules) <= LIMIT, sorted(modules)
 
 
 def test_the_main_module() -> None:
-    """It loads neither the client nor the configuration, which info does not need."""
+    """
+    The main module loads neither the client nor the configuration, which info does not
+    need.
+    """
     modules = modules_after(PREPARE + "import runc_cpi.cpi.__main__")
     assert_cheap(modules)
     assert not {"socket", "runc_cpi.cpi.client", "runc_cpi.cpi.config"} & modules
 
 
 def test_info() -> None:
-    """It is called before each and every method."""
+    """info loads nothing costly, since it is called before each method."""
     assert "socket" not in modules_after(CALL, stdin=request("info"))
 
 
 def test_a_failing_call(tmp_path: Path) -> None:
-    """Errors need nothing more."""
+    """A call that fails loads nothing more."""
     assert_cheap(modules_after(CALL, str(tmp_path / "none"), stdin=request("ping")))
 
 
@@ -100,7 +103,7 @@ def test_a_failing_call(tmp_path: Path) -> None:
 def test_a_call(
     tmp_path: Path, method: str, arguments: list[object], fields: list[tuple[bytes, bytes]]
 ) -> None:
-    """With a configuration in JSON, on a unix socket."""
+    """A call with a configuration in JSON, on a unix socket, loads nothing costly."""
 
     def behave(connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
@@ -116,7 +119,7 @@ def test_a_call(
 
 
 def test_a_call_over_tcp(tmp_path: Path) -> None:
-    """An address needs no code for the names of hosts."""
+    """A call over tcp does not load the code for host names."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     config = tmp_path / "cpi.json"
@@ -127,7 +130,7 @@ def test_a_call_over_tcp(tmp_path: Path) -> None:
 
 
 def test_a_configuration_in_yaml(tmp_path: Path) -> None:
-    """It is the one thing that loads more, and only then."""
+    """Only a configuration in YAML loads the YAML library."""
     config = tmp_path / "cpi.yml"
     config.write_text(f"address: {tmp_path}/none\nconnect_timeout: 0\n")
     finished = subprocess.run(

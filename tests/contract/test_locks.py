@@ -1,4 +1,4 @@
-"""The lock files: they name all that is needed, for every Python, and just which files."""
+"""The lock files name all that is needed, for every Python, and exactly which files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RELEASE = re.compile(
 
 
 def releases(use: str) -> dict[str, str]:
-    """Return the versions in a lock file by name; each must have hashes, and be all."""
+    """Return the versions in a lock file by name; each line must be one, with hashes."""
     lines = (LOCKS / f"{use}.txt").read_text("ascii").replace(" \\\n   ", "").splitlines()
     found = [RELEASE.fullmatch(line) for line in lines if not line.startswith("#")]
     assert all(found), lines
@@ -42,7 +42,7 @@ def wanted(use: str) -> list[str]:
 
 
 def needed(lines: list[str], environment: dict[str, str]) -> Iterator[Requirement]:
-    """Return requirements, and what these require in turn."""
+    """Return requirements, and all that these require."""
     waiting, seen = [Requirement(line) for line in lines], set()
     while waiting:
         requirement = waiting.pop()
@@ -63,7 +63,9 @@ def needed(lines: list[str], environment: dict[str, str]) -> Iterator[Requiremen
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("use", ["runtime", "build", "dev"])
 def test_all_that_is_needed_is_locked(use: str, python: str, machine: str) -> None:
-    """At a version that whoever needs it accepts; run operations/lock if it is not."""
+    """
+    Each required library is locked at an accepted version; if not, run operations/lock.
+    """
     locked = releases(use)
     environment = {
         "python_version": python,
@@ -76,7 +78,9 @@ def test_all_that_is_needed_is_locked(use: str, python: str, machine: str) -> No
 
 
 def test_locks_agree() -> None:
-    """What is tested is what is installed elsewhere."""
+    """
+    A library has the same version in all lock files, so that the tested one is installed.
+    """
     tested = releases("dev")
     for use in ("runtime", "build"):
         assert releases(use).items() <= tested.items()
@@ -85,6 +89,6 @@ def test_locks_agree() -> None:
 
 @pytest.mark.parametrize("path", sorted(LOCKS.iterdir()), ids=lambda path: path.name)
 def test_locks_name_no_place(path: Path) -> None:
-    """Where the files come from is for whoever installs them to say."""
+    """Lock files do not say where files come from."""
     text = path.read_text("ascii")
     assert "/" not in text.replace("operations/lock;", "")

@@ -1,4 +1,4 @@
-"""Which package may know which: the house has a ground floor, and imports lead down."""
+"""Which package may import which: imports lead down, from the callers to the base."""
 
 from __future__ import annotations
 
@@ -127,7 +127,10 @@ def may_import(module: str, imported: str) -> bool:
 
 
 def graph() -> str:
-    """Draw who imports whom: a line for each package, with what breaks the rules marked."""
+    """
+    Return the package graph as text: a line for each package, with forbidden imports
+    marked.
+    """
     known: dict[str, set[str]] = defaultdict(set)
     broken: dict[str, set[str]] = defaultdict(set)
     for module, path in MODULES.items():
@@ -148,7 +151,9 @@ def graph() -> str:
 
 
 def test_imports_lead_down() -> None:
-    """Each package knows those below it; only what puts all together knows all."""
+    """
+    Each package imports only those below it; only modules that put all together import all.
+    """
     wrong = [
         f"{module} imports {imported}"
         for module, path in MODULES.items()
@@ -168,7 +173,7 @@ def test_there_is_no_way_back() -> None:
 
 @pytest.mark.parametrize("library", KEPT_APART)
 def test_libraries_are_kept_apart(library: str) -> None:
-    """AMP is known to the responders alone, netlink to the host, and so on."""
+    """A library is imported only by the packages that are named for it."""
     for module, path in MODULES.items():
         if any(within(imported, library) for imported in imports(path)):
             assert is_within(module, set(KEPT_APART[library])), module
@@ -178,7 +183,9 @@ def test_libraries_are_kept_apart(library: str) -> None:
     "module", [name for name in MODULES if within(name, "runc_cpi.cpi")]
 )
 def test_the_executable_needs_the_standard_library_alone(module: str) -> None:
-    """But for YAML, which is loaded when a configuration is written in it."""
+    """
+    The executable imports only the standard library, and YAML if its configuration has it.
+    """
     for imported in imports(MODULES[module]):
         top = imported.partition(".")[0]
         assert top in sys.stdlib_module_names | {TOP, "yaml"}, imported
@@ -186,7 +193,7 @@ def test_the_executable_needs_the_standard_library_alone(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(TOLD_TO_THE_HOST))
 def test_what_the_host_is_told_is_pure(module: str) -> None:
-    """It imports nothing that acts."""
+    """What the host is told imports nothing that acts."""
     libraries = {"__future__", "collections", "dataclasses", "typing", "pathlib"}
     libraries |= {"ipaddress"}
     for imported in imports(MODULES[module]):
@@ -195,7 +202,9 @@ def test_what_the_host_is_told_is_pure(module: str) -> None:
 
 
 def test_the_reactor_is_chosen_late() -> None:
-    """It is an argument everywhere; an import at the top would install one."""
+    """
+    The reactor is an argument everywhere, since an import at the top would install one.
+    """
     for module, path in MODULES.items():
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ImportFrom) and node.module == "twisted.internet":
@@ -203,6 +212,6 @@ def test_the_reactor_is_chosen_late() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    """In its first line."""
+    """Each module has a docstring."""
     for module, path in MODULES.items():
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), module

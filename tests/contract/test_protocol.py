@@ -1,4 +1,4 @@
-"""The daemon's responders over a real connection: each call is answered as it should."""
+"""The daemon's responders over a real connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProtocolTests(ProtocolTestCase):
     """What callers are told."""
 
     async def test_the_life_of_a_vm(self) -> None:
-        """Each answer has what the executable needs of it."""
+        """The answers about a VM have what the executable needs."""
         self.assertEqual((await self.call("Ping"))[b"version"], __version__.encode())
         box = await self.create_vm()
         vm_cid = box[b"vm_cid"].decode()
@@ -45,13 +45,15 @@ class ProtocolTests(ProtocolTestCase):
         self.assertEqual(exists, b"False")
 
     async def test_what_is_listed_holds_no_secrets(self) -> None:
-        """Settings of agents are for agents."""
+        """Lists contain no settings of agents."""
         await self.create_vm()
         listed = json.loads((await self.call("ListVMs"))[b"vms"])
         self.assertFalse({"env", "agent"} & set(listed[0]))
 
     async def test_errors_of_the_host(self) -> None:
-        """Each arrives as what it is; one of the system is named by what it means."""
+        """
+        Errors of the host keep their class; system errors get the class of their meaning.
+        """
         full = OSError(errno.ENOSPC, "No space left on device")
         cases: list[tuple[Exception, type[CPIError], str]] = [
             (StillRunning("it hangs"), StillRunning, "it hangs"),
@@ -67,7 +69,7 @@ class ProtocolTests(ProtocolTestCase):
             self.assertIn(text, str(caught.exception))
 
     async def test_a_bug_is_an_answer(self) -> None:
-        """It is logged, its details are not told, and other calls go on."""
+        """A bug is logged and answered without details, and other calls go on."""
         self.script.failing = {"start": ZeroDivisionError("a secret detail")}
         client = self.client()
         self.script.pending["create"] = Deferred()
@@ -83,13 +85,13 @@ class ProtocolTests(ProtocolTestCase):
         self.assertEqual(box[b"exists"], b"False")
 
     async def test_an_error_of_any_length(self) -> None:
-        """It is cut to what AMP can carry."""
+        """A long error is cut to what AMP can carry."""
         error = await self.refusal("RebootVM", vm_cid="\u2603" * 20_000)
         self.assertIs(type(error), VMNotFound)
         self.assertLess(len(str(error)), 5000)
 
     async def test_malformed_arguments(self) -> None:
-        """They are the caller's fault, and the connection stays."""
+        """Malformed arguments are the caller's error, and the connection stays."""
         client = self.client()
         for command, arguments in (
             ("HasVM", {}),
@@ -105,18 +107,18 @@ class ProtocolTests(ProtocolTestCase):
         self.assertEqual(len(self.protocols), 1)
 
     async def test_numbers_that_json_does_not_have(self) -> None:
-        """No record and no settings file is made of them."""
+        """Numbers that JSON does not have reach no record and no settings file."""
         for text in (b"NaN", b'{"deep": [-Infinity]}', b'{"large": 1e999}'):
             error = await self.refusal("SetVMMetadata", vm_cid="vm-1", metadata=text)
             self.assertIs(type(error), InvalidArgument)
 
     async def test_tls_cannot_be_begun_midway(self) -> None:
-        """AMP has a command for it, which is not served."""
+        """AMP's own command to begin TLS is refused."""
         error = await self.refusal(amp.StartTLS.commandName.decode())
         self.assertIn("UNHANDLED", str(error))
 
     async def test_the_log_tells_the_request(self) -> None:
-        """Whatever a call causes is marked with its id, also after it has waited."""
+        """Each log line of a call has the call's id, also after the call has waited."""
         seen: dict[str, set[str]] = {}
 
         def observe(event: Any) -> None:

@@ -1,4 +1,4 @@
-"""Callers that go away, uploads that break and files that came along: nothing is left."""
+"""Callers that go away, broken uploads and passed files leave nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ class CleanupTests(ProtocolTestCase):
     """What is left when a call does not end well."""
 
     async def test_a_caller_that_goes_away_gets_no_vm(self) -> None:
-        """What is under way is finished, and undone, as nobody knows its name."""
+        """
+        A VM whose caller went away is finished and then removed, since nobody knows its
+        name.
+        """
         gate = self.script.pending["start"] = Deferred()
         creating = self.create_vm()
         creating.addErrback(lambda failure: failure.trap(CPIError))
@@ -28,7 +31,7 @@ class CleanupTests(ProtocolTestCase):
         await self.until(lambda: os.listdir(self.depot.vms) == [])
 
     async def test_a_caller_that_goes_away_gets_no_stemcell(self) -> None:
-        """Neither of a file nor of pieces; nothing of it stays on disk."""
+        """A stemcell whose caller went away is removed, with all its files."""
         gate = self.script.pending["unpack"] = Deferred()
         client = self.client()
         with open(os.devnull, "rb") as image:
@@ -47,7 +50,7 @@ class CleanupTests(ProtocolTestCase):
         await importing
 
     async def test_an_upload_ends_with_its_connection(self) -> None:
-        """What has come of it is removed."""
+        """An unfinished upload is removed when its connection ends."""
         client = self.client("tcp")
         box = await self.beside(client.call, "OpenStemcell", cloud_properties={})
         upload = int(box[b"upload"])
@@ -58,7 +61,7 @@ class CleanupTests(ProtocolTestCase):
         self.assertIn("abort", self.script.done)
 
     def only_the_first_stemcell(self) -> bool:
-        """Whether nothing of another is there."""
+        """Say whether there is nothing but the first stemcell."""
         stemcells = [stemcell.cid for stemcell in self.stemcells.all()]
         return (
             stemcells == os.listdir(self.depot.stemcells) == [self.stemcell_cid]
@@ -67,10 +70,10 @@ class CleanupTests(ProtocolTestCase):
 
     async def test_a_broken_upload_keeps_telling_why(self) -> None:
         """
-        Pieces that were on their way when it broke are refused for the same reason.
+        Pieces that were on their way when an upload broke are refused with the same error.
 
-        The client takes the first answer that comes, and that can be to one of these
-        while the first is still being cleaned up after.
+        The client takes the first answer that comes. That can be the answer to one of
+        these, while the first is still being cleaned up after.
         """
         connection = self.raw()
         await self.beside(exchange, connection, "OpenStemcell", cloud_properties=b"{}")
@@ -96,7 +99,7 @@ class CleanupTests(ProtocolTestCase):
             self.assertEqual(answers[ask][b"_error_code"], b"StemcellRejected")
 
     async def test_no_descriptor_stays_with_a_call_that_is_refused(self) -> None:
-        """A file that came along is closed, whatever is wrong with the rest."""
+        """A file that came with a refused call is closed."""
         before = open_descriptors()
         for cloud_properties in (b"no json", b"[]"):
             connection = self.raw()
@@ -110,7 +113,7 @@ class CleanupTests(ProtocolTestCase):
         await self.until(lambda: open_descriptors() == before)
 
     async def test_no_descriptor_stays_with_half_a_call(self) -> None:
-        """Who goes away after passing a file leaves none open in the daemon."""
+        """If a caller goes away after half a call with a file, the file is closed."""
         before = open_descriptors()
         connection = self.raw()
         await self.beside(exchange, connection, "Ping")

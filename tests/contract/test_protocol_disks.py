@@ -1,4 +1,4 @@
-"""Disks over a real connection: answers, errors, and what is made for nobody."""
+"""Disks over a real connection: answers, errors, and disks that nobody knows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DisksTests(ProtocolTestCase):
         return disks
 
     async def test_the_life_of_a_disk(self) -> None:
-        """Each answer has what the executable needs of it."""
+        """The answers about a disk have what the executable needs."""
         vm_cid, disk_cid = await self.make_vm(), await self.make_disk()
         self.assertEqual(
             (await self.call("HasDisk", disk_cid=disk_cid))[b"exists"], b"True"
@@ -79,7 +79,7 @@ class DisksTests(ProtocolTestCase):
         )
 
     async def test_errors_keep_their_kind(self) -> None:
-        """The Director acts on some of them."""
+        """Errors about disks keep their class, since the Director acts on some."""
         vm_cid, other = await self.make_vm(), await self.make_vm()
         disk_cid = await self.make_disk()
         ids = {"vm_cid": vm_cid, "disk_cid": disk_cid}
@@ -104,7 +104,7 @@ class DisksTests(ProtocolTestCase):
         self.assertTrue(error.ok_to_retry)
 
     async def abandoned(self, step: str, command: str, **arguments: Any) -> None:
-        """Have a caller hang up while its call is under way, and let that end."""
+        """Let a caller hang up during a call, and wait for the call's end."""
         gate: Deferred[None] = Deferred()
         self.disk_script.pending[step] = gate
         call = Deferred.fromCoroutine(self.call(command, **arguments))
@@ -116,13 +116,13 @@ class DisksTests(ProtocolTestCase):
         await call
 
     async def test_a_disk_that_nobody_was_told_of(self) -> None:
-        """Its name is lost, so it is removed again."""
+        """A disk whose caller hung up is removed, since nobody knows its name."""
         await self.abandoned("create", "CreateDisk", size=64, cloud_properties={})
         await self.until(lambda: not self.disks.all())
         await self.until(lambda: not any(self.depot.disks.iterdir()))
 
     async def test_a_snapshot_that_nobody_was_told_of(self) -> None:
-        """It as well."""
+        """A snapshot whose caller hung up is removed, since nobody knows its name."""
         disk_cid = await self.make_disk()
         await self.abandoned("snapshot", "SnapshotDisk", disk_cid=disk_cid, metadata={})
         await self.until(lambda: "sync" in self.script.done)
@@ -131,7 +131,9 @@ class DisksTests(ProtocolTestCase):
         self.assertTrue(self.disks.exists(disk_cid))
 
     async def test_an_attachment_goes_on(self) -> None:
-        """It is brought to its end, and the same call again learns of it."""
+        """
+        An attachment whose caller hung up is finished, and the same call again succeeds.
+        """
         vm_cid, disk_cid = await self.make_vm(), await self.make_disk()
         arguments = {"vm_cid": vm_cid, "disk_cid": disk_cid, "in_settings": False}
         await self.abandoned("attach", "AttachDisk", **arguments)
@@ -139,7 +141,9 @@ class DisksTests(ProtocolTestCase):
         self.assertEqual(self.disks.attached_to(disk_cid), vm_cid)
 
     async def test_connections_are_counted(self) -> None:
-        """One too many is closed at once; one that ends makes room for another."""
+        """
+        One connection too many is closed at once; one that ends makes room for another.
+        """
         factory = self.small_factory()
         late = factory.buildProtocol(NEAR)
         known = [factory.buildProtocol(NEAR) for _ in range(2)]
@@ -154,7 +158,7 @@ class DisksTests(ProtocolTestCase):
         self.assertTrue(late.introduced())
 
     async def test_the_known_stay(self) -> None:
-        """However many come that make no call."""
+        """A peer that has made a call stays, however many come that make none."""
         factory = self.small_factory()
         known = factory.buildProtocol(NEAR)
         assert known is not None

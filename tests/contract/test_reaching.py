@@ -1,4 +1,4 @@
-"""Reaching a daemon: one that is not there, not yet there, or cannot be at such a place."""
+"""Reaching a daemon that is missing, starts later, or has an impossible address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.test_hangups import ANSWER, call, client_of, read_request
 
 
 def test_nobody_listens_at_a_socket(tmp_path: Path) -> None:
-    """There is no such file, or nobody behind it; the error names it either way."""
+    """The error names a socket that does not exist, or that nobody listens at."""
     missing = str(tmp_path / "socket")
     with pytest.raises(DaemonUnreachable) as caught:
         call(client_of(missing))
@@ -36,7 +36,7 @@ def test_nobody_listens_at_a_socket(tmp_path: Path) -> None:
 
 
 def test_nobody_listens_at_a_port() -> None:
-    """The error names address and port."""
+    """The error names an address and port that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(DaemonUnreachable) as caught:
@@ -59,13 +59,13 @@ def test_nobody_listens_at_a_port() -> None:
     ids=["long path", "odd path", "empty label", "long label", "no text", "NUL"],
 )
 def test_addresses_that_cannot_be_tried(network_type: str, address: str) -> None:
-    """They are told like others, not as a bug of the executable."""
+    """The error for an impossible address is the usual one, not a bug of the executable."""
     with pytest.raises(DaemonUnreachable, match="^cannot reach runc-cpid at "):
         call(client_of(address, network_type))
 
 
 def test_a_daemon_that_is_slow_to_accept() -> None:
-    """Callers wait in the kernel's queue; more of them than fit are not turned away."""
+    """Callers wait in the kernel's queue; when it is full, they are not turned away."""
     outcomes: queue.Queue[Any] = queue.Queue()
 
     def run(path: str) -> None:
@@ -93,7 +93,9 @@ def test_a_daemon_that_is_slow_to_accept() -> None:
 
 
 def test_a_daemon_that_is_about_to_start() -> None:
-    """It is waited for, for as long as configured and no longer."""
+    """
+    A daemon that is about to start is waited for, as long as configured and no longer.
+    """
     tries: list[str] = []
 
     with (

@@ -1,4 +1,4 @@
-"""TLS from end to end: the executable's client, the daemon's identity, real handshakes."""
+"""TLS between the executable's client and the daemon's identity, with real handshakes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hang_up(protocol: Any) -> None:
 
 
 class TLSTests(ServedTestCase):
-    """Each side looks at the other's certificate before a word is said."""
+    """Each side checks the other's certificate before anything is sent."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -96,26 +96,26 @@ class TLSTests(ServedTestCase):
         return await self.beside(client.call, "HasVM", vm_cid="vm-\u2603" * 1000)
 
     async def refusal(self, **arguments: Any) -> CPIError:
-        """Return the error that a call ends with; nothing was asked of the daemon."""
+        """Return the error that a call ends with; the daemon must have got no call."""
         with self.assertRaises(CPIError) as caught:
             await self.ask(**arguments)
         self.assertEqual(self.received, [])
         return caught.exception
 
     async def test_both_are_accepted(self) -> None:
-        """A call is answered as without TLS."""
+        """With two good certificates a call is answered as without TLS."""
         await self.serve()
         self.assertEqual((await self.ask())[b"exists"], b"True")
 
     async def test_names_that_are_allowed(self) -> None:
-        """By common name or by alternative name."""
+        """A client is allowed by its common name or by an alternative name."""
         await self.serve(allowed=("director", "ops.example"))
         self.assertEqual((await self.ask())[b"exists"], b"True")
         other = AUTHORITY.issue("x", "ops.example")
         self.assertEqual((await self.ask(pair=other))[b"exists"], b"True")
 
     async def test_a_name_that_is_not_allowed(self) -> None:
-        """The CA alone is not enough then."""
+        """A client whose name is not allowed is refused, although the CA signed it."""
         await self.serve(allowed=("director",))
         for pair in (AUTHORITY.issue("other"), AUTHORITY.issue("Director")):
             error = await self.refusal(pair=pair)
@@ -123,28 +123,28 @@ class TLSTests(ServedTestCase):
             self.assertIn("tls.allowed_clients", str(error))
 
     async def test_a_client_of_another_ca(self) -> None:
-        """Whatever name it has."""
+        """A client of another CA is refused, whatever name it has."""
         await self.serve()
         error = await self.refusal(pair=STRANGER.issue("director"))
         self.assertIs(type(error), TLSRejected)
         self.assertIn("does not accept the client certificate", str(error))
 
     async def test_a_client_of_a_ca_of_the_same_name(self) -> None:
-        """As they are when each was made by the same tool."""
+        """A client of another CA with the same name is refused."""
         await self.serve()
         error = await self.refusal(pair=NAMESAKE.issue("director"))
         self.assertIs(type(error), TLSRejected)
         self.assertIn("does not accept the client certificate", str(error))
 
     async def test_a_client_that_expired(self) -> None:
-        """It is told why."""
+        """A client with an expired certificate is told so."""
         await self.serve()
         error = await self.refusal(pair=AUTHORITY.issue("director", days=-5))
         self.assertIs(type(error), TLSRejected)
         self.assertIn("expired", str(error))
 
     async def test_a_servers_certificate_as_a_clients(self) -> None:
-        """Nobody who breaks into one host gets into the others."""
+        """A server's certificate is refused from a client."""
         await self.serve()
         self.assertIs(type(await self.refusal(pair=SERVER)), TLSRejected)
 
@@ -155,34 +155,34 @@ class TLSTests(ServedTestCase):
         self.assertIn("certificate of runc-cpid is not accepted", str(error))
 
     async def test_a_daemon_of_another_ca(self) -> None:
-        """Nothing is said to it."""
+        """Nothing is sent to a daemon of another CA."""
         await self.serve()
         error = await self.refusal(ca=STRANGER.pem)
         self.assertIs(type(error), TLSRejected)
         self.assertIn("certificate of runc-cpid is not accepted", str(error))
 
     async def test_a_daemon_of_another_name(self) -> None:
-        """Its certificate must be for the address that is configured."""
+        """The daemon's certificate must be for the configured address."""
         await self.serve()
         error = await self.refusal(host="localhost")
         self.assertIs(type(error), TLSRejected)
         self.assertIn("localhost", str(error))
 
     async def test_a_daemon_without_tls(self) -> None:
-        """It is told as such, and cannot be told for a daemon that is down."""
+        """The error for a daemon without TLS is not that of a daemon that is down."""
         error = await self.refusal(port=self.ports[1])
         self.assertIs(type(error), TLSRejected)
         self.assertIn("is tls set in runc-cpid's configuration?", str(error))
 
     async def test_a_client_without_tls(self) -> None:
-        """It is told so in its own words."""
+        """A client without TLS is told so in AMP."""
         await self.serve()
         error = await self.refusal(pair=None)
         self.assertIs(type(error), TLSRejected)
         self.assertIn("is tls missing in the CPI's configuration?", str(error))
 
     async def test_a_daemon_that_hangs_up(self) -> None:
-        """Nothing was refused, and it may be there again soon."""
+        """If the daemon hangs up, the error may be retried and names no refusal."""
         self.patch(BoundedAMP, "connectionMade", hang_up)
         error = await self.refusal(port=self.ports[1])
         self.assertIs(type(error), DaemonUnreachable)

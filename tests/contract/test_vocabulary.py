@@ -1,4 +1,4 @@
-"""The vocabulary between the two programs is complete."""
+"""The commands of the executable and of the daemon agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.contract.peers import COMMANDS
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_commands(command: type[amp.Command]) -> None:
-    """Each is documented, named like its class and answered by a responder."""
+    """Each command is documented, named like its class and answered by a responder."""
     assert command.__doc__
     assert command.__doc__ != amp.Command.__doc__
     assert command.commandName == command.__name__.encode()
@@ -47,14 +47,16 @@ def test_arguments(command: type[amp.Command]) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_errors_of_commands(command: type[amp.Command]) -> None:
-    """Every command may end with every error, under its own name, and stay connected."""
+    """Each command may end with each error, under its own name, and stay connected."""
     declared = {error: code.decode() for error, code in command.errors.items()}
     assert declared == {error: error.__name__ for error in errors.ALL}
     assert command.fatalErrors == {}
 
 
 def test_errors_are_found_by_their_own_class() -> None:
-    """AMP takes the first that matches, so subclasses come before their bases."""
+    """
+    Subclasses of errors come before their bases, since AMP takes the first that matches.
+    """
     order = list(commands.WIRE_ERRORS)
     for later, error in enumerate(order):
         for earlier in order[:later]:
@@ -62,7 +64,7 @@ def test_errors_are_found_by_their_own_class() -> None:
 
 
 def test_errors_of_all_modules_are_listed() -> None:
-    """An error that is defined elsewhere would not cross the wire."""
+    """Each error class is in the list that crosses the wire."""
     waiting, found = [errors.CPIError], set()
     while waiting:
         kind = waiting.pop()

@@ -1,4 +1,4 @@
-"""Fixtures: those for real daemons."""
+"""Fixtures that start real daemons."""
 
 from __future__ import annotations
 

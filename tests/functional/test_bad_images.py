@@ -1,4 +1,4 @@
-"""Images that are damaged or hostile: an error that says what, and nothing left."""
+"""A damaged or hostile image gives an error that names the fault, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.images import archive, entry, shell_entries
 from tests.harness.lab import Lab
 from tests.harness.waiting import eventually
 
-# Enough that both ends have something to do, and cannot be made any smaller.
+# Both ends have something to do, and the data cannot be compressed.
 NOISE = bytes((n * n * 31 + n // 251) % 251 for n in range(300_000))
 PLAIN = archive([*shell_entries(), entry("noise", NOISE)])
 PACKED = gzip.compress(PLAIN)
@@ -25,7 +25,7 @@ LAST = len(PLAIN) - PLAIN.index(b"noise\0")
 
 
 def flipped(data: bytes, where: float) -> bytes:
-    """Return data with one bit the other way."""
+    """Return data with one bit inverted."""
     at = int(len(data) * where)
     return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 
@@ -81,14 +81,14 @@ DAMAGED = {
 
 @pytest.fixture(scope="module", params=["unix", "tcp"])
 def server(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Daemon]:
-    """A daemon for all tests here, over either transport."""
+    """A daemon for all tests here, over each of the two transports."""
     with lab.daemons() as new_daemon:
         yield new_daemon(network_type=request.param).start()
 
 
 @pytest.fixture
 def no_stemcell(server: Daemon) -> Iterator[None]:
-    """Afterwards there is no stemcell, nor anything on its way to be one."""
+    """Check afterwards that there is no stemcell, finished or not."""
     yield
     assert list((server.work_dir / "stemcells").iterdir()) == []
     eventually(lambda: not list(server.scratch.iterdir()), "scratch is empty", 5)
@@ -96,7 +96,7 @@ def no_stemcell(server: Daemon) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged(server: Daemon, no_stemcell: None, tmp_path: Path, name: str) -> None:
-    """The error names what is wrong with the image."""
+    """The error for a damaged image names what is wrong with it."""
     data, named = DAMAGED[name]
     path = tmp_path / "image"
     path.write_bytes(data)
@@ -115,7 +115,7 @@ def test_damaged(server: Daemon, no_stemcell: None, tmp_path: Path, name: str) -
 def test_what_follows_an_image(
     server: Daemon, no_stemcell: None, tmp_path: Path, extra: bytes
 ) -> None:
-    """Whatever comes after the end of the archive is no error, on either transport."""
+    """Data after the end of the archive is no error, on either transport."""
     path = tmp_path / "image"
     path.write_bytes(gzip.compress(PLAIN + bytes(64 << 10)) + extra)
     stemcell = server.create_stemcell(path)
@@ -123,14 +123,14 @@ def test_what_follows_an_image(
 
 
 def outside(server: Daemon) -> Path:
-    """A file of the host that an image must not reach."""
+    """A file of the host that no image may reach."""
     path = server.home / "outside"
     path.write_text("untouched")
     return path
 
 
 def climb(path: Path) -> str:
-    """Return a relative name for C{path} from anywhere."""
+    """Return a relative name that leads to C{path} from anywhere."""
     return "../" * 12 + str(path).lstrip("/")
 
 
@@ -166,7 +166,9 @@ REFUSED = {"parent directory", "parent directory midway"}
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile(server: Daemon, tmp_path: Path, name: str) -> None:
-    """No member gets out of the stemcell, whether the image is refused or not."""
+    """
+    No member of an archive gets out of the stemcell, whether the image is refused or not.
+    """
     target = outside(server)
     before = target.stat()
     path = tmp_path / "image"
@@ -186,7 +188,7 @@ def test_hostile(server: Daemon, tmp_path: Path, name: str) -> None:
 
 
 def test_absolute_names_stay_inside(server: Daemon, tmp_path: Path) -> None:
-    """A name from the root is one from the root of the stemcell."""
+    """An absolute name in an archive is taken from the root of the stemcell."""
     target = outside(server)
     path = tmp_path / "image"
     path.write_bytes(archive([*shell_entries(), entry(str(target), b"x")]))
@@ -228,7 +230,7 @@ def test_vm_files_follow_no_link(server: Daemon, tmp_path: Path, busybox: bytes)
 def test_no_image(
     server: Daemon, no_stemcell: None, tmp_path: Path, name: str, named: str
 ) -> None:
-    """What cannot be read is named, with the reason."""
+    """The error for a file that cannot be read as an image gives the reason."""
     error = server.cpi.error("create_stemcell", str(tmp_path / name), {})
     assert named in error["message"]
     assert error["ok_to_retry"] is False

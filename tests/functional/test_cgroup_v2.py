@@ -1,4 +1,4 @@
-"""A host with the one hierarchy of cgroup v2, as far as this kernel can be one."""
+"""A host with cgroup v2 alone, as far as this kernel can be one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
-# Where v1 has the controllers, v2 has none of them; all else is as on a host with v2 alone.
+# Controllers that v1 has are missing in v2; all else is as on a host with v2 alone.
 ALONE = 'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
 READ = "dd if=/root/device of=/dev/null count=1"
 IN_V2 = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", ALONE, "v2")
@@ -21,7 +21,7 @@ IN_V2 = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", ALONE, "v2"
 
 @pytest.fixture
 def daemon(new_daemon: NewDaemon) -> Daemon:
-    """A daemon that sees nothing else."""
+    """A daemon that sees only the hierarchy of cgroup v2."""
     daemon = new_daemon()
     daemon.launch(prefix=IN_V2)
     daemon.wait_until(lambda: "serving at" in daemon.log)
@@ -29,13 +29,13 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
 
 
 def there(daemon: Daemon) -> tuple[str, ...]:
-    """What runs a command where the daemon is."""
+    """The prefix that runs a command where the daemon is."""
     assert daemon.process is not None
     return ("nsenter", f"--mount=/proc/{daemon.process.pid}/ns/mnt")
 
 
 def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
-    """A VM boots, gets a disk and loses it, is rebooted, and leaves nothing."""
+    """With cgroup v2 a VM boots, gets and loses a disk, is rebooted, and leaves nothing."""
     arguments = vm_arguments(daemon.create_stemcell(image(kind)))
     vm_cid, networks = daemon.cpi.ok("create_vm", *arguments)
     vm = VM(vm_cid, networks, daemon.work_dir, there(daemon))
@@ -69,7 +69,7 @@ FREEZE = (
 
 
 def test_frozen(daemon: Daemon, tiny: Path) -> None:
-    """What a VM froze does not keep it."""
+    """With cgroup v2 a VM that froze its cgroups is deleted all the same."""
     arguments = vm_arguments(daemon.create_stemcell(tiny))
     vm = VM(*daemon.cpi.ok("create_vm", *arguments), daemon.work_dir, there(daemon))
     vm.shell(FREEZE)

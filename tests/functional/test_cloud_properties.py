@@ -1,4 +1,4 @@
-"""C{cloud_properties} of create_vm: limits, the init, and what means nothing here."""
+"""C{cloud_properties} of create_vm: limits, the init, and unknown properties."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOMB = "while :; do sh /bomb & done"
 
 
 def limit(vm: VM, v1: tuple[str, str], v2: str) -> str:
-    """Read a limit of a VM, from whichever version of cgroups its controller is on."""
+    """Read a limit of a VM, from the version of cgroups that its controller is on."""
     controller, name = v1
     directories = vm.cgroups()
     if controller in directories:
@@ -28,7 +28,7 @@ def limit(vm: VM, v1: tuple[str, str], v2: str) -> str:
 
 
 def test_limits(daemon: Daemon, tiny: Path) -> None:
-    """Processors, memory and processes are bounded as asked, also after a reboot."""
+    """A VM's processors, memory and processes are limited as asked, also after a reboot."""
     properties = {"cpu": 1.5, "ram": 96, "pids": 100, "ephemeral_disk_size": 1024}
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell, cloud_properties=properties)
@@ -46,7 +46,7 @@ def test_limits(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_without_limits(daemon: Daemon, tiny: Path) -> None:
-    """A VM is not bounded unless that is asked for, but for how many processes it has."""
+    """A VM without limits in its properties has a limit of processes only."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     assert limit(vm, ("cpu", "cpu.cfs_quota_us"), "cpu.max") in ("-1", "max")
     memory = limit(vm, ("memory", "memory.limit_in_bytes"), "memory.max")
@@ -55,7 +55,7 @@ def test_without_limits(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
-    """It meets its bound, which it cannot lift, and nobody else notices."""
+    """A fork bomb reaches its VM's limit, cannot raise it, and no other VM notices."""
     daemon = new_daemon(config={"vms": {"pids": 128}}).start()
     stemcell = daemon.create_stemcell(tiny)
     other, vm = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
@@ -64,7 +64,7 @@ def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
     outcome = vm.attempt("sh", "-c", "while :; do sleep 1000 >/dev/null 2>&1 & done")
     assert "can't fork" in outcome.stderr
     current = ("pids", "pids.current")
-    # The shell that met the bound has ended.
+    # The shell that reached the limit has ended.
     eventually(lambda: limit(vm, current, "pids.current") == "127", "all but one", 60)
     daemon.cpi.ok("reboot_vm", vm.cid)
     vm.shell(f"echo '{BOMB}' >/bomb; (sh /bomb &) >/dev/null 2>&1")
@@ -76,14 +76,14 @@ def test_a_vm_that_forks_without_end(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def hits(vm: VM) -> int:
-    """Count how often a VM could not fork."""
+    """Count how often a VM was refused a fork."""
     directories = vm.cgroups()
     directory = directories.get("pids", directories["unified"])
     return int((directory / "pids.events").read_text("ascii").split()[1])
 
 
 def test_calculated_properties_are_kept_to(daemon: Daemon, tiny: Path) -> None:
-    """What calculate_vm_cloud_properties returns can be given to create_vm."""
+    """The result of calculate_vm_cloud_properties can be given to create_vm."""
     wanted = {"cpu": 2, "ram": 256, "ephemeral_disk_size": 2048}
     properties = daemon.cpi.ok("calculate_vm_cloud_properties", wanted)
     vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
@@ -91,7 +91,7 @@ def test_calculated_properties_are_kept_to(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_process_beyond_its_memory_is_killed(daemon: Daemon, tiny: Path) -> None:
-    """The memory limit is a real one, and the VM outlives that it was met."""
+    """A process beyond the VM's memory limit is killed, and the VM lives on."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell, cloud_properties={"ram": 48})
     script = "dd if=/dev/zero of=/dev/null bs=200M count=1"
@@ -101,7 +101,7 @@ def test_a_process_beyond_its_memory_is_killed(daemon: Daemon, tiny: Path) -> No
 
 
 def size(vm: VM, path: str) -> int:
-    """Return how many bytes the file system at a path in a VM can hold."""
+    """Return the size in bytes of the file system at a path in a VM."""
     status = os.statvfs(f"/proc/{vm.pid}/root{path}")
     return status.f_blocks * status.f_frsize
 
@@ -109,7 +109,7 @@ def size(vm: VM, path: str) -> int:
 def test_file_systems_in_memory_are_bounded(
     daemon: Daemon, image: Callable[[str], Path]
 ) -> None:
-    """What fills them finds them full, and the VM has memory left."""
+    """File systems in memory are full before the VM's memory is used up."""
     stemcell = daemon.create_stemcell(image("systemd"))
     vm = daemon.create_vm(stemcell, cloud_properties={"ram": 160})
     vm.wait_for_agent()
@@ -123,15 +123,17 @@ def test_file_systems_in_memory_are_bounded(
 
 
 def test_file_systems_in_memory_without_a_limit(daemon: Daemon, tiny: Path) -> None:
-    """They are bounded by the host's memory then."""
+    """Without a memory limit, file systems in memory are limited by the host's memory."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # The kernel and the C library count the memory not quite alike.
+    # The kernel and the C library count the memory differently.
     assert 0 < size(vm, "/dev/shm") < memory * 0.6
 
 
 def test_init_override(daemon: Daemon, image: Callable[[str], Path]) -> None:
-    """The init may be named; one that is not in the stemcell is an error that says so."""
+    """
+    The properties may name the init; the error for one that the stemcell lacks says so.
+    """
     systemd = daemon.create_stemcell(image("systemd"))
     vm = daemon.create_vm(systemd, cloud_properties={"init": "systemd"})
     vm.wait_for_agent()
@@ -144,7 +146,7 @@ def test_init_override(daemon: Daemon, image: Callable[[str], Path]) -> None:
 
 
 def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
-    """Properties of other CPIs do no harm, and are mentioned in the log."""
+    """Properties of other CPIs are ignored, and named in the log."""
     properties = {"instance_type": "m1", "zone": None, "cpu": 1}
     daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
     (line,) = [line for line in daemon.log.splitlines() if "instance_type" in line]
@@ -172,7 +174,7 @@ def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
 def test_bad_properties(
     daemon: Daemon, tiny: Path, properties: dict[str, object], named: str
 ) -> None:
-    """A bad value is the caller's error, and names the property."""
+    """A bad value is the caller's error, and the error names the property."""
     stemcell = daemon.create_stemcell(tiny)
     arguments = vm_arguments(stemcell, cloud_properties=properties)
     error = daemon.cpi.error("create_vm", *arguments)

@@ -1,4 +1,4 @@
-"""Many calls at once, each through a process of its own, as a Director makes them."""
+"""Many calls at once, each by a process of its own, as a Director makes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MANY = 20
 
 
 def all_at_once(daemon: Daemon, method: str, calls: list[list[Any]]) -> list[Any]:
-    """Start all calls, and return all results."""
+    """Start all calls at once, and return all results."""
     processes = [daemon.cpi.start(method, *arguments) for arguments in calls]
     answers = [daemon.cpi.finish(process) for process in processes]
     assert [answer["error"] for answer in answers] == [None] * len(calls)
@@ -36,7 +36,7 @@ def test_many_vms(daemon: Daemon, image: Callable[[str], Path]) -> None:
 
 
 def test_one_vm_from_many_sides(daemon: Daemon, tiny: Path) -> None:
-    """What is asked about one VM at once is done one by one, and none fails."""
+    """Calls about one VM at the same time are done one after the other, and none fails."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     calls = [("set_vm_metadata", vm.cid, {"n": n}) for n in range(5)]
@@ -51,7 +51,7 @@ def test_one_vm_from_many_sides(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_one_address_wanted_by_many(daemon: Daemon, tiny: Path) -> None:
-    """Of several VMs that want one address at once, exactly one gets it."""
+    """If several VMs want one address at once, exactly one gets it."""
     stemcell = daemon.create_stemcell(tiny)
     networks = {"a": manual(daemon.network + "40")}
     arguments = vm_arguments(stemcell, networks)
@@ -64,7 +64,7 @@ def test_one_address_wanted_by_many(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_stemcell_goes_while_vms_come(daemon: Daemon, tiny: Path) -> None:
-    """A stemcell is deleted, or VMs are made from it; never both."""
+    """A stemcell is deleted, or VMs are made from it, but never both."""
     for _ in range(5):
         stemcell = daemon.create_stemcell(tiny)
         creation = daemon.cpi.start("create_vm", *vm_arguments(stemcell))

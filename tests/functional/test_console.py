@@ -1,4 +1,4 @@
-"""What a VM prints: kept, up to a bound, never in its way, and shown to an operator."""
+"""The console of a VM: it is kept, limited in size, never blocks the VM, and is shown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
 BOUND = 1 << 20
-# Of the file system that a console is on, and of what was moved aside.
+# The sizes of a console's file system, and of the log that was moved aside.
 MOST = 4 * BOUND
 CTL = Path(sys.executable).with_name("runc-cpictl")
-# Writes without end, some MiB at a time, once it may; goes on when that fails.
+# Writes endlessly, some MiB at a time, and goes on when a write fails.
 NOISY = """\
 #!/bin/sh
 while [ ! -e /go ]; do sleep 0.05; done
@@ -44,7 +44,7 @@ done
 
 
 def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """Output and complaints of the VM are in its console log, which is kept short."""
+    """The output and the errors of a VM are in its console log, which is kept short."""
     path = tmp_path / "image"
     init = INIT.replace("dd if", "busybox dd if").replace("| tr", "| busybox tr")
     path.write_bytes(images.tiny(busybox, init))
@@ -53,7 +53,7 @@ def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
     eventually(lambda: "complaint" in console.read_text(), "the VM has spoken")
     assert "first words" in console.read_text()
     assert console.stat().st_mode & 0o777 == 0o600
-    # It goes on while there is no daemon, in the same file.
+    # The VM writes on to the same file while there is no daemon.
     daemon.stop()
     vm.run("/bin/busybox", "touch", "/go")
     eventually(lambda: console.stat().st_size > 3 * BOUND, "the VM has said a lot")
@@ -65,14 +65,14 @@ def test_console(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
     assert old.stat().st_size <= BOUND
     vm.run("/bin/busybox", "touch", "/more")
     eventually(lambda: "more words" in console.read_text(), "it is still written to")
-    # Cut short, not filled up with a hole.
+    # The file is cut short, and has no hole.
     assert "\0" not in console.read_text()
     assert vm.is_alive()
 
 
 @pytest.mark.parametrize("served", [True, False])
 def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool) -> None:
-    """However much it writes, the host keeps little of it, with a daemon or without."""
+    """The host keeps little of a VM that writes much, with a daemon or without."""
     path = tmp_path / "image"
     path.write_bytes(images.tiny(busybox, NOISY))
     vm = daemon.create_vm(daemon.create_stemcell(path))
@@ -88,7 +88,7 @@ def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool
     vm.run("/bin/busybox", "touch", "/stop")
     if not served:
         daemon.start()
-    # What it writes now is kept; the noise has not ended it.
+    # What the VM writes now is kept, and it still runs.
     eventually(lambda: "quiet again" in console.read_text(), "it is heard again", 60)
     assert vm.is_alive()
     daemon.cpi.ok("reboot_vm", vm.cid)
@@ -96,7 +96,9 @@ def test_a_noisy_vm(daemon: Daemon, tmp_path: Path, busybox: bytes, served: bool
 
 
 def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """The operator sees what is written, also after the log is cut short; until it ends."""
+    """
+    C{console -f} shows what is written, also after the log is cut short, until the VM ends.
+    """
     path = tmp_path / "image"
     init = INIT.replace("dd if", "busybox dd if").replace("| tr", "| busybox tr")
     path.write_bytes(images.tiny(busybox, init))
@@ -119,7 +121,9 @@ def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
 
 
 def test_a_vm_of_an_earlier_version(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """Its log was a file of the host, which the next boot puts right."""
+    """
+    The next boot of a VM of an earlier version moves its log to a file system in memory.
+    """
     path = tmp_path / "image"
     path.write_bytes(images.tiny(busybox, NOISY))
     vm = daemon.create_vm(daemon.create_stemcell(path))

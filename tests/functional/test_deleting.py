@@ -1,4 +1,4 @@
-"""VMs that do not want to go: what they froze, hid or multiplied goes as well."""
+"""VMs that resist: what they froze, hid or forked is deleted as well."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.harness.daemon import Daemon
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
-# Version 1 of cgroups has its freezer in the VM already; version 2 is mounted there.
+# With v1 the VM has the freezer already; v2 is mounted there.
 V1 = "cd /sys/fs/cgroup/freezer || exit 3; freeze() { echo FROZEN >freezer.state; }"
 V2 = (
     "mkdir -p /v2; mount -t cgroup2 none /v2; cd /v2; test -f cgroup.procs || exit 3; "
     "freeze() { echo 1 >cgroup.freeze; }"
 )
-# Nothing says that names are UTF-8.
+# Names need not be UTF-8.
 ICE = (
     "ice=$(printf 'ice\\377'); mkdir $ice; cd $ice; "
     "sleep 100000 & echo $! >cgroup.procs; freeze"
 )
-# Each of these lives just long enough to start the next one; some end up in the ice.
+# Each process lives only until it has started the next one; some get frozen.
 HOPPING = "#!/bin/sh\n[ $(($$ % 16)) != 0 ] || echo $$ >/hole\nsh /hop & exit 0\n"
 FREEZING = "#!/bin/sh\nwhile :; do echo FROZEN >/cold; done\n"
 HOPPERS = 6
@@ -30,14 +30,14 @@ HOPPERS = 6
 
 @pytest.fixture(params=[V1, V2], ids=["v1", "v2"])
 def freezer(request: pytest.FixtureRequest) -> str:
-    """A script's beginning: go to a version's hierarchy, and define how to freeze."""
+    """Return the beginning of a script that finds a hierarchy and defines how to freeze."""
     freezer: str = request.param
     return freezer
 
 
 def have_done(vm: VM, script: str) -> None:
-    """Run a script in a VM, which ends with status 3 where this host cannot do that."""
-    # What is frozen at once must not hold the pipes that this end waits for.
+    """Run a script in a VM; it ends with status 3 if this host cannot do what it tries."""
+    # What is frozen at once must not hold the pipes that this process reads.
     outcome = vm.attempt("/bin/sh", "-c", f"exec >/dev/null 2>&1; {script}")
     if outcome.returncode == 3:
         pytest.skip("this host has no such hierarchy")
@@ -45,14 +45,14 @@ def have_done(vm: VM, script: str) -> None:
 
 
 def assert_gone(daemon: Daemon, vm: VM) -> None:
-    """It was deleted at the first try, and others never noticed."""
+    """Check that a VM was deleted at the first try, and that other VMs did not notice."""
     daemon.cpi.ok("delete_vm", vm.cid)
     assert not vm.directory.exists()
     assert daemon.cpi.ok("has_vm", vm.cid) is False
 
 
 def test_frozen_inside(daemon: Daemon, tiny: Path, freezer: str) -> None:
-    """A process that cannot be woken keeps neither a reboot nor the deletion waiting."""
+    """A frozen process in a VM delays neither its reboot nor its deletion."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     have_done(vm, f"{freezer}; {ICE}")
     daemon.cpi.ok("reboot_vm", vm.cid)
@@ -68,7 +68,7 @@ def test_frozen_inside(daemon: Daemon, tiny: Path, freezer: str) -> None:
 def test_frozen_deep_inside(
     daemon: Daemon, tiny: Path, hierarchy: str, name: str, value: str
 ) -> None:
-    """Nor does one in a cgroup of which even the path is too long."""
+    """A frozen process in a cgroup whose path is too long delays no deletion."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     if hierarchy not in vm.cgroups():
         pytest.skip("this host has no such hierarchy")
@@ -82,7 +82,7 @@ def test_frozen_deep_inside(
 
 
 def test_frozen_whole(daemon: Daemon, tiny: Path) -> None:
-    """A VM may freeze itself, its first process included."""
+    """A VM that froze all of itself, its first process included, can be deleted."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     cgroups = vm.cgroups()
     if "freezer" in cgroups:
@@ -92,7 +92,9 @@ def test_frozen_whole(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_never_the_same_process(daemon: Daemon, tiny: Path) -> None:
-    """Processes that fork faster than they can be listed, and freeze each other."""
+    """
+    Processes that fork faster than they can be listed, and freeze each other, are deleted.
+    """
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     have_done(
         vm,

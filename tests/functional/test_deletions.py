@@ -1,4 +1,4 @@
-"""C{runc-cpictl delete-…}: what BOSH forgot goes, and what it uses does not."""
+"""C{runc-cpictl delete-…} deletes what BOSH forgot, and refuses what BOSH uses."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ BOSH = {"director": "runc", "deployment": "cf", "job": "api", "index": "0"}
 
 @pytest.fixture(scope="module")
 def daemon(lab: Lab) -> Iterator[Daemon]:
-    """One for all of these tests."""
+    """A daemon for all of these tests."""
     with lab.daemons() as new_daemon:
         yield new_daemon().start()
 
 
 @pytest.fixture(scope="module")
 def stemcell(daemon: Daemon, tiny: Path) -> str:
-    """One for all VMs."""
+    """A stemcell for all VMs."""
     return daemon.create_stemcell(tiny)
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> None:
-    """What there is, is the daemon's; it is looked for when that is stopped."""
+    """Check for leftovers when the daemon is stopped, not after each test."""
 
 
 def control(
     daemon: Daemon, *arguments: str, stdin: int = subprocess.DEVNULL
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool."""
+    """Run C{runc-cpictl}."""
     return subprocess.run(
         [CONTROL, "--config", daemon.config_file, *arguments],
         stdin=stdin,
@@ -58,7 +58,7 @@ def control(
 def answering(
     daemon: Daemon, answer: bytes, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the tool at a terminal, at which somebody types this."""
+    """Run C{runc-cpictl} at a terminal where somebody types an answer."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answer)
@@ -69,7 +69,7 @@ def answering(
 
 
 def refused(outcome: subprocess.CompletedProcess[str]) -> str:
-    """It ended with one line after what it listed; return that."""
+    """Check that the tool ended with one line after its list, and return that line."""
     assert outcome.returncode == 1, outcome
     assert outcome.stdout == ""
     line = outcome.stderr.splitlines()[-1].removeprefix(QUESTION)
@@ -79,13 +79,13 @@ def refused(outcome: subprocess.CompletedProcess[str]) -> str:
 
 
 def gone(outcome: subprocess.CompletedProcess[str], *cids: str) -> None:
-    """These are deleted, and it says so."""
+    """Check that these are deleted, and that the tool says so."""
     assert outcome.returncode == 0, outcome
     assert outcome.stdout.split() == [word for cid in cids for word in ("deleted", cid)]
 
 
 def test_a_vm(daemon: Daemon, stemcell: str) -> None:
-    """It is asked for; what BOSH has noted something about is its own."""
+    """The tool asks before it deletes a VM, and refuses one with metadata of BOSH."""
     vm = daemon.create_vm(stemcell)
     assert "give --yes" in refused(control(daemon, "delete-vm", vm.cid))
     for answer in (b"\n", b"n\n", b"x\n", b"\x04"):
@@ -105,7 +105,7 @@ def test_a_vm(daemon: Daemon, stemcell: str) -> None:
 
 
 def test_all_or_nothing(daemon: Daemon, stemcell: str) -> None:
-    """One that is not there, or is used, keeps the others too."""
+    """If one of several cids is unknown or in use, none is deleted."""
     first, second = (daemon.create_vm(stemcell, agent_id=name) for name in ("a", "b"))
     unknown = "vm-01234567-89ab-cdef-0123-456789abcdef"
     line = refused(control(daemon, "delete-vm", "--yes", first.cid, unknown))
@@ -120,7 +120,7 @@ def test_all_or_nothing(daemon: Daemon, stemcell: str) -> None:
 
 
 def test_ctrl_c_is_no(daemon: Daemon, tmp_path: Path) -> None:
-    """It ends the tool at once, and nothing is deleted."""
+    """Ctrl-C at the question ends the tool at once, and nothing is deleted."""
     disk: str = daemon.cpi.ok("create_disk", 16, {})
     ours, theirs = pty.openpty()
     said = tmp_path / "said"
@@ -144,7 +144,7 @@ def test_ctrl_c_is_no(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_a_disk(daemon: Daemon, stemcell: str) -> None:
-    """One that a VM has, or that a snapshot is of, is used."""
+    """A disk that is attached, or that has a snapshot, is in use."""
     disk: str = daemon.cpi.ok("create_disk", 16, {})
     vm = daemon.create_vm(stemcell)
     daemon.cpi.ok("attach_disk", vm.cid, disk)
@@ -169,7 +169,7 @@ def test_a_disk(daemon: Daemon, stemcell: str) -> None:
 
 
 def test_a_stemcell(daemon: Daemon, tiny: Path) -> None:
-    """One that VMs run from stays, whatever is said."""
+    """A stemcell that VMs run from is refused, even with C{--force}."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     for options in (["--yes"], ["--yes", "--force"]):

@@ -1,4 +1,4 @@
-"""VMs that end without being asked to: what is remembered of it, and who comes back."""
+"""VMs that end by themselves: the record says so, and some are booted again."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ UNTIL_HALT = "#!/bin/sh\nwhile [ ! -e /halt ]; do sleep 0.1; done\n"
 
 
 def crash(vm: VM) -> None:
-    """Kill a VM's first process, and so all of it."""
+    """Kill a VM's first process, and so the VM."""
     os.kill(vm.pid, signal.SIGKILL)
     eventually(lambda: not vm.is_alive(), "the VM is down")
 
 
 def is_noted(vm: VM) -> bool:
-    """Say whether the record tells that the VM stopped."""
+    """Say whether the record has the VM as stopped."""
     stopped: bool = json.loads((vm.directory / "vm.json").read_text())["stopped"]
     return stopped
 
 
 def test_it_is_noticed(daemon: Daemon, tiny: Path) -> None:
-    """The VM is one all the same, and reboot_vm starts it."""
+    """A VM that ended by itself still exists, and reboot_vm starts it."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     crash(vm)
     eventually(lambda: is_noted(vm), "it is noted")
@@ -44,7 +44,7 @@ def test_it_is_noticed(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_only_who_ran_comes_back(daemon: Daemon, tiny: Path) -> None:
-    """A VM that was down before the host was rebooted is down after it."""
+    """A VM that was down before a reboot of the host is down after it."""
     stemcell = daemon.create_stemcell(tiny)
     up, down = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
     crash(down)
@@ -59,7 +59,7 @@ def test_only_who_ran_comes_back(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_who_ended_while_there_was_no_daemon(daemon: Daemon, tiny: Path) -> None:
-    """It is noted as soon as there is one."""
+    """A daemon that starts notes which VMs ended while no daemon ran."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.stop()
     crash(vm)
@@ -73,7 +73,9 @@ def test_who_ended_while_there_was_no_daemon(daemon: Daemon, tiny: Path) -> None
 def test_restart_on_failure(
     new_daemon: NewDaemon, tiny: Path, daemon_is_there: bool
 ) -> None:
-    """The daemon boots it again, with its files and its address."""
+    """
+    With C{restart: on-failure} the daemon boots the VM again, with its files and address.
+    """
     daemon = new_daemon(config={"restart": "on-failure"}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/kept")
@@ -93,7 +95,7 @@ def test_restart_on_failure(
 def test_a_halt_is_no_failure(
     new_daemon: NewDaemon, busybox: bytes, tmp_path: Path
 ) -> None:
-    """A VM whose init ends in order is not booted again."""
+    """A VM whose init exits with status 0 is not booted again."""
     image = tmp_path / "image"
     image.write_bytes(images.tiny(busybox, UNTIL_HALT))
     daemon = new_daemon(config={"restart": "on-failure"}).start()
@@ -105,7 +107,7 @@ def test_a_halt_is_no_failure(
 
 
 def test_a_vm_that_is_deleted_is_not_missed(new_daemon: NewDaemon, tiny: Path) -> None:
-    """Neither is one that is rebooted: that was asked for."""
+    """A VM that is deleted or rebooted on request is not taken for one that failed."""
     daemon = new_daemon(config={"restart": "on-failure"}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.cpi.ok("reboot_vm", vm.cid)

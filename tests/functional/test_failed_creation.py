@@ -1,4 +1,4 @@
-"""create_vm that fails at some step: the right error, and nothing is left of it."""
+"""create_vm fails at some step: the error is right, and nothing is left."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.harness.wrapper import Wrapper
 
 @pytest.fixture
 def wrapper(new_daemon: NewDaemon, tmp_path: Path) -> Wrapper:
-    """A runtime that works until a test says otherwise."""
+    """A runtime that works until a test lets it fail."""
     return Wrapper(tmp_path / "wrapper")
 
 
 @pytest.fixture
 def fragile(new_daemon: NewDaemon, wrapper: Wrapper) -> Daemon:
-    """A daemon with that runtime."""
+    """A daemon with a runtime that can be made to fail."""
     return new_daemon(config={"runtime": str(wrapper.program)}).start()
 
 
@@ -30,7 +30,7 @@ def fragile(new_daemon: NewDaemon, wrapper: Wrapper) -> Daemon:
 def test_runtime_fails(
     fragile: Daemon, wrapper: Wrapper, tiny: Path, operation: str, after: bool
 ) -> None:
-    """The runtime's own words are told, all is undone, and the next try works."""
+    """The error has the runtime's own words, all is undone, and the next try works."""
     stemcell = fragile.create_stemcell(tiny)
     before = leaks.find(fragile.home.parent, [fragile.cgroup])
     networks = {"a": manual(fragile.network + "30"), "b": {"type": "dynamic"}}
@@ -52,7 +52,9 @@ def test_runtime_fails(
 
 
 def test_undoing_fails_as_well(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
-    """The first error is the one that is told; the rest is cleared at the next start."""
+    """
+    If undoing fails too, the first error is answered; the next start removes the rest.
+    """
     stemcell = fragile.create_stemcell(tiny)
     wrapper.fail("start", "the first error")
     wrapper.fail("delete", "the second error")
@@ -68,7 +70,7 @@ def test_undoing_fails_as_well(fragile: Daemon, wrapper: Wrapper, tiny: Path) ->
 
 
 def test_deletion_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
-    """A VM that cannot be removed is not said to be gone, and goes at the next try."""
+    """A VM whose deletion fails still exists, and the next try deletes it."""
     vm = fragile.create_vm(fragile.create_stemcell(tiny))
     wrapper.fail("delete", "not today")
     error = fragile.cpi.error("delete_vm", vm.cid)
@@ -81,7 +83,7 @@ def test_deletion_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
 
 
 def test_reboot_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
-    """A VM that does not start again still exists, and a later reboot mends it."""
+    """A VM whose reboot fails still exists, and a later reboot starts it."""
     vm = fragile.create_vm(fragile.create_stemcell(tiny))
     vm.shell("echo 1 >/kept")
     wrapper.fail("start", "no start")
@@ -96,7 +98,7 @@ def test_reboot_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:
 
 
 def test_runc_tells_why(daemon: Daemon, tiny: Path) -> None:
-    """What runc writes to its log is in the error: here an init that is not there."""
+    """The error has what runc wrote to its log: here that the init is missing."""
     stemcell = daemon.create_stemcell(tiny)
     arguments = vm_arguments(stemcell, cloud_properties={"init": "systemd"})
     error = daemon.cpi.error("create_vm", *arguments)
@@ -106,7 +108,9 @@ def test_runc_tells_why(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_no_interface_can_be_made(daemon: Daemon, tiny: Path) -> None:
-    """When the bridge is taken away, creation fails whole; a new start mends it."""
+    """
+    Without the bridge create_vm fails and leaves nothing; a new start makes the bridge.
+    """
     stemcell = daemon.create_stemcell(tiny)
     leaks.clear([leaks.Trace("link", str(daemon.config["bridge"]))])
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
@@ -120,7 +124,9 @@ def test_no_interface_can_be_made(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_init_that_ends_at_once(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
-    """A VM whose init fails was created all the same; its console tells why."""
+    """
+    create_vm succeeds for a VM whose init fails at once; the console says why it failed.
+    """
     path = tmp_path / "image"
     path.write_bytes(images.tiny(busybox, "#!/bin/sh\necho going down\nexit 3\n"))
     vm = daemon.create_vm(daemon.create_stemcell(path))

@@ -1,4 +1,4 @@
-"""A host that fails: each call says what failed, leaves nothing, and works later on."""
+"""A host that fails: each call says what failed, leaves nothing, and works later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_DISK_SPACE = "Bosh::Clouds::NoDiskSpace"
 
 @contextmanager
 def mounted(path: Path, *options: str) -> Iterator[None]:
-    """Have a file system in memory at C{path}."""
+    """Mount a file system in memory at C{path} for a while."""
     path.mkdir(exist_ok=True)
     argv = ["mount", "-t", "tmpfs", "-o", ",".join(["mode=700", *options])]
     subprocess.run([*argv, "tmpfs", str(path)], check=True)
@@ -37,13 +37,15 @@ def mounted(path: Path, *options: str) -> Iterator[None]:
 
 
 def remount(path: Path, option: str) -> None:
-    """Change how it is mounted."""
+    """Remount a file system with other options."""
     argv = ["mount", "-o", f"remount,{option}", str(path)]
     subprocess.run(argv, check=True)
 
 
 def test_out_of_inodes(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> None:
-    """It is no space on the disk as well, though there is room."""
+    """
+    A file system without free inodes is an error of disk space, though it has free blocks.
+    """
     daemon = new_daemon()
     with mounted(daemon.work_dir, "size=64m", "nr_inodes=120"):
         daemon.start()
@@ -71,10 +73,10 @@ def test_out_of_inodes(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) 
 
 
 def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> None:
-    """VMs run on; what would change something is refused, and nothing is lost."""
+    """With a read-only file system VMs run on, changes are refused, and nothing is lost."""
     daemon = new_daemon()
     with mounted(daemon.work_dir, "size=64m"):
-        # A container's layer keeps its file system writable; the daemon's view is not.
+        # The container's layer keeps its file system writable; the daemon's mount does not.
         bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]
         subprocess.run(bound, check=True)
         daemon.start()
@@ -105,7 +107,7 @@ def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> N
 def test_a_runtime_that_hangs(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str, after: bool
 ) -> None:
-    """It is given up in time, and what it did or did not do is undone."""
+    """A runtime that hangs is given up in time, and what it did is undone."""
     wrapper = Wrapper(tmp_path / "wrapper")
     config = {"runtime": str(wrapper.program), "runtime_timeout": 2}
     daemon = new_daemon(config=config).start()
@@ -113,7 +115,7 @@ def test_a_runtime_that_hangs(
     vm = daemon.create_vm(stemcell)
     wrapper.hold(operation, after=after)
     if operation == "delete" and after:
-        # It is gone, and that was all that was asked for.
+        # The VM is gone, which is all that was asked for.
         daemon.cpi.ok("delete_vm", vm.cid)
         return
     if operation == "delete":
@@ -135,7 +137,9 @@ def test_a_runtime_that_hangs(
 def test_tar_is_killed(
     new_daemon: NewDaemon, image: Callable[[str], Path], network_type: str, program: str
 ) -> None:
-    """Half a stemcell is none; the error says who was ended, and by what."""
+    """
+    If tar is killed there is no stemcell, and the error says that tar was killed, and how.
+    """
     daemon = new_daemon(network_type=network_type).start()
     call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
     (pid,) = eventually(lambda: children(daemon, program), f"{program} runs")
@@ -173,7 +177,7 @@ PROGRAMS = {
 def test_missing_programs(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, method: str, program: str
 ) -> None:
-    """One that is removed while the daemon runs is named, and its return is enough."""
+    """The error for a program that was removed names it; once it is back, calls work."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for directory in ("/bin", "/sbin", "/usr/bin", "/usr/sbin"):
@@ -205,7 +209,7 @@ def test_missing_programs(
 
 @pytest.mark.parametrize("offset", [-86_400, 86_400])
 def test_a_clock_that_jumps(new_daemon: NewDaemon, tiny: Path, offset: int) -> None:
-    """Timers neither all fire at once nor hang; calls under way are not broken off."""
+    """When the clock jumps, no timer fires early or hangs, and no call is broken off."""
     daemon = new_daemon(network_type="tcp")
     daemon.launcher = clock.LAUNCHER
     daemon.start()
@@ -217,7 +221,7 @@ def test_a_clock_that_jumps(new_daemon: NewDaemon, tiny: Path, offset: int) -> N
         for call in calls:
             answer = daemon.cpi.finish(call)
             assert answer["error"] is None, answer
-        # Its time is not up, and a timer that has to fire does so in time.
+        # The idle time is not over, and timers fire in time.
         idle.call("Ping")
         vm_cid = answer["result"][0]
         began = time.monotonic()

@@ -1,4 +1,6 @@
-"""A disk that is full: the right error, nothing left, and all well once there is room."""
+"""
+A full disk: calls fail with the right error, leave nothing, and work once there is room.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ class SmallDisk:
         subprocess.run(mount, check=True)
 
     def fill(self) -> None:
-        """Leave no room at all."""
+        """Fill the file system up."""
         with self._ballast.open("ab", buffering=0) as ballast:
             for size in (1 << 20, 1 << 12):
                 try:
@@ -42,17 +44,17 @@ class SmallDisk:
                     continue
 
     def empty(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         self._ballast.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Unmount it."""
+        """Unmount the file system."""
         subprocess.run(["umount", str(self.path)], check=True)
 
 
 @pytest.fixture(params=["unix", "tcp"])
 def network_type(request: pytest.FixtureRequest) -> str:
-    """Each of the two ways for an image to come in."""
+    """Each of the two transports of an image."""
     kind: str = request.param
     return kind
 
@@ -61,7 +63,7 @@ def network_type(request: pytest.FixtureRequest) -> str:
 def confined(
     leaves_nothing: None, new_daemon: NewDaemon, network_type: str
 ) -> Iterator[tuple[Daemon, SmallDisk]]:
-    """A daemon that has little room, and the disk."""
+    """A daemon whose work_dir is on a small file system, and that file system."""
     daemon = new_daemon(network_type=network_type)
     disk = SmallDisk(daemon.work_dir)
     daemon.start()
@@ -72,7 +74,7 @@ def confined(
 
 
 def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) -> None:
-    """Whatever is asked for: NoDiskSpace, and as if it had not been asked."""
+    """On a full disk every call fails with NoDiskSpace, and changes nothing."""
     daemon, disk = confined
     big = tmp_path / "big"
     big.write_bytes(archive([*shell_entries(), entry("big", bytes(2 * SIZE))]))
@@ -86,7 +88,7 @@ def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) ->
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
     record = (vm.directory / "vm.json").read_text()
     disk.fill()
-    # Its settings are too big for what may be left in some last block.
+    # Its settings do not fit into a last free block.
     env = {"x": "y" * 100_000}
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, env=env))
     assert error["type"] == "Bosh::Clouds::NoDiskSpace", error
@@ -97,7 +99,7 @@ def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) ->
     error = daemon.cpi.error("create_stemcell", str(tiny), {})
     assert error["type"] == "Bosh::Clouds::NoDiskSpace", error
     assert vm.is_alive()
-    # Deleting is what makes room; it must not need any.
+    # A deletion makes room, so it must not need any.
     disk.fill()
     daemon.cpi.ok("delete_vm", vm.cid)
     disk.empty()

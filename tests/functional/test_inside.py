@@ -1,4 +1,4 @@
-"""What a VM is like from inside."""
+"""A VM, seen from inside."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAP_SYSLOG, CAP_NET_ADMIN, CAP_SYS_ADMIN = 34, 12, 21
 
 def host_settings() -> dict[str, str]:
     """Read the kernel's tunables that a VM shares with the host."""
-    # These count by themselves, adapt to the load, or draw anew at each look.
+    # These are counters, adapt to the load, or are random at each read.
     restless = {"random", "ns_last_pid", "pty", "perf_event_max_sample_rate"}
     told = {}
     for top in ("kernel", "vm"):
@@ -50,10 +50,10 @@ def host_settings() -> dict[str, str]:
 
 
 def hierarchies() -> list[str]:
-    """Name the cgroup controllers with the hierarchy that each is on."""
+    """Return the cgroup controllers, with the hierarchy that each is on."""
     lines = Path("/proc/cgroups").read_text("ascii").splitlines()
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    # The third column counts groups, which others make as well.
+    # The third column counts cgroups, which others make as well.
     controllers = [" ".join(line.split()[:2]) for line in lines]
     return controllers + [line for line in mounts if " - cgroup" in line]
 
@@ -62,7 +62,7 @@ def hierarchies() -> list[str]:
 def vm(
     request: pytest.FixtureRequest, lab: Lab, image: Callable[[str], Path]
 ) -> Iterator[VM]:
-    """A VM for all to look at; its host must not change by its boot."""
+    """A VM for all tests here; its boot must not change the host."""
     settings, controllers = host_settings(), hierarchies()
     with lab.daemons() as new_daemon:
         daemon = new_daemon().start()
@@ -81,7 +81,7 @@ def vm(
 
 
 def test_names(vm: VM) -> None:
-    """The VM knows its name and its address by it."""
+    """The VM knows its host name, and its own address by that name."""
     assert vm.run("hostname").strip() == vm.cid
     assert vm.read("/etc/hostname") == vm.cid + "\n"
     hosts = vm.read("/etc/hosts").splitlines()
@@ -97,7 +97,7 @@ def test_resolv_conf(vm: VM) -> None:
 
 @pytest.mark.parametrize("name", ["resolv.conf", "hosts", "hostname"])
 def test_agent_can_rename_over(vm: VM, name: str) -> None:
-    """These are ordinary files, on no mount of their own."""
+    """The agent can rename over its files: they are ordinary, and no mounts."""
     mounted = [line.split()[4] for line in vm.read("/proc/self/mountinfo").splitlines()]
     assert f"/etc/{name}" not in mounted
     assert vm.run("stat", "-c", "%F %u:%g %a", f"/etc/{name}") == ("regular file 0:0 644\n")
@@ -106,7 +106,10 @@ def test_agent_can_rename_over(vm: VM, name: str) -> None:
 
 
 def test_agent_settings(vm: VM) -> None:
-    """The agent's settings are whole, for root only, and leave the interfaces alone."""
+    """
+    The agent's settings are complete, readable by root only, and leave the interfaces
+    alone.
+    """
     assert vm.run("stat", "-c", "%u:%g %a", SETTINGS) == "0:0 600\n"
     settings = json.loads(vm.read(SETTINGS))
     assert settings["agent_id"] == "agent-1"
@@ -125,7 +128,7 @@ def test_agent_settings(vm: VM) -> None:
 
 
 def test_sync_time_is_harmless(vm: VM) -> None:
-    """The agent's script that would set the clock succeeds and does nothing."""
+    """The agent's script that sets the clock succeeds, and does not set it."""
     assert "chron" not in vm.read("/var/vcap/bosh/bin/sync-time")
     assert vm.run("/var/vcap/bosh/bin/sync-time") == ""
 
@@ -147,7 +150,9 @@ def test_interfaces(vm: VM) -> None:
 
 
 def test_capabilities(vm: VM) -> None:
-    """The VM's root lacks what would harm the host, and has what an agent needs."""
+    """
+    The VM's root lacks capabilities that would harm the host, and has what an agent needs.
+    """
     for process in ("1", "self"):
         told = dict(
             line.split(":\t", 1) for line in vm.read(f"/proc/{process}/status").splitlines()
@@ -166,7 +171,7 @@ def test_capabilities(vm: VM) -> None:
     "name", ["kernel/core_pattern", "kernel/domainname", "vm/swappiness", "fs/file-max"]
 )
 def test_host_tunables_are_out_of_reach(vm: VM, name: str) -> None:
-    """The kernel settings of the host can be read, and not written."""
+    """A VM can read the kernel settings of the host, but not write them."""
     path = f"/proc/sys/{name}"
     vm.read(path)
     outcome = vm.attempt("/bin/sh", "-c", f"cat {path} >{path}")
@@ -175,20 +180,20 @@ def test_host_tunables_are_out_of_reach(vm: VM, name: str) -> None:
 
 
 def test_sysrq_is_out_of_reach(vm: VM) -> None:
-    """No VM gives commands to the host's kernel."""
+    """A VM cannot write to C{/proc/sysrq-trigger}."""
     outcome = vm.attempt("/bin/sh", "-c", ">/proc/sysrq-trigger")
     assert outcome.returncode != 0
 
 
 def test_net_tunables_are_its_own(vm: VM) -> None:
-    """The settings of its own network namespace are the VM's to change."""
+    """A VM can change the settings of its own network namespace."""
     vm.shell("echo 1 >/proc/sys/net/ipv4/ip_forward")
     assert vm.read("/proc/sys/net/ipv4/ip_forward") == "1\n"
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text("ascii") == "0\n"
 
 
 def test_open_files(vm: VM) -> None:
-    """The first process may have as many as the daemon's hard limit."""
+    """The first process may open as many files as the daemon's hard limit allows."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     (line,) = [
         line.split() for line in vm.read("/proc/1/limits").splitlines() if "open f" in line
@@ -209,7 +214,7 @@ def test_directories(vm: VM) -> None:
 
 
 def test_mounts_stay_inside(vm: VM) -> None:
-    """What a VM mounts is not seen by the host, nor kept by it."""
+    """The host neither sees nor keeps what a VM mounts."""
     vm.shell("mkdir -p /mnt/x; mount -t tmpfs tmpfs /mnt/x; echo 1 >/mnt/x/f")
     mounts = Path("/proc/self/mountinfo").read_text("utf-8")
     places = [line.split()[4] for line in mounts.splitlines()]
@@ -221,7 +226,7 @@ def test_mounts_stay_inside(vm: VM) -> None:
 
 
 def test_init(vm: VM) -> None:
-    """The stemcell's own init is the first process, and all services are well."""
+    """The stemcell's own init is the first process, and all services run."""
     first = vm.read("/proc/1/comm").strip()
     if first == "systemd":
 

@@ -1,4 +1,4 @@
-"""Limits of the host's kernel: raised when asked for, and missed when the daemon starts."""
+"""Limits of the host's kernel: a script raises them, and the daemon warns of low ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness.lab import NewDaemon
 
 INSTANCES, KEYS = "fs.inotify.max_user_instances", "kernel.keys.maxkeys"
 LOW = f"/proc/sys/{INSTANCES.replace('.', '/')}"
-# Nobody else sees what is mounted here: files stand for all limits, and for /etc/sysctl.d.
+# Mounts in a private namespace: files take the place of all limits, and of /etc/sysctl.d.
 MOUNT_FILES = f"""
 mkdir -p /etc/sysctl.d
 mount --bind "$0/sysctl.d" /etc/sysctl.d
@@ -32,7 +32,7 @@ ELSEWHERE = (
 
 @pytest.fixture
 def limits(tmp_path: Path) -> Path:
-    """The files: one limit is low, one is higher than anybody wants, others are enough."""
+    """The files of three limits: one is low, one is very high, the others are enough."""
     for name, wanted in WANTED.items():
         (tmp_path / name).write_text(f"{wanted}\n")
     (tmp_path / INSTANCES).write_text("128\n")
@@ -42,7 +42,7 @@ def limits(tmp_path: Path) -> Path:
 
 
 def raise_limits(limits: Path, *prefix: str) -> str:
-    """Run the script; return what it says about the limit that was low."""
+    """Run the script; return what it says about the low limit."""
     argv = [*ELSEWHERE, str(limits), *prefix, str(PROJECT / "operations" / "raise-limits")]
     outcome = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert outcome.returncode == 0, outcome.stderr
@@ -50,26 +50,29 @@ def raise_limits(limits: Path, *prefix: str) -> str:
 
 
 def conf(limits: Path) -> str:
-    """Return what counts for later boots."""
+    """Return the file that counts for later boots."""
     return (limits / "sysctl.d" / "60-runc-cpi.conf").read_text()
 
 
 def test_low_limits_are_raised(limits: Path) -> None:
-    """Now and for later boots; no other limit is lowered, and a second run only looks."""
+    """
+    A low limit is raised now and for later boots; none is lowered; a second run does
+    nothing.
+    """
     assert "fs.inotify.max_user_instances from 128 to 8192" in raise_limits(limits)
     assert (limits / INSTANCES).read_text() == "8192\n"
     assert (limits / KEYS).read_text() == "5000000\n"
     assert conf(limits).splitlines()[1:] == [f"{INSTANCES} = 8192"]
     first = conf(limits)
     assert raise_limits(limits) == ""
-    # Another that is low later does not push out the first.
+    # Another limit that is low later does not replace the first in the file.
     (limits / KEYS).write_text("200\n")
     assert "kernel.keys.maxkeys from 200 to 2000" in raise_limits(limits)
     assert set(first.splitlines()) < set(conf(limits).splitlines())
 
 
 def test_limits_that_cannot_be_raised(limits: Path) -> None:
-    """They are named, and whoever called goes on."""
+    """A limit that cannot be raised is named, and the script succeeds."""
     read_only = f'mount -o remount,bind,ro {LOW}; exec "$0"'
     said = raise_limits(limits, "sh", "-euc", read_only)
     assert "cannot raise fs.inotify.max_user_instances" in said
@@ -87,7 +90,9 @@ def started(daemon_options: Sequence[str], new_daemon: NewDaemon) -> str:
 
 
 def test_low_limits_are_warned_of(limits: Path, new_daemon: NewDaemon) -> None:
-    """In one line that names the limit, its value and the remedy."""
+    """
+    The daemon warns of a low limit in one line, with its name, its value and the remedy.
+    """
     log = started([*ELSEWHERE, str(limits)], new_daemon)
     (line,) = [line for line in log.splitlines() if "max_user_instances" in line]
     assert "fs.inotify.max_user_instances is 128 and should be 8192" in line

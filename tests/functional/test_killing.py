@@ -1,4 +1,4 @@
-"""Killing all in a cgroup where the kernel does not do it at one stroke."""
+"""Killing all in a cgroup on a kernel without C{cgroup.kill}."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.harness.waiting import eventually
 CGROUP = f"/killing-{os.getpid()}"
 NAME = CGROUP[1:]
 HOPPERS = 6
-# Each process lives just long enough to start the next one.
+# Each process lives only until it has started the next one.
 HOPPING = '#!/bin/sh\nsh "$0" & exit 0\n'
 ENTER = 'for c in "$@"; do echo $$ >"$c/cgroup.procs" || exit 1; done; shift $#; '
 
 
 @pytest.fixture
 def cgroups(tmp_path: Path) -> Iterator[Path]:
-    """The host's cgroups as they are where version 2, and its cgroup.kill, is not."""
+    """The host's cgroups, as on a host without C{cgroup.kill}."""
     root = tmp_path / "cgroup"
     root.mkdir()
     for path in hierarchies.ROOT.iterdir():
@@ -45,7 +45,7 @@ def _removed(root: Path) -> bool:
 
 
 def test_who_is_never_the_same(cgroups: Path, tmp_path: Path) -> None:
-    """Processes that fork faster than they are listed are frozen meanwhile."""
+    """Processes that fork faster than they are listed are frozen while they are killed."""
     script = tmp_path / "hop"
     script.write_text(HOPPING)
     tops = hierarchies.directories(CGROUP, cgroups)

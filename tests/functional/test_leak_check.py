@@ -1,4 +1,4 @@
-"""The search for leftovers finds them: every other test relies on that."""
+"""The search for leftovers finds them; every other test relies on that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTS = {"link", "cgroup", "process", "file", "mount"}
 
 
 def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:
-    """While a VM is there, each kind of trace of it is found; afterwards none."""
+    """While a VM exists, each kind of its traces is found; after its deletion none is."""
     stemcell = daemon.create_stemcell(tiny)
     before = leaks.find(daemon.home.parent, [daemon.cgroup])
     vm = daemon.create_vm(stemcell)
@@ -30,7 +30,7 @@ def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_finds_mounts_and_loop_devices(daemon: Daemon) -> None:
-    """What a VM may have is found as well, and cleared away."""
+    """A VM's mounts and loop devices are found, and cleared away."""
     before = leaks.find(daemon.home.parent, [daemon.cgroup])
     disk, place = daemon.home / "disk", daemon.home / "place"
     place.mkdir()

@@ -1,4 +1,4 @@
-"""Light stemcells: images fetched by the real skopeo and unpacked by the real umoci."""
+"""Light stemcells: the real skopeo fetches images, and the real umoci unpacks them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "stemcells/tiny"
 
 @pytest.fixture(scope="module")
 def layers(busybox: bytes) -> list[bytes]:
-    """What boots, and on top of it a layer that adds and removes a file."""
+    """The layers of an image: one that boots, and one that adds and removes a file."""
     below = images.entry("etc/below", b"below\n")
     above = [images.entry("etc/above", b"above\n"), images.entry("etc/.wh.below")]
     system = images.tiny(busybox)
@@ -32,7 +32,7 @@ def layers(busybox: bytes) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with what the registry shows, and the CA to know it by."""
+    """A directory with the registry's certificate, and the CA that signed it."""
     directory = tmp_path_factory.mktemp("registry")
     authority = Authority("registries")
     tls = authority.issue("registry", "127.0.0.1", purpose="server")
@@ -43,7 +43,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def registry(certificate: Path) -> Iterator[Registry]:
-    """A registry with nothing in it yet."""
+    """An empty registry."""
     with Registry(certificate / "server.pem").serving() as registry:
         yield registry
 
@@ -55,7 +55,7 @@ def daemon(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Daemon:
-    """A daemon that knows the registry's CA, and credentials for it."""
+    """A daemon that knows the registry's CA, and has credentials for it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "ca.pem"))
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     return new_daemon().start()
@@ -69,14 +69,14 @@ def fetch(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> dict[s
 
 
 def fetched(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
-    """Import one, which must work; return its cid."""
+    """Import a light stemcell, which must work; return its cid."""
     answer = fetch(daemon, reference, tmp_path, **more)
     assert answer["error"] is None, answer["error"]
     return str(answer["result"])
 
 
 def refusal(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
-    """Import one, which must not work and leave nothing; return why."""
+    """Import a light stemcell, which must fail and leave nothing; return the error."""
     error = fetch(daemon, reference, tmp_path, **more)["error"]
     assert error["type"] == "Bosh::Clouds::CloudError"
     for name in ("images", "stemcells", "scratch"):
@@ -85,7 +85,7 @@ def refusal(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
 
 
 def unpacked(daemon: Daemon) -> list[Path]:
-    """Return the images that are on disk."""
+    """Return the images that are on the disk."""
     return sorted((daemon.work_dir / "images").iterdir())
 
 
@@ -93,7 +93,7 @@ def unpacked(daemon: Daemon) -> list[Path]:
 def test_life(
     daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path, form: str
 ) -> None:
-    """Wherever the image is, a VM boots from all of its layers."""
+    """From a registry, a layout or an archive, a VM boots with all layers of the image."""
     image = Image(layers)
     place = tmp_path / "layout"
     if form == "docker":
@@ -115,7 +115,7 @@ def test_life(
 
 
 def test_sharing(daemon: Daemon, layers: list[bytes], tmp_path: Path) -> None:
-    """The same digest is unpacked once, whatever names it came by, and also later."""
+    """An image is unpacked once for a digest, whatever names lead to it, now or later."""
     first, second = tmp_path / "first", tmp_path / "second"
     for place in (first, second):
         Image(layers).write_layout(place)
@@ -149,7 +149,7 @@ def test_digests_of_a_registry(
     types: Mapping[str, str],
     listed: bool,
 ) -> None:
-    """What counts is the digest that the registry shows, which is often a list's."""
+    """The digest that counts is the one that the registry shows, often that of a list."""
     image = Image(layers, types, listed=listed)
     registry.images[f"{NAME}:1.2"] = image
     name = f"docker://{registry.address}/{NAME}"
@@ -160,7 +160,7 @@ def test_digests_of_a_registry(
     ):
         stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
         daemon.cpi.ok("delete_stemcell", stemcell_cid)
-    # The tag leads elsewhere now.
+    # The tag leads to another image now.
     registry.images[f"{NAME}:1.2"] = Image(layers[:2], types, listed=listed)
     message = refusal(daemon, f"{name}:1.2", tmp_path, image_digest=image.digest)
     assert image.digest in message
@@ -170,7 +170,7 @@ def test_digests_of_a_registry(
 def test_digests_of_a_layout(
     daemon: Daemon, layers: list[bytes], tmp_path: Path, listed: bool
 ) -> None:
-    """So it is with a layout."""
+    """The digest of an image in a layout counts as that in a registry does."""
     image = Image(layers, listed=listed)
     image.write_layout(tmp_path / "layout")
     reference = f"oci:{tmp_path}/layout"
@@ -183,7 +183,7 @@ def test_digests_of_a_layout(
 def test_altered_layer(
     daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path
 ) -> None:
-    """What does not have the digest that the manifest says is not unpacked."""
+    """A layer whose digest is not that in the manifest is not unpacked."""
     image = Image(layers)
     layer = next(d for d, kind in image.types.items() if kind == oci.OCI["layer"])
     image.blobs[layer] = image.blobs[layer][:-1] + b"x"
@@ -195,7 +195,9 @@ def test_altered_layer(
 def test_credentials(
     daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path
 ) -> None:
-    """They are taken from the file that the daemon was started with, and told nobody."""
+    """
+    Credentials are taken from the file that the daemon was started with, and shown nowhere.
+    """
     registry.credentials = CREDENTIALS
     registry.images[f"{NAME}:1.2"] = Image(layers)
     reference = f"docker://{registry.address}/{NAME}:1.2"
@@ -222,11 +224,11 @@ def test_credentials(
 def test_what_is_not_there(
     daemon: Daemon, tmp_path: Path, reference: str, complaint: str
 ) -> None:
-    """The reason is skopeo's."""
+    """The error for a missing image has skopeo's reason."""
     assert complaint in refusal(daemon, reference, tmp_path)
 
 
 def test_no_root_file_system(daemon: Daemon, tmp_path: Path) -> None:
-    """An image of something else is refused as an archive of it would be."""
+    """An image without a root file system is refused as an archive without one is."""
     Image([images.archive([images.entry("README", b"x")])]).write_layout(tmp_path / "l")
     assert "no root file system" in refusal(daemon, f"oci:{tmp_path}/l", tmp_path)

@@ -1,4 +1,4 @@
-"""The log: for people or for machines, each line with the request it belongs to."""
+"""The log: as text or as JSON, with the request's id in each line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_json_lines(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_each_line_shows_its_request(daemon: Daemon, tiny: Path) -> None:
-    """All that a call causes is marked with it, at the same time as other calls."""
+    """Each line that a call causes has the call's id, also while other calls run."""
     stemcell = daemon.create_stemcell(tiny)
     vms = {}
     processes = {}
@@ -59,7 +59,7 @@ def test_each_line_shows_its_request(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_refusals_are_logged(daemon: Daemon) -> None:
-    """An error that a caller is told is found in the log as well."""
+    """The log has each error that a caller gets."""
     error = daemon.cpi.error("reboot_vm", "vm-none")
     (line,) = [line for line in daemon.log.splitlines() if error["message"] in line]
     assert f"[{daemon.cpi.last_request_id}]" in line
@@ -76,7 +76,7 @@ def test_nothing_can_be_forged(new_daemon: NewDaemon, log_format: str) -> None:
 
 
 def test_secrets_are_not_logged(daemon: Daemon, tiny: Path) -> None:
-    """Neither the environment of an agent nor its credentials show in the log."""
+    """Neither the environment of an agent nor its credentials are in the log."""
     env = {"bosh": {"password": "hunter2", "mbus": {"cert": {"private_key": "hunter3"}}}}
     vm = daemon.create_vm(daemon.create_stemcell(tiny), env=env)
     daemon.cpi.ok("reboot_vm", vm.cid)

@@ -1,4 +1,4 @@
-"""Callers that go away midway: nothing is left half done, or done for nobody."""
+"""Callers that go away during a call: nothing is left half done, or without an owner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.wrapper import Wrapper
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End a caller at once."""
+    """Kill a caller at once."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -26,7 +26,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 def test_create_vm(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str
 ) -> None:
-    """A VM whose caller never learns its name is removed again."""
+    """A VM is removed again if its caller goes away before it learns the cid."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     stemcell = daemon.create_stemcell(tiny)
@@ -48,7 +48,7 @@ def test_create_vm(
 def test_other_calls_are_brought_to_an_end(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, method: str
 ) -> None:
-    """What was begun for a caller who went away is finished."""
+    """A call that does not make anything is finished when its caller goes away."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -70,7 +70,7 @@ def test_other_calls_are_brought_to_an_end(
 def test_a_stop_waits_for_what_was_begun(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path
 ) -> None:
-    """Nothing is left half done, though nobody waits for the answer."""
+    """A daemon that stops finishes a call whose caller went away."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -89,7 +89,7 @@ def test_a_stop_waits_for_what_was_begun(
 
 
 def test_upload(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
-    """Half an image that was streamed is no stemcell, and is cleared away at once."""
+    """An upload that is broken off makes no stemcell, and is cleared away at once."""
     daemon = new_daemon(network_type="tcp").start()
     data = image("runit").read_bytes()
     with daemon.connection() as client:
@@ -103,7 +103,7 @@ def test_upload(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
 
 
 def test_image_passed_as_a_file(daemon: Daemon, image: Callable[[str], Path]) -> None:
-    """A stemcell whose caller never learns its name is removed again."""
+    """A stemcell is removed again if its caller goes away before it learns the cid."""
     call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
     eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
     kill(call)
@@ -114,7 +114,7 @@ def test_image_passed_as_a_file(daemon: Daemon, image: Callable[[str], Path]) ->
 
 
 def test_slow_sender(new_daemon: NewDaemon, tiny: Path) -> None:
-    """An image that comes in drops, with other calls in between, is a whole stemcell."""
+    """An image that comes slowly, with other calls in between, becomes a whole stemcell."""
     daemon = new_daemon(network_type="tcp").start()
     data = tiny.read_bytes()
     with daemon.connection() as client:

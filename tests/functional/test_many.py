@@ -1,4 +1,4 @@
-"""A whole host full of VMs: after a reboot of it, and over many coming and going."""
+"""A host full of VMs: after a reboot of the host, and while many come and go."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from tests.harness.waiting import eventually
 CLIENTS = 16
 VMS = 100
 CYCLES = 200
-# Allocators keep some of what they got; a leak of VMs would be many times that.
+# Allocators keep some memory; a leak of VMs would be many times that.
 SLACK_KIB = 24 * 1024
 
 
 def each(work: Any, items: Any) -> list[Any]:
-    """Do something with each of many, by so many clients at once."""
+    """Do something with each of many, by a number of clients at once."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         return list(pool.map(work, items))
 
 
 @pytest.mark.timeout(300)
 def test_host_reboot(daemon: Daemon, tiny: Path, report: Callable[[str], None]) -> None:
-    """All come back, each with its address and its files; how long it took is printed."""
+    """
+    After a reboot of the host all VMs are back with their addresses and files; print the
+    time.
+    """
     stemcell = daemon.create_stemcell(tiny)
     arguments = vm_arguments(stemcell)
     results = each(lambda _: daemon.cpi.ok("create_vm", *arguments), range(VMS))
@@ -70,7 +73,7 @@ def come_and_go(daemon: Daemon, stemcell: str) -> None:
 
 
 def usage(daemon: Daemon) -> dict[str, int]:
-    """Count what a daemon could lose hold of."""
+    """Count what a daemon could leak."""
     assert daemon.process is not None
     pid = daemon.process.pid
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -91,7 +94,7 @@ def usage(daemon: Daemon) -> dict[str, int]:
 def same_at_the_end(
     daemon: Daemon, report: Callable[[str], None], what: str
 ) -> Iterator[None]:
-    """See that all a daemon has at the end is what it had, and print it."""
+    """Check that a daemon uses at the end what it used before, and print it."""
     before = usage(daemon)
     yield
     eventually(lambda: _same(before, usage(daemon)), "all is as it was", 10)
@@ -107,7 +110,7 @@ def _same(before: dict[str, int], after: dict[str, int]) -> bool:
 
 
 def warmed_up(daemon: Daemon, tiny: Path) -> str:
-    """Have a daemon do all that it will do once, as some of it stays in memory."""
+    """Make a daemon do once what makes it use more memory for good."""
     stemcell = daemon.create_stemcell(tiny)
     each(lambda _: come_and_go(daemon, stemcell), range(2 * CLIENTS))
     return stemcell
@@ -126,7 +129,9 @@ def test_coming_and_going(
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_soak(daemon: Daemon, tiny: Path, report: Callable[[str], None]) -> None:
-    """Two hundred VMs at a time, made and deleted again for five minutes."""
+    """
+    Two hundred VMs at a time are made and deleted for five minutes, and leave no trace.
+    """
     stemcell = warmed_up(daemon, tiny)
     rounds, end = 0, time.monotonic() + 300
     with same_at_the_end(daemon, report, "VMs made and deleted for five minutes"):

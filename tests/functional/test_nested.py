@@ -1,4 +1,4 @@
-"""Containers inside VMs: the jobs of many releases run under bpm, which is runc."""
+"""Containers inside VMs: the jobs of many releases run under bpm, which uses runc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runc_cpi.daemon.host import capabilities
 from tests.harness.daemon import Daemon
 from tests.harness.vm import VM
 
-# What bpm's own specification limits, so that cgroups must be writable for it.
+# The limits in bpm's own specification, for which cgroups must be writable.
 LIMITS = {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}}
 SCRIPT = "echo nested; cat /proc/self/cgroup; mount -t tmpfs x /tmp && echo mounted"
 BUNDLE = "/var/vcap/data/bundle"
@@ -57,8 +57,8 @@ def test_a_container_in_a_vm(
     assert vm.run("runc", "list", "-q") == ""
 
 
-# What bpm's "privileged" asks for, all of which must be there; and whether the host is
-# kept from what some of it allows.
+# The capabilities of bpm's "privileged", which must all be there, and attempts to use some
+# of them on the host.
 PRIVILEGED = """\
 date -s "@$(date +%s)" 2>&1
 dmesg 2>&1 | head -n 1
@@ -70,7 +70,9 @@ echo done
 
 
 def test_all_capabilities(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
-    """A VM that has them passes them on; what would harm the host is still refused."""
+    """
+    A VM with all capabilities can pass them on; what would harm the host is still refused.
+    """
     stemcell_cid = daemon.create_stemcell(image(kind))
     every = [*capabilities.grantable(frozenset())]
     told = []

@@ -1,4 +1,4 @@
-"""Addresses: asked for, handed out, refused, taken back, and used."""
+"""Addresses: asked for, assigned, refused, given back, and used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stemcell(daemon: Daemon, tiny: Path) -> str:
 
 
 def refused(daemon: Daemon, stemcell: str, network: Any) -> dict[str, Any]:
-    """Return the error of a VM with such a network; there is no such VM then."""
+    """Return the error of create_vm for a network; no VM must be left."""
     before = daemon.vm_cids()
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, {"net": network}))
     assert daemon.vm_cids() == before
@@ -30,7 +30,10 @@ def refused(daemon: Daemon, stemcell: str, network: Any) -> dict[str, Any]:
 
 
 def test_netmask_and_gateway_are_the_hosts(daemon: Daemon, tiny: Path) -> None:
-    """What was asked for instead is told in the log, and not to the agent."""
+    """
+    A netmask or gateway that differs from the host's is logged, and the agent gets the
+    host's.
+    """
     asked = manual(daemon.network + "9", netmask="255.255.0.0", gateway="10.9.9.9")
     vm = daemon.create_vm(daemon.create_stemcell(tiny), {"a": asked})
     assert vm.networks["a"]["netmask"] == "255.255.255.0"
@@ -40,7 +43,7 @@ def test_netmask_and_gateway_are_the_hosts(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_manual_networks_come_back_as_they_were(daemon: Daemon, stemcell: str) -> None:
-    """All that was asked comes back, also what means nothing here."""
+    """A manual network comes back as it was given, with the keys that mean nothing here."""
     asked = manual(daemon.network + "7", dns=["192.0.2.1"], default=["dns", "gateway"])
     asked["cloud_properties"] = {"name": "vlan", "tags": [1]}
     vm = daemon.create_vm(stemcell, {"a name": {**asked, "nic_group": "1"}})
@@ -50,7 +53,10 @@ def test_manual_networks_come_back_as_they_were(daemon: Daemon, stemcell: str) -
 def test_dynamic_networks_get_the_lowest_free_address(
     daemon: Daemon, stemcell: str
 ) -> None:
-    """The gateway is the first host; what is given back is handed out again."""
+    """
+    A dynamic network gets the lowest free address; an address that is given back is used
+    again.
+    """
     vms = [daemon.create_vm(stemcell) for _ in range(3)]
     assert [vm.address for vm in vms] == [f"{daemon.network}{n}" for n in (2, 3, 4)]
     daemon.cpi.ok("delete_vm", vms[1].cid)
@@ -63,7 +69,7 @@ def test_dynamic_networks_get_the_lowest_free_address(
 
 
 def test_several_networks(daemon: Daemon, stemcell: str) -> None:
-    """Each network but a virtual one gets its address, on the one interface."""
+    """Each network except a virtual one gets an address, all on one interface."""
     networks = {
         "virtual": {"type": "vip", "ip": "192.0.2.77"},
         "first": DYNAMIC,
@@ -86,7 +92,7 @@ def test_several_networks(daemon: Daemon, stemcell: str) -> None:
 def test_vms_reach_each_other(
     daemon: Daemon, kind: str, image: Callable[[str], Path]
 ) -> None:
-    """One VM gets the answer of another's agent, and of its own by its address."""
+    """A VM reaches another VM's agent, and its own by its address."""
     stemcell = daemon.create_stemcell(image(kind))
     one = daemon.create_vm(stemcell, agent_id="one")
     two = daemon.create_vm(stemcell, agent_id="two")
@@ -100,7 +106,7 @@ def test_vms_reach_each_other(
 
 
 def test_an_address_in_use_names_its_vm(daemon: Daemon, stemcell: str) -> None:
-    """An address is had by one VM at a time, and the error says by which."""
+    """An address belongs to one VM at a time, and the error names that VM."""
     vm = daemon.create_vm(stemcell, {"a": manual(daemon.network + "50")})
     error = refused(daemon, stemcell, manual(daemon.network + "50"))
     assert error["type"] == "Bosh::Clouds::CloudError"
@@ -117,14 +123,16 @@ def test_an_address_in_use_names_its_vm(daemon: Daemon, stemcell: str) -> None:
 def test_addresses_that_are_no_vms(
     daemon: Daemon, stemcell: str, host: str, reason: str
 ) -> None:
-    """Addresses with a meaning of their own are refused, saying which."""
+    """Addresses with a meaning of their own are refused, and the error says which."""
     error = refused(daemon, stemcell, manual(daemon.network + host))
     assert error["type"] == "Bosh::Clouds::CloudError"
     assert reason in error["message"]
 
 
 def test_an_address_outside(daemon: Daemon, stemcell: str) -> None:
-    """An address that the bridge cannot serve is refused, naming the range."""
+    """
+    An address outside of the bridge's range is refused, and the error names the range.
+    """
     error = refused(daemon, stemcell, manual("198.51.100.4"))
     assert error["type"] == "Bosh::Clouds::CloudError"
     assert daemon.config["cidr"] in error["message"]
@@ -152,16 +160,16 @@ def test_an_address_outside(daemon: Daemon, stemcell: str) -> None:
 def test_bad_networks(
     daemon: Daemon, stemcell: str, networks: dict[str, Any], named: str
 ) -> None:
-    """What is no network is the caller's error, and is named."""
+    """A bad network is the caller's error, and the error names it."""
     error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, networks))
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert error["message"].startswith(named)
-    # No address is lost to any of that.
+    # The refused calls keep no address.
     assert daemon.create_vm(stemcell).address == daemon.network + "2"
 
 
 def test_one_address_asked_for_twice(daemon: Daemon, stemcell: str) -> None:
-    """Two networks of one VM cannot both be given the same address."""
+    """Two networks of one VM cannot get the same address."""
     same = manual(daemon.network + "9")
     arguments = vm_arguments(stemcell, {"a": same, "b": same})
     error = daemon.cpi.error("create_vm", *arguments)
@@ -171,7 +179,7 @@ def test_one_address_asked_for_twice(daemon: Daemon, stemcell: str) -> None:
 
 
 def test_the_network_can_be_used_up(new_daemon: NewDaemon, tiny: Path) -> None:
-    """The last address goes to a VM; the next VM is refused, and can be had later."""
+    """When all addresses are used, a VM is refused; once one is free, it can be made."""
     daemon = new_daemon()
     daemon.config["cidr"] = daemon.network + "0/30"
     daemon.write_config()
@@ -185,7 +193,7 @@ def test_the_network_can_be_used_up(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_a_gateway_of_ones_own(new_daemon: NewDaemon, tiny: Path) -> None:
-    """The gateway may be any host; the first address is then a VM's."""
+    """The gateway may be any host address; then a VM can get the first address."""
     daemon = new_daemon()
     daemon.config["gateway"] = daemon.network + "254"
     daemon.write_config()
@@ -198,7 +206,7 @@ def test_a_gateway_of_ones_own(new_daemon: NewDaemon, tiny: Path) -> None:
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_addresses_outlive_the_daemon(daemon: Daemon, stemcell: str, end: str) -> None:
-    """A daemon started again knows who has which address."""
+    """After a restart the daemon knows which VM has which address."""
     networks = {"a": DYNAMIC, "b": manual(daemon.network + "60")}
     vm = daemon.create_vm(stemcell, networks)
     getattr(daemon, end)()
@@ -214,7 +222,9 @@ def test_addresses_outlive_the_daemon(daemon: Daemon, stemcell: str, end: str) -
 
 @pytest.fixture
 def narrow_uplink() -> Iterator[int]:
-    """A default route of the host over something with a small MTU, which it returns."""
+    """
+    Give the host a default route over an interface with a small MTU, and return the MTU.
+    """
     mtu = 1300
     with IPRoute() as ip:
         ip.link("add", ifname="uplink", kind="veth", mtu=mtu, peer={"ifname": "beyond"})
@@ -229,6 +239,6 @@ def narrow_uplink() -> Iterator[int]:
 def test_mtu_is_that_of_the_uplink(
     daemon: Daemon, stemcell: str, narrow_uplink: int
 ) -> None:
-    """What VMs send fits what the host's default route can carry."""
+    """A VM's MTU is that of the host's default route."""
     vm = daemon.create_vm(stemcell)
     assert f"mtu {narrow_uplink}" in vm.run("ip", "link", "show", "eth0")

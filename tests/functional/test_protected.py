@@ -1,4 +1,4 @@
-"""What a VM protected from being removed, as it may with C{capabilities: all}."""
+"""Files that a VM with C{capabilities: all} protected from being removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 
 
 def protect(path: Path, flags: int) -> None:
-    """Do as chattr(1) does in a VM: the files are those of the host's file system."""
+    """
+    Set flags as chattr(1) does, from inside a VM: the files are on the host's file system.
+    """
     fd = os.open(path, os.O_RDONLY)
     try:
         protect_open(fd, flags)
@@ -33,7 +35,7 @@ def protect(path: Path, flags: int) -> None:
 
 
 def protect_open(fd: int, flags: int) -> None:
-    """Do it to what is open."""
+    """Set the flags of an open file."""
     try:
         found = bytearray(8)
         fcntl.ioctl(fd, GET_FLAGS, found)
@@ -44,7 +46,7 @@ def protect_open(fd: int, flags: int) -> None:
 
 
 def test_immutable_files(daemon: Daemon, tiny: Path) -> None:
-    """Files and directories, however deep, and the console: all of it goes."""
+    """A VM's immutable files, directories at any depth and console are all removed."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/file; echo 2 >/var/vcap/data/file; mkdir -p /a/b; ln -s file /a/l")
     inside = vm.directory / "upper"
@@ -70,7 +72,7 @@ def test_immutable_files(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_console_that_cannot_be_cut(daemon: Daemon, tiny: Path) -> None:
-    """It is made so that it can, and those of others are cut meanwhile."""
+    """A console that its VM made append-only is cut all the same."""
     stemcell = daemon.create_stemcell(tiny)
     vms = [daemon.create_vm(stemcell) for _ in range(2)]
     for vm in vms:
@@ -83,7 +85,9 @@ def test_a_console_that_cannot_be_cut(daemon: Daemon, tiny: Path) -> None:
 
 @contextmanager
 def held(daemon: Daemon, vm: VM) -> Iterator[None]:
-    """Mount something in a VM's tree where the daemon sees it, wherever that goes."""
+    """
+    Mount something in a VM's tree where the daemon sees it, wherever the tree is moved.
+    """
     directory = vm.directory / "upper" / "held"
     subprocess.run(["mount", "-t", "tmpfs", "held", str(directory)], check=True)
     try:
@@ -95,7 +99,7 @@ def held(daemon: Daemon, vm: VM) -> Iterator[None]:
 
 
 def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
-    """It is reported at a start and by a repair, tried again, and in nobody's way."""
+    """What cannot be removed is reported at a start and by a repair, and tried again."""
     daemon = new_daemon().start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("mkdir /held")

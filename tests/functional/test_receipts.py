@@ -1,4 +1,4 @@
-"""What nobody was told of does not stay: the executable's answer reaches nobody."""
+"""What no caller knows is removed: the executable's answer reaches nobody."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ METHODS = ("create_vm", "create_disk", "create_stemcell", "snapshot_disk")
 
 @pytest.fixture(params=["unix", "tcp"])
 def served(new_daemon: NewDaemon, request: pytest.FixtureRequest) -> Daemon:
-    """A daemon that is reached in one of two ways."""
+    """A daemon that is reached in each of two ways."""
     return new_daemon(network_type=request.param).start()
 
 
 def arguments_of(daemon: Daemon, method: str, tiny: Path) -> list[Any]:
-    """Return the arguments of a call that makes something, with all that it needs."""
+    """Return the arguments of a call that makes something, and make what it needs."""
     if method == "create_stemcell":
         return [str(tiny), {}]
     if method == "create_vm":
@@ -48,7 +48,7 @@ def start(daemon: Daemon, stdout: int | None, method: str, *arguments: Any) -> A
     """Start the executable with a stdout of the test's, or with a closed one."""
 
     def prepare() -> None:
-        # Whoever started the tests in the background has SIGINT ignored.
+        # If the tests run in the background, SIGINT is ignored.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if stdout is None:
             os.close(1)
@@ -71,7 +71,7 @@ def start(daemon: Daemon, stdout: int | None, method: str, *arguments: Any) -> A
 
 
 def end(process: subprocess.Popen[bytes]) -> bytes:
-    """Wait for its end, and return what it complained of."""
+    """Wait for the executable's end, and return its complaint."""
     try:
         return process.communicate(timeout=PATIENCE)[1]
     finally:
@@ -81,7 +81,7 @@ def end(process: subprocess.Popen[bytes]) -> bytes:
 
 @contextmanager
 def nobody_reads() -> Iterator[int]:
-    """A pipe that nobody reads from any more."""
+    """A pipe whose reading end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -90,7 +90,7 @@ def nobody_reads() -> Iterator[int]:
 
 @contextmanager
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that takes nothing until somebody reads from it."""
+    """A full pipe, which takes more only when somebody reads from it."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:
@@ -106,18 +106,18 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 
 def made(daemon: Daemon) -> set[str]:
-    """Name all there is."""
+    """Return all cids that there are."""
     kinds = ("vms", "disks", "stemcells", "snapshots")
     return {path.name for kind in kinds for path in (daemon.work_dir / kind).iterdir()}
 
 
 def has_more(daemon: Daemon, before: set[str]) -> bool:
-    """Whether something is there that was not before."""
+    """Say whether there is something that was not there before."""
     return made(daemon) > before
 
 
 def assert_undone(daemon: Daemon, before: set[str], times: int = 1) -> None:
-    """What was made is removed, and the log says of which request it was."""
+    """Check that what was made is removed, and that the log names the request."""
 
     def told() -> list[str]:
         return [line for line in daemon.log.splitlines() if "nobody was told" in line]
@@ -129,7 +129,7 @@ def assert_undone(daemon: Daemon, before: set[str], times: int = 1) -> None:
 
 
 def test_nobody_reads_the_answer(served: Daemon, tiny: Path) -> None:
-    """Whoever started the executable is gone: what it had made goes too."""
+    """If nobody reads the executable's answer any more, what it made is removed."""
     for times, method in enumerate(METHODS, 1):
         arguments = arguments_of(served, method, tiny)
         before = made(served)
@@ -142,7 +142,9 @@ def test_nobody_reads_the_answer(served: Daemon, tiny: Path) -> None:
 
 
 def test_killed_with_the_answer_in_hand(served: Daemon, tiny: Path) -> None:
-    """The executable ends after the daemon answered, and before it could tell of it."""
+    """
+    If the executable is killed after the daemon's answer, before its own, all is removed.
+    """
     for times, method in enumerate(METHODS, 1):
         arguments = arguments_of(served, method, tiny)
         before = made(served)
@@ -156,7 +158,9 @@ def test_killed_with_the_answer_in_hand(served: Daemon, tiny: Path) -> None:
 
 @pytest.mark.parametrize("stdout", ["full", "closed"])
 def test_an_answer_that_cannot_be_written(daemon: Daemon, tiny: Path, stdout: str) -> None:
-    """A full file system, or no stdout at all, is as good as nobody."""
+    """
+    If the answer cannot be written, to a full disk or a closed stdout, all is removed.
+    """
     arguments = arguments_of(daemon, "create_disk", tiny)
     if stdout == "full":
         with open("/dev/full", "wb") as full:
@@ -169,7 +173,7 @@ def test_an_answer_that_cannot_be_written(daemon: Daemon, tiny: Path, stdout: st
 
 
 def test_the_address_is_free_again(daemon: Daemon, tiny: Path) -> None:
-    """As after Ctrl-C of bosh create-env, whose next try wants the same address."""
+    """After Ctrl-C of bosh create-env the address is free for the next try."""
     network = {"n": manual(f"{daemon.network}9")}
     arguments = vm_arguments(daemon.create_stemcell(tiny), network)
     before = made(daemon)
@@ -183,7 +187,7 @@ def test_the_address_is_free_again(daemon: Daemon, tiny: Path) -> None:
 def test_interrupted(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, number: signal.Signals
 ) -> None:
-    """A call that its caller gives up is undone by the daemon."""
+    """The daemon undoes a call that its caller gives up."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     arguments = vm_arguments(daemon.create_stemcell(tiny))
@@ -198,7 +202,7 @@ def test_interrupted(
 
 
 def test_a_stop_waits_for_the_receipt(new_daemon: NewDaemon) -> None:
-    """What is told while the daemon is about to end stays."""
+    """An answer that is passed on while the daemon stops keeps what was made."""
     daemon = new_daemon(config={"limits": {"finish_seconds": PATIENCE}}).start()
     with full_pipe() as (reading, stdout):
         process = start(daemon, stdout, "create_disk", 16, {})
@@ -231,12 +235,12 @@ def client(daemon: Daemon, *, confirms: bool) -> Client:
 
 @pytest.mark.parametrize("confirms", [True, False])
 def test_a_receipt(served: Daemon, confirms: bool) -> None:
-    """What was confirmed stays; so does all that a client has made that never confirms."""
+    """What was confirmed stays, and so does what a client without receipts made."""
     caller = client(served, confirms=confirms)
     cid = caller.call("CreateDisk", size=16, cloud_properties={})[b"disk_cid"].decode()
     caller.confirm()
     caller.close()
-    # A call on a connection of its own, so that the end of the other one is seen.
+    # A call on another connection, so that the end of the first one is seen.
     before = client(served, confirms=True)
     before.call("CreateDisk", size=16, cloud_properties={})
     before.close()
@@ -244,7 +248,10 @@ def test_a_receipt(served: Daemon, confirms: bool) -> None:
 
 
 def test_a_silent_caller(new_daemon: NewDaemon) -> None:
-    """One that is cut off for its silence may have told of it, so what it made stays."""
+    """
+    If a caller is cut off for its silence, what it made stays, since it may have told of
+    it.
+    """
     daemon = new_daemon(config={"limits": {"idle_seconds": 1}}).start()
     caller = client(daemon, confirms=True)
     cid = caller.call("CreateDisk", size=16, cloud_properties={})[b"disk_cid"].decode()

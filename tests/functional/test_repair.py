@@ -1,4 +1,4 @@
-"""What somebody broke behind the daemon's back, and C{runc-cpictl repair} puts right."""
+"""C{runc-cpictl repair} mends what somebody broke while the daemon did not look."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NOTHING = "0 things put right, 0 problems left"
 
 
 def repair(daemon: Daemon) -> list[str]:
-    """Run the command, and return its lines; once more it has nothing to do."""
+    """Repair, and return the lines; a second repair must have nothing to do."""
     lines = control(daemon, "repair").splitlines()
     assert control(daemon, "repair") == NOTHING + "\n"
     return lines
 
 
 def control(daemon: Daemon, *arguments: str) -> str:
-    """Run the operator's tool."""
+    """Run C{runc-cpictl}."""
     outcome = subprocess.run(
         [CONTROL, "--config", daemon.config_file, *arguments],
         capture_output=True,
@@ -41,7 +41,7 @@ def control(daemon: Daemon, *arguments: str) -> str:
 
 
 def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
-    """With VMs and disks that are as they should be, not a thing is touched."""
+    """If VMs and disks are as the records say, a repair changes nothing."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
     daemon.cpi.ok("attach_disk", vm.cid, disk)
@@ -58,7 +58,7 @@ def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_lost_interface(daemon: Daemon, tiny: Path) -> None:
-    """A VM gets its address back, and its processes never noticed."""
+    """A VM that lost its interface gets it back, and its processes do not notice."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     pid = vm.pid
     (link,) = [name for name in netns.links() if name.startswith("v")]
@@ -70,7 +70,7 @@ def test_a_lost_interface(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_lost_device(daemon: Daemon, tiny: Path) -> None:
-    """A disk's node that something in the VM removed is made again."""
+    """The node of a disk that a process in the VM removed is made again."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
     hint = daemon.cpi.ok("attach_disk", vm.cid, disk)
@@ -82,13 +82,13 @@ def test_a_lost_device(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_vm_that_was_lost(daemon: Daemon, tiny: Path) -> None:
-    """One whose container was deleted by hand is booted again."""
+    """A VM whose container was deleted by hand is booted again."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/kept")
     root = str(daemon.work_dir / "runtime")
     subprocess.run(["runc", "--root", root, "delete", "--force", vm.cid], check=True)
     eventually(lambda: not vm.is_alive(), "it is gone")
-    # The daemon takes it for a VM that ended by itself, as it has noticed that.
+    # The daemon noticed the end, so it takes the VM for one that ended by itself.
     record = vm.directory / "vm.json"
     eventually(lambda: json.loads(record.read_text())["stopped"], "it is noted", 15)
     assert repair(daemon) == [NOTHING]
@@ -97,7 +97,7 @@ def test_a_vm_that_was_lost(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_state_that_the_runtime_cannot_read(daemon: Daemon, tiny: Path) -> None:
-    """The VM is deleted all the same, with all its processes."""
+    """A VM whose state the runtime cannot read is deleted, with all its processes."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     state = daemon.work_dir / "runtime" / vm.cid / "state.json"
     state.write_text(state.read_text()[:100])
@@ -106,7 +106,7 @@ def test_a_state_that_the_runtime_cannot_read(daemon: Daemon, tiny: Path) -> Non
 
 
 def test_leftovers(daemon: Daemon, tiny: Path) -> None:
-    """What is provably the daemon's and nobody's is removed, and nothing else."""
+    """What is provably the daemon's and of no VM is removed, and nothing else."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     gone = "vm-01234567-89ab-cdef-0123-456789abcdef"
     (daemon.work_dir / "vms" / gone / "upper").mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_leftovers(daemon: Daemon, tiny: Path) -> None:
 
 
 def lost_process(daemon: Daemon, name: str) -> tuple[subprocess.Popen[bytes], Path]:
-    """Leave a process in a cgroup of a VM that there never was."""
+    """Leave a process in a cgroup of a VM that never existed."""
     (parent,) = [
         path for path in leaks.CGROUPS.glob(f"pids/{daemon.cgroup}") if path.is_dir()
     ] or [leaks.CGROUPS / daemon.cgroup]
@@ -153,7 +153,7 @@ def lost_process(daemon: Daemon, name: str) -> tuple[subprocess.Popen[bytes], Pa
 
 @pytest.mark.parametrize("driver", ["image", "directory"])
 def test_disks_of_a_vm_that_is_gone(new_daemon: NewDaemon, tiny: Path, driver: str) -> None:
-    """Whoever removed a VM's directory by hand did not take its disks with it."""
+    """The disks of a VM stay when somebody removes the VM's record by hand."""
     config: dict[str, Any] = {"disks": {"driver": driver}}
     daemon = new_daemon(config=config).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))

@@ -1,4 +1,4 @@
-"""The daemon ends, well or badly, and is started again: VMs do not mind."""
+"""The daemon ends, by a stop or a crash, and starts again; VMs do not notice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.wrapper import Wrapper
 
 
 def is_clean(daemon: Daemon) -> bool:
-    """Say whether nothing of any VM or unfinished work is there."""
+    """Say whether nothing of any VM or unfinished work is left."""
     return not any(
         list((daemon.work_dir / name).iterdir()) for name in ("vms", "scratch", "runtime")
     )
@@ -27,7 +27,7 @@ def is_clean(daemon: Daemon) -> bool:
 def test_vms_outlive_the_daemon(
     daemon: Daemon, kind: str, image: Callable[[str], Path], end: str
 ) -> None:
-    """The same first process runs on, answers meanwhile, and can be managed after."""
+    """A VM runs on and answers without a daemon, and can be managed by the next one."""
     vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
     vm.wait_for_agent()
     pid = vm.pid
@@ -44,7 +44,7 @@ def test_vms_outlive_the_daemon(
 
 
 def test_empty_cgroups_of_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
-    """What a VM has made for its own use is not taken for something left behind."""
+    """Empty cgroups that a VM made for its own use are not removed as leftovers."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     cgroups = vm.cgroups()
     inner = cgroups.get("pids", cgroups["unified"]) / "inner"
@@ -55,7 +55,7 @@ def test_empty_cgroups_of_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_halted_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
-    """A VM that ended while there was no daemon is still one."""
+    """A VM that ended while no daemon ran still exists."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/kept")
     daemon.stop()
@@ -70,7 +70,10 @@ def test_halted_vms_are_kept(daemon: Daemon, tiny: Path) -> None:
 def test_killed_while_a_vm_is_made(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, operation: str
 ) -> None:
-    """What was not finished is gone after the next start, and its caller may retry."""
+    """
+    If the daemon is killed during create_vm, the next start removes the rest; a retry
+    works.
+    """
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     stemcell = daemon.create_stemcell(tiny)
@@ -90,11 +93,11 @@ def test_killed_while_a_vm_is_made(
 
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.02, 0.03, 0.04, 0.06, 0.09])
 def test_killed_at_any_time(daemon: Daemon, tiny: Path, delay: float) -> None:
-    """Wherever the daemon dies while making VMs: they are whole, or gone."""
+    """If the daemon is killed at any moment of create_vm, the VM is whole or gone."""
     stemcell = daemon.create_stemcell(tiny)
     calls = [daemon.cpi.start("create_vm", *vm_arguments(stemcell)) for _ in range(3)]
     eventually(daemon.vm_cids, "the first directory of a VM")
-    # Not to wait for anything: it spreads the moment over all that happens.
+    # This waits for nothing: it spreads the moment of the kill over the call.
     time.sleep(delay)
     daemon.kill()
     created = [daemon.cpi.finish(call)["result"] for call in calls]
@@ -112,7 +115,9 @@ def test_killed_at_any_time(daemon: Daemon, tiny: Path, delay: float) -> None:
 def test_killed_while_a_stemcell_is_made(
     new_daemon: NewDaemon, image: Callable[[str], Path], network_type: str
 ) -> None:
-    """The caller may retry; the next daemon starts at once, and clears up."""
+    """
+    If the daemon is killed during create_stemcell, the next one clears up; a retry works.
+    """
     daemon = new_daemon(network_type=network_type).start()
     call = daemon.cpi.start("create_stemcell", str(image("systemd")), {})
     eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
@@ -129,7 +134,7 @@ def test_killed_while_a_stemcell_is_made(
 def test_ended_while_a_vm_is_deleted(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path
 ) -> None:
-    """A deletion that was begun is finished by the next daemon."""
+    """A deletion that began before the daemon ended is finished by the next daemon."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -145,7 +150,7 @@ def test_ended_while_a_vm_is_deleted(
 
 
 def test_no_daemon(daemon: Daemon) -> None:
-    """A daemon that is down is an error that may pass, and names the address."""
+    """The error for a daemon that is down may be retried, and names the address."""
     daemon.stop()
     for method in ("ping", "has_vm", "create_stemcell"):
         arguments = {"has_vm": ["vm"], "create_stemcell": [__file__, {}]}
@@ -156,7 +161,7 @@ def test_no_daemon(daemon: Daemon) -> None:
 
 
 def test_damaged_records(daemon: Daemon, tiny: Path) -> None:
-    """A record that cannot be read is set aside and reported; the rest works."""
+    """A record that cannot be read is set aside and reported, and all else works."""
     stemcell = daemon.create_stemcell(tiny)
     vm, other = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
     daemon.stop()
@@ -171,7 +176,7 @@ def test_damaged_records(daemon: Daemon, tiny: Path) -> None:
         for method in ("has_vm", "delete_vm", "reboot_vm", "get_disks"):
             error = daemon.cpi.error(method, other.cid)
             assert f"record of {other.cid} cannot be read" in error["message"]
-        # Nobody else gets what it may need.
+        # No other VM gets what the set aside record may need.
         new = daemon.create_vm(stemcell)
         assert new.address not in (vm.address, other.address)
         daemon.cpi.ok("delete_vm", new.cid)
@@ -188,7 +193,7 @@ def test_damaged_records(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_records_of_the_first_version(daemon: Daemon, tiny: Path) -> None:
-    """A newer daemon reads what an older one wrote."""
+    """A newer daemon reads the records of an older one."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.stop()
     record = vm.directory / "vm.json"
@@ -225,7 +230,7 @@ def test_record_of_a_lost_stemcell(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_another_network(daemon: Daemon, tiny: Path) -> None:
-    """VMs of a network that was configured before are still VMs, and can be deleted."""
+    """VMs of a network that was configured before still exist, and can be deleted."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     daemon.stop()
@@ -243,7 +248,7 @@ def test_another_network(daemon: Daemon, tiny: Path) -> None:
 def test_a_vm_that_was_not_deleted_whole(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path
 ) -> None:
-    """Nothing can be done to it but to delete it again."""
+    """A VM whose deletion failed half way can only be deleted again."""
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -257,7 +262,7 @@ def test_a_vm_that_was_not_deleted_whole(
 
 
 def test_calls_wait_for_a_daemon_that_starts(daemon: Daemon, tiny: Path) -> None:
-    """Who calls while the daemon brings order into its work waits, and is answered."""
+    """A call during the daemon's start waits, and is answered."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.kill()
     daemon.launch()

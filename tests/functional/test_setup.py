@@ -1,4 +1,4 @@
-"""What operations/setup refuses to install."""
+"""C{operations/setup} refuses files that are not in the locks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-no
 
 
 def make_wheel(path: Path) -> None:
-    """Make the wheel of a library that is empty."""
+    """Make the wheel of an empty library."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in (("METADATA", METADATA), ("WHEEL", WHEEL), ("RECORD", "")):
             archive.writestr(f"example-1.0.dist-info/{name}", content)
@@ -26,7 +26,7 @@ def make_wheel(path: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with an empty lock file, which leaves the kernel as it is."""
+    """A checkout with an empty lock file, whose setup leaves the kernel's limits alone."""
     copy = tmp_path / "checkout"
     (copy / "operations" / "locks").mkdir(parents=True)
     shutil.copy(PROJECT / "operations" / "setup", copy / "operations")
@@ -38,7 +38,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_another_file_than_the_locked_one(checkout: Path, tmp_path: Path) -> None:
-    """Whoever serves it, and whatever its name, it is refused, and nothing is set up."""
+    """A file with another hash is refused, whoever serves it, and nothing is set up."""
     served = tmp_path / "served"
     served.mkdir()
     make_wheel(served / "example-1.0-py3-none-any.whl")

@@ -1,4 +1,4 @@
-"""Values beyond what AMP carries in one piece."""
+"""Values that are larger than one AMP value can be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.vm import SETTINGS
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])
 def test_large_values(new_daemon: NewDaemon, tiny: Path, network_type: str) -> None:
-    """1 MiB of an agent's environment and 200 KiB of networks pass unchanged."""
+    """1 MiB of an agent's environment and 200 KiB of networks arrive unchanged."""
     daemon = new_daemon(network_type=network_type).start()
     source = random.Random(1)
     letters = [chr(code) for code in (*range(32, 127), 0xE9, 0x20AC, 0x1F600)]

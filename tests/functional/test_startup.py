@@ -1,4 +1,4 @@
-"""Starting: what is wrong is told in one line; what is missing is made."""
+"""The daemon's start: one line says what is wrong, and what is missing is made."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BAD_VALUES: list[tuple[dict[str, Any], str, str]] = [
 def test_bad_values(
     new_daemon: NewDaemon, config: dict[str, Any], key: str, accepted: str
 ) -> None:
-    """The line names the key, and what is accepted."""
+    """The line about a bad value names the key, and what is accepted."""
     daemon = new_daemon(config=config | {"bridge": config.get("bridge", "never")})
     if "work_dir" in config:
         daemon.work_dir = daemon.home / "w"
@@ -66,7 +66,7 @@ def test_bad_values(
     ],
 )
 def test_no_configuration(new_daemon: NewDaemon, content: bytes, named: str | None) -> None:
-    """A file that holds no configuration is refused, and named."""
+    """A file without a configuration is refused, and named."""
     daemon = new_daemon()
     daemon.config_file.write_bytes(content)
     if named is None:
@@ -78,11 +78,11 @@ def test_no_configuration(new_daemon: NewDaemon, content: bytes, named: str | No
 
 
 def test_not_root(new_daemon: NewDaemon) -> None:
-    """Another user cannot run it, and is told so."""
+    """A user who is not root cannot run the daemon, and is told so."""
     daemon = new_daemon()
     daemon.home.chmod(0o777)
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    # Where python itself is out of reach of others, capabilities do what root did.
+    # If others cannot reach python itself, capabilities do what root did.
     prefix += ["--inh-caps=+dac_read_search,+dac_override"]
     prefix += ["--ambient-caps=+dac_read_search,+dac_override"]
     assert "must run as root" in daemon.refusal(prefix=prefix)
@@ -101,7 +101,7 @@ def test_missing_program(new_daemon: NewDaemon, tmp_path: Path, program: str) ->
 
 
 def test_work_dir_that_cannot_be_written(new_daemon: NewDaemon) -> None:
-    """The reason is told: here a file is in the way."""
+    """The reason why work_dir cannot be written is told: here a file is in its place."""
     daemon = new_daemon()
     daemon.work_dir.write_text("a file")
     line = daemon.refusal()
@@ -110,7 +110,10 @@ def test_work_dir_that_cannot_be_written(new_daemon: NewDaemon) -> None:
 
 
 def test_work_dir_on_a_read_only_file_system(new_daemon: NewDaemon) -> None:
-    """The reason is told: here nothing can be written at all."""
+    """
+    The reason why work_dir cannot be written is told: here it is on a read-only file
+    system.
+    """
     daemon = new_daemon()
     daemon.work_dir.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(daemon.work_dir)]
@@ -124,7 +127,7 @@ def test_work_dir_on_a_read_only_file_system(new_daemon: NewDaemon) -> None:
 
 
 def test_work_dir_in_use(daemon: Daemon, new_daemon: NewDaemon) -> None:
-    """Two daemons never share a working directory; the first does not notice."""
+    """Two daemons never share a working directory, and the first one does not notice."""
     other = new_daemon(config={"work_dir": str(daemon.work_dir)})
     line = other.refusal()
     assert "work_dir:" in line
@@ -133,7 +136,7 @@ def test_work_dir_in_use(daemon: Daemon, new_daemon: NewDaemon) -> None:
 
 
 def test_socket_in_use(daemon: Daemon, new_daemon: NewDaemon) -> None:
-    """A socket that somebody listens at is left alone."""
+    """A socket that another process listens at is left alone."""
     other = new_daemon(config={"address": str(daemon.socket)})
     line = other.refusal()
     assert "address:" in line
@@ -150,7 +153,7 @@ def test_socket_path_of_something_else(new_daemon: NewDaemon) -> None:
 
 
 def test_port_in_use(new_daemon: NewDaemon) -> None:
-    """A port that is taken is named."""
+    """A port that is in use is named."""
     daemon = new_daemon(network_type="tcp")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", daemon.port))
@@ -168,7 +171,7 @@ def test_address_of_another_host(new_daemon: NewDaemon) -> None:
 
 
 def test_bridge_is_no_bridge(new_daemon: NewDaemon) -> None:
-    """An interface that is something else is left alone."""
+    """An interface that is no bridge is left alone."""
     daemon = new_daemon(config={"bridge": "lo"})
     line = daemon.refusal()
     assert "bridge: lo" in line
@@ -186,7 +189,7 @@ def test_bridge_that_is_there(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_runtime_that_cannot_do_it(new_daemon: NewDaemon, tmp_path: Path) -> None:
-    """A runtime that refuses this host is refused in turn, with its own reason."""
+    """A runtime that cannot work on this host is refused, with its own reason."""
     wrapper = Wrapper(tmp_path / "wrapper")
     reason = "cgroups in hybrid mode not supported, drop all controllers from cgroupv2"
     wrapper.fail("create", reason)
@@ -198,19 +201,21 @@ def test_runtime_that_cannot_do_it(new_daemon: NewDaemon, tmp_path: Path) -> Non
 
 
 def test_runtime_that_is_no_runtime(new_daemon: NewDaemon) -> None:
-    """Some other program does not pass for a runtime."""
+    """A program that is no runtime is refused."""
     assert "runtime:" in new_daemon(config={"runtime": "tar"}).refusal()
     assert "runtime:" in new_daemon(config={"runtime": "/"}).refusal()
 
 
 def test_runtime_that_says_yes_and_does_nothing(new_daemon: NewDaemon) -> None:
-    """A program that succeeds without making a container is no runtime either."""
+    """A program that succeeds without making a container is refused as a runtime."""
     line = new_daemon(config={"runtime": "true"}).refusal()
     assert "runtime:" in line
 
 
 def test_stale_socket_is_replaced(daemon: Daemon) -> None:
-    """The socket of a daemon that was killed is no obstacle, and is for root only."""
+    """
+    The socket of a daemon that was killed is replaced, and only root may use the new one.
+    """
     daemon.kill()
     assert daemon.socket.is_socket()
     daemon.start()
@@ -221,7 +226,7 @@ def test_stale_socket_is_replaced(daemon: Daemon) -> None:
 
 
 def test_directories_are_made(new_daemon: NewDaemon) -> None:
-    """All directories are made: of the work, and of the socket."""
+    """The directories of work_dir and of the socket are made."""
     daemon = new_daemon()
     daemon.work_dir = daemon.home / "deep" / "er" / "w"
     address = daemon.home / "run" / "cpid" / "s"
@@ -233,14 +238,16 @@ def test_directories_are_made(new_daemon: NewDaemon) -> None:
 
 
 def test_ipv6(new_daemon: NewDaemon) -> None:
-    """An IPv6 address in brackets is listened at."""
+    """The daemon listens at an IPv6 address in brackets."""
     daemon = new_daemon(network_type="tcp", config={"address": "[::1]:9998"}).start()
     with socket.create_connection(("::1", 9998), timeout=5):
         assert "serving at [::1]:9998" in daemon.log
 
 
 def test_twistd_options_keep_their_meaning(new_daemon: NewDaemon) -> None:
-    """--pidfile and --logfile are twistd's: what is logged is as configured."""
+    """
+    twistd's --pidfile and --logfile keep their meaning; the log has the configured format.
+    """
     daemon = new_daemon()
     pid, log = daemon.home / "pid", daemon.home / "logfile"
     daemon.launch(f"--pidfile={pid}", f"--logfile={log}")
@@ -271,7 +278,7 @@ def test_in_the_background(new_daemon: NewDaemon) -> None:
 
 
 def test_stderr_stays_empty(daemon: Daemon, tiny: Path) -> None:
-    """Nothing is told outside of the log."""
+    """Nothing is written to stderr besides the log."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     daemon.cpi.ok("delete_vm", vm.cid)
     daemon.stop()

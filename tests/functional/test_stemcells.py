@@ -27,8 +27,9 @@ NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")
 
 @pytest.fixture(scope="module", params=["unix", "tcp"])
 def server(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Daemon]:
-    """A daemon for all tests here: on unix images are passed as open files, on tcp
-    they are streamed.
+    """
+    A daemon for all tests here: on unix images are passed as open files, on tcp they are
+    streamed.
     """
     with lab.daemons() as new_daemon:
         yield new_daemon(network_type=request.param).start()
@@ -83,7 +84,7 @@ def pack(root: Path, target: Path, packer: list[str] | None) -> None:
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_all_is_kept(server: Daemon, rich: Path, tmp_path: Path, form: str) -> None:
-    """Owners by number, modes, links, attributes and capabilities come out as packed."""
+    """Numeric owners, modes, links, attributes and capabilities come out as packed."""
     image = tmp_path / "image"
     pack(rich, image, PACKERS[form])
     stemcell = server.create_stemcell(image)
@@ -109,7 +110,7 @@ def test_all_is_kept(server: Daemon, rich: Path, tmp_path: Path, form: str) -> N
 
 
 def test_nobody_else_can_look_inside(server: Daemon, tiny: Path) -> None:
-    """What is unpacked holds set-uid programs: only root may get at it."""
+    """Only root can reach an unpacked stemcell, since it holds set-uid programs."""
     stemcell = server.create_stemcell(tiny)
     for path in (server.work_dir, server.work_dir / "stemcells"):
         assert path.stat().st_mode & 0o777 == 0o700
@@ -117,7 +118,7 @@ def test_nobody_else_can_look_inside(server: Daemon, tiny: Path) -> None:
 
 
 def test_stemcells_outlive_the_daemon(daemon: Daemon, tiny: Path) -> None:
-    """A daemon started again has them."""
+    """After a restart the daemon has its stemcells."""
     stemcell = daemon.create_stemcell(tiny)
     daemon.stop()
     daemon.start()

@@ -1,4 +1,4 @@
-"""A daemon that is asked to stop: calls under way are finished, new ones refused."""
+"""A daemon that is asked to stop finishes the calls under way, and refuses new ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tests.harness.wrapper import Wrapper
 
 
 def test_a_stemcell_is_finished(daemon: Daemon, image: Callable[[str], Path]) -> None:
-    """The caller is answered, and the next daemon has what was promised."""
+    """
+    A create_stemcell under way is finished, its caller is answered, and the next daemon has
+    it.
+    """
     call = daemon.cpi.start("create_stemcell", str(image("runit")), {})
     eventually(lambda: list(daemon.scratch.glob("new-*/rootfs/*")), "unpacking began")
     daemon.stop()
@@ -32,8 +35,8 @@ def test_a_stemcell_is_finished(daemon: Daemon, image: Callable[[str], Path]) ->
 def test_half_an_upload_is_refused(
     new_daemon: NewDaemon, image: Callable[[str], Path]
 ) -> None:
-    """Its sender is not waited for, and may try again."""
-    # Longer than the harness waits for the daemon's end.
+    """An unfinished upload is refused at once, and its sender may try again."""
+    # Longer than the harness waits for the end of the daemon.
     config = {"limits": {"finish_seconds": 600}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     with daemon.connection() as client:
@@ -47,7 +50,9 @@ def test_half_an_upload_is_refused(
 
 
 def test_a_vm_is_finished(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> None:
-    """Meanwhile who is connected is told to try again, and nobody else gets in."""
+    """
+    A create_vm under way is finished; other peers are told to try again, or cannot connect.
+    """
     wrapper = Wrapper(tmp_path / "wrapper")
     daemon = new_daemon(config={"runtime": str(wrapper.program)}).start()
     stemcell = daemon.create_stemcell(tiny)
@@ -73,7 +78,9 @@ def test_a_vm_is_finished(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> 
 def test_a_call_that_does_not_end(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path
 ) -> None:
-    """It is broken off and undone, in bounded time, and its caller is told."""
+    """
+    A call that does not end is broken off and undone in bounded time; its caller is told.
+    """
     wrapper = Wrapper(tmp_path / "wrapper")
     config = {"runtime": str(wrapper.program), "limits": {"finish_seconds": 1}}
     daemon = new_daemon(config=config).start()

@@ -1,4 +1,4 @@
-"""The unit for systemd: what it asks for, and the daemon in step with systemd."""
+"""The unit for systemd: its settings, and what the daemon tells systemd."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
 
 
 def told(listener: socket.socket, what: str) -> float:
-    """Wait until that is told, and say when it was."""
+    """Wait for a message to systemd, and return when it came."""
     while listener.recv(4096).decode("ascii") != what:
         pass
     return time.monotonic()
 
 
 def test_what_vms_need_of_it() -> None:
-    """They outlive the service, and inherit no restriction that would harm them."""
+    """
+    By the unit's settings VMs outlive the service, and inherit no harmful restriction.
+    """
     found = settings()
     assert found["KillMode"] == ["process"]
     assert found["Delegate"] == ["yes"]
@@ -62,11 +64,11 @@ def test_what_vms_need_of_it() -> None:
 def test_in_step_with_systemd(
     new_daemon: NewDaemon, notified: socket.socket, image: Callable[[str], Path]
 ) -> None:
-    """It says when it is ready, that it is alive, and that it stops; VMs boot."""
+    """The daemon says when it is ready, that it is alive, and that it stops; VMs boot."""
     daemon = new_daemon()
     daemon.launch()
     told(notified, "READY=1")
-    # Ready is ready: the first call is answered.
+    # After the message that it is ready, the first call is answered.
     assert daemon.cpi.ok("ping") == "pong"
     first = told(notified, "WATCHDOG=1")
     assert told(notified, "WATCHDOG=1") - first < 1
@@ -84,7 +86,7 @@ def test_in_step_with_systemd(
 def test_a_systemd_that_does_not_listen(
     new_daemon: NewDaemon, notified: socket.socket
 ) -> None:
-    """Whatever it was told and has not read yet: the daemon goes on."""
+    """The daemon goes on if systemd does not read its messages."""
     notified.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     daemon = new_daemon()
     daemon.launch()
@@ -101,7 +103,7 @@ def test_a_systemd_that_does_not_listen(
 def test_a_daemon_that_hangs_says_nothing(
     new_daemon: NewDaemon, notified: socket.socket
 ) -> None:
-    """So systemd ends it and starts another, which the VMs never notice."""
+    """A daemon that hangs sends no message, so systemd restarts it; VMs do not notice."""
     daemon = new_daemon()
     daemon.launch()
     told(notified, "READY=1")

@@ -1,4 +1,4 @@
-"""The main job: a stemcell becomes a running VM, and nothing again."""
+"""The main job: a stemcell becomes a running VM, and all of it can be deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.harness.waiting import eventually
 
 
 def test_info_needs_no_daemon(daemon: Daemon) -> None:
-    """C{info} precedes each call, and answers even while the daemon is down."""
+    """C{info} is answered while the daemon is down."""
     daemon.stop()
     told = daemon.cpi.ok("info", version=1)
     assert told["api_version"] == 3
@@ -19,7 +19,7 @@ def test_info_needs_no_daemon(daemon: Daemon) -> None:
 
 
 def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
-    """A VM boots, answers, reboots with its files, and goes without a trace."""
+    """A VM boots, answers, is rebooted with its files, and is deleted without a trace."""
     cpi = daemon.cpi
     stemcell_cid = daemon.create_stemcell(image(kind))
     before = leaks.find(daemon.home.parent, [daemon.cgroup])
@@ -59,7 +59,7 @@ def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
 
 
 def parents(daemon: Daemon) -> set[leaks.Trace]:
-    """The cgroups that a daemon keeps for its next VM."""
+    """Return the cgroups that a daemon keeps for its next VM."""
     found = leaks.find(daemon.home.parent, [daemon.cgroup])
     return {trace for trace in found if trace.name.endswith(daemon.cgroup)}
 
@@ -67,10 +67,10 @@ def parents(daemon: Daemon) -> set[leaks.Trace]:
 def test_a_vm_that_halted_is_still_one(
     daemon: Daemon, kind: str, image: Callable[[str], Path]
 ) -> None:
-    """A VM whose init ended exists, boots again by reboot_vm and can be deleted."""
+    """A VM whose init ended exists, boots again by reboot_vm, and can be deleted."""
     vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
     vm.wait_for_agent()
-    # What "shutdown" inside would do, at once.
+    # "shutdown" in the VM would do this at once.
     vm.attempt("/bin/sh", "-c", "kill -9 -1; kill -37 1; kill -TERM 1")
     eventually(lambda: not vm.is_alive(), "the VM has halted")
     assert daemon.cpi.ok("has_vm", vm.cid) is True
@@ -79,7 +79,9 @@ def test_a_vm_that_halted_is_still_one(
 
 
 def test_each_version_gets_its_shape(daemon: Daemon, tiny: Path) -> None:
-    """create_vm answers in the version asked for; v3 gives create_stemcell an env."""
+    """
+    create_vm answers in the version that was asked for; v3 gives create_stemcell an env.
+    """
     env = {"tags": {"a": "b"}}
     stemcell = daemon.cpi.ok("create_stemcell", str(tiny), {}, env, version=3)
     networks = {"default": {"type": "dynamic"}}
@@ -92,7 +94,7 @@ def test_each_version_gets_its_shape(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_unknown_things(daemon: Daemon, tiny: Path) -> None:
-    """What is not there is called by its right name."""
+    """The error for an unknown VM, disk, stemcell or method has the right type."""
     cpi = daemon.cpi
     assert cpi.ok("has_vm", "vm-none") is False
     assert cpi.error("reboot_vm", "vm-none")["type"] == "Bosh::Clouds::VMNotFound"
@@ -108,7 +110,7 @@ def test_unknown_things(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_cids_that_are_paths(daemon: Daemon, tiny: Path) -> None:
-    """A cid is a name, and never leads anywhere in the file system."""
+    """A cid that is a path never leads anywhere in the file system."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     for cid in (f"../vms/{vm.cid}", f"{vm.cid}/", ".", "..", "/", f"./{vm.cid}"):

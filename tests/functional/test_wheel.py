@@ -1,4 +1,4 @@
-"""The project as others install it: from a wheel, into an environment of its own."""
+"""The project installed from a wheel, into an environment of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from tests.harness.images import PROJECT
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel in it; dependencies come from this one."""
+    """
+    An environment with the wheel; its dependencies come from the environment of the tests.
+    """
     home = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheel = [*pip, "wheel", "--no-deps", "--wheel-dir", str(home), str(PROJECT)]
@@ -29,13 +31,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(target, check=True)
     ours = [entry for entry in sys.path if entry.endswith("site-packages")]
     (packages,) = place.glob("lib/python*/site-packages")
-    # The project itself is left out: it is there by a link to this checkout.
+    # Not the project itself, which is a link to this checkout.
     (packages / "dependencies.pth").write_text("\n".join(ours))
     return place
 
 
 def run(installed: Path, *argv: str, cwd: Path) -> str:
-    """Run something of the environment, from anywhere."""
+    """Run a program of the environment, in any directory."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     outcome = subprocess.run(
         [installed / "bin" / "python", *argv],
@@ -51,7 +53,7 @@ def run(installed: Path, *argv: str, cwd: Path) -> str:
 
 
 def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
-    """twistd lists the daemon, whatever directory it is started in."""
+    """twistd lists the daemon, in any working directory."""
     told = run(installed, "-m", "twisted", "runc-cpid", "--help", cwd=tmp_path)
     assert "--config" in told
     script = "from runc_cpi.daemon import service; print(service.__file__)"
@@ -62,7 +64,7 @@ def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["runc-cpi", "runc-cpictl"])
 def test_programs_are_there(installed: Path, program: str) -> None:
-    """Both programs are on the path of who installs it."""
+    """Both programs are on the PATH of the environment."""
     assert os.access(installed / "bin" / program, os.X_OK)
 
 
@@ -75,7 +77,7 @@ def test_the_executable_works(installed: Path, tmp_path: Path) -> None:
 
 
 def test_control_works(installed: Path, tmp_path: Path) -> None:
-    """The installed control program says what it can do."""
+    """The installed C{runc-cpictl} shows its help."""
     outcome = subprocess.run(
         [installed / "bin" / "runc-cpictl", "--help"],
         capture_output=True,

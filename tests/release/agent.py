@@ -1,4 +1,4 @@
-"""The agent of a VM, and what is kept on its persistent disk."""
+"""The agent of a VM, and the data on its persistent disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Agent(agent.Agent):
     """
     An agent, with a text on its store.
 
-    @ivar vm: where it is.
+    @ivar vm: the VM that it is in.
     """
 
     def __init__(self, vm: VM) -> None:
@@ -19,14 +19,14 @@ class Agent(agent.Agent):
         self.vm = vm
 
     def size(self) -> int:
-        """Return the size of what is mounted as the store, in MiB."""
+        """Return the size of the file system at the store, in MiB."""
         told = self.vm.run("df", "-P", "-m", STORE).splitlines()[-1].split()
         return int(told[1])
 
     def write(self, text: str) -> None:
-        """Keep a text on the store."""
+        """Write a text to the store."""
         self.vm.shell(f"echo {text} >{STORE}/kept")
 
     def read(self) -> str:
-        """Read the text on the store."""
+        """Read the text from the store."""
         return self.vm.read(f"{STORE}/kept").strip()

@@ -14,30 +14,30 @@ from tests.harness.cpi import CPI
 
 
 def is_cid(result: Any) -> bool:
-    """An id is a text that is not empty."""
+    """Check that a value is a cid: a text that is not empty."""
     return isinstance(result, str) and result != ""
 
 
 def is_vm(result: Any) -> bool:
-    """A VM is its id and its networks."""
+    """Check that a value is the result of create_vm: a cid and networks."""
     vm_cid, networks = result
     return is_cid(vm_cid) and all(isinstance(value, dict) for value in networks.values())
 
 
-# What a result must be; null, where nothing is said.
+# The check of each method's result; null for other methods.
 RESULTS: dict[str, Callable[[Any], bool]] = {
     "create_stemcell": is_cid,
     "create_vm": is_vm,
     "has_vm": lambda result: isinstance(result, bool),
     "create_disk": is_cid,
     "has_disk": lambda result: isinstance(result, bool),
-    # A hint: the director takes no empty one.
+    # A hint: the director refuses an empty one.
     "attach_disk": is_cid,
     "get_disks": lambda result: all(map(is_cid, result)),
     "snapshot_disk": is_cid,
     "calculate_vm_cloud_properties": lambda result: isinstance(result, dict),
 }
-# Others the director takes for its own failure to understand the CPI.
+# The director takes other types as a failure to understand the CPI.
 ERRORS = {
     f"Bosh::Clouds::{name}"
     for name in (
@@ -45,19 +45,19 @@ ERRORS = {
         "NoDiskSpace", "DiskNotAttached", "DiskNotFound", "VMCreationFailed",
     )
 }  # fmt: skip
-# The director tells of the VM's stemcell with these calls alone.
+# The director sends the VM's stemcell with these calls only.
 ABOUT_VMS = {"create_vm", "delete_vm", "attach_disk", "detach_disk"}
-# All that is left of the director's environment.
+# The whole environment that a director gives.
 WIPED = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 STEMCELL = {"stemcell": {"api_version": 3}}
 
 
 class Caller(CPI):
     """
-    Asks C{info} before each call, in a process of its own, as both do.
+    A caller that asks C{info} before each call, in a process of its own, as both callers
+    do.
 
-    @param argv: how bin/cpi is started.
-    @param environment: what it is started with.
+    @param argv: how bin/cpi is started. @param environment: what it is started with.
     """
 
     info_version: int | None = None
@@ -88,7 +88,7 @@ class Caller(CPI):
         return self.process(self.request(method, list(arguments), version or used))
 
     def request(self, method: str, arguments: list[Any], version: int | None) -> str:
-        """Return a request as it is written."""
+        """Return a request as the caller writes it."""
         request: dict[str, Any] = {"method": method, "arguments": arguments}
         request["context"] = self.context(method)
         if version is not None:
@@ -113,7 +113,7 @@ class Caller(CPI):
         return process
 
     def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Wait for the answer, which is all that a process leaves."""
+        """Wait for the answer; the process must leave nothing else."""
         answer = super().finish(process)
         assert not session(process.pid), "a process goes on"
         assert answer["error"] is None or answer["error"]["type"] in ERRORS
@@ -129,7 +129,7 @@ class Caller(CPI):
         return result
 
     def info(self) -> Any:
-        """Ask for info alone."""
+        """Call info alone."""
         return self.finish(self.process(self.request("info", [], self.info_version)))
 
 
@@ -137,11 +137,10 @@ class CLI(Caller):
     """
     C{bosh create-env}: the operator's environment, and directories of its own.
 
-    @param jobs: where jobs were rendered to.
-    @param packages: where compiled packages are.
+    @param jobs: where jobs were rendered to. @param packages: where compiled packages are.
     """
 
-    # It says 1 at first; the director says nothing.
+    # The CLI begins with version 1; the director names none.
     info_version = 1
 
     def __init__(self, jobs: Path, packages: Path) -> None:
@@ -150,7 +149,10 @@ class CLI(Caller):
         super().__init__([jobs / "runc_cpi" / "bin" / "cpi"], environment)
 
     def context(self, method: str) -> dict[str, Any]:
-        """It has no ids of requests, and tells the stemcell with each."""
+        """
+        Return a context as the CLI does: without an id of the request, with the stemcell's
+        version.
+        """
         return {"director_uuid": "e1a7", "vm": STEMCELL}
 
 
@@ -170,7 +172,9 @@ class Director(Caller):
         self.properties: dict[str, Any] = {}
 
     def context(self, method: str) -> dict[str, Any]:
-        """Give each request an id, and add what a cpi-config entry has."""
+        """
+        Return a context with an id of the request, and with the entry of a cpi-config.
+        """
         self.last_request_id = f"cpi-{next(self._requests):06}"
         context: dict[str, Any] = {
             "director_uuid": "d1f3",
@@ -182,7 +186,7 @@ class Director(Caller):
 
 
 def session(leader: int) -> list[int]:
-    """Return the processes of a session that live."""
+    """Return the live processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

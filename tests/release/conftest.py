@@ -1,4 +1,4 @@
-"""Fixtures: the release as it is built, its packages compiled, daemons to talk to."""
+"""Fixtures: the built release, its compiled packages, and daemons to call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Install = Callable[[Mapping[str, Any]], Path]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Runs build-release for this machine, which needs no network for it here."""
+    """Return a function that runs build-release for this machine, without the network."""
     wheels = packages.cached_wheels(tmp_path_factory.mktemp("wheels"))
 
     def build(*arguments: str | Path, search_path: str = packages.SEARCH_PATH) -> str:
@@ -41,7 +41,7 @@ def release(build: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def compiled(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of packages, with that of the CPI in it."""
+    """A directory of compiled packages, with the CPI's in it."""
     target = tmp_path_factory.mktemp("packages")
     target.chmod(0o755)
     scratch = tmp_path_factory.mktemp("scratch")
@@ -53,7 +53,9 @@ def compiled(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def install(release: Path, tmp_path: Path) -> Install:
-    """Renders the job of the CPI; returns the directory of jobs."""
+    """
+    Return a function that renders the job of the CPI and returns the directory of jobs.
+    """
 
     def install(properties: Mapping[str, Any]) -> Path:
         target = tmp_path / "jobs"
@@ -66,7 +68,7 @@ def install(release: Path, tmp_path: Path) -> Install:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """Where daemons are made."""
+    """The place where daemons are made."""
     lab = Lab()
     yield lab
     lab.close()
@@ -74,7 +76,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def new_daemon(lab: Lab) -> Iterator[NewDaemon]:
-    """Makes daemons for one test, which are to leave nothing; not started yet."""
+    """
+    Return a function that makes daemons, not started, for one test, which must leave
+    nothing.
+    """
     with lab.daemons() as lend:
         yield lend
 
@@ -84,7 +89,7 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
     """
     A daemon that serves on a TCP port, as one does for BOSH.
 
-    What stands for a director's VM here is a user of this host.
+    A user of this host takes the place of a director's VM.
     """
     return new_daemon(network_type="tcp", config={"allow_users": [VCAP]}).start()
 

@@ -25,7 +25,7 @@ INSTANCE = {
 
 
 class RenderingFailed(Exception):
-    """A template raised; the message is Ruby's."""
+    """A template raised an error; the message is Ruby's."""
 
 
 def render(template: Path, properties: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ _NOTHING = object()
 
 
 class OpsError(Exception):
-    """An operation does not apply; the message has its path."""
+    """An operation cannot be applied; the message has its path."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
     """
     Return the document after all operations.
 
-    @raise OpsError: at the first that does not apply.
+    @raise OpsError: at the first operation that cannot be applied.
     """
     root = {"": copy.deepcopy(document)}
     for operation in operations:
@@ -167,7 +167,7 @@ def load(path: Path) -> Any:
 
 
 def variables(document: Any) -> set[str]:
-    """Name the variables that a document asks for, without parts of them."""
+    """Return the variables that a document needs, without the names of their parts."""
     if isinstance(document, dict):
         return set().union(*map(variables, document.values()))
     if isinstance(document, list):
@@ -179,7 +179,7 @@ def variables(document: Any) -> set[str]:
 
 def interpolate(document: Any, values: Mapping[str, Any]) -> Any:
     """
-    Put values in; those that are not known stay as they are.
+    Put values in place of variables; unknown variables stay.
 
     A text that is a variable and nothing else becomes its value, of whatever kind.
     """

@@ -1,4 +1,4 @@
-"""Packages of the release, as BOSH gathers and compiles them."""
+"""Packages of the release, gathered and compiled as BOSH does it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 RELEASE = PROJECT / "operations" / "bosh-release"
 BUILD = PROJECT / "operations" / "build-release"
-# A compilation VM's, and about what an operator's shell has.
+# The PATH of a compilation VM, and about that of an operator's shell.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The interpreter that the jobs find on SEARCH_PATH is the system's.
 PYTHON = subprocess.run(
@@ -28,9 +28,9 @@ PYTHON = subprocess.run(
 
 def build(*arguments: str | Path, prefix: Sequence[str] = (), **environment: str) -> str:
     """
-    Run build-release for the Python and the kind of machine that this is.
+    Run build-release for this Python and this kind of machine.
 
-    @return: what it says.
+    @return: what it prints.
     """
     wanted = ["--python", PYTHON, "--machine", os.uname().machine]
     return subprocess.run(
@@ -47,8 +47,8 @@ def cached_wheels(scratch: Path) -> Path:
     """
     Return a directory with the wheels that the daemon needs.
 
-    They are fetched only once for a set of dependencies. The tests have left the
-    machine's network by now, but whoever started them is in it.
+    They are fetched once for a set of dependencies. The tests have left the machine's
+    network by now, but their parent process is in it.
 
     @param scratch: an empty directory.
     """
@@ -58,7 +58,7 @@ def cached_wheels(scratch: Path) -> Path:
     cache = PROJECT / ".cache" / "wheels" / key.hexdigest()[:16]
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (cache.parent / "lock").open("w") as lock:
-        # Tests in another process may want the same at the same time.
+        # Another test process may want the same at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cache.is_dir():
             outside = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net"]
@@ -71,7 +71,7 @@ def cached_wheels(scratch: Path) -> Path:
 
 
 def files(package: Path) -> dict[str, list[Path]]:
-    """Return the files of the release's C{src} that each pattern of a package names."""
+    """Return the files of the release's C{src} that each pattern of a package matches."""
     spec = yaml.safe_load((package / "spec").read_text("utf-8"))
     src = package.parents[1] / "src"
     return {pattern: sorted(src.glob(pattern)) for pattern in spec["files"]}
@@ -81,10 +81,10 @@ def compile_package(
     package: Path, scratch: Path, target: Path, search_path: str = SEARCH_PATH
 ) -> subprocess.CompletedProcess[str]:
     """
-    Run a packaging script on just the files that the package has.
+    Run a packaging script on only the files that the package has.
 
-    @param scratch: an empty directory to do it in.
-    @param target: where the compiled package goes; it is made.
+    @param scratch: an empty directory to do it in. @param target: where the compiled
+    package goes; it is made.
     """
     src = package.parents[1] / "src"
     for found in files(package).values():
@@ -100,7 +100,7 @@ def compile_package(
         "BOSH_INSTALL_TARGET": str(target),
         "BOSH_PACKAGE_NAME": package.name,
     }
-    # With -x, as the CLI does; and as someone who lets nobody else read his files.
+    # With -x, as the CLI runs it; and with a umask that lets nobody else read.
     return subprocess.run(
         ["/bin/bash", "-x", "packaging"],
         cwd=scratch,

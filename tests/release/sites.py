@@ -1,4 +1,4 @@
-"""What the CLI and the director do around single calls, and their agents meanwhile."""
+"""What the CLI and the director do between calls, and their agents."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ LARGER = 96
 
 class Site:
     """
-    A caller with the daemon it reaches, and what both of them know.
+    A caller, and the daemon that it calls.
 
-    @ivar calls: the caller.
-    @ivar daemon: the daemon.
-    @ivar image: of the stemcell.
+    @ivar calls: the caller. @ivar daemon: the daemon. @ivar image: of the stemcell.
     """
 
     def __init__(self, calls: Caller, daemon: Daemon, image: Path) -> None:
@@ -36,7 +34,7 @@ class Site:
         return cid
 
     def create_vm(self, stemcell_cid: str, *disk_cids: str, host: int = 4) -> Agent:
-        """Make a VM, as both do: its disks are hints, and metadata follow."""
+        """Make a VM as both callers do: with disks as hints, and then metadata."""
         self._agents += 1
         agent_id = f"agent-{self._agents}"
         network = manual(f"{self.daemon.network}{host}", default=["dns", "gateway"])
@@ -76,7 +74,7 @@ class Site:
         return cid
 
     def migrate(self, agent: Agent, disk_cid: str, size: int) -> str:
-        """Change a disk's size the way that works with every CPI, by copying."""
+        """Change a disk's size by a copy, the way that works with every CPI."""
         new_cid = self.create_disk(agent, size)
         agent.migrate_disk()
         self.detach_disk(agent, disk_cid)
@@ -84,12 +82,12 @@ class Site:
         return new_cid
 
     def told(self) -> list[str]:
-        """Return the methods called since the last time."""
+        """Return the methods that were called since the last time."""
         methods, self.calls.methods = self.calls.methods, []
         return methods
 
 
 def properties(daemon: Daemon) -> dict[str, Any]:
-    """Return the properties of the CPI that lead to a daemon."""
+    """Return the properties of the CPI that point to a daemon."""
     address = {"network_type": daemon.network_type, "address": daemon.config["address"]}
     return {"runc_cpi": address, "agent": {"mbus": MBUS}}

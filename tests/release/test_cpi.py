@@ -1,4 +1,4 @@
-"""The rendered bin/cpi, installed where the CLI and the director have it."""
+"""The rendered bin/cpi, installed as the CLI and the director have it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK = {"default": {"type": "dynamic", "cloud_properties": {}}}
 
 @pytest.fixture
 def cli(install: Install, compiled: Path, daemon: Daemon) -> CLI:
-    """The CLI, with a daemon to talk to."""
+    """The CLI, with a daemon to call."""
     return CLI(install(properties(daemon)), compiled)
 
 
@@ -40,7 +40,10 @@ def director(install: Install, compiled: Path, daemon: Daemon) -> Director:
 
 
 def test_bytecode_is_there(compiled: Path) -> None:
-    """Nothing is left to compile, which could not be kept on a read-only file system."""
+    """
+    All modules of the package are compiled, since a read-only file system cannot keep
+    bytecode.
+    """
     lib = compiled / "runc-cpi" / "lib"
     sources = list((lib / "runc_cpi").rglob("*.py"))
     assert sources
@@ -51,7 +54,7 @@ def test_bytecode_is_there(compiled: Path) -> None:
 
 
 def test_info_asks_nobody(install: Install, compiled: Path) -> None:
-    """It is answered with no daemon, for both callers."""
+    """info is answered without a daemon, for both callers."""
     jobs_directory = install({"runc_cpi": {"address": "127.0.0.1:1"}})
     answers = [
         CLI(jobs_directory, compiled).info(),
@@ -62,7 +65,7 @@ def test_info_asks_nobody(install: Install, compiled: Path) -> None:
 
 
 def test_life_of_a_vm_by_the_cli(cli: CLI, image: Path) -> None:
-    """What create-env and delete-env do goes through."""
+    """The calls of create-env and delete-env work."""
     stemcell_cid = cli.ok("create_stemcell", str(image), {})
     vm_cid, _ = cli.ok("create_vm", "a", stemcell_cid, {}, NETWORK, [], {})
     assert cli.ok("has_vm", vm_cid) is True
@@ -72,7 +75,7 @@ def test_life_of_a_vm_by_the_cli(cli: CLI, image: Path) -> None:
 
 
 def test_life_of_a_vm_by_the_director(director: Director, image: Path, lab: Any) -> None:
-    """It goes through with nothing of the file system but what bpm leaves."""
+    """The calls of a director work with the part of the file system that bpm leaves."""
     stemcell_cid = director.ok("create_stemcell", str(seen(image)), {}, {"tags": {}})
     vm_cid, _ = director.ok("create_vm", "a", stemcell_cid, {}, NETWORK, [], {})
     assert director.ok("has_vm", vm_cid) is True
@@ -83,14 +86,14 @@ def test_life_of_a_vm_by_the_director(director: Director, image: Path, lab: Any)
 def test_unix_socket(
     new_daemon: NewDaemon, install: Install, compiled: Path, tmp_path: Path
 ) -> None:
-    """The daemon can be on a socket too, where the caller may write to it."""
+    """The daemon can be at a unix socket that the caller may write to."""
     daemon = new_daemon().start()
     cli = CLI(install(properties(daemon)), compiled)
     assert cli.ok("has_vm", "vm-none") is False
 
 
 def test_errors_are_responses(install: Install, compiled: Path) -> None:
-    """The exit status is 0 whatever there is to say; else the CLI drops the response."""
+    """The exit status is always 0, since the CLI drops the response otherwise."""
     cli = CLI(install({"runc_cpi": {"address": "127.0.0.1:1"}}), compiled)
     error = cli.error("has_vm", "vm-1")
     assert error["type"] == "Bosh::Clouds::CloudError"
@@ -98,7 +101,7 @@ def test_errors_are_responses(install: Install, compiled: Path) -> None:
 
 
 def test_hostile_environment(install: Install, compiled: Path, tmp_path: Path) -> None:
-    """No module is taken from where the environment or the working directory say."""
+    """No module is imported from where the environment or the working directory says."""
     for name in ("json", "runc_cpi", "sitecustomize", "usercustomize", "socket"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from elsewhere')\n")
     cli = CLI(install({}), compiled)
@@ -117,7 +120,7 @@ def test_hostile_environment(install: Install, compiled: Path, tmp_path: Path) -
 
 
 def test_nothing_is_written(install: Install, compiled: Path) -> None:
-    """A call leaves the installation as it was, even where it could write."""
+    """A call leaves the installation unchanged, even if it could write to it."""
     jobs_directory = install({})
 
     def listing() -> list[tuple[str, int]]:
@@ -130,7 +133,7 @@ def test_nothing_is_written(install: Install, compiled: Path) -> None:
 
 
 def test_directories_with_spaces(release: Path, compiled: Path, tmp_path: Path) -> None:
-    """Home directories have them, on macOS above all."""
+    """Paths of the installation may have spaces, as home directories on macOS have."""
     place = tmp_path / "a b" / "$HOME"
     place.mkdir(parents=True)
     (place / "packages").symlink_to(compiled)
@@ -142,7 +145,7 @@ def test_directories_with_spaces(release: Path, compiled: Path, tmp_path: Path) 
 def test_shells(
     install: Install, compiled: Path, shell: list[str], image: Path, tmp_path: Path
 ) -> None:
-    """It is plain shell, so whatever sh is, it does."""
+    """bin/cpi runs with any POSIX shell."""
     if shell[0] == "busybox":
         shell = [str(tmp_path / "busybox"), "sh"]
         Path(shell[0]).write_bytes(images.take_out(image, "./usr/bin/busybox"))
@@ -154,7 +157,7 @@ def test_shells(
 
 
 def test_no_python(install: Install, compiled: Path, tmp_path: Path) -> None:
-    """Without Python there is a response that says so, and a large request is read."""
+    """Without Python the response says so, and a large request is read to its end."""
     (tmp_path / "cat").symlink_to("/bin/cat")
     cli = CLI(install({}), compiled)
     cli._environment["PATH"] = str(tmp_path)
@@ -166,7 +169,7 @@ def test_no_python(install: Install, compiled: Path, tmp_path: Path) -> None:
 def test_old_python(
     release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that came after the installation is told as a response too."""
+    """If Python became too old after the installation, the response says so."""
     monkeypatch.setattr(sys, "version_info", (3, 8, 10))
     with open(os.devnull) as stdin, pytest.raises(SystemExit) as ended:
         monkeypatch.setattr(sys, "stdin", stdin)
@@ -191,7 +194,7 @@ def test_old_python(
 def test_packaging_refuses(
     release: Path, tmp_path: Path, script: str, complaint: str
 ) -> None:
-    """An unfit Python is told when the release is installed, with a way out."""
+    """The packaging script refuses an unfit Python, and says what to do."""
     programs = tmp_path / "bin"
     programs.mkdir()
     if script:
@@ -209,14 +212,14 @@ def test_packaging_refuses(
 
 
 def test_modes(install: Install) -> None:
-    """Only what is in bin is executable; the CLI makes it so, and the agent."""
+    """Only the files in bin are executable, as the CLI and the agent make them."""
     place = install({}) / "runc_cpi"
     assert stat.S_IMODE((place / "bin" / "cpi").stat().st_mode) == 0o755
     assert stat.S_IMODE((place / "config" / "cpi.json").stat().st_mode) == 0o644
 
 
 def test_start_up_is_short(install: Install, compiled: Path) -> None:
-    """No module is imported that a call can do without; two are made for each step."""
+    """No module is imported that a call can do without; each step runs two processes."""
     cli = CLI(install({}), compiled)
     launcher = compiled / "runc-cpi" / "lib" / "launcher.py"
     script = (

@@ -1,7 +1,7 @@
 """
-What the bosh CLI asks for, call by call, against a real daemon.
+The calls of the bosh CLI, one by one, to a real daemon.
 
-The order of calls and what is between them is theirs. Each call is an C{info} and the
+Their order, and what is done between them, are the CLI's. Each call is an C{info} and the
 method, in processes of their own with the environment that the caller gives.
 """
 
@@ -16,7 +16,9 @@ FIRST = [
 
 
 def test_create_env(create_env: Site) -> None:
-    """The first time, another VM, another size of its disk, and to the end."""
+    """
+    create-env works at first, with another VM, with another disk size, and to its deletion.
+    """
     calls = create_env.calls
     # The first time.
     old_stemcell = create_env.create_stemcell()
@@ -66,7 +68,7 @@ def test_create_env(create_env: Site) -> None:
 
 
 def test_create_env_with_the_vm_gone(create_env: Site) -> None:
-    """The CLI deletes a VM even if has_vm says that it is not there."""
+    """The CLI calls delete_vm even if has_vm says that there is none."""
     stemcell_cid = create_env.create_stemcell()
     agent = create_env.create_vm(stemcell_cid)
     disk_cid = create_env.create_disk(agent)
@@ -84,7 +86,7 @@ def test_create_env_with_the_vm_gone(create_env: Site) -> None:
 
 
 def test_create_env_attaches_again(create_env: Site) -> None:
-    """An attached disk is attached again at every run, with the same hint."""
+    """Each run attaches the attached disk again, and gets the same hint."""
     agent = create_env.create_vm(create_env.create_stemcell())
     disk_cid = create_env.calls.ok("create_disk", DISK, {}, agent.vm.cid)
     hint = create_env.calls.ok("attach_disk", agent.vm.cid, disk_cid)

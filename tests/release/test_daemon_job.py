@@ -1,4 +1,4 @@
-"""The job that runs the daemon on a VM or host that BOSH made."""
+"""The job that runs the daemon on a VM or host made by BOSH."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.release.callers import CLI
 JOB = packages.RELEASE / "jobs" / "runc_cpid"
 CONTROL = "/var/vcap/jobs/runc_cpid/bin/runc_cpid_ctl"
 TLS = {"ca": "CA", "certificate": "C", "private_key": "K"}
-# Every key, with something else than its default.
+# Every key, with another value than its default.
 EVERYTHING: dict[str, Any] = {
     "work_dir": "/var/vcap/store/other",
     "network_type": "tcp",
@@ -54,7 +54,7 @@ SOCKET = {
     "socket_group": "root",
 }
 PLAIN = {"allow_users": ["root", 1000]}
-# A stemcell has the group; nobody else sees what is mounted here.
+# A stemcell has this group; the mount is in a private namespace.
 _SCRIPT = """\
 set -eu
 { cat /etc/group; echo vcap:x:1000:; } >"$1/group"
@@ -68,13 +68,13 @@ exec env -i PATH=/bin:/usr/bin:/sbin:/usr/sbin "$@"
 
 
 def render(properties: dict[str, Any]) -> Any:
-    """Return the daemon's configuration."""
+    """Return the rendered configuration of the daemon."""
     text = jobs.render(JOB / "templates" / "config.yml.erb", {"runc_cpid": properties})
     return json.loads(text)
 
 
 def test_defaults() -> None:
-    """What is rendered without properties is what a BOSH VM needs."""
+    """Without properties the configuration is what a BOSH VM needs."""
     rendered = render({})
     parsed = DaemonConfig.parse(rendered)
     assert str(parsed.address) == "0.0.0.0:9999"
@@ -82,7 +82,7 @@ def test_defaults() -> None:
 
 
 def test_everything() -> None:
-    """Each key of the daemon's configuration can be set, and means the same."""
+    """Each key of the daemon's configuration can be set, and keeps its meaning."""
     assert render(EVERYTHING) == EVERYTHING
     assert DaemonConfig.parse(render(EVERYTHING))
     assert {key: render(SOCKET)[key] for key in SOCKET} == SOCKET
@@ -100,14 +100,14 @@ def test_keys_without_a_property_of_their_own() -> None:
 
 @pytest.mark.parametrize("missing", sorted(TLS))
 def test_part_of_tls(missing: str) -> None:
-    """Two of three are refused with the name of the third."""
+    """If one of the three properties of tls is missing, the error names it."""
     tls = {key: value for key, value in TLS.items() if key != missing}
     with pytest.raises(jobs.RenderingFailed, match=f"runc_cpid.tls: {missing} missing"):
         render({"tls": tls})
 
 
 def test_packaging_tells_what_is_missing(release: Path, tmp_path: Path) -> None:
-    """A Python that the release has no wheels for is told, with the way out."""
+    """The packaging script refuses a Python without wheels, and says what to do."""
     package = release / "packages" / "runc-cpid"
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -123,9 +123,9 @@ def test_packaging_tells_what_is_missing(release: Path, tmp_path: Path) -> None:
 
 class Host:
     """
-    A host with the job: what monit does with it.
+    A host with the job, and what monit does with it.
 
-    @ivar vcap: what is its /var/vcap.
+    @ivar vcap: the directory that is its /var/vcap.
     """
 
     def __init__(self, home: Path) -> None:
@@ -134,7 +134,7 @@ class Host:
         self._started: list[subprocess.Popen[bytes]] = []
 
     def control(self, word: str) -> subprocess.Popen[bytes]:
-        """Start a program of the job's as monit does, without waiting for it."""
+        """Start a program of the job as monit does, without waiting for it."""
         unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT]
         process = subprocess.Popen(
             [*unshare, "host", str(self._home), CONTROL, word],
@@ -145,7 +145,7 @@ class Host:
         return process
 
     def clear(self) -> None:
-        """End what goes on."""
+        """End all processes of the host."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -153,12 +153,12 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """What the pid file says."""
+        """Return the number in the pid file."""
         path = self.vcap / "sys" / "run" / "runc_cpid" / "runc_cpid.pid"
         return int(path.read_text()) if path.exists() else 0
 
     def log(self, name: str) -> str:
-        """Return one of its logs."""
+        """Return the text of a log of the job."""
         path = self.vcap / "sys" / "log" / "runc_cpid" / f"runc_cpid.{name}.log"
         return path.read_text() if path.exists() else ""
 
@@ -176,13 +176,13 @@ def package(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unstarted(new_daemon: NewDaemon) -> Daemon:
-    """Has the configuration for a daemon; the job starts it."""
+    """A daemon that is not started: the job starts it with its configuration."""
     return new_daemon(network_type="tcp")
 
 
 @pytest.fixture
 def host(package: Path, release: Path, unstarted: Daemon, tmp_path: Path) -> Iterator[Host]:
-    """A host that the job was deployed to."""
+    """A host with the job deployed."""
     host = Host(tmp_path)
     for name in ("packages", "sys/run", "sys/log", "store"):
         (host.vcap / name).mkdir(parents=True)
@@ -196,7 +196,7 @@ def host(package: Path, release: Path, unstarted: Daemon, tmp_path: Path) -> Ite
 def test_life_of_the_daemon(
     host: Host, unstarted: Daemon, release: Path, compiled: Path, tmp_path: Path
 ) -> None:
-    """It starts, serves, is not started twice, and stops; all as monit asks."""
+    """The daemon starts, serves, is not started twice, and stops, all as monit does it."""
     started = host.control("start")
     address = {"network_type": "tcp", "address": unstarted.config["address"]}
     cpi_jobs = tmp_path / "cpi-jobs"
@@ -205,7 +205,7 @@ def test_life_of_the_daemon(
     eventually(lambda: "serving at" in host.log("stdout") or started.poll(), "serves", 40)
     assert started.poll() is None, host.log("stderr")
     assert cli.ok("has_vm", "vm-none") is False
-    # monit watches the very process.
+    # monit watches this process.
     assert host.pid == started.pid
     assert host.control("start").wait(10) == 0
     assert started.poll() is None
@@ -216,7 +216,7 @@ def test_life_of_the_daemon(
 
 
 def test_stale_pid_file(host: Host) -> None:
-    """A number left by an earlier boot may be any process's now; it is left alone."""
+    """The process whose number is in a stale pid file is left alone."""
     bystander = subprocess.Popen(["sleep", "60"])
     try:
         path = host.vcap / "sys" / "run" / "runc_cpid" / "runc_cpid.pid"
@@ -231,7 +231,7 @@ def test_stale_pid_file(host: Host) -> None:
 
 
 def test_refusal_is_logged(host: Host) -> None:
-    """What keeps the daemon from starting is in its log, where BOSH collects it."""
+    """The reason why the daemon does not start is in its log, where BOSH collects it."""
     file = host.vcap / "jobs" / "runc_cpid" / "config" / "config.yml"
     file.write_text('{"cidr": "nonsense"}')
     assert host.control("start").wait(30) == 1

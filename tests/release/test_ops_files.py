@@ -27,7 +27,7 @@ VALUES = {
     "nats_password": "nats-secret",
     "runc_cpi_release_url": "https://example.com/runc-cpi.tgz",
     "runc_cpi_release_sha1": "c",
-    # All else is asked for by one file only.
+    # Each other variable is asked for by one file only.
     "runc_cpi_release": "/tmp/bosh-runc-cpi.tgz",
     "runc_cpi_tls": {"ca": "CA", "certificate": "C", "private_key": "K"},
     "internal_dns": "192.0.2.2",
@@ -38,7 +38,7 @@ VALUES = {
     "second_gw": "10.1.0.1",
     "second_dns": "192.0.2.3",
 }
-# On top of runc-cpi.yml: which variables each asks for, and which no more.
+# The files on top of runc-cpi.yml: which variables each needs, and which it replaces.
 LAYERS = {
     "dev-release.yml": ({"runc_cpi_release"}, "runc_cpi_release_url runc_cpi_release_sha1"),
     "tls.yml": ({"runc_cpi_tls"}, ""),
@@ -58,7 +58,7 @@ BASE = {
 
 
 def manifest(layout: str, *names: str) -> Any:
-    """Return a manifest after runc-cpi.yml and others."""
+    """Return a manifest after runc-cpi.yml and other ops-files."""
     document = ops.load(SKELETONS / f"{layout}.yml")
     for name in ("runc-cpi.yml", *names):
         document = ops.apply(document, ops.load(OPERATIONS / name))
@@ -66,26 +66,26 @@ def manifest(layout: str, *names: str) -> Any:
 
 
 def wanted(document: Any) -> set[str]:
-    """Name the variables that an operator must give: bosh makes some itself."""
+    """Return the variables that an operator must give: bosh generates some itself."""
     made = {variable["name"] for variable in document.get("variables", ())}
     return ops.variables(document) - made
 
 
 def by_name(items: Any, name: str) -> Any:
-    """Return the item of a list with a name."""
+    """Return the item of a list that has a name."""
     (found,) = [item for item in items if item["name"] == name]
     return found
 
 
 def test_all_files() -> None:
-    """No file is without a test."""
+    """Each ops-file has a test."""
     names = {path.name for path in OPERATIONS.glob("*.yml")}
     assert names == {"runc-cpi.yml", *LAYERS, *CONFIGS}
 
 
 @pytest.mark.parametrize("path", sorted(OPERATIONS.glob("*.yml")), ids=lambda p: p.name)
 def test_comments(path: Path) -> None:
-    """Each begins with what it is for, and a command that names it."""
+    """Each ops-file begins with its purpose, and a command that uses it."""
     comment = re.match(r"(#.*\n)+", path.read_text())
     assert comment
     assert "#   bosh " in comment[0]
@@ -94,7 +94,9 @@ def test_comments(path: Path) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_release(layout: str) -> None:
-    """The release, the CPI in both places, and the director told to use it."""
+    """
+    runc-cpi.yml adds the release, the CPI in both places, and the director's use of it.
+    """
     document = ops.interpolate(manifest(layout), VALUES)
     assert by_name(document["releases"], "bosh-runc-cpi") == {
         "name": "bosh-runc-cpi",
@@ -111,14 +113,14 @@ def test_release(layout: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_only_additions(layout: str) -> None:
-    """Besides the name server nothing of bosh-deployment is changed."""
+    """runc-cpi.yml changes nothing of bosh-deployment but the name server."""
     before = ops.load(SKELETONS / f"{layout}.yml")
     before["networks"][0]["subnets"][0]["dns"] = ["((internal_cpid_gw))"]
     assert_contained(before, manifest(layout), "")
 
 
 def assert_contained(part: Any, whole: Any, where: str) -> None:
-    """All of C{part} is in C{whole}, at the same place."""
+    """Check that all of C{part} is in C{whole}, at the same place."""
     if isinstance(part, dict):
         for key, value in part.items():
             assert key in whole, where
@@ -132,7 +134,7 @@ def assert_contained(part: Any, whole: Any, where: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_variables(layout: str) -> None:
-    """Nothing but what is documented is asked for."""
+    """runc-cpi.yml needs only the documented variables."""
     assert wanted(manifest(layout)) == BASE
     assert not wanted(ops.interpolate(manifest(layout), VALUES)) - {"mbus_bootstrap_ssl"}
 
@@ -140,14 +142,16 @@ def test_variables(layout: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", sorted(LAYERS))
 def test_variables_of_layers(layout: str, name: str) -> None:
-    """So it is with each file on top, which applies to both layouts."""
+    """
+    Each further ops-file needs only the documented variables, and applies to both layouts.
+    """
     more, fewer = LAYERS[name]
     assert wanted(manifest(layout, name)) == (BASE - set(fewer.split())) | more
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_all_layers(layout: str) -> None:
-    """They go together, but for the stemcells: the last of them counts."""
+    """All ops-files apply together; of the stemcells the last one counts."""
     document = manifest(layout, *sorted(LAYERS))
     rest = ops.variables(ops.interpolate(document, VALUES))
     assert rest == {"mbus_bootstrap_ssl"}
@@ -180,7 +184,7 @@ def test_what_the_cpi_is_told(layout: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_local_files(layout: str) -> None:
-    """What is on this machine needs no digest; BOSH would compare it."""
+    """A local file needs no digest, which BOSH would compare."""
     names = ("dev-release.yml", "local-stemcell.yml")
     document = ops.interpolate(manifest(layout, *names), VALUES)
     assert by_name(document["releases"], "bosh-runc-cpi") == {
@@ -201,7 +205,7 @@ def test_local_files(layout: str) -> None:
     ],
 )
 def test_stemcells(name: str | None, line: str) -> None:
-    """Each choice is a stemcell for containers, with its digest."""
+    """Each choice of a stemcell is one for containers, with its digest."""
     document = manifest("today", *([name] if name else []))
     stemcell = document["resource_pools"][0]["stemcell"]
     assert "warden-boshlite" in stemcell["url"]
@@ -211,7 +215,9 @@ def test_stemcells(name: str | None, line: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_capabilities(layout: str) -> None:
-    """The director's VM has all, and may call; other VMs can be given them."""
+    """
+    The director's VM has all capabilities and may call; other VMs can get the capabilities.
+    """
     (pool,) = manifest(layout)["resource_pools"]
     wanted = {"capabilities": "all"}
     assert pool["cloud_properties"] == {**wanted, "cpi_access": True}
@@ -220,7 +226,7 @@ def test_capabilities(layout: str) -> None:
 
 
 def test_disk_size() -> None:
-    """A number stays one."""
+    """A disk size stays a number."""
     document = ops.interpolate(manifest("today", "director-disk.yml"), VALUES)
     assert document["disk_pools"][0]["disk_size"] == 16384
 
@@ -234,7 +240,9 @@ def cloud_config(*names: str) -> Any:
 
 
 def test_cloud_config() -> None:
-    """It asks for the variables of create-env, and is about the same network."""
+    """
+    The cloud config needs the variables of create-env, and describes the same network.
+    """
     document = cloud_config()
     assert wanted(document) <= BASE
     document = ops.interpolate(document, VALUES)
@@ -248,7 +256,7 @@ def test_cloud_config() -> None:
 
 
 def test_name_server_of_cloud_config() -> None:
-    """It can be called by its better name there too."""
+    """The name server in the cloud config can be given by its better name."""
     document = cloud_config("internal-dns.yml")
     assert "internal_cpid_gw" not in wanted(document)
     subnet = ops.interpolate(document, VALUES)["networks"][0]["subnets"][0]
@@ -256,7 +264,7 @@ def test_name_server_of_cloud_config() -> None:
 
 
 def test_several_hosts() -> None:
-    """Each AZ has a CPI that there is, and a subnet of its own."""
+    """With several hosts each AZ has an existing CPI, and a subnet of its own."""
     document = ops.interpolate(cloud_config("cloud-config-hosts.yml"), VALUES)
     config = ops.interpolate(ops.load(OPERATIONS / "cpi-config.yml"), VALUES)
     names = [cpi["name"] for cpi in config["cpis"]]
@@ -267,20 +275,20 @@ def test_several_hosts() -> None:
 
 
 def test_cpi_config() -> None:
-    """Its properties are those of the job, without the job's name before them."""
+    """The properties of a cpi-config are those of the job, without the job's name."""
     config = ops.interpolate(ops.load(OPERATIONS / "cpi-config.yml"), VALUES)
     spec = jobs.read_spec(packages.RELEASE / "jobs" / "runc_cpi")["properties"]
     known = {key.split(".")[1] for key in spec if key.startswith("runc_cpi.")}
     for cpi in config["cpis"]:
         assert cpi["type"] == "runc"
         assert set(cpi["properties"]) <= known
-        # The director puts them beside these of its own.
+        # The director adds these properties of its own.
         assert not set(cpi["properties"]) & {"vm", "director_uuid", "request_id"}
     assert config["cpis"][0]["migrated_from"] == [{"name": ""}]
 
 
 def test_no_anchors() -> None:
-    """What is written is what is there, also for people who read only a part."""
+    """No file uses YAML anchors, so each part can be read alone."""
     for path in OPERATIONS.glob("*.yml"):
         tokens = yaml.scan(path.read_text())
         assert not [t for t in tokens if isinstance(t, (yaml.AnchorToken, yaml.AliasToken))]

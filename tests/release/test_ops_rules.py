@@ -1,4 +1,4 @@
-"""The rules of ops-files that the other tests rest on, as the bosh CLI has them."""
+"""The rules of ops-files that the other tests rely on, as the bosh CLI has them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def removed(path: str) -> Any:
 
 
 def test_the_document_stays() -> None:
-    """Operations work on a copy."""
+    """Operations change a copy, and not the document."""
     replaced("/a/b", 2)
     assert DOCUMENT["a"] == {"b": 1}
 
 
 def test_replace() -> None:
-    """What is there is replaced, what is optional is made."""
+    """replace changes what exists, and makes what is optional."""
     assert replaced("/a/b", 2)["a"] == {"b": 2}
     assert replaced("/a/c?", 2)["a"] == {"b": 1, "c": 2}
     assert replaced("/a/c?/d/e", 2)["a"] == {"b": 1, "c": {"d": {"e": 2}}}
@@ -37,7 +37,7 @@ def test_replace() -> None:
 
 
 def test_replace_in_lists() -> None:
-    """Items are found by index or by a key, or added at the end."""
+    """Items of a list are found by index or by a key, or added at the end."""
     assert replaced("/n/0", 9)["n"] == [9, 2]
     assert replaced("/n/-1", 9)["n"] == [1, 9]
     assert replaced("/n/-", 9)["n"] == [1, 2, 9]
@@ -48,7 +48,7 @@ def test_replace_in_lists() -> None:
 
 
 def test_remove() -> None:
-    """What is there goes; what is not must be optional."""
+    """remove deletes what exists; what is missing must be optional."""
     assert removed("/a/b")["a"] == {}
     assert removed("/l/name=x")["l"] == [{"name": "y"}]
     assert removed("/n/0")["n"] == [2]
@@ -61,26 +61,26 @@ def test_remove() -> None:
     "path", ["/z", "/a/z", "/z/b?", "/l/name=z/v", "/n/2", "/a/-", "/n/z", "/l/v", "z"]
 )
 def test_missing(path: str) -> None:
-    """What is neither there nor optional is an error."""
+    """replace of what is missing and not optional is an error."""
     with pytest.raises(ops.OpsError):
         replaced(path, 1)
 
 
 @pytest.mark.parametrize("path", ["/z", "/a/z", "/l/name=z", "/n/2"])
 def test_nothing_to_remove(path: str) -> None:
-    """So it is here."""
+    """remove of what is missing and not optional is an error."""
     with pytest.raises(ops.OpsError):
         removed(path)
 
 
 def test_ambiguous() -> None:
-    """An item must be the only one with its name."""
+    """An item that is found by name must be the only one with that name."""
     with pytest.raises(ops.OpsError, match="2 items"):
         replaced("/l/name=x/v", 1, {"l": [{"name": "x"}, {"name": "x"}]})
 
 
 def test_variables() -> None:
-    """Whole values keep their kind; within a text they become text."""
+    """A whole value keeps its kind; within a text it becomes text."""
     document = {"a": "((b))", "c": ["x((d.e)):9((b))", 1], "f": "((unknown))((tls.ca))"}
     assert ops.variables(document) == {"b", "d", "unknown", "tls"}
     values = {"b": [1], "d": {"e": 2}, "tls": {}}

@@ -1,8 +1,8 @@
 """
-What a director asks for, call by call, against a real daemon.
+The calls of a director, one by one, to a real daemon.
 
-The order of calls and what is between them is theirs. Each call is an C{info} and the
-method, in processes of their own with the environment that the caller gives.
+Their order, and what is done between them, are the director's. Each call is an C{info} and
+the method, in processes of their own with the environment that the caller gives.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.harness.vm import SETTINGS
 from tests.release.callers import Director
 from tests.release.sites import DISK, ENV, LARGER, MBUS, Site
 
-# What directors put there today, and what they may tomorrow.
+# What directors send as env, today and maybe later.
 WHOLE_ENV = {
     "bosh": {
         "mbus": {"cert": {"ca": "CA\n", "certificate": "C\n", "private_key": "K\n"}},
@@ -40,7 +40,9 @@ WHOLE_ENV = {
 
 
 def test_deploy(director: Site) -> None:
-    """A VM to compile on, an instance with a disk, and all is deleted."""
+    """
+    A deployment works: a VM to compile on, an instance with a disk, and their deletion.
+    """
     calls = director.calls
     stemcell_cid = director.create_stemcell()
     compiler = director.create_vm(stemcell_cid, host=5)
@@ -64,7 +66,7 @@ def test_deploy(director: Site) -> None:
 
 
 def test_recreate(director: Site) -> None:
-    """With snapshots on: the disk is kept, detached, and attached to the new VM."""
+    """Recreation with snapshots on detaches the disk and attaches it to the new VM."""
     calls = director.calls
     stemcell_cid = director.create_stemcell()
     agent = director.create_vm(stemcell_cid)
@@ -85,7 +87,9 @@ def test_recreate(director: Site) -> None:
 
 @pytest.mark.parametrize("method", ["resize_disk", "update_disk"])
 def test_disk_grows_where_it_is(director: Site, method: str) -> None:
-    """As runc-cpi.yml has the director do it: detached, with nothing copied."""
+    """
+    With the setting of runc-cpi.yml a disk grows while detached, and nothing is copied.
+    """
     calls = director.calls
     agent = director.create_vm(director.create_stemcell())
     disk_cid = director.create_disk(agent)
@@ -104,7 +108,7 @@ def test_disk_grows_where_it_is(director: Site, method: str) -> None:
 
 
 def test_disk_is_migrated(director: Site) -> None:
-    """The default way, with the old disk kept as an orphan."""
+    """By default a disk is migrated, and the old disk is kept as an orphan."""
     agent = director.create_vm(director.create_stemcell())
     old_cid = director.create_disk(agent)
     agent.write("data")
@@ -119,7 +123,7 @@ def test_disk_is_migrated(director: Site) -> None:
 
 
 def test_hot_swap(director: Site) -> None:
-    """The new VM is made beside the old one, and takes over its disk."""
+    """With hot swap the new VM is made beside the old one, and takes over its disk."""
     stemcell_cid = director.create_stemcell()
     old = director.create_vm(stemcell_cid)
     disk_cid = director.create_disk(old)
@@ -134,7 +138,7 @@ def test_hot_swap(director: Site) -> None:
 
 
 def test_cloud_check_reboots(director: Site) -> None:
-    """An agent that is silent: the VM is there, is rebooted, and has its disk."""
+    """cloud-check reboots a VM whose agent is silent, and the VM has its disk again."""
     calls = director.calls
     agent = director.create_vm(director.create_stemcell())
     disk_cid = director.create_disk(agent)
@@ -143,10 +147,10 @@ def test_cloud_check_reboots(director: Site) -> None:
     assert calls.ok("has_vm", agent.vm.cid) is True
     calls.ok("reboot_vm", agent.vm.cid)
     assert agent.vm.wait_for_agent() == "agent-1"
-    # The agent does not mount it at its start; the daemon sees to it.
+    # The agent does not mount it at its start; the daemon does.
     assert agent.list_disk() == [disk_cid]
     assert agent.read() == "data"
-    # Without the disk, the agent would not start if it looked for it.
+    # The agent would not start without a disk that it looks for.
     director.detach_disk(agent, disk_cid)
     calls.ok("reboot_vm", agent.vm.cid)
     assert agent.vm.wait_for_agent() == "agent-1"
@@ -157,7 +161,7 @@ def test_cloud_check_reboots(director: Site) -> None:
 
 
 def test_cloud_check_recreates(director: Site) -> None:
-    """The VM is deleted as it is, with its disk mounted and an agent that is silent."""
+    """cloud-check recreates a VM whose agent is silent, while its disk is mounted."""
     calls = director.calls
     stemcell_cid = director.create_stemcell()
     agent = director.create_vm(stemcell_cid)
@@ -170,19 +174,19 @@ def test_cloud_check_recreates(director: Site) -> None:
     agent = director.create_vm(stemcell_cid, disk_cid)
     director.attach_disk(agent, disk_cid)
     assert agent.read() == "data"
-    # A reference to a disk that is elsewhere, or nowhere, is deleted next.
+    # cloud-check next deletes a reference to a disk that is elsewhere, or nowhere.
     director.detach_disk(agent, disk_cid)
     error = calls.error("detach_disk", agent.vm.cid, disk_cid)
     assert error["type"] == "Bosh::Clouds::DiskNotAttached"
     calls.ok("delete_disk", disk_cid)
     assert calls.ok("has_disk", disk_cid) is False
     calls.ok("delete_vm", agent.vm.cid)
-    # And so is a reference to a VM.
+    # It deletes a reference to a VM, too.
     assert calls.ok("has_vm", agent.vm.cid) is False
 
 
 def test_cloud_check_attaches_again(director: Site) -> None:
-    """A disk that the agent does not report is attached once more, and mounted."""
+    """cloud-check attaches and mounts a disk that the agent does not report."""
     agent = director.create_vm(director.create_stemcell())
     disk_cid = director.create_disk(agent)
     agent.write("data")
@@ -190,7 +194,7 @@ def test_cloud_check_attaches_again(director: Site) -> None:
     assert agent.list_disk() == []
     director.attach_disk(agent, disk_cid)
     assert agent.read() == "data"
-    # Or attached, though it is, and the VM rebooted.
+    # Or cloud-check attaches it again, although it is attached, and reboots the VM.
     director.calls.ok("attach_disk", agent.vm.cid, disk_cid)
     director.calls.ok("set_disk_metadata", disk_cid, {"attached_at": "now"})
     director.calls.ok("reboot_vm", agent.vm.cid)
@@ -201,7 +205,7 @@ def test_cloud_check_attaches_again(director: Site) -> None:
 
 
 def test_vm_resources(director: Site) -> None:
-    """What an instance group asks for becomes properties that create_vm takes."""
+    """The vm_resources of an instance group become properties that create_vm takes."""
     wanted = {"cpu": 1, "ram": 256, "ephemeral_disk_size": 128}
     found = director.calls.ok("calculate_vm_cloud_properties", wanted)
     network = {"default": manual(f"{director.daemon.network}4")}
@@ -212,13 +216,13 @@ def test_vm_resources(director: Site) -> None:
 
 
 def test_dynamic_disk(director: Site) -> None:
-    """A disk that a job asks for is attached beside the store's, and goes alone."""
+    """A dynamic disk is attached beside the store's disk, and detached alone."""
     calls = director.calls
     agent = director.create_vm(director.create_stemcell())
     store = director.create_disk(agent)
     agent.write("data")
     disk_cid = calls.ok("create_disk", DISK, {"name": "dynamic"}, agent.vm.cid)
-    # The agent links to it: a job makes of it what it likes.
+    # The agent makes a link to it, and a job uses it as it likes.
     device = calls.ok("attach_disk", agent.vm.cid, disk_cid)
     agent.vm.shell(f"test -b {device}; dd if={device} of=/dev/null bs=4096 count=1")
     assert set(calls.ok("get_disks", agent.vm.cid)) == {store, disk_cid}
@@ -233,7 +237,9 @@ def test_dynamic_disk(director: Site) -> None:
 
 
 def test_migration_fails(director: Site) -> None:
-    """The new disk becomes an orphan, and the old one stays in use."""
+    """
+    If a migration fails, the new disk becomes an orphan, and the old one stays in use.
+    """
     calls = director.calls
     agent = director.create_vm(director.create_stemcell())
     old_cid = director.create_disk(agent)
@@ -247,7 +253,7 @@ def test_migration_fails(director: Site) -> None:
 
 
 def test_two_hosts(director: Site, new_daemon: NewDaemon) -> None:
-    """An entry of a cpi-config leads to another daemon, for its calls alone."""
+    """An entry of a cpi-config sends its own calls to another daemon."""
     authority = Authority("hosts")
     server = authority.issue("runc-cpid", "127.0.0.1", purpose="server")
     second = new_daemon(network_type="tcp", config={"tls": server}).start()
@@ -273,7 +279,7 @@ def test_two_hosts(director: Site, new_daemon: NewDaemon) -> None:
 
 
 def test_agent_settings(director: Site) -> None:
-    """All that the manifest has for an agent reaches it, as it is."""
+    """All agent settings of the manifest reach the agent unchanged."""
     assert isinstance(director.calls, Director)
     director.calls.properties = {"agent": AGENT}
     networks = {

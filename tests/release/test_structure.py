@@ -1,4 +1,4 @@
-"""The release is whole: what its specs name is there, and nothing is there besides."""
+"""The release is complete: what its specs name exists, and nothing else does."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ PACKAGES = ("runc-cpi", "runc-cpid")
 
 
 def test_name() -> None:
-    """Jobs name the release so in manifests."""
+    """The release has the name that jobs in manifests give it."""
     final = yaml.safe_load((packages.RELEASE / "config" / "final.yml").read_text())
     assert final == {"name": "bosh-runc-cpi"}
     assert not yaml.safe_load((packages.RELEASE / "config" / "blobs.yml").read_text())
 
 
 def test_all_there_is() -> None:
-    """No job or package is without a test."""
+    """Each job and package has a test."""
     assert sorted(os.listdir(packages.RELEASE / "jobs")) == list(JOBS)
     assert sorted(os.listdir(packages.RELEASE / "packages")) == list(PACKAGES)
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_job(name: str) -> None:
-    """Its templates are those that its spec names; its packages are there."""
+    """A job's templates are those in its spec, and its packages exist."""
     job = packages.RELEASE / "jobs" / name
     spec = jobs.read_spec(job)
     assert spec["name"] == name
@@ -44,31 +44,31 @@ def test_job(name: str) -> None:
 
 @pytest.mark.parametrize("name", JOBS)
 def test_properties(name: str) -> None:
-    """Each is described, and used in a template."""
+    """Each property of a job is described, and used in a template."""
     job = packages.RELEASE / "jobs" / name
     templates = "".join(path.read_text() for path in (job / "templates").iterdir())
     for key, definition in jobs.read_spec(job)["properties"].items():
         assert definition["description"].strip(), key
         assert set(definition) <= {"description", "default", "example"}, key
-        # Some are looked up by a name that is put together.
+        # Some names are composed in the template.
         assert re.search(rf"\b{key.split('.')[-1]}\b", templates), key
 
 
 def test_template_of_the_cpi() -> None:
-    """The CLI and the director start this very file."""
+    """The job of the CPI has bin/cpi, which the CLI and the director start."""
     templates = jobs.read_spec(packages.RELEASE / "jobs" / "runc_cpi")["templates"]
     assert "bin/cpi" in templates.values()
     assert "config/cpi.json" in templates.values()
 
 
 def test_monit_of_the_cpi() -> None:
-    """There is no process to watch."""
+    """The monit file of the CPI is empty, since there is no process to watch."""
     lines = (packages.RELEASE / "jobs" / "runc_cpi" / "monit").read_text().splitlines()
     assert all(line.startswith("#") for line in lines if line)
 
 
 def test_monit_of_the_daemon() -> None:
-    """What monit starts and watches is what the job has."""
+    """The monit file of the daemon names files that the job has."""
     job = packages.RELEASE / "jobs" / "runc_cpid"
     monit = (job / "monit").read_text()
     script = "/var/vcap/jobs/runc_cpid/bin/runc_cpid_ctl"
@@ -84,7 +84,7 @@ def test_monit_of_the_daemon() -> None:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_package(release: Path, name: str) -> None:
-    """Each of its patterns finds files, and all prepared files are in a package."""
+    """Each pattern of a package finds files, and all prepared files are in a package."""
     package = release / "packages" / name
     assert yaml.safe_load((package / "spec").read_text())["name"] == name
     found = packages.files(package)
@@ -95,7 +95,7 @@ def test_package(release: Path, name: str) -> None:
 
 
 def test_modules_of_the_cpi(release: Path) -> None:
-    """They are this checkout's."""
+    """The modules of the CPI's package are those of this checkout."""
     prepared = release / "src" / "runc-cpi" / "runc_cpi"
     source = packages.PROJECT / "runc_cpi"
     names = {path.relative_to(prepared) for path in prepared.rglob("*.py")}
@@ -106,13 +106,13 @@ def test_modules_of_the_cpi(release: Path) -> None:
 
 
 def test_preparing_again(build: Callable[..., str], release: Path, tmp_path: Path) -> None:
-    """Into the checkout's place it can be done any time; a copy wants a new place."""
+    """build-release can prepare the checkout again, but a copy only in a new directory."""
     with pytest.raises(subprocess.CalledProcessError):
         build("--into", release, "--no-tarball")
 
 
 def test_no_bosh(build: Callable[..., str], tmp_path: Path) -> None:
-    """Without a bosh CLI the next command is told."""
+    """Without a bosh CLI build-release prints the next command."""
     if shutil.which("bosh", path=packages.SEARCH_PATH):
         pytest.skip("there is a bosh CLI where the tests look for programs")
     said = build("--into", tmp_path / "r", "--version", "1.2.3")
@@ -120,7 +120,7 @@ def test_no_bosh(build: Callable[..., str], tmp_path: Path) -> None:
 
 
 def test_bosh(build: Callable[..., str], tmp_path: Path) -> None:
-    """With a bosh CLI it is called, and the way to create-env is told."""
+    """With a bosh CLI build-release calls it, and prints how to go on with create-env."""
     bosh = tmp_path / "bin" / "bosh"
     bosh.parent.mkdir()
     bosh.write_text('#!/bin/sh\necho "called: $*"\n')
@@ -139,7 +139,7 @@ def test_bosh(build: Callable[..., str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--python"], ["more"]])
 def test_usage(arguments: list[str]) -> None:
-    """What is wrong on the command line ends it, with a hint."""
+    """A wrong command line ends build-release with a hint."""
     outcome = subprocess.run(
         [packages.BUILD, *arguments], capture_output=True, text=True, check=False
     )

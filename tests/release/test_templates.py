@@ -1,4 +1,4 @@
-"""What the templates of the CPI's job make of the properties that manifests give."""
+"""The templates of the CPI's job, rendered with properties of manifests."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ MBUS = "nats://10.0.0.4:4222"
 
 
 def render(properties: dict[str, Any]) -> Any:
-    """Return the executable's configuration."""
+    """Return the rendered configuration of the executable."""
     return json.loads(jobs.render(TEMPLATE, properties))
 
 
 def agent(**properties: Any) -> Any:
-    """Return what agents are told."""
+    """Return the agent's part of the rendered configuration."""
     return render(properties).get("agent", {})
 
 
 def test_nothing_given() -> None:
-    """What is not given is left to the executable."""
+    """What is not given is left out, so the executable's defaults count."""
     assert render({}) == {"network_type": "tcp"}
 
 
 def test_address() -> None:
-    """Where the daemon is, is passed on as it is."""
+    """The address of the daemon is passed on unchanged."""
     given = {"network_type": "unix", "address": "/run/runc-cpid/cpid.sock"}
     assert render({"runc_cpi": given}) == given
 
 
 def test_tls() -> None:
-    """All three are passed on, whatever characters they have."""
+    """The three properties of tls are passed on, whatever characters they have."""
     assert render({"runc_cpi": {"tls": TLS}})["tls"] == TLS
 
 
 @pytest.mark.parametrize("missing", sorted(TLS))
 def test_part_of_tls(missing: str) -> None:
-    """Two of three are refused with the name of the third."""
+    """If one of the three properties of tls is missing, the error names it."""
     tls = {key: value for key, value in TLS.items() if key != missing}
     with pytest.raises(jobs.RenderingFailed, match=f"runc_cpi.tls: {missing} missing"):
         render({"runc_cpi": {"tls": tls}})
@@ -52,12 +52,12 @@ def test_part_of_tls(missing: str) -> None:
 
 @pytest.mark.parametrize("tls", [None, {}, dict.fromkeys(TLS)])
 def test_no_tls(tls: Any) -> None:
-    """Without any of it there is none."""
+    """Without properties of tls the configuration has no tls."""
     assert "tls" not in render({"runc_cpi": {"tls": tls}})
 
 
 def test_agent_as_the_reference_has_it() -> None:
-    """Properties of the job itself come before those of the deployment."""
+    """Properties of the job come before those of the deployment, as in the reference."""
     own = {"mbus": MBUS, "ntp": ["a"], "blobstore": DAV}
     other = {
         "mbus": "other",
@@ -68,7 +68,9 @@ def test_agent_as_the_reference_has_it() -> None:
 
 
 def test_director_of_today() -> None:
-    """The director's properties have the URL; blobstores and ntp come with env."""
+    """
+    With today's director the properties have the URL; blobstores and ntp come with env.
+    """
     env = {"bosh": {"blobstores": [DAV], "ntp": ["a"]}}
     blobstore = {"provider": "dav", "address": "10.0.0.4", "port": 25250}
     told = agent(agent={"mbus": MBUS, "env": env}, blobstore=blobstore)
@@ -76,13 +78,15 @@ def test_director_of_today() -> None:
 
 
 def test_create_env_of_today() -> None:
-    """All that create-env has is the URL to listen at."""
+    """With today's create-env the properties have only the URL to listen at."""
     mbus = "https://mbus:secret@0.0.0.0:6868"
     assert agent(agent={"mbus": mbus}) == {"mbus": mbus}
 
 
 def test_create_env_of_2018() -> None:
-    """Blobstore and NTP servers are properties of the cloud provider there."""
+    """
+    With create-env of 2018 blobstore and NTP servers are properties of the cloud provider.
+    """
     told = agent(
         agent={"mbus": "m"},
         blobstore={"provider": "local", "path": "/var/vcap/micro_bosh/data/cache"},
@@ -99,7 +103,7 @@ def test_create_env_of_2018() -> None:
 
 
 def test_agent_properties_of_the_deployment() -> None:
-    """These come before the older places."""
+    """The agent's properties of the deployment come before the older places."""
     told = agent(
         agent={"ntp": ["a"], "blobstore": DAV},
         ntp=["b"],
@@ -109,7 +113,7 @@ def test_agent_properties_of_the_deployment() -> None:
 
 
 def test_null_blobstore() -> None:
-    """Ops-files of other CPIs say so where there is none to tell."""
+    """A blobstore may be null, as ops-files of other CPIs set it."""
     assert agent(runc_cpi={"agent": {"mbus": MBUS, "blobstore": None}}) == {"mbus": MBUS}
 
 
@@ -120,7 +124,7 @@ def test_no_options() -> None:
 
 
 def test_renderer(tmp_path: Path) -> None:
-    """The renderer has what BOSH gives to templates, and no more properties."""
+    """The renderer offers templates what BOSH offers, and no more properties."""
     template = tmp_path / "job" / "templates" / "t"
     template.parent.mkdir(parents=True)
     (tmp_path / "job" / "spec").write_text("properties: {a.b: {default: 1}, c: {}}\n")

@@ -1,4 +1,4 @@
-"""Mutual TLS by the job's properties, from both places that the CPI is started at."""
+"""Mutual TLS by properties of the job, in both places that start the CPI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Install = Callable[[Mapping[str, Any]], Path]
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """Certificates, and the variable of tls.yml."""
+    """The certificates, and the variable of tls.yml."""
     directory = tmp_path / "certs"
     certs.write(directory, ["127.0.0.1"], ["director"], 1)
     return directory
@@ -29,7 +29,9 @@ def certificates(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def secure(new_daemon: NewDaemon, certificates: Path) -> Daemon:
-    """A daemon as the job runc_cpid configures it: with PEM, not files."""
+    """
+    A daemon with the configuration of the job runc_cpid: certificates as PEM, not as files.
+    """
     names = {"ca": "ca.crt", "certificate": "server.crt", "private_key": "server.key"}
     tls = {key: (certificates / name).read_text() for key, name in names.items()}
     template = packages.RELEASE / "jobs" / "runc_cpid" / "templates" / "config.yml.erb"
@@ -40,7 +42,7 @@ def secure(new_daemon: NewDaemon, certificates: Path) -> Daemon:
 def test_both_callers(
     secure: Daemon, certificates: Path, install: Install, compiled: Path
 ) -> None:
-    """They are let in, also where no file can be made of the private key."""
+    """Both callers are let in, also where the private key cannot be written to a file."""
     variables = yaml.safe_load((certificates / "vars.yml").read_text())
     address = secure.config["address"]
     tls = variables["runc_cpi_tls"]
@@ -51,7 +53,7 @@ def test_both_callers(
 
 
 def test_without_properties(secure: Daemon, install: Install, compiled: Path) -> None:
-    """Who has no certificate is refused."""
+    """A caller without a certificate is refused."""
     directory = install({"runc_cpi": {"address": secure.config["address"]}})
     error = CLI(directory, compiled).error("has_vm", "vm-none")
     assert "runc-cpid expects TLS at this address" in error["message"]

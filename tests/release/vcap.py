@@ -1,4 +1,4 @@
-"""A /var/vcap of its own for a command, as on a director's VM."""
+"""A private /var/vcap for a command, as on a director's VM."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.harness import images
 VCAP = 1000
 _STEMCELLS = Path("/var/vcap/stemcells")
 
-# The director's worker under bpm: an unprivileged user, who can write to TMPDIR alone.
-# What is mounted here is seen by nobody else.
+# The director's worker under bpm: an unprivileged user, who can write only to TMPDIR. The
+# mounts are in a private namespace.
 _SCRIPT = f"""\
 set -eu
 # Open, as what is mounted here can hide them.
@@ -35,12 +35,12 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/vcap TMPDIR=/mnt \\
 
 
 def sandboxed(packages: Path, jobs: Path) -> list[str]:
-    """Return what to put before a command that is to see these directories."""
+    """Return the prefix of a command that makes it see these directories."""
     unshare = ["unshare", "--mount", "--propagation", "private"]
     directories = map(str, (packages, jobs, images.CACHE))
     return [*unshare, "sh", "-c", _SCRIPT, "sandbox", *directories]
 
 
 def seen(image: Path) -> Path:
-    """Return the path of a stemcell's image in there, wherever this clone lies."""
+    """Return the path of a stemcell's image in the sandbox, wherever this clone is."""
     return _STEMCELLS / image.relative_to(images.CACHE)

@@ -1,4 +1,4 @@
-"""Fixtures: those for real daemons, and an image that answers."""
+"""Fixtures: real daemons, and an image whose VMs answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answering(lab: Lab, busybox: bytes) -> Path:
 
 @pytest.fixture(scope="session")
 def layout(lab: Lab, busybox: bytes) -> Path:
-    """The same as an OCI image layout, for light stemcells."""
+    """The image whose VMs answer, as an OCI image layout for light stemcells."""
     path = lab.home / "layout"
     images.make_layout(path, guests.answering(busybox))
     return path

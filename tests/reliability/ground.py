@@ -1,4 +1,4 @@
-"""A daemon that random calls are made to, and what is expected of it by a model."""
+"""A daemon for random calls, compared with a model after each."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Ground:
     """
     A daemon, and the world as it should be.
 
-    @ivar world: the world, by the model.
-    @ivar steps: how many steps were taken, each of which came out as it should.
-    @ivar failure: what did not; nothing is done after that.
+    @ivar world: the world, by the model. @ivar steps: how many steps were taken, each of
+    which came out as it should. @ivar failure: the step that did not come out as it should;
+    nothing is done after it.
     """
 
     def __init__(self, daemon: Daemon) -> None:
@@ -42,13 +42,13 @@ class Ground:
         self._history: list[str] = []
         self._pids: dict[str, int] = {}
         self._marked: set[str] = set()
-        # Nobody is to wait for a daemon that is dead.
+        # No call is to wait for a dead daemon.
         config = daemon.home / "cpi.json"
         told = json.loads(config.read_text())
         config.write_text(json.dumps({**told, "connect_timeout": 0}))
 
     def attempt(self, name: str, step: Callable[..., None], **drawn: Any) -> None:
-        """Take a step, and hold everything against the model after it."""
+        """Take a step, and compare everything with the model after it."""
         if self.failure is not None:
             return
         self._history.append(f"{name}: {drawn}")
@@ -62,11 +62,11 @@ class Ground:
             self.steps += 1
 
     def account(self) -> str:
-        """Say how often each thing was done."""
+        """Return how often each kind of step was taken."""
         return ", ".join(f"{name} {count}" for name, count in self._done.most_common())
 
     def call(self, method: str, *arguments: Any, version: int = 2) -> Any:
-        """Make a call, which must go as the model says; return its result."""
+        """Make a call, which must end as the model says; return its result."""
         self._done[method] += 1
         answer = self.daemon.cpi.call(method, *arguments, version=version)
         refused = refusal(self.world, method, list(arguments))
@@ -79,7 +79,7 @@ class Ground:
         return answer["result"]
 
     def refused(self, method: str, *arguments: Any) -> None:
-        """Make a call that no world makes good."""
+        """Make a call that must be refused in every world."""
         self._done["bad calls"] += 1
         answer = self.daemon.cpi.call(method, *arguments)
         assert answer["error"] is not None
@@ -98,13 +98,13 @@ class Ground:
 
     def die(self, delay: float, method: str, *arguments: Any, version: int = 2) -> None:
         """
-        Have the daemon die some time after a call was begun, and start it again.
+        Kill the daemon some time after a call was begun, and start it again.
 
-        The call is carried out, or nothing is, and the caller is told right if at all.
+        The call is carried out whole or not at all, and an answer must be right.
         """
         self._done["crash during a call"] += 1
         call = self.daemon.cpi.start(method, *arguments, version=version)
-        # Not to wait for anything: it spreads the moment over all that happens.
+        # This waits for nothing: it spreads the moment of the kill over the call.
         time.sleep(delay)
         self.daemon.kill()
         answer = self.daemon.cpi.finish(call)
@@ -122,7 +122,7 @@ class Ground:
             self._find_out(method, list(arguments), version)
 
     def _find_out(self, method: str, arguments: list[Any], version: int) -> None:
-        """Go on with what a call that was not answered came to."""
+        """Find out what became of a call that was not answered."""
         world = observe(self.daemon)
         new = sorted(world.cids - self.world.cids)
         if method in CREATING and not new:
@@ -144,7 +144,7 @@ class Ground:
             self._marked.add(cid)
 
     def crash(self) -> None:
-        """Kill the daemon while it has nothing to do."""
+        """Kill the daemon while it has nothing to do, and start it."""
         self._done["crash"] += 1
         self.daemon.kill()
         self.daemon.recover()
@@ -156,7 +156,7 @@ class Ground:
         self.daemon.recover()
 
     def reboot_host(self) -> None:
-        """Take all away that a reboot of the host takes, and start the daemon."""
+        """Take away all that a reboot of the host takes, and start the daemon."""
         self._done["reboot of the host"] += 1
         for cid, vm in self.world.vms.items():
             if not vm.running:
@@ -177,24 +177,24 @@ class Ground:
         self.world = replace(self.world, vms={**self.world.vms, cid: facts})
 
     def _is_noted(self, cid: str) -> bool:
-        """Say whether it is on record that a VM has ended by itself."""
+        """Say whether the record has a VM as ended by itself."""
         record = self.daemon.work_dir / "vms" / cid / "vm.json"
         stopped: bool = json.loads(record.read_text())["stopped"]
         return stopped
 
     def vm(self, cid: str) -> VM:
-        """Return a VM."""
+        """Return a VM by its cid."""
         record = self.daemon.work_dir / "vms" / cid / "vm.json"
         return VM(cid, json.loads(record.read_text())["networks"], self.daemon.work_dir)
 
     def _booted(self, cid: str) -> None:
-        """Take note of a VM's new first process, and see that its network works."""
+        """Note a VM's new first process, and check that its network works."""
         vm = self.vm(cid)
         assert guests.settings(vm)["vm"]["id"] == cid
         self._pids[cid] = vm.pid
 
     def _check(self) -> None:
-        """Hold everything against the model."""
+        """Compare everything with the model."""
         world = observe(self.daemon)
         assert world == self.world
         assert host.differences(self.daemon, world) == []
@@ -234,6 +234,6 @@ class Ground:
 
 
 def _cid(result: Any) -> str:
-    """Return the cid in a result, if it is one that holds one."""
+    """Return the cid in a call's result, if it has one."""
     found = result[0] if isinstance(result, list) and result else result
     return found if isinstance(found, str) else ""

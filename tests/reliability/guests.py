@@ -1,4 +1,6 @@
-"""What runs in VMs here, and how to look into them without running anything there."""
+"""
+What runs in the VMs of these tests, and how to look into a VM without running anything.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ PATIENCE = 10.0
 
 
 def answering(busybox: bytes) -> bytes:
-    """Return an image whose VMs answer whoever connects with their agent's settings."""
+    """Return an image whose VMs answer each connection with their agent's settings."""
     agent = json.dumps(AGENT).encode()
     return images.tiny(
         busybox,
@@ -36,7 +38,7 @@ def answering(busybox: bytes) -> bytes:
 
 
 def settings(vm: VM) -> dict[str, Any]:
-    """Return what a VM answers, once it does."""
+    """Wait until a VM answers, and return its answer."""
     answer = eventually(vm.try_answer, f"{vm.cid} answers", PATIENCE)
     told: dict[str, Any] = json.loads(answer)
     return told
@@ -48,7 +50,7 @@ def look(vm: VM, name: str) -> str:
 
 
 def content(image: Path, name: str) -> str:
-    """Read a file of the file system in an image, whatever else uses it."""
+    """Read a file of the file system in an image, which may be in use."""
     outcome = subprocess.run(
         ["debugfs", "-R", f"cat {name}", str(image)],
         capture_output=True,
@@ -68,11 +70,11 @@ def mark(image: Path, name: str, text: str) -> None:
 
 
 def hint(vm: VM, disk_cid: str) -> str:
-    """Return where the agent's settings say that a disk is."""
+    """Return the path of a disk by the agent's settings."""
     found: str = json.loads(look(vm, SETTINGS))["disks"]["persistent"][disk_cid]
     return found
 
 
 def nodes(vm: VM) -> set[str]:
-    """Name the disks whose nodes a running VM has."""
+    """Return the disks whose nodes a running VM has."""
     return {path.name for path in Path(f"/proc/{vm.pid}/root/dev").glob("disk-*")}

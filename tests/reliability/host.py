@@ -1,4 +1,4 @@
-"""What a host has of a daemon, held against what it should have."""
+"""What a host has of a daemon, compared with what it should have."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DIRECTORIES = ("vms", "runtime", "disks", "snapshots", "stemcells", "images", "s
 
 def differences(daemon: Daemon, world: World) -> list[str]:
     """
-    Compare, giving what is on its way some time.
+    Compare, with some time for what is still on its way.
 
-    @return: what is there and should not be, and what is not there and should be.
+    @return: what is there and should not be, and what is missing.
     """
     deadline = time.monotonic() + PATIENCE
     while (found := _differences(daemon, world)) and time.monotonic() < deadline:
@@ -50,7 +50,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
         yield from (f"{name} {path.name}" for path in directory.iterdir())
         yield from (f"draft {path}" for path in directory.glob("*/*.new"))
     yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
-    # A loop device is named by the file that it is of.
+    # The name of a loop device is that of its file.
     yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
     yield from (f"mount {line.split()[4]}" for line in leaks.mounts(daemon.home))
     yield from (f"link {name}" for name in _ports(str(daemon.config["bridge"])))
@@ -103,7 +103,7 @@ def _ports(bridge: str) -> list[str]:
 
 
 def _member(cgroup: Path, daemon: Daemon) -> str:
-    """Name the VM that a cgroup is of, or the daemon's own, which a stop removes."""
+    """Return the VM that a cgroup is of; C{of all} is the daemon's own."""
     inner = cgroup.parts[cgroup.parts.index(daemon.cgroup) + 1 :]
     return inner[0] if inner else "of all"
 

@@ -1,4 +1,4 @@
-"""What a call makes of the world, or is refused with."""
+"""A model: how a call changes the world, or which error it ends with."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def after(
     world: World, method: str, arguments: list[Any], cid: str = "", *, told: bool = True
 ) -> World:
     """
-    Return what a call makes of the world.
+    Return the world after a call.
 
-    @param cid: of what the call makes, if that is anything.
-    @param told: whether the Director tells agents of their disks; if not, the daemon does.
+    @param cid: of what the call makes, if that is anything. @param told: whether the
+    Director tells agents of their disks; if not, the daemon does.
     """
     change: Callable[..., World] = _CHANGES[method]
     more = {"told": told} if method == "attach_disk" else {}
@@ -73,7 +73,7 @@ def _delete_disk(world: World, cid: str) -> World:
 
 
 def _attach_disk(world: World, vm_cid: str, cid: str, *, told: bool) -> World:
-    # Once named there, it stays so for as long as it is attached.
+    # Once the settings name a disk, they do so while it is attached.
     named = not told or world.disks[cid].in_settings
     return _with_disk(world, cid, vm=vm_cid, in_settings=named)
 
@@ -135,7 +135,7 @@ CREATING = ("create_stemcell", "create_vm", "create_disk", "snapshot_disk")
 
 
 def refusal(world: World, method: str, arguments: list[Any]) -> type[CPIError] | None:
-    """Return the error that a call is to be refused with, if any."""
+    """Return the error that a call must end with, if any."""
     refused: Callable[..., type[CPIError] | None] = _REFUSALS.get(method, _never)
     return refused(world, *arguments)
 

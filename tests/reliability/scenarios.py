@@ -1,4 +1,4 @@
-"""The calls whose every step is to be survived, and what there must be for each."""
+"""The calls that are cut off at each step, and what each call needs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Scenario:
     """
     A call.
 
-    @ivar prepare: sees to it that it can be made, and returns its arguments.
-    @ivar version: of the contract; with the first, agents' settings name their disks.
-    @ivar everywhere: whether sites differ in its steps, so that each might go through all.
-    @ivar done: errors with which a call may be refused that was carried out before.
+    @ivar prepare: makes what the call needs, and returns its arguments. @ivar version: of
+    the contract; with the first, agents' settings name their disks. @ivar everywhere:
+    whether sites differ in its steps, so that each might go through all. @ivar done: errors
+    that the call may end with if it was carried out before.
     """
 
     method: str
@@ -82,7 +82,7 @@ def _to_grow(site: Site) -> list[Any]:
 
 def _to_grow_attached(site: Site) -> list[Any]:
     _given(site)
-    # Mounted it grows only where the host lets it.
+    # A mounted disk grows only if the host can do that.
     Agent(site.target).unmount_disk(site.disk)
     return [site.disk, site.observe().disks[site.disk].size + 1]
 

@@ -1,4 +1,4 @@
-"""A daemon that can be made to die, with a VM that should not notice."""
+"""A daemon that can be made to die, and a VM that must not notice."""
 
 from __future__ import annotations
 
@@ -27,12 +27,10 @@ class Site:
     """
     A daemon with a stemcell, a bystander and a target.
 
-    @ivar daemon: it; always there when a test begins to look.
-    @ivar image: what its stemcells are made of.
-    @ivar layout: the same for light stemcells.
-    @ivar target: the VM that calls are about.
-    @ivar disk: the disk that they are about.
-    @ivar base: what there is while no call is tried.
+    @ivar daemon: the daemon; it runs whenever a test begins to look. @ivar image: what its
+    stemcells are made of. @ivar layout: the same for light stemcells. @ivar target: the VM
+    that calls are about. @ivar disk: the disk that calls are about. @ivar base: what exists
+    while no call is tried.
     """
 
     def __init__(self, daemon: Daemon, image: Path, layout: Path) -> None:
@@ -51,7 +49,7 @@ class Site:
 
     @property
     def cpi(self) -> CPI:
-        """For calls to the daemon."""
+        """The executable, to call the daemon with."""
         return self.daemon.cpi
 
     def new_vm(self) -> VM:
@@ -59,11 +57,11 @@ class Site:
         return self.daemon.create_vm(self.stemcell, cloud_properties=EPHEMERAL)
 
     def vm_arguments(self) -> list[Any]:
-        """Return the arguments of create_vm for one like that."""
+        """Return the arguments of create_vm for a VM like L{new_vm}'s."""
         return vm_arguments(self.stemcell, cloud_properties=EPHEMERAL)
 
     def new_disk(self) -> str:
-        """Make a disk with something on it."""
+        """Make a disk with a file on it."""
         disk_cid: str = self.cpi.ok("create_disk", DISK_SIZE, {}, None)
         guests.mark(self.disk_image(disk_cid), TOKEN, disk_cid)
         self._marked.add(disk_cid)
@@ -75,21 +73,21 @@ class Site:
         return self.daemon.work_dir / kind / cid / "image"
 
     def attach(self, vm: VM, disk_cid: str) -> str:
-        """Attach a disk, which the agent's settings name from then on."""
+        """Attach a disk; the agent's settings name it from then on."""
         self.cpi.ok("attach_disk", vm.cid, disk_cid, version=1)
         return guests.hint(vm, disk_cid)
 
     def give(self, vm: VM, disk_cid: str) -> None:
-        """Attach a disk, and have it mounted."""
+        """Attach a disk, and mount it in its VM."""
         self.attach(vm, disk_cid)
         Agent(vm).mount_disk(disk_cid)
 
     def observe(self) -> World:
-        """Say what there is."""
+        """Return what exists."""
         return observe(self.daemon)
 
     def check(self, world: World) -> None:
-        """Check that all there is works, and that there is nothing else."""
+        """Check that all that exists works, and that there is nothing else."""
         assert host.differences(self.daemon, world) == []
         self._check_bystander()
         for cid, facts in world.vms.items():
@@ -129,7 +127,7 @@ class Site:
     @contextmanager
     def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
         """
-        Have the daemon die before a step, by its number or its name.
+        Let the daemon die before a step, by its number or its name.
 
         @param ignored: kinds of steps that do not count.
         """
@@ -141,18 +139,18 @@ class Site:
             (self.daemon.home / steps.ARM).unlink(missing_ok=True)
 
     def steps(self) -> list[str]:
-        """Return the steps that were noted since it was last armed."""
+        """Return the steps that were noted since L{dying} was last called."""
         return (self.daemon.home / steps.NOTES).read_text().splitlines()
 
     def died(self, answered: bool) -> bool:
-        """Say whether the daemon died: it has to if a call was not answered."""
+        """Say whether the daemon died; it must have if a call was not answered."""
         assert self.daemon.process is not None
         if not answered:
             self.daemon.process.wait(DYING)
         return self.daemon.process.poll() is not None
 
     def restore(self) -> None:
-        """Have all be there that is to be, and nothing else, whatever went wrong."""
+        """Make all exist that should, and nothing else, whatever went wrong."""
         if not self.daemon.is_running:
             self.daemon.recover()
         self.clear()

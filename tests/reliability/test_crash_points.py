@@ -1,4 +1,6 @@
-"""The daemon dies before each single step of a call: all is done, or nothing is."""
+"""
+The daemon dies before each single step of a call: the call is done whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,20 @@ from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.site import Site
 from tests.reliability.world import World
 
-# What a file is like before it is whole matters to nobody, nor do mounts that only a VM
-# sees which does not run yet.  A file that is opened, and empty, is what the step finds
-# that gives it its content.
+# These steps have no effect that counts: writes to a file that is not whole yet, and mounts
+# that only a VM sees that does not run yet. A file that was opened and is empty is found by
+# the step that fills it.
 MINOR = ("chmod", "chown", "utime", "fsync", "open", "bind")
 
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> None:
-    """What there is stays for the next test, and is looked for after the last."""
+    """Check for leftovers after the last test; until then the tests share what is made."""
 
 
 @pytest.fixture(scope="module")
 def sites(lab: Lab, answering: Path, layout: Path) -> Iterator[list[Site]]:
-    """Two daemons, as there are two ways to reach one."""
+    """Two daemons, one for each way to reach one."""
     with lab.daemons() as new_daemon:
         daemons = [new_daemon(network_type=kind) for kind in ("unix", "tcp")]
         sites = [Site(daemon, answering, layout) for daemon in daemons]
@@ -43,7 +45,7 @@ def sites(lab: Lab, answering: Path, layout: Path) -> Iterator[list[Site]]:
 def test_every_step(
     sites: list[Site], name: str, report: Callable[[str], None], pytestconfig: pytest.Config
 ) -> None:
-    """After each the promise holds, and the call may be repeated."""
+    """After a death at each step the promise holds, and the call can be repeated."""
     scenario, numbers = SCENARIOS[name], count(1)
     long = pytestconfig.getoption("--long")
     ignored = () if long else MINOR
@@ -61,7 +63,7 @@ def test_every_step(
 
 
 class Trial:
-    """One call, and one death."""
+    """One call, and one death of the daemon."""
 
     def __init__(
         self, site: Site, scenario: Scenario, number: int, ignored: tuple[str, ...]
@@ -73,7 +75,7 @@ class Trial:
 
     def run(self) -> bool:
         """
-        Make the call, and hold what becomes of it against the promise.
+        Make the call, and check its result against the promise.
 
         @return: whether the daemon died; if not, there are no more steps.
         """
@@ -102,7 +104,9 @@ class Trial:
         return died
 
     def _repeat(self, world: World) -> None:
-        """Make the call once more: it succeeds, or says that it was carried out."""
+        """
+        Make the call once more: it succeeds, or its error says that it was carried out.
+        """
         again = self._call()
         if again["error"] is None:
             final = self._site.observe()
@@ -124,7 +128,7 @@ class Trial:
         return world in (self._before, self._outcome(self._before, world))
 
     def _outcome(self, before: World, now: World) -> World:
-        """Return what the call makes of the world, judging by what is new."""
+        """Return the world after the call, judged by what is new in it."""
         method, new = self._scenario.method, sorted(now.cids - before.cids)
         if method in CREATING and len(new) != 1:
             return before

@@ -1,4 +1,4 @@
-"""The daemon dies while the runtime is at work for it."""
+"""The daemon dies while the runtime works for it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SERVING = "serving at"
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> None:
-    """What there is stays for the next test, and is looked for after the last."""
+    """Check for leftovers after the last test; until then the tests share what is made."""
 
 
 @pytest.fixture(scope="module")
 def wrapper(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Wrapper:
-    """A runtime that does its work itself, and one that starts another for it."""
+    """A runtime that does its work itself, and one that starts another process for it."""
     directory = tmp_path_factory.mktemp("wrapper") / "wrapper"
     return Wrapper(directory, apart=request.param)
 
@@ -52,7 +52,7 @@ def site(lab: Lab, wrapper: Wrapper, answering: Path, layout: Path) -> Iterator[
         site.restore()
 
 
-# After its work a runtime that does it itself has nothing left that it could do.
+# A runtime that works itself has nothing left to do after its work.
 @pytest.mark.parametrize(
     ("wrapper", "after"),
     [(False, False), (True, False), (True, True)],
@@ -65,9 +65,9 @@ def test_runtime_at_work(
     site: Site, wrapper: Wrapper, method: str, operation: str, after: bool
 ) -> None:
     """
-    What it was about to do, it does not do behind the back of the next daemon.
+    A runtime whose daemon died does nothing once the next daemon works.
 
-    It dies with its daemon; what it has started itself is waited for.
+    It dies with its daemon; the next daemon waits for what the runtime started itself.
     """
     site.restore()
     arguments = site.vm_arguments() if method == "create_vm" else [site.new_vm().cid]
@@ -80,12 +80,12 @@ def test_runtime_at_work(
     assert site.cpi.finish(call)["error"]["ok_to_retry"] is True
     site.daemon.launch()
     if wrapper.apart:
-        # For it to come up, if it would not wait.
+        # Time for the daemon to come up, if it would not wait.
         time.sleep(1)
         assert site.daemon.log.count(SERVING) == starts
         wrapper.mend()
     site.daemon.wait_until(lambda: site.daemon.log.count(SERVING) > starts)
-    # Had it not died, it would go on now.
+    # If the runtime had not died, it would go on now.
     wrapper.mend()
     site.daemon.wait_until(lambda: site.daemon.log.count(REPAIRED) > repairs)
     allowed = [before]

@@ -1,4 +1,4 @@
-"""Random sequences of calls, crashes and reboots, held against a model after each step."""
+"""Random sequences of calls, crashes and reboots, compared with a model after each step."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ Step = Callable[..., None]
 
 def move(**strategies: Any) -> Callable[[Step], Any]:
     """
-    Have a step drawn.
+    Let hypothesis draw a step.
 
-    What a crash comes to is a matter of moments, so no failure can be had again: hypothesis
-    sees none, and may draw each step at any time.
+    The outcome of a crash depends on the moment, so no failure can be repeated. So
+    hypothesis sees none, and may draw each step at any time.
     """
 
     def drawn(step: Step) -> Any:
@@ -72,9 +72,9 @@ def move(**strategies: Any) -> Callable[[Step], Any]:
 
 class Sequences(RuleBasedStateMachine):
     """
-    Whatever a Director, an operator, the host and bad luck may do.
+    What a Director, an operator and the host may do.
 
-    Each step makes what it lacks, and makes room where all is full.
+    Each step makes what it lacks, and deletes something where all is full.
     """
 
     ground: Ground
@@ -91,7 +91,7 @@ class Sequences(RuleBasedStateMachine):
                 self.make(kind, number)
 
     def pick(self, kind: str, number: int) -> str:
-        """Choose one of those there are, in the order in which they were made."""
+        """Choose one of several, in the order in which they were made."""
         found = getattr(self.ground.world, kind)
         if not found:
             self.make(kind, number)
@@ -160,7 +160,7 @@ class Sequences(RuleBasedStateMachine):
         self.ground.call("detach_disk", *self.attachment(vm, disk))
 
     def attachment(self, vm: int, disk: int) -> tuple[str, str]:
-        """Choose a disk and most times the VM that has it."""
+        """Choose a disk, and mostly the VM that has it."""
         disk_cid = self.pick("disks", disk)
         holder = self.ground.world.disks[disk_cid].vm
         return (holder if holder and vm else self.pick("vms", vm)), disk_cid
@@ -226,7 +226,7 @@ class Sequences(RuleBasedStateMachine):
         return calls
 
     def teardown(self) -> None:
-        """End with nothing."""
+        """Check at the end, and delete everything."""
         self.ground.attempt("teardown", self.ground.clear)
 
 
@@ -242,7 +242,7 @@ def test_sequences(
     ground = Ground(new_daemon().start())
 
     class Here(Sequences):
-        """On this daemon."""
+        """The sequences on this daemon."""
 
     Here.ground, Here.image = ground, answering
     profile = settings(

@@ -1,4 +1,4 @@
-"""What there is by the daemon's own word, as plain values."""
+"""What the daemon says there is, as plain values."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class DiskFacts:
 @dataclass(frozen=True)
 class World:
     """
-    All that was made by calls, by cids.
+    All that calls made, by cids.
 
-    @ivar stemcells: their cids alone, in a mapping as the rest is.
-    @ivar snapshots: the disks they were taken of.
+    @ivar stemcells: their cids alone, in a mapping as the rest is. @ivar snapshots: the
+    disks they were taken of.
     """
 
     stemcells: Mapping[str, None] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class World:
 
     @property
     def cids(self) -> set[str]:
-        """All of them."""
+        """Return all cids."""
         return {*self.stemcells, *self.vms, *self.disks, *self.snapshots}
 
     def disks_of(self, vm_cid: str) -> dict[str, DiskFacts]:
@@ -57,7 +57,7 @@ class World:
 
 
 def observe(daemon: Daemon) -> World:
-    """Ask a daemon for all that it has; snapshots are not told of, but looked for."""
+    """Ask a daemon for all that it has; snapshots are looked for on the disk."""
     with daemon.connection() as client:
         vms = _ask(client, "ListVMs", "vms")
         disks = _ask(client, "ListDisks", "disks")

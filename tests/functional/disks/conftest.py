@@ -1,4 +1,4 @@
-"""Fixtures: a VM that boots in no time, and has what the agent needs for disks."""
+"""Fixtures: a VM that boots at once, and has what the agent needs for disks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def store_image(lab: Lab, busybox: bytes) -> Path:
 
 @pytest.fixture
 def new_site(new_daemon: NewDaemon, store_image: Path) -> Callable[..., Site]:
-    """Makes a daemon that serves and has a stemcell; keywords as for a daemon."""
+    """
+    Return a function that makes a daemon that serves and has a stemcell; its keywords are
+    those of a daemon.
+    """
 
     def make(**options: object) -> Site:
         return Site(new_daemon(**options), store_image).start()
@@ -52,27 +55,30 @@ def new_site(new_daemon: NewDaemon, store_image: Path) -> Callable[..., Site]:
 
 @pytest.fixture(scope="module")
 def shared_site(lab: Lab, store_image: Path) -> Iterator[Site]:
-    """What L{site} is for all tests of a module."""
+    """The daemon that L{site} gives to all tests of a module."""
     with lab.daemons() as lend:
         yield Site(lend(), store_image).start()
 
 
 @pytest.fixture
 def site(shared_site: Site, leaves_nothing: None) -> Iterator[Site]:
-    """A daemon with the image driver, which has a stemcell; the test must not end it."""
+    """A daemon with the image driver and a stemcell; the test must not end it."""
     yield shared_site
     shared_site.clear()
 
 
 @pytest.fixture
 def own_site(new_site: Callable[..., Site]) -> Site:
-    """Such a daemon for one test, which may end and start it."""
+    """A daemon with a stemcell for one test, which may end and start it."""
     return new_site()
 
 
 @pytest.fixture
 def new_room(new_daemon: NewDaemon, store_image: Path) -> Iterator[Callable[..., Site]]:
-    """Like L{new_site}, with a file system of its own: its kind, and its size in MiB."""
+    """
+    Return a function like L{new_site}, for a file system of its own: its kind, and its size
+    in MiB.
+    """
     with ExitStack() as stack:
 
         def make(kind: str, size: int, **options: object) -> Site:

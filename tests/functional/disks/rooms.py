@@ -1,4 +1,4 @@
-"""Small file systems of their own for a daemon's working directory."""
+"""Small file systems, each for a daemon's working directory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Room:
         subprocess.run(["mount", *options, str(path)], check=True)
 
     def remove(self) -> None:
-        """Unmount it."""
+        """Unmount the file system."""
         subprocess.run(["umount", str(self.path)], check=True)
         if self._file is not None:
             self._file.unlink()

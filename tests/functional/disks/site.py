@@ -1,4 +1,4 @@
-"""A daemon with a stemcell, and short ways to what tests of disks do with it."""
+"""A daemon with a stemcell, and short methods for tests of disks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Site:
     """
     A daemon and its stemcell.
 
-    @ivar daemon: which may be killed and started meanwhile.
+    @ivar daemon: the daemon, which may be killed and started meanwhile.
     """
 
     def __init__(self, daemon: Daemon, image: Path) -> None:
@@ -38,7 +38,7 @@ class Site:
         self.stemcell = ""
 
     def start(self) -> Site:
-        """Have it serve."""
+        """Start the daemon, and wait until it serves."""
         self.daemon.start()
         self.stemcell = self.daemon.create_stemcell(self._image)
         return self
@@ -52,7 +52,7 @@ class Site:
 
     @property
     def cpi(self) -> CPI:
-        """For calls to it."""
+        """The executable, to call the daemon with."""
         return self.daemon.cpi
 
     def vm(self, cloud_properties: Mapping[str, Any] | None = None) -> VM:
@@ -65,7 +65,7 @@ class Site:
         return disk_cid
 
     def attach(self, vm: VM, disk_cid: str) -> str:
-        """Attach a disk, and tell the agent; return where it is."""
+        """Attach a disk, and tell the agent; return the disk's path in the VM."""
         hint: str = self.cpi.ok("attach_disk", vm.cid, disk_cid)
         Agent(vm).add_persistent_disk(disk_cid, hint)
         return hint
@@ -76,7 +76,7 @@ class Site:
         self.cpi.ok("detach_disk", vm.cid, disk_cid)
 
     def store(self, vm: VM, size: int = 16, cloud_properties: Any = None) -> str:
-        """Give a VM a new disk on its store."""
+        """Make a disk, attach it to a VM, and mount it at the VM's store."""
         disk_cid = self.disk(size, cloud_properties)
         self.attach(vm, disk_cid)
         assert Agent(vm).mount_disk(disk_cid) == STORE
@@ -88,18 +88,18 @@ class Site:
         return self.daemon.work_dir / kind / cid / "image"
 
     def record(self, disk_cid: str) -> dict[str, Any]:
-        """Return what the operator's tool knows of a disk."""
+        """Return what C{runc-cpictl} shows of a disk."""
         answer = json.loads(self.control("--json", "disks").stdout)
         return next(disk for disk in answer["disks"] if disk["disk_cid"] == disk_cid)
 
     def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the operator's tool."""
+        """Run C{runc-cpictl}."""
         argv = [str(CONTROL), "--config", str(self.daemon.config_file), *arguments]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def close(daemon: Daemon) -> None:
-    """End a daemon with its VMs; if that fails, the daemon alone."""
+    """End a daemon with its VMs; if that fails, end the daemon alone."""
     try:
         daemon.tear_down()
     finally:
@@ -108,7 +108,7 @@ def close(daemon: Daemon) -> None:
 
 
 def loop_of(image: Path) -> str | None:
-    """Name the loop device that a file is attached to, by its number in the kernel."""
+    """Return the name of the loop device that a file is attached to."""
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
             if path.read_text().rstrip("\n") == str(image.resolve()):
@@ -119,7 +119,7 @@ def loop_of(image: Path) -> str | None:
 
 
 def let_go(image: Path) -> None:
-    """Detach what a test's failure would leave attached."""
+    """Detach the loop devices that a failed test would leave attached."""
     if name := loop_of(image):
         subprocess.run(["losetup", "--detach", f"/dev/{name}"], check=False)
 
@@ -131,7 +131,7 @@ def in_settings(vm: VM) -> dict[str, str]:
 
 
 def processes(vm: VM) -> dict[int, int]:
-    """Return the processes of a VM, by pid, with the time when each was started."""
+    """Return the processes of a VM: the start time of each, by its pid."""
     found = {}
     for line in (vm.cgroups()["pids"] / "cgroup.procs").read_text().split():
         stat = Path("/proc", line, "stat").read_text().rpartition(")")[2].split()
@@ -141,7 +141,7 @@ def processes(vm: VM) -> dict[int, int]:
 
 @contextmanager
 def copied(image: Path) -> Iterator[Path]:
-    """Lend a copy of a file, so that work on it leaves the file itself as it was."""
+    """Copy a file for a while, so that work on the copy leaves the file as it was."""
     copy = image.with_name("copied")
     run("cp", "--sparse=always", str(image), str(copy))
     try:
@@ -152,7 +152,7 @@ def copied(image: Path) -> Iterator[Path]:
 
 @contextmanager
 def looked_at(image: Path, filesystem: str = "ext4") -> Iterator[Path]:
-    """Mount a file that nothing uses on the host, and lend the mount point."""
+    """Mount a file that nothing uses on the host for a while; return the mount point."""
     options = "loop,nouuid" if filesystem == "xfs" else "loop"
     point = image.with_name("point")
     point.mkdir()
@@ -167,7 +167,7 @@ def looked_at(image: Path, filesystem: str = "ext4") -> Iterator[Path]:
 
 
 def check(image: Path, filesystem: str = "ext4") -> None:
-    """Check the file system in a file that nothing uses, once its journal is replayed."""
+    """Check the file system in a file that nothing uses, after a replay of its journal."""
     with copied(image) as copy:
         if filesystem == "ext4":
             run("e2fsck", "-E", "journal_only", "-fp", str(copy), good=(0, 1))

@@ -1,4 +1,4 @@
-"""Attaching: live, for good, to one VM at a time, and told to whom it concerns."""
+"""Attaching a disk: to a running VM, to one VM at a time, and told to the agent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.harness.waiting import eventually
 
 
 def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) -> None:
-    """From create_disk to delete_disk in a VM that runs on as if nothing happened."""
+    """A disk is made, attached, detached and deleted, and its VM runs on undisturbed."""
     site = Site(new_daemon(), image(kind)).start()
     cpi, vm = site.cpi, site.vm()
     vm.wait_for_agent()
@@ -69,7 +69,7 @@ def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) ->
 
 
 def test_refusals(site: Site) -> None:
-    """Whatever is wrong has its type in the contract, and changes nothing."""
+    """Each refusal has its type in the contract, and changes nothing."""
     cpi, vm, other = site.cpi, site.vm(), site.vm()
     disk_cid = site.disk()
     for method in ("attach_disk", "detach_disk"):
@@ -109,7 +109,7 @@ def test_refusals(site: Site) -> None:
 
 
 def test_nobody_else_may_open_it(site: Site) -> None:
-    """The device is allowed to its VM alone, and only while it is attached."""
+    """Only the VM that has a disk can open its device, and only while it is attached."""
     vm, other, disk_cid = site.vm(), site.vm(), site.disk()
     site.attach(vm, disk_cid)
     name = loop_of(site.image(disk_cid))
@@ -124,7 +124,7 @@ def test_nobody_else_may_open_it(site: Site) -> None:
 
 
 def test_options(new_site: Callable[..., Site]) -> None:
-    """How disks are made and attached is for the operator to choose."""
+    """An operator can choose direct I/O and the file system of disks."""
     for direct_io, filesystem, size in ((True, "ext4", 16), (False, "xfs", 300)):
         disks = {"direct_io": direct_io, "filesystem": filesystem}
         site = new_site(config={"disks": disks})
@@ -139,11 +139,11 @@ def test_options(new_site: Callable[..., Site]) -> None:
 
 
 def test_version_1(site: Site) -> None:
-    """Nobody tells the agent: the result is null, and its settings file names disks."""
+    """In version 1 attach_disk returns null, and the settings file names the VM's disks."""
     cpi, vm = site.cpi, site.vm()
     disks = [site.disk(), site.disk()]
     before = vm.run("stat", "-c", "%i %a", SETTINGS).split()
-    # Whoever holds the old file sees the old content: it is never written in place.
+    # A process with the old file open sees the old content: it is never written in place.
     vm.shell(f"sleep 1000 <{SETTINGS} >/dev/null 2>&1 & echo $! >/holder")
     for number, disk_cid in enumerate(disks, 1):
         assert cpi.ok("attach_disk", vm.cid, disk_cid, version=1) is None
@@ -164,7 +164,9 @@ def test_version_1(site: Site) -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_hints_of_later_versions(site: Site, version: int) -> None:
-    """The Director tells the agent, and the settings file stays as it is."""
+    """
+    In later versions the Director tells the agent, and the settings file stays as it is.
+    """
     vm, disk_cid = site.vm(), site.disk()
     before = vm.run("stat", "-c", "%i", SETTINGS)
     hint = site.cpi.ok("attach_disk", vm.cid, disk_cid, version=version)
@@ -174,7 +176,9 @@ def test_hints_of_later_versions(site: Site, version: int) -> None:
 
 
 def test_from_version_1_to_2(site: Site) -> None:
-    """A disk attached by an old Director and detached by a new one is not named still."""
+    """
+    A disk that was attached in version 1 and detached in version 2 is not named any more.
+    """
     vm, disk_cid = site.vm(), site.disk()
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid, version=1) is None
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid) == f"/dev/{disk_cid}"
@@ -183,7 +187,9 @@ def test_from_version_1_to_2(site: Site) -> None:
 
 
 def test_a_vm_that_is_halted(site: Site) -> None:
-    """Disks are attached to it and detached; it sees what it has once it boots."""
+    """
+    Disks are attached to and detached from a halted VM, which sees its disks when it boots.
+    """
     vm, first, second = site.vm(), site.disk(), site.disk()
     site.attach(vm, first)
     os.kill(vm.pid, signal.SIGKILL)
@@ -199,7 +205,7 @@ def test_a_vm_that_is_halted(site: Site) -> None:
 
 
 def test_move(site: Site) -> None:
-    """Data goes with the disk, from one VM to another."""
+    """Data moves with the disk from one VM to another."""
     first, second = site.vm(), site.vm()
     disk_cid = site.store(first)
     first.shell(f"echo moved >{STORE}/file")
@@ -211,13 +217,13 @@ def test_move(site: Site) -> None:
 
 
 def test_deletion_of_a_vm_keeps_its_disks(site: Site) -> None:
-    """delete_vm with disks attached and in use: no data is lost."""
+    """delete_vm with disks attached and in use loses no data."""
     vm, other = site.vm(), site.vm()
     disk_cid, second = site.store(vm), site.disk()
     site.attach(vm, second)
     assert Agent(vm).mount_disk(second) != STORE
     vm.shell(f"echo 1 >{STORE}/file; sync")
-    # In no hurry to be on the disk, and a user that goes down with the VM.
+    # Written without sync, by a process that is killed with the VM.
     vm.shell(f"cd {STORE}; sleep 1000 >log 2>&1 & echo 2 >{STORE}/late")
     site.cpi.ok("delete_vm", vm.cid)
     for cid in (disk_cid, second):
@@ -234,7 +240,7 @@ def test_deletion_of_a_vm_keeps_its_disks(site: Site) -> None:
 
 
 def test_a_work_dir_behind_a_link(new_site: Callable[..., Site], tmp_path: Path) -> None:
-    """The working directory may be a link: what is attached is found all the same."""
+    """If work_dir is a symbolic link, the daemon still finds which disks are attached."""
     place = tmp_path / "place"
     place.mkdir()
     link = tmp_path / "link"

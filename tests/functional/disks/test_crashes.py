@@ -1,4 +1,4 @@
-"""The daemon is killed between any two steps: a disk is attached or not, nothing else."""
+"""The daemon is killed between any two steps: afterwards a disk is attached, or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness import steps
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import SETTINGS, VM
 
-# Nobody tells the agent then, so the daemon has its settings file to see to as well.
+# In version 1 nobody tells the agent, so the daemon writes its settings file.
 VERSION = 1
 
 
@@ -27,13 +27,13 @@ def site(new_daemon: NewDaemon, store_image: Path) -> Site:
 
 
 def arm(site: Site, where: str) -> None:
-    """Have the daemon note its steps from now on, and die before one of them."""
+    """Let the daemon note its steps from now on, and die before one of them."""
     (site.daemon.home / steps.NOTES).unlink(missing_ok=True)
     (site.daemon.home / steps.ARM).write_text(where)
 
 
 def rehearse(site: Site, method: str, *arguments: Any) -> list[str]:
-    """Make a call that is to succeed, and name its steps."""
+    """Make a call that must succeed, and return the names of its steps."""
     arm(site, "none")
     site.cpi.ok(method, *arguments, version=VERSION)
     (site.daemon.home / steps.ARM).unlink()
@@ -41,7 +41,7 @@ def rehearse(site: Site, method: str, *arguments: Any) -> list[str]:
 
 
 def cut_off(site: Site, number: int, method: str, *arguments: Any) -> None:
-    """Make a call at one of whose steps the daemon dies; start another one."""
+    """Make a call in which the daemon dies at a step; start another daemon."""
     arm(site, str(number))
     answer = site.cpi.call(method, *arguments, version=VERSION)
     assert answer["error"]["ok_to_retry"] is True
@@ -63,7 +63,7 @@ echo --; grep {disk_cid} /proc/mounts || true; echo --; cat {settings}
 
 
 def is_attached(site: Site, vm: VM, disk_cid: str) -> bool:
-    """Say whether a disk is attached; it must be so in every respect, or in none."""
+    """Say whether a disk is attached; check that it is so in every respect or in none."""
     attached: bool = disk_cid in site.cpi.ok("get_disks", vm.cid)
     record = json.loads(site.image(disk_cid).with_name("disk.json").read_text())
     assert record["attached_to"] == (vm.cid if attached else None)
@@ -84,7 +84,7 @@ def is_attached(site: Site, vm: VM, disk_cid: str) -> bool:
 
 
 def test_attach(site: Site) -> None:
-    """Wherever it dies, the next attach_disk succeeds."""
+    """Wherever the daemon dies in attach_disk, the next attach_disk succeeds."""
     vm, disk_cid = site.vm(), site.disk()
     call = ("attach_disk", vm.cid, disk_cid)
     names = rehearse(site, *call)
@@ -101,7 +101,9 @@ def test_attach(site: Site) -> None:
 
 
 def test_detach(site: Site) -> None:
-    """Wherever it dies, the next detach_disk succeeds, or says that there is no need."""
+    """
+    Wherever the daemon dies in detach_disk, the next one succeeds or finds it detached.
+    """
     vm, disk_cid = site.vm(), site.disk()
 
     def attach() -> None:

@@ -1,4 +1,4 @@
-"""Detaching: the disk vanishes wherever it was mounted, or stays as it was if in use."""
+"""Detaching a disk: it is unmounted everywhere, or stays attached if it is in use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.harness.waiting import eventually
 
 
 def hold(vm: VM, command: str) -> int:
-    """Start a process inside that uses something; return its pid there."""
+    """Start a process in the VM that uses something; return its pid in the VM."""
     return int(vm.shell(f"{command} >/dev/null 2>&1 & echo $!"))
 
 
 def outside(vm: VM, pid: int) -> int:
-    """Return the pid, outside, of a process inside."""
+    """Return the pid on the host of a process in a VM."""
     for number in processes(vm):
         for line in Path(f"/proc/{number}/status").read_text().splitlines():
             if line.startswith("NSpid:") and line.split()[-1] == str(pid):
@@ -32,7 +32,7 @@ def outside(vm: VM, pid: int) -> int:
 
 
 def sees(vm: VM, device: str) -> list[int]:
-    """Name the processes of a VM whose mount namespaces have a device in them."""
+    """Return the processes of a VM whose mount namespaces have a device mounted."""
     found = []
     for pid in processes(vm):
         lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
@@ -42,20 +42,22 @@ def sees(vm: VM, device: str) -> list[int]:
 
 
 def number_of(site: Site, disk_cid: str) -> str:
-    """Return the device number of an attached disk, as mountinfo has it."""
+    """Return the device number of an attached disk, as in mountinfo."""
     name = loop_of(site.image(disk_cid))
     assert name is not None
     return Path("/sys/block", name, "dev").read_text().strip()
 
 
 def usable(site: Site, vm: VM, disk_cid: str) -> None:
-    """Make sure that a disk is attached, and can be mounted and written to."""
+    """Check that a disk is attached, and can be mounted and written to."""
     assert site.cpi.ok("get_disks", vm.cid) == [disk_cid]
     vm.shell(f"mkdir -p /try; mount /dev/{disk_cid} /try; echo 1 >/try/1; umount /try")
 
 
 def test_wherever_it_is_mounted(site: Site) -> None:
-    """At the store, beside it and anywhere, in other namespaces too; others stay."""
+    """
+    A disk is unmounted from the store and all other places, in all namespaces; others stay.
+    """
     vm = site.vm()
     disk_cid, other = site.store(vm), site.disk()
     site.attach(vm, other)
@@ -77,7 +79,10 @@ def test_wherever_it_is_mounted(site: Site) -> None:
 
 
 def test_in_nested_containers(new_daemon: NewDaemon, image: Callable[[str], Path]) -> None:
-    """As with bpm: a container in the VM got the store, and runs on without it."""
+    """
+    A disk is taken from a container in the VM, as bpm makes them, and the container runs
+    on.
+    """
     site = Site(new_daemon(), image("runit")).start()
     vm = site.vm()
     disk_cid = site.store(vm)
@@ -105,7 +110,9 @@ def test_in_nested_containers(new_daemon: NewDaemon, image: Callable[[str], Path
     ids=["directory", "file", "program"],
 )
 def test_in_use(site: Site, command: str) -> None:
-    """It says who holds it and may be retried; until then the disk is all there."""
+    """
+    The error for a disk in use names the process and may be retried; the disk stays usable.
+    """
     vm = site.vm()
     disk_cid = site.store(vm, 32)
     vm.shell(f"echo 1 >{STORE}/file; cp /bin/busybox {STORE}/sleep")
@@ -126,7 +133,7 @@ def test_in_use(site: Site, command: str) -> None:
 
 
 def test_in_use_elsewhere(site: Site) -> None:
-    """Held by a process in a mount namespace of its own, it is found as well."""
+    """A process that uses the disk in a mount namespace of its own is found as well."""
     vm = site.vm()
     disk_cid = site.store(vm)
     hold(vm, f"unshare -m sh -c 'cd {STORE}; sleep 1000'")
@@ -140,7 +147,7 @@ def test_in_use_elsewhere(site: Site) -> None:
 
 
 def test_held_from_outside(site: Site) -> None:
-    """Whoever is no process of the VM, such as a child of the daemon, is waited for."""
+    """The daemon waits for a process outside of the VM, such as a child of its own."""
     vm = site.vm()
     disk_cid = site.store(vm)
     place = Path(f"/proc/{vm.pid}/root{STORE}")
@@ -158,7 +165,9 @@ def test_held_from_outside(site: Site) -> None:
 
 
 def test_device_held_open(site: Site) -> None:
-    """Not mounted, but open: it is named, and the disk stays usable until it is gone."""
+    """
+    A process that holds the device open is named, and the disk stays usable until it ends.
+    """
     vm, disk_cid = site.vm(), site.disk()
     hint = site.attach(vm, disk_cid)
     pid = hold(vm, f"sleep 1000 <{hint}")
@@ -172,21 +181,23 @@ def test_device_held_open(site: Site) -> None:
 
 
 def test_attached_again_after_a_refusal(site: Site) -> None:
-    """A disk that could not be detached and is attached again outlives its holder."""
+    """
+    A disk that could not be detached and was attached again stays after its holder ended.
+    """
     vm, disk_cid = site.vm(), site.disk()
     hint = site.attach(vm, disk_cid)
     pid = hold(vm, f"sleep 1000 <{hint}")
     site.cpi.error("detach_disk", vm.cid, disk_cid)
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid) == hint
     vm.shell(f"kill -9 {pid}")
-    # Dead, but not taken note of: the first process of this VM does nothing at all.
+    # It is a zombie: the first process of this VM does not wait for it.
     eventually(lambda: ") Z " in vm.read(f"/proc/{pid}/stat"), "the holder's end")
     usable(site, vm, disk_cid)
 
 
 @pytest.mark.parametrize("cover", ["tmpfs", "disk"])
 def test_covered(site: Site, cover: str) -> None:
-    """With something else mounted over it the disk is no less found, and only it."""
+    """A disk under another mount is unmounted or refused, and the other mount stays."""
     vm, disk_cid, other = site.vm(), site.disk(), site.disk()
     site.attach(vm, disk_cid)
     site.attach(vm, other)
@@ -196,7 +207,7 @@ def test_covered(site: Site, cover: str) -> None:
     if answer["error"] is None:
         assert Agent(vm).points(f"/dev/{disk_cid}") == []
     else:
-        # Or it is left alone, cover and all, and says so.
+        # Or both mounts are left alone, and the error says so.
         assert answer["error"]["ok_to_retry"] is True
         assert "/both" in answer["error"]["message"]
         assert vm.attempt("test", "-b", f"/dev/{disk_cid}").returncode == 0
@@ -205,7 +216,9 @@ def test_covered(site: Site, cover: str) -> None:
 
 
 def test_mounted_upon(site: Site) -> None:
-    """What the VM mounted inside the disk keeps it: a clear refusal, nothing lost."""
+    """
+    A disk in which the VM mounted something is unmounted, or refused and still usable.
+    """
     vm = site.vm()
     disk_cid = site.store(vm)
     vm.shell(f"mkdir {STORE}/sub; mount -t tmpfs tmpfs {STORE}/sub")
@@ -217,7 +230,7 @@ def test_mounted_upon(site: Site) -> None:
 
 
 def test_behind_a_chroot(site: Site) -> None:
-    """A namespace whose only process is in a chroot hides no mount."""
+    """A mount is found in a namespace whose only process is in a chroot."""
     vm = site.vm()
     disk_cid = site.store(vm)
     device = number_of(site, disk_cid)
@@ -230,7 +243,9 @@ def test_behind_a_chroot(site: Site) -> None:
 
 
 def test_many_at_a_time(site: Site) -> None:
-    """Several calls for one disk at once: one of them does it, the others say so."""
+    """
+    Of several detach_disk calls at once one succeeds, and the others find it detached.
+    """
     vm, disk_cid = site.vm(), site.disk()
     calls = [site.cpi.start("attach_disk", vm.cid, disk_cid) for _ in range(4)]
     hints = {site.cpi.finish(call)["result"] for call in calls}

@@ -1,4 +1,4 @@
-"""The device rules of cgroup v2, asked of the kernel itself."""
+"""The device rules of cgroup v2, tested on the kernel itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def devices(tmp_path: Path) -> Iterator[list[Path]]:
 
 
 def readable(cgroup: Path, devices: list[Path]) -> list[Path]:
-    """Return those that a process in the cgroup may open."""
+    """Return those of some devices that a process in the cgroup may open."""
 
     def reads(device: Path) -> bool:
         read = ["dd", f"if={device}", "of=/dev/null", "count=1"]
@@ -61,7 +61,7 @@ def readable(cgroup: Path, devices: list[Path]) -> list[Path]:
 
 
 def test_what_is_in_it_is_bounded_too(cgroup: Path, devices: list[Path]) -> None:
-    """Nothing that is set further down allows more."""
+    """Rules of a cgroup below cannot allow more than the cgroup above."""
     inside = cgroup / "inside"
     inside.mkdir()
     try:
@@ -73,7 +73,9 @@ def test_what_is_in_it_is_bounded_too(cgroup: Path, devices: list[Path]) -> None
 
 
 def test_what_is_allowed(cgroup: Path, devices: list[Path]) -> None:
-    """Each call replaces what the last one allowed, beside what every VM may use."""
+    """
+    Each call replaces the loop devices that the last one allowed; the usual devices stay.
+    """
     rules = RulesV2(cgroup.parent)
     minors = {device: os.minor(device.stat().st_rdev) for device in devices}
     null = Path("/dev/null")

@@ -1,4 +1,6 @@
-"""The driver without loop devices: directories, found in the VM by propagated mounts."""
+"""
+The driver without loop devices: disks are directories, mounted into the VM by propagation.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +37,21 @@ HOST_WITHOUT_LOOPS = ("unshare", "--mount", "sh", "-ec", WITHOUT_LOOPS, "sh")
 
 @pytest.fixture(scope="module")
 def shared_site(lab: Lab, store_image: Path) -> object:
-    """A daemon with this driver."""
+    """A daemon with the directory driver."""
     with lab.daemons() as lend:
         yield Site(lend(config=CONFIG), store_image).start()
 
 
 def received(vm: VM) -> list[str]:
-    """Name the disks that a VM has mounts of, those on the store and elsewhere too."""
+    """Return the disks that a VM has mounts of, anywhere."""
     return [mount.point for mount in Agent(vm).mounts() if "warden-cpi-dev/" in mount.point]
 
 
 def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) -> None:
-    """Live, seen by the agent as it expects in bind mode, and gone without a trace."""
+    """
+    A directory disk is attached to a running VM, used by the agent, and deleted without a
+    trace.
+    """
     site = Site(new_daemon(config=CONFIG), image(kind)).start()
     cpi, vm = site.cpi, site.vm()
     vm.wait_for_agent()
@@ -70,7 +75,7 @@ def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) ->
 
 
 def test_reboot(site: Site) -> None:
-    """It is where it was, as far as the agent had got with it."""
+    """After a reboot a disk is where the agent had mounted it."""
     vm = site.vm()
     disk_cid, other = site.store(vm), site.disk()
     site.cpi.ok("attach_disk", vm.cid, other)
@@ -85,7 +90,7 @@ def test_reboot(site: Site) -> None:
 
 
 def test_unmounted_by_the_agent(site: Site) -> None:
-    """Attached again it is there again, though the agent unmounted what it was given."""
+    """A disk that the agent unmounted is there again when it is attached again."""
     vm = site.vm()
     disk_cid = site.store(vm)
     before = processes(vm)
@@ -97,7 +102,7 @@ def test_unmounted_by_the_agent(site: Site) -> None:
 
 
 def test_move(site: Site) -> None:
-    """Data goes with the disk; each VM sees its own disks only."""
+    """Data moves with the disk, and each VM sees its own disks only."""
     first, second = site.vm(), site.vm()
     disk_cid, other = site.store(first), site.store(second)
     first.shell(f"echo moved >{STORE}/file")
@@ -118,7 +123,9 @@ def test_move(site: Site) -> None:
 
 
 def test_in_use(site: Site) -> None:
-    """It says who holds it; afterwards it can be detached."""
+    """
+    The error for a disk in use names the process; afterwards the disk can be detached.
+    """
     vm = site.vm()
     disk_cid = site.store(vm)
     pid = vm.shell(f"cd {STORE}; sleep 1000 >/dev/null 2>&1 & echo $!").strip()
@@ -132,7 +139,7 @@ def test_in_use(site: Site) -> None:
 
 
 def test_the_daemon_restarts(new_site: Callable[..., Site]) -> None:
-    """Whatever happened to the daemon, the disk is there and can be detached."""
+    """After a stop or a crash of the daemon the disk is there, and can be detached."""
     site = new_site(config=CONFIG)
     vm = site.vm()
     disk_cid = site.store(vm)
@@ -145,7 +152,9 @@ def test_the_daemon_restarts(new_site: Callable[..., Site]) -> None:
 
 
 def test_sizes(site: Site) -> None:
-    """None is kept to, so a disk can hold more; what the host has not is refused."""
+    """
+    A directory disk can hold more than its size; a size beyond the host's room is refused.
+    """
     disk_cid = site.disk(16)
     assert site.cpi.ok("resize_disk", disk_cid, 32) is None
     assert site.cpi.ok("update_disk", disk_cid, 48, {}) is None
@@ -158,7 +167,7 @@ def test_sizes(site: Site) -> None:
 
 
 def test_snapshots(site: Site) -> None:
-    """A copy of the files, of whatever kind they are."""
+    """A snapshot is a copy of all files, of every kind."""
     vm = site.vm()
     disk_cid = site.store(vm)
     vm.shell(f"echo 1 >{STORE}/file; ln -s file {STORE}/link; ln {STORE}/file {STORE}/hard")
@@ -172,7 +181,7 @@ def test_snapshots(site: Site) -> None:
 
 
 def test_version_1(site: Site) -> None:
-    """The settings file names the mount point."""
+    """In version 1 the settings file names the mount point."""
     vm, disk_cid = site.vm(), site.disk()
     assert site.cpi.ok("attach_disk", vm.cid, disk_cid, version=1) is None
     assert in_settings(vm) == {disk_cid: f"/warden-cpi-dev/{disk_cid}"}
@@ -180,7 +189,7 @@ def test_version_1(site: Site) -> None:
 
 
 def test_agents_cannot_migrate(site: Site) -> None:
-    """As documented: in bind mode that fails, which is why disks are grown instead."""
+    """The agent cannot migrate in bind mode, as documented; so disks are grown instead."""
     vm = site.vm()
     site.store(vm)
     second = site.disk()
@@ -191,7 +200,7 @@ def test_agents_cannot_migrate(site: Site) -> None:
 
 
 def test_disks_of_the_other_driver(new_site: Callable[..., Site]) -> None:
-    """After a change of the configuration they are kept, and refused by name."""
+    """After a change of the driver old disks are kept, and refused by name."""
     site = new_site()
     vm, disk_cid = site.vm(), site.disk()
     site.daemon.stop()
@@ -211,7 +220,7 @@ def test_disks_of_the_other_driver(new_site: Callable[..., Site]) -> None:
 
 
 def test_a_host_without_loop_devices(new_daemon: NewDaemon, store_image: Path) -> None:
-    """The default driver says at start what is missing and what the way out is."""
+    """Without loop devices the default driver does not start, and says what to change."""
     daemon = new_daemon()
     line = daemon.refusal(prefix=HOST_WITHOUT_LOOPS)
     assert "disks.driver: image needs loop devices" in line

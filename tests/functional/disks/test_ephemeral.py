@@ -1,4 +1,4 @@
-"""ephemeral_disk_size: /var/vcap/data is as large as it was asked to be, and no larger."""
+"""ephemeral_disk_size is the size of /var/vcap/data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATA = "/var/vcap/data"
 
 
 def refusal(site: Site, size: Any) -> dict[str, Any]:
-    """Ask for a VM that cannot be; nothing must be left of it."""
+    """Ask for a VM that must be refused; check that nothing of it is left."""
     properties = {"ephemeral_disk_size": size}
     arguments = vm_arguments(site.stemcell, cloud_properties=properties)
     error = site.cpi.error("create_vm", *arguments)
@@ -30,7 +30,7 @@ def refusal(site: Site, size: Any) -> dict[str, Any]:
 
 
 def fill(vm: VM) -> int:
-    """Write until there is no room; return how many bytes that were."""
+    """Write until there is no room; return how many bytes were written."""
     script = f"dd if=/dev/zero of={DATA}/ballast bs=64k 2>&1 || stat -c %s {DATA}/ballast"
     *complaint, size = vm.shell(script).splitlines()
     assert "No space left on device" in " ".join(complaint)
@@ -39,7 +39,10 @@ def fill(vm: VM) -> int:
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
 def test_it_is_a_limit(new_site: Callable[..., Site], filesystem: str) -> None:
-    """A VM cannot write more, what it wrote outlives a reboot, and nothing is left."""
+    """
+    A VM cannot write more than the size; its files outlive a reboot; deletion leaves
+    nothing.
+    """
     site = new_site(config={"disks": {"filesystem": filesystem}})
     size = 32 if filesystem == "ext4" else 320
     vm = site.vm({"ephemeral_disk_size": size})
@@ -57,7 +60,9 @@ def test_it_is_a_limit(new_site: Callable[..., Site], filesystem: str) -> None:
 
 
 def test_with_persistent_disks(own_site: Site) -> None:
-    """Both kinds side by side, while the daemon comes and goes."""
+    """
+    Ephemeral and persistent disks work side by side while the daemon is killed and started.
+    """
     site = own_site
     vm = site.vm({"ephemeral_disk_size": 16})
     disk_cid = site.store(vm)
@@ -75,7 +80,7 @@ def test_with_persistent_disks(own_site: Site) -> None:
 
 
 def test_other_loop_devices_stay_out_of_reach(site: Site) -> None:
-    """The VM may not open what its data is on, nor anything else it was not given."""
+    """The VM cannot open the loop device of its ephemeral disk."""
     vm = site.vm({"ephemeral_disk_size": 16})
     name = loop_of(vm.directory / "ephemeral")
     assert name is not None
@@ -84,7 +89,7 @@ def test_other_loop_devices_stay_out_of_reach(site: Site) -> None:
 
 
 def test_without_a_size(site: Site) -> None:
-    """There is no bound but the host's."""
+    """Without a size /var/vcap/data has the size of the host's file system."""
     vm = site.vm()
     size, blocks = vm.run("stat", "-f", "-c", "%S %b", DATA).split()
     host = os.statvfs(vm.directory)
@@ -93,7 +98,7 @@ def test_without_a_size(site: Site) -> None:
 
 
 def test_what_is_refused(site: Site) -> None:
-    """Sizes that are none, and sizes that are not to be had."""
+    """Bad sizes, and sizes that the host has no room for, are refused."""
     for size in (0, -1, 1.5, "16", True, [16], 1):
         error = refusal(site, size)
         assert error["type"] == "Bosh::Clouds::CpiError", size
@@ -104,7 +109,7 @@ def test_what_is_refused(site: Site) -> None:
 def test_real_stemcells(
     new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]
 ) -> None:
-    """What calculate_vm_cloud_properties returns is kept to with either init."""
+    """A size from calculate_vm_cloud_properties is kept to, with either init."""
     site = Site(new_daemon(), image(kind)).start()
     wanted = {"cpu": 1, "ram": 512, "ephemeral_disk_size": 64}
     vm = site.vm(site.cpi.ok("calculate_vm_cloud_properties", wanted))

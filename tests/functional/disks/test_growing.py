@@ -1,4 +1,4 @@
-"""resize_disk and update_disk: larger, with all that is in it, or clearly refused."""
+"""resize_disk and update_disk: a disk grows with its data, or the call is refused."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SIZES = {"ext4": (16, 40), "xfs": (300, 340)}
 
 
 def capacity(vm: VM) -> int:
-    """Say how many bytes the store of a VM has, used or not."""
+    """Return the size in bytes of the store of a VM."""
     size, blocks = vm.run("stat", "-f", "-c", "%S %b", STORE).split()
     return int(size) * int(blocks)
 
 
 def is_as_large(site: Site, disk_cid: str, size: int) -> None:
-    """Make sure that the record, the file and the operator's tool say the same."""
+    """Check that the record, the file and C{runc-cpictl} have the same size."""
     assert site.record(disk_cid)["size"] == size
     assert site.image(disk_cid).stat().st_size == size * MIB
     assert f"{size} MiB" in site.control("disks").stdout
@@ -34,7 +34,7 @@ def is_as_large(site: Site, disk_cid: str, size: int) -> None:
     [("resize_disk", "ext4"), ("resize_disk", "xfs"), ("update_disk", "ext4")],
 )
 def test_while_detached(site: Site, filesystem: str, method: str) -> None:
-    """As the Director does it; the data stays and the VM has the room."""
+    """A detached disk grows, keeps its data, and has the room when it is attached again."""
     small, large = SIZES[filesystem]
     vm = site.vm()
     disk_cid = site.store(vm, small, {"filesystem": filesystem})
@@ -54,7 +54,7 @@ def test_while_detached(site: Site, filesystem: str, method: str) -> None:
 
 @pytest.mark.parametrize("filesystem", SIZES)
 def test_attached_and_not_mounted(site: Site, filesystem: str) -> None:
-    """The VM sees the new size at once, and may mount the disk."""
+    """A disk that is attached but not mounted grows at once, and the VM can mount it."""
     small, large = SIZES[filesystem]
     vm, disk_cid = site.vm(), site.disk(small, {"filesystem": filesystem})
     hint = site.attach(vm, disk_cid)
@@ -62,12 +62,12 @@ def test_attached_and_not_mounted(site: Site, filesystem: str) -> None:
     is_as_large(site, disk_cid, large)
     assert int(vm.run("blockdev", "--getsize64", hint)) == large * MIB
     Agent(vm).mount_disk(disk_cid)
-    # XFS keeps much of a small disk to itself.
+    # XFS uses much of a small disk for itself.
     assert capacity(vm) > small * MIB * 0.9
 
 
 def test_after_a_crash_of_its_vm(site: Site) -> None:
-    """What was not unmounted is put right first."""
+    """The file system of a disk that was not unmounted is mended before it grows."""
     vm = site.vm()
     disk_cid = site.store(vm)
     vm.shell(f"echo kept >{STORE}/file; sync; echo late >{STORE}/late")
@@ -80,7 +80,9 @@ def test_after_a_crash_of_its_vm(site: Site) -> None:
 
 
 def test_what_is_refused(site: Site) -> None:
-    """Nothing shrinks, nothing changes its file system; nothing is half done."""
+    """
+    To shrink a disk, to change its file system, or a bad size is refused; nothing changes.
+    """
     cpi, disk_cid = site.cpi, site.disk(16)
     for call in (
         ("resize_disk", disk_cid, 15),
@@ -88,7 +90,7 @@ def test_what_is_refused(site: Site) -> None:
         ("update_disk", disk_cid, 400, {"filesystem": "xfs"}),
     ):
         error = cpi.error(*call)
-        # The Director takes the long way then: a new disk, and the agent copies.
+        # The Director then makes a new disk, and the agent copies.
         assert error["type"] == NOT_SUPPORTED, call
         assert disk_cid in error["message"]
     for size in (0, -1, 1.5, "20", None, True):
@@ -109,7 +111,7 @@ def test_properties(site: Site) -> None:
 
 
 def test_a_host_without_room(new_room: Callable[..., Site]) -> None:
-    """The error has its type; the disk is as it was."""
+    """Without room on the host the error has its type, and the disk is as it was."""
     site = new_room("ext4", 160)
     disk_cid = site.disk(16)
     error = site.cpi.error("resize_disk", disk_cid, 400)
@@ -119,7 +121,7 @@ def test_a_host_without_room(new_room: Callable[..., Site]) -> None:
 
 
 def test_full_allocation(new_site: Callable[..., Site]) -> None:
-    """What is added is allocated as well."""
+    """With full allocation the added space is allocated as well."""
     site = new_site(config={"disks": {"allocation": "full"}})
     disk_cid = site.disk(16)
     for size in (16, 40):

@@ -1,4 +1,4 @@
-"""One disk, from its making to its end, through all that can be done with it."""
+"""One disk, from creation to deletion, through all that can be done with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.harness.waiting import eventually
 
 SIZES = {"ext4": (32, 48, 64), "xfs": (320, 340, 360)}
 BLOCK = 64 * 1024
-# Writes numbered files, each whole on the disk before the next is begun.
+# Writes numbered files, and syncs each before the next.
 WRITER = f"""
 n=0
 while [ -e /go ]; do
@@ -35,20 +35,20 @@ done
 
 
 def can_grow_ext4_online() -> bool:
-    """Say whether this machine has what the kernel asks for."""
+    """Say whether this machine has what the kernel needs to grow a mounted ext4."""
     with open("/proc/self/status", encoding="ascii") as file:
         (line,) = [line for line in file if line.startswith("CapEff")]
     return bool(int(line.split()[1], 16) >> 24 & 1)
 
 
 def capacity(vm: VM) -> int:
-    """Say how many bytes the store of a VM has, used or not."""
+    """Return the size in bytes of the store of a VM."""
     size, blocks = vm.run("stat", "-f", "-c", "%S %b", STORE).split()
     return int(size) * int(blocks)
 
 
 def fill(vm: VM) -> int:
-    """Write to the store until there is no room; return how many bytes that were."""
+    """Write to the store until there is no room; return how many bytes were written."""
     script = (
         f"dd if=/dev/zero of={STORE}/ballast bs={BLOCK} 2>&1 || stat -c %s {STORE}/ballast"
     )
@@ -59,7 +59,9 @@ def fill(vm: VM) -> int:
 
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
 def test_journey(site: Site, filesystem: str) -> None:
-    """Written to, copied meanwhile, grown, grown in use, moved, read, filled, gone."""
+    """
+    A disk is written, copied, grown, grown while mounted, moved, read, filled and deleted.
+    """
     cpi, first, second = site.cpi, site.vm(), site.vm()
     small, medium, large = SIZES[filesystem]
     disk_cid = site.store(first, small, {"filesystem": filesystem})

@@ -1,4 +1,4 @@
-"""Many disks at once: each where it belongs, and none left anywhere."""
+"""Many disks at once: each is in its VM, and none is left anywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VMS, EACH = 10, 5
 
 
 def test_fifty_disks(site: Site) -> None:
-    """Fifty over ten VMs, attached all at once, used, and detached all at once."""
+    """Fifty disks of ten VMs are attached at once, used, and detached at once."""
     vms = [site.vm() for _ in range(VMS)]
     calls = [site.cpi.start("create_disk", 8, {}, None) for _ in range(VMS * EACH)]
     disks = [site.cpi.finish(call)["result"] for call in calls]
@@ -41,7 +41,7 @@ def test_fifty_disks(site: Site) -> None:
         assert "/m/" not in vm.read("/proc/mounts")
     assert [loop_of(site.image(cid)) for cid in disks] == [None] * len(disks)
 
-    # Each to the next VM, with what the last one wrote to it.
+    # Each disk goes to the next VM, with what the last one wrote to it.
     moved = {cid: vms[(number + 1) % VMS] for number, cid in enumerate(disks)}
     calls = [site.cpi.start("attach_disk", vm.cid, cid) for cid, vm in moved.items()]
     assert [site.cpi.finish(call)["error"] for call in calls] == [None] * len(disks)
@@ -62,6 +62,6 @@ def test_fifty_disks(site: Site) -> None:
 
 
 def nodes(vm: VM) -> list[str]:
-    """Name the disks that a VM has nodes of."""
+    """Return the disks that a VM has device nodes of."""
     dev = Path(f"/proc/{vm.pid}/root/dev")
     return sorted(path.name for path in dev.glob("disk-*"))

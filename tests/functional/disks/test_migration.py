@@ -1,4 +1,4 @@
-"""What the agent does when a disk gets another size: a second one, and a move."""
+"""What the agent does when a disk gets another size: it copies to a second disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.lab import NewDaemon
 
 
 def test_migration(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) -> None:
-    """First attach, second disk, migration, detach of the old one, and a reboot."""
+    """A migration works: two disks, the copy, detach of the old one, and a reboot."""
     site = Site(new_daemon(), image(kind)).start()
     vm = site.vm()
     vm.wait_for_agent()
@@ -54,7 +54,7 @@ def test_migration(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path
 
 
 def test_the_agent_leaves_all_mounted(site: Site) -> None:
-    """Both disks vanish, from the store and from beside it, whatever the agent forgot."""
+    """Both disks are detached even if the agent left both mounted."""
     vm = site.vm()
     before = processes(vm)
     disks = [site.store(vm), site.disk()]
@@ -68,7 +68,9 @@ def test_the_agent_leaves_all_mounted(site: Site) -> None:
 
 
 def test_a_migration_that_failed(site: Site) -> None:
-    """The Director takes the new disk away again; the old one is as it was."""
+    """
+    After a failed migration the Director detaches the new disk; the old one is as it was.
+    """
     vm = site.vm()
     old, new = site.store(vm), site.disk()
     vm.shell(f"echo kept >{STORE}/file")
@@ -82,7 +84,7 @@ def test_a_migration_that_failed(site: Site) -> None:
 
 
 def test_mounted_already(site: Site) -> None:
-    """A disk that is mounted is not mounted again; the Director goes by the list."""
+    """The agent does not mount a disk twice, so the Director asks it for the list."""
     vm = site.vm()
     disk_cid = site.store(vm)
     assert Agent(vm).list_disk() == [disk_cid]
@@ -91,7 +93,7 @@ def test_mounted_already(site: Site) -> None:
 
 
 def test_two_disks_of_one_vm_by_name(site: Site) -> None:
-    """Dynamic disks: several at once, each where a name leads to it."""
+    """Several dynamic disks of one VM are there at once, each under its own name."""
     vm = site.vm()
     disks = [site.disk(8) for _ in range(3)]
     for number, disk_cid in enumerate(disks):

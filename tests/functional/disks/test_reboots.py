@@ -1,4 +1,4 @@
-"""After a reboot of the VM, of the daemon or of the host, disks are where they were."""
+"""After a reboot of the VM, the daemon or the host, disks are where they were."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from tests.harness.waiting import eventually
 
 
 def reboot_vm(site: Site, vm: VM) -> None:
-    """As cck does."""
+    """Reboot a VM as C{bosh cck} does."""
     site.cpi.ok("reboot_vm", vm.cid)
 
 
 def reboot_after_a_crash(site: Site, vm: VM) -> None:
-    """The VM goes down by itself, and is started again."""
+    """Kill a VM, and start it again."""
     os.kill(vm.pid, signal.SIGKILL)
     eventually(lambda: not vm.is_alive(), "the VM is down")
     site.cpi.ok("reboot_vm", vm.cid)
 
 
 def restart_daemon(site: Site, vm: VM) -> None:
-    """An upgrade of the daemon."""
+    """Stop and start the daemon, as an upgrade does."""
     site.daemon.stop()
     site.daemon.start()
 
 
 def kill_daemon(site: Site, vm: VM) -> None:
-    """A crash of the daemon."""
+    """Kill the daemon, and start it."""
     site.daemon.kill()
     site.daemon.start()
 
 
 def reboot_host(site: Site, vm: VM) -> None:
-    """A crash of the host: of all that is not on a disk nothing is left."""
+    """Take away all that a crash of the host takes: all that is not on a disk."""
     site.daemon.kill()
     os.kill(vm.pid, signal.SIGKILL)
     eventually(lambda: not vm.is_alive(), "the VM is down")
@@ -72,7 +72,9 @@ def reboot_host(site: Site, vm: VM) -> None:
 def test_the_store_is_back(
     own_site: Site, reboot: Callable[[Site, VM], None], filesystem: str
 ) -> None:
-    """Mounted where it was, with what is in it; a disk that was not mounted is not."""
+    """
+    After a reboot the store is mounted again with its data, and nothing else is mounted.
+    """
     site, vm = own_site, own_site.vm()
     size = 16 if filesystem == "ext4" else 300
     disk_cid = site.store(vm, size, {"filesystem": filesystem})
@@ -109,7 +111,7 @@ def test_a_disk_that_is_gone(own_site: Site, reboot: Callable[[Site, VM], None])
 
 
 def test_a_second_disk_that_stays(site: Site) -> None:
-    """After a change of disks it is the second one that comes back."""
+    """After a change of disks the second one comes back at a reboot."""
     vm = site.vm()
     first = site.store(vm)
     site.detach(vm, first)
@@ -122,7 +124,7 @@ def test_a_second_disk_that_stays(site: Site) -> None:
 
 
 def test_settings_of_version_1(site: Site) -> None:
-    """What the settings file names it still names, and nothing else."""
+    """After a reboot the settings file names the attached disk, not the detached one."""
     vm, first, second = site.vm(), site.disk(), site.disk()
     for disk_cid in (first, second):
         site.cpi.ok("attach_disk", vm.cid, disk_cid, version=1)
@@ -134,7 +136,7 @@ def test_settings_of_version_1(site: Site) -> None:
 
 
 def test_a_store_that_cannot_be_mounted(site: Site) -> None:
-    """No job may start without its data: the VM stays down, and what to do is clear."""
+    """A VM whose store cannot be mounted stays down, and the error says what to do."""
     vm = site.vm()
     disk_cid = site.store(vm)
     Agent(vm).unmount_disk(disk_cid)

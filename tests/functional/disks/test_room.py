@@ -1,4 +1,4 @@
-"""The host's room: promised within bounds, taken as configured, watched."""
+"""Room on the host: promised within limits, taken as configured, and watched."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.harness.agent import MIGRATION, Agent
 
 
 def is_empty(site: Site) -> bool:
-    """Say whether no disk is there, nor the beginnings of one."""
+    """Say whether there is no disk, finished or not."""
     return not any(os.listdir(site.daemon.work_dir / name) for name in ("disks", "scratch"))
 
 
 def test_never_more_than_there_is(new_room: Callable[..., Site]) -> None:
-    """By default all that is promised could be written."""
+    """By default no more is promised than could be written."""
     site = new_room("ext4", 200)
     error = site.cpi.error("create_disk", 1000, {}, None)
     assert error["type"] == NO_DISK_SPACE
@@ -34,12 +34,14 @@ def test_never_more_than_there_is(new_room: Callable[..., Site]) -> None:
         vm.shell(f"dd if=/dev/urandom of={point}/ballast bs=64k 2>/dev/null || sync")
     for disk_cid in disks:
         site.detach(vm, disk_cid)
-        # No write was lost on the way: the host had the room for all of them.
+        # No write was lost: the host had room for all of them.
         check(site.image(disk_cid))
 
 
 def test_overcommit(new_room: Callable[..., Site]) -> None:
-    """An operator may promise more, up to a limit; sparse disks take what is written."""
+    """
+    With overcommit more is promised, up to a limit; sparse disks take what is written.
+    """
     site = new_room("ext4", 200, config={"disks": {"overcommit": 3}})
     disk_cid = site.disk(300)
     assert site.image(disk_cid).stat().st_size == 300 * MIB
@@ -48,7 +50,7 @@ def test_overcommit(new_room: Callable[..., Site]) -> None:
 
 
 def test_full_allocation(new_room: Callable[..., Site]) -> None:
-    """Disks take all of their space at once, or are refused."""
+    """With full allocation a disk takes all its space at once, or is refused."""
     site = new_room("ext4", 200, config={"disks": {"allocation": "full", "overcommit": 9}})
     disk_cid = site.disk(64)
     assert site.image(disk_cid).stat().st_blocks * 512 >= 64 * MIB
@@ -61,7 +63,10 @@ def test_full_allocation(new_room: Callable[..., Site]) -> None:
 
 
 def test_a_warning_before_it_is_tight(new_room: Callable[..., Site]) -> None:
-    """It is logged once, at the call that makes it so and when a daemon starts."""
+    """
+    A warning that room gets tight is logged once, at the call that causes it and at a
+    start.
+    """
     site = new_room("ext4", 200)
     site.disk(50)
     assert "room gets tight" not in site.daemon.log
@@ -80,7 +85,7 @@ def test_a_warning_before_it_is_tight(new_room: Callable[..., Site]) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 299])
 def test_the_least(site: Site, size: int) -> None:
-    """A file system that cannot be so small is the caller's error, before anything."""
+    """A disk that is too small for its file system is refused before anything is done."""
     error = site.cpi.error("create_disk", size, {"filesystem": "xfs"}, None)
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert "300" in error["message"]

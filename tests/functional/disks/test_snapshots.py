@@ -1,4 +1,4 @@
-"""Snapshots: consistent whatever goes on meanwhile, and nothing stays frozen."""
+"""Snapshots are consistent while the VM writes, and nothing stays frozen."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from tests.harness.waiting import eventually
 
 
 def snapshots(site: Site) -> list[str]:
-    """Name the snapshots that are there."""
+    """Return the snapshots that there are."""
     return os.listdir(site.daemon.work_dir / "snapshots")
 
 
 def content(site: Site, snapshot_cid: str, name: str) -> str:
-    """Return a file of a snapshot."""
+    """Read a file of a snapshot."""
     with copied(site.image(snapshot_cid)) as copy, looked_at(copy) as point:
         return (point / name).read_text()
 
 
 class Writer:
-    """A process of a VM that writes to the store all the time, and counts how often."""
+    """A process of a VM that writes to the store all the time, and counts its writes."""
 
     def __init__(self, vm: VM) -> None:
         self._vm = vm
@@ -47,11 +47,11 @@ class Writer:
         vm.shell(f"echo 0 >/count; ({loop}) >/dev/null 2>&1 &")
 
     def count(self) -> int:
-        """Say how often it has written."""
+        """Return how often it has written."""
         return int(self._vm.read("/count"))
 
     def is_frozen(self) -> bool:
-        """Say whether it does not get on."""
+        """Say whether its writes hang."""
         before = self.count()
         time.sleep(0.3)
         return self.count() == before
@@ -63,7 +63,7 @@ class Writer:
 
 
 def test_life(site: Site) -> None:
-    """A copy of what was on the disk then, which outlives the disk, until deleted."""
+    """A snapshot has what was on the disk, outlives the disk, and can be deleted."""
     cpi, vm = site.cpi, site.vm()
     disk_cid = site.store(vm)
     vm.shell(f"echo 1 >{STORE}/number")
@@ -83,7 +83,7 @@ def test_life(site: Site) -> None:
 
 
 def test_where_blocks_can_be_shared(new_room: Callable[..., Site]) -> None:
-    """On XFS nothing is frozen and next to nothing is taken, and it is as good."""
+    """On XFS a snapshot freezes nothing, takes little space, and is as good."""
     site = new_room("xfs", 512)
     vm = site.vm()
     disk_cid = site.store(vm, 128)
@@ -98,7 +98,7 @@ def test_where_blocks_can_be_shared(new_room: Callable[..., Site]) -> None:
 
 
 def test_mounted_out_of_sight(site: Site) -> None:
-    """Mounted only where a process of the VM has it to itself, it is frozen as well."""
+    """A disk that is mounted in a private mount namespace only is frozen as well."""
     vm, disk_cid = site.vm(), site.disk()
     site.attach(vm, disk_cid)
     busy = f"mount /dev/{disk_cid} {STORE}; while :; do echo 1 >>{STORE}/f; sync; done"
@@ -110,7 +110,7 @@ def test_mounted_out_of_sight(site: Site) -> None:
 
 
 def test_out_of_reach(site: Site) -> None:
-    """Mounted and covered it cannot be frozen: rather no copy than a bad one."""
+    """A mounted disk under another mount cannot be frozen, so its snapshot is refused."""
     vm, disk_cid = site.vm(), site.disk()
     site.attach(vm, disk_cid)
     vm.shell(f"mkdir /d; mount /dev/{disk_cid} /d; mount -t tmpfs tmpfs /d")
@@ -123,7 +123,9 @@ def test_out_of_reach(site: Site) -> None:
 
 
 def test_a_host_without_room(new_room: Callable[..., Site]) -> None:
-    """The error has its type, nothing is left of the copy, and nothing is frozen."""
+    """
+    Without room the error has its type, nothing of the copy is left, and nothing is frozen.
+    """
     site = new_room("tmpfs", 100, config={"disks": {"overcommit": 10}})
     vm = site.vm()
     disk_cid = site.store(vm, 64)
@@ -135,7 +137,7 @@ def test_a_host_without_room(new_room: Callable[..., Site]) -> None:
 
 
 def slow_copies(site: Site, directory: Path) -> None:
-    """Have copies that freeze take their time, and say that they began."""
+    """Make copies of frozen disks slow, and let them say that they began."""
     directory.mkdir()
     script = '#!/bin/sh\ncase "$*" in *always*--reflink=auto*)'
     script += f" touch {directory}/began; exec sleep 100;; esac\n"
@@ -145,7 +147,7 @@ def slow_copies(site: Site, directory: Path) -> None:
 
 @pytest.fixture
 def slow(new_site: Callable[..., Site], tmp_path: Path) -> Site:
-    """A daemon whose snapshots take for ever."""
+    """A daemon whose snapshots never end."""
     directory = tmp_path / "bin"
     limits = {"limits": {"finish_seconds": 1}}
     site = new_site(path=f"{directory}:{os.environ['PATH']}", config=limits)
@@ -154,7 +156,9 @@ def slow(new_site: Callable[..., Site], tmp_path: Path) -> Site:
 
 
 def test_killed_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
-    """The VM writes on at once; the next daemon knows of no snapshot."""
+    """
+    If the daemon is killed during a snapshot, the VM writes on, and there is no snapshot.
+    """
     vm = slow.vm()
     disk_cid = slow.store(vm)
     writer = Writer(vm)
@@ -173,7 +177,7 @@ def test_killed_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_stopped_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
-    """An operator who stops the daemon freezes nobody either."""
+    """If the daemon is stopped during a snapshot, the VM writes on."""
     vm = slow.vm()
     disk_cid = slow.store(vm)
     writer = Writer(vm)
@@ -192,7 +196,7 @@ def test_stopped_during_a_snapshot(slow: Site, tmp_path: Path) -> None:
     "filesystem", ["ext4", pytest.param("xfs", marks=pytest.mark.long)]
 )
 def test_found_frozen(own_site: Site, filesystem: str) -> None:
-    """Whatever came of who froze a disk: a daemon that starts thaws it."""
+    """A daemon that starts thaws a disk that it finds frozen."""
     site, vm = own_site, own_site.vm()
     size = 16 if filesystem == "ext4" else 300
     site.store(vm, size, {"filesystem": filesystem})
@@ -209,7 +213,7 @@ def test_found_frozen(own_site: Site, filesystem: str) -> None:
 
 
 def test_several_at_once(site: Site) -> None:
-    """Of one disk and of others, each is whole."""
+    """Several snapshots at once, of one disk and of others, are all whole."""
     vm = site.vm()
     disks = [site.store(vm), site.disk()]
     site.attach(vm, disks[1])

@@ -1,4 +1,4 @@
-"""Fixtures: a CA, and what it signed for a daemon and its director."""
+"""Fixtures: a CA, and the certificates of a daemon and its director."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def authority() -> Authority:
 
 @pytest.fixture(scope="session")
 def server_tls(authority: Authority) -> Section:
-    """What a daemon shows; it is reached by one address alone."""
+    """The daemon's certificate, which is for one address only."""
     return authority.issue("daemon", "127.0.0.1", "daemon.example", purpose="server")
 
 

@@ -1,4 +1,4 @@
-"""Frames as a VM could send them, and the model of which it may."""
+"""Frames that a VM could send, and a model of which ones it may send."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ipv4(source: bytes, address: str, data: bytes = b"") -> bytes:
 
 
 def router_advertisement(source: bytes) -> bytes:
-    """Return a frame in which somebody offers to be the router (RFC 4861, 4.2)."""
+    """Return a frame in which a VM offers to be the router (RFC 4861, 4.2)."""
     sender = socket.inet_pton(socket.AF_INET6, "fe80::bad")
     everybody = socket.inet_pton(socket.AF_INET6, "ff02::1")
     message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 9000, 0, 0)

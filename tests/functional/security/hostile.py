@@ -1,4 +1,4 @@
-"""What a hostile caller can think of: arguments, bytes, ids, settings and archives."""
+"""What a hostile caller can send: arguments, bytes, ids, settings and archives."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-# What is JSON, what nearly is, and what has no end.
+# JSON, what is nearly JSON, and what has no end.
 odd_json = st.sampled_from(
     [
         b"",
@@ -135,15 +135,15 @@ SETS: dict[str, st.SearchStrategy[bytes]] = {
     "in_settings": booleans,
 }
 CIDS = ("vm_cid", "stemcell_cid", "disk_cid", "snapshot_cid")
-# Fetching asks other machines, and what it is asked is checked by settings below.
+# It would fetch from other machines; the settings below check its arguments.
 NAMES = sorted(set(COMMANDS) - {"FetchStemcell"})
 
 
 def argument_sets(real: dict[str, str]) -> st.SearchStrategy[dict[str, bytes]]:
     """
-    Return values for all arguments that there are; any may be missing.
+    Return values for all arguments; any of them may be missing.
 
-    @param real: ids of what there really is, which are tried now and then.
+    @param real: ids of things that exist, which are tried now and then.
     """
     cids = {
         name: raw | st.sampled_from([cid.encode() for cid in real.values()])
@@ -153,7 +153,7 @@ def argument_sets(real: dict[str, str]) -> st.SearchStrategy[dict[str, bytes]]:
 
 
 def calls(arguments: dict[str, bytes]) -> Iterator[bytes]:
-    """Return a call of each command, and of one that is none, with the same arguments."""
+    """Return a call of each command, and of an unknown one, with the same arguments."""
     for number, name in enumerate([*NAMES, "Nonsense\xff", "StartTLS", ""], 1):
         pairs = [(b"_ask", b"%x" % number), (b"_command", name.encode("latin-1"))]
         for argument, value in arguments.items():
@@ -162,12 +162,12 @@ def calls(arguments: dict[str, bytes]) -> Iterator[bytes]:
 
 
 def messages(random: Random) -> list[bytes]:
-    """Return some messages that are framed as they should be, with odd contents."""
+    """Return messages with correct framing and odd contents."""
     return [_box(random) for _ in range(random.randrange(8, 12))]
 
 
 def no_message(random: Random) -> bytes:
-    """Return bytes that are none, or the beginning of one, or one that was damaged."""
+    """Return bytes that are no message, the beginning of one, or a damaged one."""
     kind = random.randrange(3)
     if kind == 0:
         return random.randbytes(random.randrange(1, 200))
@@ -187,7 +187,7 @@ def _box(random: Random) -> bytes:
         key = random.choice([*SETS, *CIDS, "data.1", "env.1", "_more"]).encode()
         pairs.append((key, random.randbytes(random.choice([0, 1, 5, 40, 2000]))))
     if random.random() < 0.02:
-        # Answers to questions that nobody asked.
+        # Answers to calls that the daemon never made.
         pairs[1] = (random.choice([b"_answer", b"_error"]), b"1")
     return wire.encode_box(pairs)
 
@@ -196,7 +196,7 @@ NETWORK = {"type": "dynamic"}
 
 
 def settings() -> Iterator[dict[str, Any]]:
-    """Return arguments of create_vm that no VM can be made of."""
+    """Return arguments of create_vm that must be refused."""
     for text in [*IDS, "0.0.0.0", "255.255.255.255", "10.77.0.0/8", "::1", "1.2.3.4\n"]:
         for network in (
             {"type": "manual", "ip": text},
@@ -236,7 +236,7 @@ REFERENCES = [
 def booting(
     busybox: bytes, *members: tuple[tarfile.TarInfo, bytes]
 ) -> list[tuple[tarfile.TarInfo, bytes]]:
-    """Return members of what boots, unless the others are in the way."""
+    """Return archive members of a system that boots, unless the others prevent it."""
     return [
         entry("bin/busybox", busybox, mode=0o755),
         link("bin/sh", "busybox"),
@@ -247,7 +247,7 @@ def booting(
 
 
 def rooted(*members: tuple[tarfile.TarInfo, bytes]) -> list[tuple[tarfile.TarInfo, bytes]]:
-    """Return members of what is otherwise taken for a root file system."""
+    """Return archive members that make an archive count as a root file system."""
     return [*shell_entries(), *members]
 
 
@@ -256,7 +256,7 @@ def link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
     return entry(name, kind=tarfile.SYMTYPE, link=target)
 
 
-# Where the daemon itself writes or looks in a stemcell, or in a VM made of it.
+# Where the daemon writes or looks in a stemcell, or in a VM made of it.
 WRITTEN = [
     "etc",
     "etc/hostname",
@@ -286,10 +286,10 @@ WRITTEN = [
 
 def archives(canary: str, busybox: bytes) -> Iterator[bytes]:
     """
-    Return archives that mean to write, or to have others write, to C{canary}.
+    Return archives that try to write to C{canary}, or to make others write to it.
 
-    @param canary: the absolute path of a directory outside of all that is the daemon's.
-    @param busybox: the program, for those that can be booted.
+    @param canary: the absolute path of a directory that is not the daemon's. @param
+    busybox: the program, for archives that can be booted.
     """
     up = "../" * 12 + canary.lstrip("/")
     escapes = [canary, up, f"/proc/self/root{canary}", f"/proc/1/root{canary}"]
@@ -355,7 +355,7 @@ def archives(canary: str, busybox: bytes) -> Iterator[bytes]:
 
 
 def tar(members: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
-    """Return a packed archive, with names as they are."""
+    """Return a packed archive, with the names as they are given."""
     buffer = io.BytesIO()
     with tarfile.open(
         fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, errors="surrogateescape"

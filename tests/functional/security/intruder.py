@@ -1,4 +1,4 @@
-"""Somebody who has a VM, and does to it from outside what root in it could do."""
+"""An attacker with a VM: does to it from outside what root in it could do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.harness.vm import VM
 
 PATIENCE = 60.0
-# Mounts a FUSE file system in another's mount namespace, and never answers.
+# Mounts a FUSE file system in another mount namespace, and never answers.
 _SILENT = """
 import ctypes, os, sys
 pid, place = int(sys.argv[1]), os.fsencode(sys.argv[2])
@@ -29,7 +29,7 @@ sys.stdin.read()
 
 
 def root(vm: VM) -> Path:
-    """Return the root of a running VM's file system, as it sees it."""
+    """Return the path of a running VM's root, as the VM sees it."""
     return Path(f"/proc/{vm.pid}/root")
 
 
@@ -39,13 +39,13 @@ def mount(vm: VM, *arguments: str | bytes) -> None:
 
 
 def run(vm: VM, *argv: str | bytes) -> None:
-    """Run a program of a VM's, without the runtime's help; it must succeed."""
+    """Run a program of a VM's without the runtime; it must succeed."""
     outcome = attempt(vm, *argv)
     assert outcome.returncode == 0, (argv, outcome.stderr)
 
 
 def attempt(vm: VM, *argv: str | bytes) -> subprocess.CompletedProcess[bytes]:
-    """Run a program of a VM's, whatever comes of it."""
+    """Run a program of a VM's without the runtime; it may fail."""
     enter = ["nsenter", "--target", str(vm.pid), "--mount", "--root"]
     return subprocess.run(
         [*map(os.fsencode, enter), *map(os.fsencode, argv)],
@@ -57,7 +57,7 @@ def attempt(vm: VM, *argv: str | bytes) -> subprocess.CompletedProcess[bytes]:
 
 @contextmanager
 def silent(vm: VM, place: str) -> Iterator[None]:
-    """Have whoever looks at a directory of a VM wait, for as long as this lasts."""
+    """Block whoever looks at a directory of a VM, for a while."""
     with subprocess.Popen(
         [sys.executable, "-c", _SILENT, str(vm.pid), place],
         stdin=subprocess.PIPE,
@@ -87,7 +87,7 @@ class Canary:
         self.number = os.stat(self._device).st_rdev
 
     def remove(self) -> None:
-        """Let go of it."""
+        """Remove the device."""
         subprocess.run(["losetup", "--detach", self._device], check=True)
         self._backing.unlink()
 

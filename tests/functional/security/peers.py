@@ -1,4 +1,4 @@
-"""Callers of a daemon: the real executable configured anew, and bare connections."""
+"""Callers of a daemon: the executable with another configuration, and bare connections."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def cpi_config(daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any
 
 
 def cpi(daemon: Daemon, tls: Mapping[str, str] | None = None, **keys: Any) -> CPI:
-    """Return the real executable with another configuration."""
+    """Return the executable with another configuration."""
     return CPI(cpi_config(daemon, tls, **keys))
 
 
 def entered(
     pid: int, daemon: Daemon, address: str, tls: Mapping[str, str] | None = None
 ) -> CPI:
-    """Return the real executable, run in the network namespace of C{pid}."""
+    """Return the executable, run in the network namespace of C{pid}."""
     script = daemon.home / f"in-{pid}"
     script.write_text(f'#!/bin/sh\nexec nsenter --target={pid} --net {EXECUTABLE} "$@"\n')
     script.chmod(0o755)
@@ -54,7 +54,7 @@ def entered(
 def control(
     config: Path, cpi_file: Path, *command: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the operator's tool, which has Twisted's own client side."""
+    """Run C{runc-cpictl}, which uses Twisted's client side."""
     return subprocess.run(
         [CONTROL, "--config", config, "--cpi", cpi_file, *command],
         env=ENVIRONMENT,
@@ -66,19 +66,19 @@ def control(
 
 
 class Since:
-    """What a daemon logs from now on."""
+    """The part of a daemon's log that is written from now on."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon, self._begin = daemon, len(daemon.log)
 
     @property
     def log(self) -> str:
-        """What it has logged since."""
+        """Return what the daemon has logged since."""
         return self._daemon.log[self._begin :]
 
 
 def ask(command: str, number: int = 1, **arguments: Any) -> bytes:
-    """Return a call as it goes over the wire."""
+    """Return a call as bytes of AMP."""
     pairs = [(b"_ask", b"%x" % number), (b"_command", command.encode())]
     for name, value in arguments.items():
         if isinstance(value, (dict, list)):
@@ -90,7 +90,7 @@ def ask(command: str, number: int = 1, **arguments: Any) -> bytes:
 
 @contextmanager
 def connected(daemon: Daemon) -> Iterator[socket.socket]:
-    """Connect to a daemon, and say nothing."""
+    """Connect to a daemon, and send nothing."""
     address = str(daemon.config["address"])
     if daemon.network_type == "unix":
         connection = socket.socket(socket.AF_UNIX)
@@ -105,7 +105,7 @@ def connected(daemon: Daemon) -> Iterator[socket.socket]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Wait for the other side to close; whatever else comes is a failure."""
+    """Wait until the other side closes the connection; fail if it sends anything."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -125,9 +125,9 @@ def descriptors(daemon: Daemon) -> int:
 
 
 def descriptors_at_rest(daemon: Daemon) -> int:
-    """Count the open files of a daemon that has just started, and is done with that."""
+    """Count the open files of a daemon once its start is done."""
     with connected(daemon) as connection, suppress(ConnectionResetError):
-        # It says that it serves before its reactor runs; what is no AMP is hung up on.
+        # It logs that it serves before its reactor runs; it hangs up on what is no AMP.
         connection.sendall(b"\xff\xff")
         while connection.recv(4096):
             pass
@@ -135,7 +135,7 @@ def descriptors_at_rest(daemon: Daemon) -> int:
 
 
 def memory(daemon: Daemon) -> int:
-    """Return how many KiB of memory a daemon has."""
+    """Return the memory of a daemon in KiB."""
     assert daemon.process is not None
     status = Path(f"/proc/{daemon.process.pid}/status").read_text("ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]

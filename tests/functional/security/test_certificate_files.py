@@ -1,4 +1,6 @@
-"""Certificates on disk: read again when told and when they change, and checked."""
+"""
+Certificate files: checked at the start, and read again when they change and on SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ NOTICED = 15.0
 
 
 def as_files(daemon: Daemon, tls: dict[str, str]) -> dict[str, str]:
-    """Write what the daemon shows into files, one after the other, and name them."""
+    """
+    Write the daemon's certificates into files, one after the other, and return their paths.
+    """
     files = {}
     for key, value in tls.items():
         path = daemon.home / f"daemon-{key}.pem"
@@ -52,7 +56,7 @@ def served(new_daemon: NewDaemon, server_tls: dict[str, str]) -> Daemon:
 
 
 def hang_up(daemon: Daemon) -> None:
-    """Send SIGHUP."""
+    """Send SIGHUP to the daemon."""
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
 
@@ -61,7 +65,7 @@ def hang_up(daemon: Daemon) -> None:
 def test_read_again(
     served: Daemon, tmp_path: Path, client_tls: dict[str, str], told: bool
 ) -> None:
-    """A new CA counts for new connections, and those that are open stay so."""
+    """A new CA counts for new connections, and open connections stay open."""
     other = Authority("the next CA")
     context = client_context(client_tls, str(tmp_path))
     with connected(served) as plain, context.wrap_socket(plain) as connection:
@@ -101,7 +105,7 @@ def test_bad_new_file(
     client_tls: dict[str, str],
     name: str,
 ) -> None:
-    """What is no good is reported, and what there was stays in use."""
+    """Bad new files are reported, and the old ones stay in use."""
     key, make = BAD_FILES[name]
     since = Since(served)
     Path(served.config["tls"][key]).write_text(make(server_tls, authority))
@@ -117,7 +121,7 @@ def test_bad_new_file(
 
 
 def test_hang_up_without_tls(daemon: Daemon) -> None:
-    """There is nothing to read again, and nothing happens."""
+    """Without TLS SIGHUP changes nothing."""
     for _ in range(5):
         hang_up(daemon)
     assert daemon.cpi.ok("ping") == "pong"
@@ -160,7 +164,10 @@ BAD_STARTS = {
 def test_refused_at_start(
     new_daemon: NewDaemon, authority: Authority, server_tls: dict[str, str], name: str
 ) -> None:
-    """One line names the key, and shows nothing of a private key."""
+    """
+    A daemon with bad files does not start; one line names the key, and shows no private
+    key.
+    """
     make, named = BAD_STARTS[name]
     daemon = new_daemon(network_type="tcp", config={"tls": make(server_tls, authority)})
     line = daemon.refusal()
@@ -181,7 +188,7 @@ def make(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
-    """What C{runc-cpictl certs} makes works on both sides, by name and by address."""
+    """Certificates of C{runc-cpictl certs} work on both sides, by name and by address."""
     directory = tmp_path / "new" / "certs"
     names = ["--host", "127.0.0.1", "--host", "localhost"]
     clients = ["--client", "director", "--client", "operator"]
@@ -220,12 +227,14 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
     again = make(directory, *names)
     assert again.returncode == 1
     assert "is there already" in again.stderr
-    # The daemon's configuration names secrets' files alone: none is shown.
+    # The daemon's configuration has only the names of secret files, so none is shown.
     assert "PRIVATE" not in json.dumps(daemon.config) + daemon.log
 
 
 def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
-    """One directory serves the daemon, root's tool, an operator elsewhere and BOSH."""
+    """
+    One directory of certificates serves the daemon, root, an operator elsewhere and BOSH.
+    """
     directory = tmp_path / "certs"
     daemon = new_daemon(network_type="tcp", config={"tls": str(directory)})
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"
@@ -236,7 +245,7 @@ def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
     assert outcome.returncode == 0, outcome.stderr
     daemon.start()
     tool = ["--config", str(daemon.config_file)]
-    # Root's, who need not say anything; and elsewhere, where the one file is all there is.
+    # First as root, without options; then elsewhere, with this one file only.
     for options in (tool, ["--cpi", str(directory / "operator.yml")]):
         told = subprocess.run(
             [CONTROL, *options, "--json", "ping"],
@@ -255,7 +264,7 @@ def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "-x", "a/b", "", "a b", "server", "ca", "vars"])
 def test_no_name(tmp_path: Path, name: str) -> None:
-    """A client's name becomes no path, and is not mistaken for one of the others."""
+    """A client's name becomes no path, and cannot be that of another file."""
     outcome = make(tmp_path / "certs", "--host", "127.0.0.1", f"--client={name}")
     assert outcome.returncode == 1, list((tmp_path / "certs").iterdir())
     assert outcome.stderr.startswith("runc-cpictl: ")
@@ -265,7 +274,7 @@ def test_no_name(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("key", ["ca", "certificate", "private_key"])
 def test_bad_files_of_clients(served: Daemon, client_tls: dict[str, str], key: str) -> None:
-    """A client's own file that is not there, or no PEM, is named by both clients."""
+    """Both clients name a file of their own that is missing, or is no PEM."""
     broken = {"missing": "/nonexistent", "nonsense": "-----BEGIN X-----\nhunter2"}
     for name, value in broken.items():
         tls = {**client_tls, key: value}

@@ -1,4 +1,4 @@
-"""Devices of the host: a VM cannot allow itself any, whatever it writes to its cgroups."""
+"""A VM cannot allow itself devices of the host, whatever it writes to its cgroups."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def daemon(request: pytest.FixtureRequest, new_daemon: NewDaemon) -> Daemon:
 
 @pytest.fixture
 def vm(daemon: Daemon, tiny: Path) -> VM:
-    """A VM that has all there is to be had."""
+    """A VM with all capabilities."""
     properties = {"capabilities": "all"}
     return daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
 
 
 def opens(vm: VM, device: str) -> bool:
-    """Say whether the VM can open a device for which it has made a node."""
+    """Say whether the VM can open a device, after it made a node for it."""
     kind, _, numbers = device.partition(" ")
     numbers = numbers.replace(":", " ")
     vm.shell(f"rm -f /node; busybox mknod /node {kind} {numbers}")
@@ -46,7 +46,9 @@ def has_v1(vm: VM) -> bool:
 
 
 def test_what_is_the_hosts(vm: VM) -> None:
-    """A VM may take from itself what it has, and gets nothing that it had not."""
+    """
+    A VM can deny itself a device and allow it again, but no device that it did not have.
+    """
     for rule in ("a", "a *:* rwm", *(f"{device} rwm" for device in OF_THE_HOST)):
         if has_v1(vm):
             refused = vm.attempt("sh", "-c", f"echo '{rule}' >{ALLOW}")
@@ -62,7 +64,7 @@ def test_what_is_the_hosts(vm: VM) -> None:
 
 
 def test_where_the_hierarchy_is_mounted_again(vm: VM) -> None:
-    """What is above the VM's own part of it is not to be found there either."""
+    """A VM that mounts the hierarchy again sees only its own part of it."""
     if not has_v1(vm):
         pytest.skip("this host has no device controller of cgroup v1")
     vm.shell("mkdir /m; mount -t cgroup -o devices devices /m; cat /m/devices.list")
@@ -72,7 +74,9 @@ def test_where_the_hierarchy_is_mounted_again(vm: VM) -> None:
 
 
 def test_rules_of_disks_come_and_go(daemon: Daemon, vm: VM) -> None:
-    """A disk is opened while it is attached, also by a container that the VM made."""
+    """
+    A disk can be opened only while it is attached, also by a container that the VM made.
+    """
     disk = daemon.cpi.ok("create_disk", 8, {}, vm.cid)
     hint = daemon.cpi.ok("attach_disk", vm.cid, disk)
     read = f"dd if={hint} of=/dev/null bs=512 count=1"

@@ -1,4 +1,4 @@
-"""The program that decides over frames: run by the kernel, on frames of all kinds."""
+"""The program that filters frames, run by the kernel on frames of all kinds."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
 OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
 PACKED = [IPv4Address(own).packed for own in OWN]
 MAC = mac_of(OWN[0])
-# The same frames each time, however slow the machine.
+# The same frames in each run, and no deadline on slow machines.
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
 
 def verdict(code: bytes, frame: bytes) -> int:
-    """Have the kernel run a program on a frame (BPF_PROG_TEST_RUN)."""
+    """Let the kernel run a program on a frame (BPF_PROG_TEST_RUN)."""
     program = bpf.load(CLASSIFIER, code, b"test")
     try:
         data = ctypes.create_string_buffer(frame, len(frame))
@@ -68,7 +68,7 @@ def check(frame: bytes) -> None:
 def test_changed_frames(
     address: str, source: bytes, sender: bytes, at: int, value: int, is_arp: bool
 ) -> None:
-    """With true and false senders, and one byte changed."""
+    """The program decides right for true and false senders, with one byte changed."""
     frame = arp(source, address, sender=sender) if is_arp else ipv4(source, address)
     check(frame)
     changed = bytearray(frame)
@@ -83,12 +83,15 @@ def test_changed_frames(
     st.binary(min_size=40, max_size=60),
 )
 def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
-    """With whatever follows the header; for a test the kernel wants whole IP headers."""
+    """
+    The program decides right whatever follows the header (the kernel wants whole IP
+    headers).
+    """
     check(ethernet(kind, source, payload))
 
 
 def test_many_addresses() -> None:
-    """A VM may be in hundreds of networks."""
+    """The program works for a VM in hundreds of networks."""
     addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
     code = frames.program(hardware_address(addresses[0]), addresses)
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS

@@ -1,4 +1,4 @@
-"""No VM stops a file system: its own would be, and the host's it has in reach as well."""
+"""No VM can freeze or shut down a file system: the host's own can be reached from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
-# A bounded disk of the VM's own: should it be frozen after all, that harms nobody.
+# A small disk of the VM's own: if it is frozen after all, nothing else is.
 DATA = b"/var/vcap/data\0"
 OWN_DISK = {"ephemeral_disk_size": 64}
 FREEZE, THAW = GUARDED_IOCTLS["FIFREEZE"], GUARDED_IOCTLS["FITHAW"]
@@ -31,19 +31,21 @@ pytestmark = pytest.mark.skipif(
 
 
 def call(number: int) -> bytes:
-    """Return the code that makes a system call; its arguments are in place."""
+    """Return the machine code of a system call; its arguments are in place."""
     return b"\xb8" + struct.pack("<I", number) + SYSCALL  # mov eax, number
 
 
 def ioctl(request: int, number: int = 16) -> bytes:
-    """Return the code of an ioctl without an argument, on the descriptor in r12d."""
+    """
+    Return the machine code of an ioctl without an argument, on the descriptor in r12d.
+    """
     code = bytes.fromhex("4489e7")  # mov edi, r12d
     code += b"\x48\xbe" + struct.pack("<Q", request)  # mov rsi, request
     return code + bytes.fromhex("31d2") + call(number)  # xor edx, edx
 
 
 def ioctl_of_32_bits(request: int) -> bytes:
-    """Return the code of the same as 32-bit programs make it."""
+    """Return the machine code of an ioctl, as 32-bit programs make it."""
     code = bytes.fromhex("4489e3")  # mov ebx, r12d
     code += b"\xb9" + struct.pack("<I", request)  # mov ecx, request
     return code + bytes.fromhex("31d2b836000000cd80")  # xor edx, edx; eax = 54; int 0x80
@@ -76,19 +78,19 @@ ATTEMPTS = {
 
 
 def outcome(vm: VM, tried: bytes) -> int:
-    """Try it in a VM, and return the error number."""
+    """Run the program in a VM, and return the error number."""
     text = "".join(f"\\{byte:03o}" for byte in program(tried))
     vm.shell(f"printf '{text}' >/probe; busybox chmod +x /probe")
     return vm.attempt("/probe").returncode
 
 
 def test_it_cannot_be_stopped(daemon: Daemon, tiny: Path) -> None:
-    """Neither by the ioctls' numbers, nor by other ways to call them."""
+    """The filter refuses the ioctls, also with extra bits, as 32-bit calls and by x32."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=OWN_DISK)
-    # An ioctl of another kind is let through, to say that it does not exist there.
+    # Another ioctl is let through, and the error says that it does not exist.
     assert outcome(vm, ioctl(0x12345678)) == errno.ENOTTY
     results = {name: outcome(vm, tried) for name, tried in ATTEMPTS.items()}
-    # Without programs of 32 bits in the kernel, the way of theirs is a fault.
+    # If the kernel runs no 32-bit programs, their way is a fault.
     if results["32 bits"] in (errno.ENOSYS, SEGFAULT):
         del results["32 bits"]
     assert results == dict.fromkeys(results, errno.EPERM)
@@ -96,7 +98,10 @@ def test_it_cannot_be_stopped(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_whoever_may_do_all_may_do_this(new_daemon: NewDaemon, tiny: Path) -> None:
-    """With the privileged profile; so it is the filter that keeps others from it."""
+    """
+    With the privileged profile the ioctls are allowed, so it is the filter that refuses
+    them.
+    """
     daemon = new_daemon(config={"security": {"profile": "privileged"}}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=OWN_DISK)
     assert outcome(vm, ATTEMPTS["FIFREEZE"]) == 0

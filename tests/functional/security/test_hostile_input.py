@@ -1,4 +1,4 @@
-"""Whatever is sent to the daemon, it lives, answers, and touches nothing but its own."""
+"""Whatever is sent to the daemon, it answers, and touches nothing but its own files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONNECTIONS = 1100
 GROWTH = 48 * 1024  # KiB
 WATCHED = ("/etc", "/usr/bin", "/usr/sbin", "/boot", "/root/.ssh")
 KNOWN_CODES = {*map(str.encode, BY_CODE), b"UNHANDLED"}
-# Always the same, and nothing is made smaller: what was sent is in the failure.
+# The same in each run, and not minimized: the failure shows what was sent.
 FIXED: dict[str, Any] = {
     "derandomize": True,
     "database": None,
@@ -68,8 +68,8 @@ class Target:
     """
     A daemon under attack.
 
-    @ivar canary: a directory that is not the daemon's.
-    @ivar real: ids of what there is: a VM, its stemcell and a disk.
+    @ivar canary: a directory that is not the daemon's. @ivar real: ids of a VM, its
+    stemcell and a disk that exist.
     """
 
     def __init__(self, daemon: Daemon, tiny: Path) -> None:
@@ -81,7 +81,7 @@ class Target:
         self.real = dict.fromkeys(("stemcell_cid", "vm_cid", "disk_cid"), "none")
 
     def provide(self) -> None:
-        """Make what is not there, or not any more: who hits upon its id may delete it."""
+        """Make what is missing: a call with its id may have deleted it."""
         daemon, real = self.daemon, self.real
         if not (daemon.work_dir / "stemcells" / real["stemcell_cid"]).exists():
             real["stemcell_cid"] = daemon.create_stemcell(self._tiny)
@@ -92,10 +92,10 @@ class Target:
 
     def exchange(self, sent: list[bytes], end: bytes = b"") -> list[dict[bytes, bytes]]:
         """
-        Send messages over a connection of their own, and read the answers.
+        Send messages over a new connection, and read the answers.
 
-        @param end: what to send then, before the daemon is told that no more will come;
-            once it is there, or before, the daemon may hang up.
+        @param end: what to send last, before the connection is shut down for writing. With
+        it the daemon may close the connection before.
         """
         received = []
         with connected(self.daemon) as connection, connection.makefile("rb") as stream:
@@ -126,12 +126,12 @@ class Target:
 
 @pytest.fixture(autouse=True)
 def leaves_nothing() -> None:
-    """What one test makes another may use; that nothing stays is seen after the last."""
+    """Check for leftovers after the last test; until then the tests share what is made."""
 
 
 @pytest.fixture(scope="module")
 def target(lab: Lab, tiny: Path) -> Iterator[Target]:
-    """One daemon takes it all."""
+    """A daemon for all tests here."""
     with lab.daemons() as new_daemon:
         daemon = new_daemon(network_type="tcp").start()
         target = Target(daemon, tiny)
@@ -145,7 +145,7 @@ def target(lab: Lab, tiny: Path) -> Iterator[Target]:
 
 @pytest.fixture
 def unharmed(target: Target) -> Iterator[None]:
-    """Afterwards the daemon is as it was, and so is all that is not its own."""
+    """Check afterwards that the daemon, and all that is not its own, is as it was."""
     target.provide()
     daemon = target.daemon
     watched = [target.canary, *map(Path, WATCHED)]
@@ -168,7 +168,7 @@ def unharmed(target: Target) -> Iterator[None]:
 
 
 def check(answers: list[dict[bytes, bytes]]) -> None:
-    """Every refusal is one that is meant, in words of bounded length."""
+    """Check that each error is an intended one, with a text of bounded length."""
     for answer in answers:
         if b"_error" in answer:
             text = answer[b"_error_description"].decode("utf-8")
@@ -178,7 +178,7 @@ def check(answers: list[dict[bytes, bytes]]) -> None:
 
 
 def test_commands(target: Target, unharmed: None) -> None:
-    """Every command, with arguments of every kind: each is answered, one way or another."""
+    """Each command with arguments of every kind is answered."""
     count = {"sent": 0, "refused": 0}
 
     @hypothesis_settings(max_examples=ARGUMENT_SETS, **FIXED)
@@ -197,7 +197,7 @@ def test_commands(target: Target, unharmed: None) -> None:
 
 
 def test_bytes(target: Target, unharmed: None) -> None:
-    """Messages that are framed but make no sense, and what is no message at all."""
+    """Framed messages with odd contents, and bytes that are no message, do no harm."""
     random, sent, answered = Random(5), 0, 0
     for _ in range(CONNECTIONS):
         messages, end = hostile.messages(random), hostile.no_message(random)
@@ -211,7 +211,7 @@ def test_bytes(target: Target, unharmed: None) -> None:
 
 
 def test_archives_ids_and_settings(target: Target, unharmed: None, busybox: bytes) -> None:
-    """Nothing in an archive leads out of it, and no id or setting leads anywhere."""
+    """No member of an archive, no id and no setting leads out of the daemon's directory."""
     count = {"archives": 0, "stemcells": 0, "ids": 0, "settings": 0, "vms": 0}
     with target.daemon.connection() as client:
 
@@ -255,7 +255,7 @@ def test_archives_ids_and_settings(target: Target, unharmed: None, busybox: byte
 
 @pytest.mark.parametrize("name", ["dev", "proc", "sys"])
 def test_links_that_a_vm_leaves(target: Target, unharmed: None, name: str) -> None:
-    """Root in a VM can put a link where the runtime mounts; the next boot minds it not."""
+    """If root in a VM puts a link where the runtime mounts, the next boot replaces it."""
     vm_cid = target.daemon.create_vm(target.real["stemcell_cid"]).cid
     for where in (str(target.canary), "../../../../.." + str(target.canary)):
         place = target.daemon.work_dir / "vms" / vm_cid / "upper" / name
@@ -275,7 +275,7 @@ def vm(stemcell_cid: str, **properties: Any) -> dict[str, Any]:
 
 
 def by_id(cid: str) -> Iterator[Callable[[Any], None]]:
-    """Return calls about what is not there."""
+    """Return calls about things that do not exist."""
     for command, name in (
         ("DeleteVM", "vm_cid"),
         ("HasVM", "vm_cid"),

@@ -1,4 +1,4 @@
-"""Three hundred trees that mean harm, on one daemon: it serves others, and outlives all."""
+"""Three hundred hostile trees on one daemon: it serves others, and goes on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NETWORK = {"cidr": "10.99.0.0/16", "gateway": "10.99.255.254"}
 
 @pytest.fixture
 def intent(lab: Lab) -> Iterator[Intent]:
-    """A directory and a disk of the host; nothing may happen to them."""
+    """A directory and a disk of the host that must stay untouched."""
     outside = lab.home / "outside"
     outside.mkdir()
     (outside / "kept").write_text("untouched")
@@ -57,7 +57,7 @@ class Bystander:
     """
     An honest VM, and its director.
 
-    @ivar served: how often all it asked for was done.
+    @ivar served: how often all its calls succeeded.
     """
 
     def __init__(self, daemon: Daemon, stemcell: str) -> None:
@@ -67,7 +67,7 @@ class Bystander:
 
     @contextmanager
     def being_served(self) -> Iterator[None]:
-        """See that it is served, again and again, while something else is done."""
+        """Check that the honest VM is served, again and again, during something else."""
         enough = threading.Event()
 
         def ask() -> None:
@@ -109,7 +109,7 @@ def stopped(daemon: Daemon, model: VM, number: int, intent: Intent) -> str:
     bosh.mkdir(parents=True)
     (bosh / Path(SETTINGS).name).write_text("{}")
     random = Random(number)
-    # To clear such flags takes a process, so not all have them.
+    # It takes a process to clear such flags, so not all trees have them.
     immutable = number % IMMUTABLE_ONE_IN == 0
     trees.grow(random, directory / "upper", intent, immutable=immutable)
     trees.grow(random, directory / "data", intent, immutable=immutable)
@@ -135,7 +135,7 @@ def stopped(daemon: Daemon, model: VM, number: int, intent: Intent) -> str:
 
 
 def disk_of(vm_cid: str) -> str:
-    """Name the disk of a VM that stopped."""
+    """Return the disk of a VM that stopped."""
     return vm_cid.replace("vm-", "disk-")
 
 
@@ -166,7 +166,7 @@ def haunt(random: Random, vm: VM, intent: Intent) -> None:
 
 
 def repair(daemon: Daemon) -> list[str]:
-    """Run the operator's tool; return the problems."""
+    """Run C{runc-cpictl repair}; return the problems."""
     argv = [str(CONTROL), "--config", str(daemon.config_file), "--json", "repair"]
     outcome = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     problems: list[str] = json.loads(outcome.stdout)["problems"]
@@ -180,7 +180,7 @@ def each(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
 
 
 def works(daemon: Daemon, method: str, *arguments: str) -> bool:
-    """Call, which fails as a call may fail if at all; say whether it did not."""
+    """Make a call, which may fail only with an allowed error; say whether it succeeded."""
     error = daemon.cpi.call(method, *arguments)["error"]
     assert error is None or error["type"] in KNOWN_ERRORS, error
     return error is None
@@ -196,7 +196,7 @@ def delete(daemon: Daemon, vm_cids: list[str]) -> None:
 def test_three_hundred_trees(
     new_daemon: NewDaemon, tiny: Path, intent: Intent, report: Callable[[str], None]
 ) -> None:
-    """Start, repair, reboot, delete; what cannot be done to one is told with its name."""
+    """The daemon starts, repairs, reboots and deletes; each failure names its VM."""
     daemon = new_daemon(config=NETWORK).start()
     stemcell = daemon.create_stemcell(tiny)
     bystander = Bystander(daemon, stemcell)

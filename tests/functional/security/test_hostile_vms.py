@@ -1,4 +1,4 @@
-"""VMs whose root means harm to the daemon: it serves others, and writes nowhere else."""
+"""VMs whose root attacks the daemon: it serves others, and writes nowhere else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.harness.waiting import eventually
 
 DRAFT = "var/vcap/bosh/.warden-cpi-agent-env.json.new"
 PLACE = SETTINGS.lstrip("/")
-# Long enough for all that ends, on a busy machine.
+# Enough for all that ends, on a busy machine.
 VISIT_TIMEOUT = 6
 HUNG = 5
 FIFREEZE, FITHAW = GUARDED_IOCTLS["FIFREEZE"], GUARDED_IOCTLS["FITHAW"]
@@ -32,7 +32,7 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def canary(lab: Lab) -> Iterator[Canary]:
-    """A disk of the host that is nobody's."""
+    """A disk of the host that nothing uses."""
     canary = Canary(lab.home / "canary")
     try:
         yield canary
@@ -42,19 +42,19 @@ def canary(lab: Lab) -> Iterator[Canary]:
 
 
 def deep_settings(vm: VM, canary: Canary) -> None:
-    """JSON that nests as deep as no parser goes."""
+    """Write JSON that nests deeper than a parser goes."""
     (intruder.root(vm) / PLACE).write_text("[" * 200_000)
 
 
 def bytes_in_a_mount_point(vm: VM, canary: Canary) -> None:
-    """A mount whose name is not UTF-8."""
+    """Make a mount whose name is not UTF-8."""
     name = b"/tmp/\xff\xfe"
     (intruder.root(vm) / os.fsdecode(name[1:])).mkdir()
     intruder.mount(vm, "-t", "tmpfs", "none", name)
 
 
 def forged_mount(vm: VM, canary: Canary) -> None:
-    """A mount whose name looks like a line of its own, to who splits as Python does."""
+    """Make a mount whose name has a line break, by Python's rules, before a forged line."""
     (disk,) = (intruder.root(vm) / "dev").glob("disk-*")
     number = disk.stat().st_rdev
     line = ["9", "1", f"{os.major(number)}:{os.minor(number)}", "root", "point"]
@@ -64,7 +64,7 @@ def forged_mount(vm: VM, canary: Canary) -> None:
 
 
 def pipes(vm: VM, canary: Canary) -> None:
-    """Pipes in the place of the settings, and of the draft that one could expect."""
+    """Make pipes in place of the settings, and of the draft that could be expected."""
     for name in (PLACE, DRAFT):
         path = intruder.root(vm) / name
         path.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def pipes(vm: VM, canary: Canary) -> None:
 
 
 def disks_of_the_host(vm: VM, canary: Canary) -> None:
-    """Nodes of a disk of the host, there as well."""
+    """Make nodes of a disk of the host in place of the settings and the draft."""
     for name in (PLACE, DRAFT):
         path = intruder.root(vm) / name
         path.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def disks_of_the_host(vm: VM, canary: Canary) -> None:
 
 
 def deep_directories(vm: VM, canary: Canary) -> None:
-    """Directories in each other, where the next boot looks for files."""
+    """Make deeply nested directories where the next boot looks for files."""
     (intruder.root(vm) / "var/vcap/data/sys").mkdir()
     for name in ("run", "var/vcap/data/sys"):
         with deep.made_below(intruder.root(vm) / name, 1500):
@@ -101,7 +101,9 @@ DEEDS: tuple[Callable[[VM, Canary], None], ...] = (
 def test_a_deed(
     new_daemon: NewDaemon, tiny: Path, canary: Canary, deed: Callable[[VM, Canary], None]
 ) -> None:
-    """The daemon starts, repairs, attaches, detaches, reboots and deletes all the same."""
+    """
+    After each deed the daemon starts, repairs, attaches, detaches, reboots and deletes.
+    """
     daemon = new_daemon().start()
     stemcell = daemon.create_stemcell(tiny)
     vm, other = daemon.create_vm(stemcell), daemon.create_vm(stemcell)
@@ -124,7 +126,7 @@ def test_a_deed(
 
 
 def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
-    """Each call about one ends, others are served, and the daemon stops and starts."""
+    """Calls about VMs that hang end, others are served, and the daemon stops and starts."""
     daemon = new_daemon(config={"visit_timeout": VISIT_TIMEOUT}).start()
     stemcell = daemon.create_stemcell(tiny)
     vms = [daemon.create_vm(stemcell) for _ in range(HUNG)]
@@ -137,7 +139,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
             daemon.cpi.start("attach_disk", vm.cid, disk)
             for vm, disk in zip(vms, disks, strict=True)
         ]
-        # They all wait by now, or will: this one goes its way.
+        # All others wait by now, or will; this one does not.
         other = daemon.create_vm(stemcell)
         for vm, call in zip(vms, calls, strict=True):
             message = daemon.cpi.finish(call)["error"]["message"]
@@ -153,7 +155,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
         assert all(vm.cid in problems for vm in vms)
         daemon.cpi.ok("reboot_vm", other.cid)
         daemon.cpi.ok("delete_vm", other.cid)
-        # Once what hung is gone, a VM is visited as before.
+        # Once the hanging file system is gone, the VM is visited as before.
         servers[0].close()
         intruder.run(vms[0], "/bin/busybox", "umount", "/dev")
         eventually(
@@ -168,7 +170,7 @@ def test_vms_that_hang(new_daemon: NewDaemon, tiny: Path) -> None:
 
 @contextmanager
 def held(directory: Path) -> Iterator[int]:
-    """Open a directory whose file system may be frozen, and is thawed at the end."""
+    """Open a directory whose file system may be frozen, and thaw it at the end."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield fd
@@ -179,7 +181,7 @@ def held(directory: Path) -> Iterator[int]:
 
 
 def test_a_frozen_disk(new_daemon: NewDaemon, tiny: Path) -> None:
-    """A VM can freeze its own disk, and put it where the daemon writes."""
+    """A VM that freezes its own disk, and puts it where the daemon writes, does no harm."""
     daemon = new_daemon(config={"visit_timeout": VISIT_TIMEOUT}).start()
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell, cloud_properties={"ephemeral_disk_size": 8})
@@ -199,7 +201,7 @@ def test_a_frozen_disk(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_a_link_in_a_disks_place(new_daemon: NewDaemon, tiny: Path, lab: Lab) -> None:
-    """The directory that a VM receives mounts in is its own to write to."""
+    """A link in the place where a VM receives a disk is an error, and not followed."""
     config: dict[str, Any] = {"disks": {"driver": "directory"}}
     daemon = new_daemon(config=config).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -220,7 +222,7 @@ def test_a_link_in_a_disks_place(new_daemon: NewDaemon, tiny: Path, lab: Lab) ->
 
 
 def test_a_disk_whose_place_is_gone(new_daemon: NewDaemon, tiny: Path) -> None:
-    """A VM does not keep a disk by taking away where it was given it."""
+    """A disk can be detached after the VM removed the place where it was mounted."""
     config: dict[str, Any] = {"disks": {"driver": "directory"}}
     daemon = new_daemon(config=config).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -237,5 +239,5 @@ def test_a_disk_whose_place_is_gone(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def assert_serves(daemon: Daemon) -> None:
-    """It answers."""
+    """Check that the daemon answers."""
     daemon.cpi.ok("has_vm", "vm-none")

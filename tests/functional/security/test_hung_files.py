@@ -1,4 +1,4 @@
-"""Images on a file system that does not answer: nobody but their caller has to wait."""
+"""Images on a file system that hangs: nobody but their caller waits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
 TIMEOUT = 60.0
-# Of the image: its attributes are never told, or its first bytes are.
+# What hangs: the attributes of the image, or its first bytes.
 ANSWERED = (0, 1 << 10)
 
 pytestmark = pytest.mark.skipif(not hanging.is_there(), reason="there is no FUSE here")
 
 
 class Caller:
-    """A caller whose file hangs; what it said so far."""
+    """A caller whose file hangs, and its output so far."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -37,19 +37,19 @@ class Caller:
         self.lines += iter(self._process.stdout.readline, "")
 
     def end(self) -> None:
-        """End it, and with it its file system."""
+        """End the caller, and with it its file system."""
         self._process.kill()
         self._process.wait(TIMEOUT)
         self._listener.join(TIMEOUT)
 
     @property
     def hangs(self) -> bool:
-        """Whether something waits for its file."""
+        """Say whether a process waits for the file."""
         return f"{hanging.HANGS}\n" in self.lines
 
     @property
     def result(self) -> str | None:
-        """What came of it in the end."""
+        """Return the answer that the caller got."""
         told = [line.strip() for line in self.lines if line != f"{hanging.HANGS}\n"]
         return told[0] if told else None
 
@@ -58,7 +58,7 @@ class Caller:
 def calling(
     image: Path, point: Path, answered: int, use: str, argument: str
 ) -> Iterator[Caller]:
-    """Have the file used, as C{hanging} says."""
+    """Start a caller whose file hangs as C{hanging} says."""
     point.mkdir(exist_ok=True)
     arguments = [str(image), str(answered), str(point), use, argument]
     with subprocess.Popen(
@@ -77,7 +77,7 @@ def calling(
 @pytest.mark.parametrize("answered", ANSWERED)
 @pytest.mark.parametrize("what", ["head", "all"])
 def test_a_file_is_given_up(tiny: Path, tmp_path: Path, answered: int, what: str) -> None:
-    """Whatever of it does not answer; the reading never waits longer than it says."""
+    """Whatever of a file hangs, its reading is given up in time."""
     with calling(tiny, tmp_path / "p", answered, "read", what) as caller:
         result = eventually(lambda: caller.result, "the file is given up", TIMEOUT)
     if what == "head" and answered >= reading.HEADER_SIZE:
@@ -90,7 +90,7 @@ def test_a_file_is_given_up(tiny: Path, tmp_path: Path, answered: int, what: str
 def test_others_are_served(
     daemon: Daemon, tiny: Path, tmp_path: Path, answered: int
 ) -> None:
-    """Calls of all kinds, other images among them, while several files hang."""
+    """Calls of all kinds, also with other images, are served while several files hang."""
     argument = str(daemon.home / "cpi.json")
     points = [tmp_path / name for name in ("a", "b", "c")]
     hung = [calling(tiny, point, answered, "import", argument) for point in points]

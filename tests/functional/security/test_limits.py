@@ -1,4 +1,4 @@
-"""Limits: one peer's excess is its own trouble, and others are served meanwhile."""
+"""Limits: what one peer does too much of harms only itself, and others are served."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
 QUICK = 30.0
-# limits.first_seconds where it is not set; those of the tests are a tenth of it.
+# limits.first_seconds by default; the tests use a tenth of it.
 DEFAULT = 15.0
 HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01"
 MEBIBYTE = 1 << 20
@@ -40,7 +40,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def limited(new_daemon: NewDaemon) -> Callable[..., Daemon]:
-    """Starts a daemon with limits."""
+    """Return a function that starts a daemon with limits."""
 
     def start(network_type: str = "tcp", **limits: Any) -> Daemon:
         config = {"limits": limits}
@@ -50,14 +50,16 @@ def limited(new_daemon: NewDaemon) -> Callable[..., Daemon]:
 
 
 def served_quickly(daemon: Daemon) -> None:
-    """Another caller is answered, without delay."""
+    """Check that another caller is answered without delay."""
     begin = time.monotonic()
     assert daemon.cpi.ok("ping") == "pong"
     assert time.monotonic() - begin < QUICK
 
 
 def closed_after(connection: socket.socket, least: float) -> None:
-    """The connection is closed, not before, and long before the default limits."""
+    """
+    Check that the connection is closed, not before a time and long before the default one.
+    """
     begin = time.monotonic()
     assert is_closed(connection)
     assert least <= time.monotonic() - begin <= DEFAULT
@@ -71,7 +73,7 @@ def create_vm(number: int, stemcell: str) -> bytes:
 
 
 def test_connections(limited: Callable[..., Daemon]) -> None:
-    """What is too many is closed at once and logged; a place is free again at once."""
+    """Too many connections are closed at once and logged; a place is free again at once."""
     daemon = limited(connections=3)
     since = Since(daemon)
     with ExitStack() as stack:
@@ -96,7 +98,7 @@ def test_strangers(
     client_tls: dict[str, str],
     words: bytes,
 ) -> None:
-    """More of them than there are places keep nobody out, from many addresses or one."""
+    """More strangers than there are places keep nobody out, from many addresses or one."""
     config = {"tls": server_tls, "limits": {"strangers": 8, "first_seconds": 60}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     daemon.cpi = cpi(daemon, client_tls, connect_timeout=60)
@@ -110,7 +112,7 @@ def test_strangers(
                 stranger.settimeout(PATIENCE)
                 stranger.bind((f"127.0.0.{2 + number % addresses}", 0))
                 stranger.connect(("127.0.0.1", daemon.port))
-                # One that has to leave at once does not get to say it.
+                # A stranger that is cut off at once cannot send it.
                 with suppress(ConnectionError):
                     stranger.sendall(words)
                 if number % 8 == 7:
@@ -124,7 +126,7 @@ def test_strangers(
 def test_strangers_of_the_same_address(
     new_daemon: NewDaemon, server_tls: dict[str, str], client_tls: dict[str, str]
 ) -> None:
-    """Not even those who come from where the caller does."""
+    """Strangers from the caller's own address do not keep the caller out."""
     config = {"tls": server_tls, "limits": {"strangers": 8, "first_seconds": 60}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     daemon.cpi = cpi(daemon, client_tls, connect_timeout=60)
@@ -138,7 +140,7 @@ def test_strangers_of_the_same_address(
 
 
 def test_open_files(new_daemon: NewDaemon, tiny: Path) -> None:
-    """Connections do not take the files that work needs, where few are usual."""
+    """With few file descriptors, connections leave enough for the daemon's work."""
     daemon = new_daemon(network_type="tcp")
     daemon.launch(prefix=["sh", "-c", 'ulimit -S -n 128; exec "$@"', "sh"])
     daemon.wait_until(lambda: "serving at" in daemon.log)
@@ -152,7 +154,7 @@ def test_open_files(new_daemon: NewDaemon, tiny: Path) -> None:
 def test_half_open_handshakes(
     new_daemon: NewDaemon, server_tls: dict[str, str], client_tls: dict[str, str]
 ) -> None:
-    """They end in time; up to the limit others are served beside them."""
+    """Unfinished handshakes end in time; others are served beside them, up to the limit."""
     config = {"tls": server_tls, "limits": {"first_seconds": 1.5}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     daemon.cpi = cpi(daemon, client_tls)
@@ -174,7 +176,7 @@ def test_too_many_over_tls(
     server_tls: dict[str, str],
     client_tls: dict[str, str],
 ) -> None:
-    """Beside as many as may call, a new one is closed when it wants to as well."""
+    """When all places are taken, a new connection with TLS is closed as well."""
     config = {"tls": server_tls, "limits": {"connections": 2, "first_seconds": 5}}
     daemon = new_daemon(network_type="tcp", config=config).start()
     before, since = descriptors_at_rest(daemon), Since(daemon)
@@ -196,7 +198,7 @@ def test_too_many_over_tls(
 
 @pytest.mark.parametrize("begun", [b"", b"\0", ask("Ping")[:-2]])
 def test_first_message(limited: Callable[..., Daemon], begun: bytes) -> None:
-    """Who does not finish a first message in time is cut off."""
+    """A peer that does not finish its first message in time is cut off."""
     daemon = limited(first_seconds=1)
     with connected(daemon) as connection:
         connection.sendall(begun)
@@ -205,7 +207,7 @@ def test_first_message(limited: Callable[..., Daemon], begun: bytes) -> None:
 
 
 def test_first_message_in_drops(limited: Callable[..., Daemon]) -> None:
-    """A byte now and then buys no time."""
+    """A peer that sends its first message byte by byte gets no more time."""
     daemon = limited(first_seconds=1)
     with connected(daemon) as connection:
         begin = time.monotonic()
@@ -217,7 +219,7 @@ def test_first_message_in_drops(limited: Callable[..., Daemon]) -> None:
 
 
 def test_idle(limited: Callable[..., Daemon]) -> None:
-    """Who says nothing is cut off, and who says half of something as well."""
+    """A peer that is silent, or sends half a message, is cut off."""
     daemon = limited(idle_seconds=1)
     with connected(daemon) as quiet, connected(daemon) as drops:
         assert b"version" in call(quiet, "Ping")
@@ -244,7 +246,9 @@ def test_not_idle_while_a_call_lasts(
 
 
 def test_calls_under_way(new_daemon: NewDaemon, tmp_path: Path, tiny: Path) -> None:
-    """Of many calls sent at once no more are under way than are allowed; all end."""
+    """
+    Of many calls sent at once no more are under way than allowed, and all are answered.
+    """
     wrapper = Wrapper(tmp_path / "wrapper")
     config = {"runtime": str(wrapper.program), "limits": {"calls": 2}}
     daemon = new_daemon(config=config).start()
@@ -277,7 +281,7 @@ EXCESSES = {
 def test_message_bytes(
     limited: Callable[..., Daemon], network_type: str, name: str
 ) -> None:
-    """A message that is too large cuts the connection, and the log says so."""
+    """A message that is too large ends the connection, and the log says so."""
     daemon = limited(network_type, message_bytes=LIMIT)
     since = Since(daemon)
     with connected(daemon) as connection:
@@ -291,7 +295,7 @@ def test_message_bytes(
 
 
 def test_message_without_end(limited: Callable[..., Daemon]) -> None:
-    """However much a hundred peers send of messages without an end, little is kept."""
+    """A hundred peers that send endless messages take little memory."""
     daemon = limited(message_bytes=MEBIBYTE)
     before = memory(daemon)
     part = b"".join(b"\0\6%06d\0\0" % n for n in range(3000))
@@ -312,7 +316,7 @@ def test_message_without_end(limited: Callable[..., Daemon]) -> None:
 def test_answers_that_are_not_read(
     new_daemon: NewDaemon, tiny: Path, network_type: str
 ) -> None:
-    """Who asks for much and reads nothing is read from no more."""
+    """A peer that asks for much and reads nothing is read from no more."""
     daemon = new_daemon(network_type=network_type, config={"limits": {"idle_seconds": 4}})
     daemon.start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
@@ -338,7 +342,7 @@ def test_answers_that_are_not_read(
 
 
 def test_uploads(limited: Callable[..., Daemon]) -> None:
-    """One connection cannot have the daemon start programs without end."""
+    """One connection cannot make the daemon start programs without end."""
     daemon = limited()
     before = descriptors_at_rest(daemon)
     wanted = 300
@@ -364,7 +368,7 @@ def test_uploads(limited: Callable[..., Daemon]) -> None:
 
 
 def test_descriptors(daemon: Daemon) -> None:
-    """Files that are passed and not asked for are closed; too many cut the connection."""
+    """Files that are passed without need are closed, and too many end the connection."""
     before = descriptors_at_rest(daemon)
     with connected(daemon) as connection, open("/dev/null") as null:
         for _ in range(20):

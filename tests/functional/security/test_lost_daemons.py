@@ -1,4 +1,4 @@
-"""A daemon that dies while it works on a call, as the caller is told of it."""
+"""A daemon that dies during a call, as its caller sees it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tests.harness.wrapper import Wrapper
 def test_killed_in_mid_call(
     new_daemon: NewDaemon, tmp_path: Path, tiny: Path, authority: Authority, way: str
 ) -> None:
-    """It is lost, and the call may be repeated; its encryption is not to blame."""
+    """
+    The error says that the daemon was lost and the call may be repeated, not that TLS
+    failed.
+    """
     wrapper = Wrapper(tmp_path / "wrapper")
     config: dict[str, Any] = {"runtime": str(wrapper.program)}
     tls = authority.issue("director") if way == "tls" else None

@@ -1,4 +1,4 @@
-"""Mutual TLS: who is let in, and what either side says of whom it refuses."""
+"""Mutual TLS: who is let in, and what each side says about a refusal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def served(lab: Lab, server_tls: dict[str, str]) -> Iterator[Daemon]:
 
 @pytest.fixture
 def since(served: Daemon, client_tls: dict[str, str]) -> Iterator[Since]:
-    """What the daemon logs meanwhile; afterwards it serves, and nothing went wrong."""
+    """The daemon's log from now on; afterwards the daemon serves, and logged no bug."""
     since = Since(served)
     yield since
     assert cpi(served, client_tls).ok("ping") == "pong"
@@ -58,7 +58,7 @@ def since(served: Daemon, client_tls: dict[str, str]) -> Iterator[Since]:
 def bad_clients(
     authority: Authority, server_tls: dict[str, str]
 ) -> dict[str, dict[str, str]]:
-    """What clients show that are not to be let in."""
+    """Certificates of clients that are not let in."""
     stranger = Authority("another CA").issue("director", "director.example")
     return {
         "another CA": {**stranger, "ca": authority.pem},
@@ -93,7 +93,7 @@ def test_right_client(
 def test_right_client_of_twisted(
     served: Daemon, since: Since, client_tls: dict[str, str]
 ) -> None:
-    """The operator's tool gets in with the same, and with files."""
+    """C{runc-cpictl} is let in with the same certificate, as text and as files."""
     outcome = control(served.config_file, cpi_config(served, client_tls), "ping")
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("runc-cpid ")
@@ -116,7 +116,7 @@ def test_bad_client(
     name: str,
     size: int,
 ) -> None:
-    """The executable is told that, and why, its certificate is refused."""
+    """The executable says that its certificate is refused, and why."""
     caller = cpi(served, bad_clients[name])
     metadata = {"note": "x" * size}
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_bad_client(
 def test_bad_client_of_twisted(
     served: Daemon, since: Since, bad_clients: dict[str, dict[str, str]], name: str
 ) -> None:
-    """The operator's tool ends with one line."""
+    """C{runc-cpictl} with a bad certificate ends with one line."""
     config = cpi_config(served, bad_clients[name])
     outcome = control(served.config_file, config, "ping")
     assert outcome.returncode == 1
@@ -157,7 +157,7 @@ def test_refusals_are_logged(
     name: str,
     line: str,
 ) -> None:
-    """With the reason, in one line a minute for each peer."""
+    """A refusal is logged with its reason, in one line a minute for each peer."""
     tls = {**server_tls, "allowed_clients": ALLOWED}
     daemon = new_daemon(network_type="tcp", config={"tls": tls}).start()
     since = Since(daemon)
@@ -198,7 +198,7 @@ def test_old_version(
     client_tls: dict[str, str],
     version: ssl.TLSVersion,
 ) -> None:
-    """Older versions of TLS are refused, by a client that could speak them."""
+    """TLS older than 1.2 is refused, with a client that could speak it."""
     context = client_context(client_tls, str(tmp_path))
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
@@ -209,7 +209,7 @@ def test_old_version(
 def test_tls_1_2(
     served: Daemon, since: Since, tmp_path: Path, client_tls: dict[str, str]
 ) -> None:
-    """TLS 1.2 will do, and a refusal is told in it as well."""
+    """TLS 1.2 is accepted, and a refusal is told in it as well."""
     context = client_context(client_tls, str(tmp_path))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with connected(served) as plain, context.wrap_socket(plain) as connection:
@@ -223,7 +223,7 @@ def test_tls_1_2(
 
 
 def test_plaintext(served: Daemon, since: Since) -> None:
-    """The executable without tls is told that it is missing."""
+    """An executable without tls is told that tls is missing."""
     error = cpi(served).error("ping")
     assert error["type"] == CPI_ERROR, error
     assert error["ok_to_retry"] is False
@@ -231,7 +231,7 @@ def test_plaintext(served: Daemon, since: Since) -> None:
 
 
 def test_plaintext_of_the_tool(served: Daemon, since: Since) -> None:
-    """The operator's tool is told what it needs."""
+    """C{runc-cpictl} without tls is told what it needs."""
     outcome = control(served.config_file, cpi_config(served), "ping")
     assert outcome.returncode == 1
     assert "Traceback" not in outcome.stderr
@@ -267,7 +267,7 @@ BAD_SERVERS = {
 def test_bad_server(
     new_daemon: NewDaemon, authority: Authority, client_tls: dict[str, str], name: str
 ) -> None:
-    """Both clients say that it is the daemon's certificate, and what is wrong with it."""
+    """Both clients say that the daemon's certificate is bad, and why."""
     make, named = BAD_SERVERS[name]
     tls = {**make(authority), "ca": authority.pem}
     daemon = new_daemon(network_type="tcp", config={"tls": tls}).start()
@@ -278,7 +278,7 @@ def test_bad_server(
     assert error["ok_to_retry"] is False
     assert "the certificate of runc-cpid is not accepted" in error["message"]
     assert any(words in error["message"] for words in named.split("|")), error
-    # To OpenSSL's various versions a second ends at various times.
+    # Versions of OpenSSL differ on when a second ends.
     time.sleep(1.1 if name == "expired" else 0)
     outcome = control(daemon.config_file, cpi_config(daemon, client_tls), "ping")
     assert outcome.returncode == 1, outcome.stderr
@@ -304,7 +304,7 @@ def test_wrong_host_name(
 
 
 def test_tls_on_the_plain_port(new_daemon: NewDaemon, client_tls: dict[str, str]) -> None:
-    """A client with TLS learns that the daemon has none."""
+    """A client with TLS is told that the daemon has none."""
     daemon = new_daemon(network_type="tcp").start()
     since = Since(daemon)
     for _ in range(5):
@@ -320,7 +320,7 @@ def test_tls_on_the_plain_port(new_daemon: NewDaemon, client_tls: dict[str, str]
 
 
 def test_silent_peer(daemon: Daemon, client_tls: dict[str, str]) -> None:
-    """What accepts and says nothing is no daemon that can be reached: worth a retry."""
+    """A peer that accepts and stays silent is an error that may be retried."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         path = cpi_config(daemon, client_tls, network_type="tcp", address=address)
@@ -331,7 +331,9 @@ def test_silent_peer(daemon: Daemon, client_tls: dict[str, str]) -> None:
 
 
 def test_nobody_there(daemon: Daemon, client_tls: dict[str, str]) -> None:
-    """A daemon that cannot be reached is worth a retry, with TLS as without."""
+    """
+    A daemon that cannot be reached is an error that may be retried, with TLS and without.
+    """
     keys = {"network_type": "tcp", "address": "127.0.0.1:1", "connect_timeout": 0.2}
     error = cpi(daemon, client_tls, **keys).error("ping")
     assert error["type"] == CLOUD_ERROR

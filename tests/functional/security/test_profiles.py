@@ -1,4 +1,4 @@
-"""What a VM may do to its host, by security.profile and by the init that boots it."""
+"""What a VM can do to its host, by security.profile and by its init."""
 
 from __future__ import annotations
 
@@ -45,24 +45,26 @@ def booted(
 
 
 def opens_for_writing(vm: VM, path: str) -> bool:
-    """Whether root of the VM could write; nothing is written."""
+    """Say whether root of the VM can open a file for writing; nothing is written."""
     return vm.attempt("/bin/sh", "-c", f": >>{path}").returncode == 0
 
 
 def test_capabilities(booted: tuple[str, VM]) -> None:
-    """Those that only the host has a use for are kept from VMs, unless all are granted."""
+    """
+    Capabilities that only the host has a use for are kept from VMs, unless privileged.
+    """
     profile, vm = booted
     (line,) = [line for line in vm.read("/proc/1/status").splitlines() if "CapBnd" in line]
     own = Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split("\n")[0]
     for name, bit in KEPT_FROM_VMS.items():
         granted = int(line.split()[1], 16) >> bit & 1
-        # More than the daemon has itself it cannot give.
+        # The daemon can give only capabilities that it has itself.
         assert granted == (profile == "privileged" and int(own, 16) >> bit & 1), name
 
 
 @pytest.mark.parametrize("path", OF_THE_HOST)
 def test_tunables_of_the_host(booted: tuple[str, VM], path: str) -> None:
-    """They can be read, and written by those alone that may do everything."""
+    """VMs can read tunables of the host; only privileged ones can write them."""
     profile, vm = booted
     if not Path(path).exists():
         pytest.skip(f"this kernel has no {path}")
@@ -72,7 +74,9 @@ def test_tunables_of_the_host(booted: tuple[str, VM], path: str) -> None:
 
 @pytest.mark.parametrize("name", ITS_OWN)
 def test_tunables_of_its_own(booted: tuple[str, VM], name: str) -> None:
-    """Those of its network and ipc namespaces are the VM's, and not the host's."""
+    """
+    A VM can change the tunables of its own network and ipc namespaces, not the host's.
+    """
     _, vm = booted
     path = Path("/proc/sys", name)
     if not path.exists():
@@ -87,7 +91,7 @@ def test_tunables_of_its_own(booted: tuple[str, VM], name: str) -> None:
 
 
 def test_devices_of_the_host(booted: tuple[str, VM]) -> None:
-    """A node of a disk of the host, or of its memory, is of no use."""
+    """A VM cannot open a node of a disk of the host, or of its memory."""
     _, vm = booted
     for kind, number in (("b", "254 0"), ("b", "8 0"), ("c", "1 1"), ("c", "1 4")):
         vm.shell(f"rm -f /node; mknod /node {kind} {number}")
@@ -97,7 +101,7 @@ def test_devices_of_the_host(booted: tuple[str, VM]) -> None:
 
 
 def test_cgroups_and_devices_of_its_own(booted: tuple[str, VM]) -> None:
-    """What nested containers need is there: writable cgroups, and the usual devices."""
+    """A VM has what nested containers need: writable cgroups, and the usual devices."""
     _, vm = booted
     vm.shell(
         "d=$(find /sys/fs/cgroup -maxdepth 1 -name pids); mkdir ${d:-/sys/fs/cgroup}/x"

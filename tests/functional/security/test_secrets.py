@@ -1,4 +1,4 @@
-"""Who can open what, and where secrets are not."""
+"""Who can open which files, and where no secret may be."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ ENV = {
 
 
 def shown(data: bytes) -> list[str]:
-    """Name the secrets that some bytes hold."""
+    """Return the names of the secrets that some bytes contain."""
     return [name for name, secret in SECRETS.items() if secret.encode() in data]
 
 
 @contextmanager
 def watched() -> Iterator[set[str]]:
-    """Look at the command lines and environments of all processes meanwhile."""
+    """Read the command lines and environments of all processes for a while."""
     seen: set[str] = set()
     over = threading.Event()
 
@@ -71,7 +71,7 @@ def watched() -> Iterator[set[str]]:
 def test_secrets(
     new_daemon: NewDaemon, tiny: Path, network_type: str, log_format: str
 ) -> None:
-    """They are in files that root alone can open, and in no log, argument or message."""
+    """Secrets are in files that only root can open, and in no log, argument or message."""
     daemon = new_daemon(network_type=network_type, config={"log_format": log_format})
     umask = os.umask(0)
     try:
@@ -99,7 +99,7 @@ def test_secrets(
 
 
 def check_tree(daemon: Daemon) -> None:
-    """See who can open what in the working directory."""
+    """Check who can open what in the working directory."""
     for directory in daemon.work_dir.iterdir():
         if directory.is_dir():
             assert stat.S_IMODE(directory.stat().st_mode) == 0o700, directory
@@ -130,7 +130,7 @@ BAD_CALLS: dict[str, list[object]] = {
 
 @pytest.mark.parametrize("name", BAD_CALLS)
 def test_errors_of_calls(daemon: Daemon, name: str) -> None:
-    """An error tells what is wrong, and nothing of what is secret."""
+    """Errors of calls say what is wrong, and contain no secret."""
     daemon.cpi = CPI(cpi_config(daemon, agent=AGENT))
     error = daemon.cpi.error("create_vm", *BAD_CALLS[name])
     assert not shown(json.dumps(error).encode())
@@ -162,7 +162,7 @@ BAD_CONFIGS = {
 
 @pytest.mark.parametrize("name", BAD_CONFIGS)
 def test_errors_of_configurations(daemon: Daemon, name: str) -> None:
-    """A configuration with a mistake is not shown, not even the line of the mistake."""
+    """The error for a bad CPI configuration shows no line of the file."""
     path = daemon.home / "mistaken.yml"
     path.write_text(BAD_CONFIGS[name])
     error = CPI(path).error("ping")
@@ -173,7 +173,9 @@ def test_errors_of_configurations(daemon: Daemon, name: str) -> None:
 
 
 def test_daemon_configuration_with_a_mistake(new_daemon: NewDaemon) -> None:
-    """Nor is the daemon's, which can hold a private key."""
+    """
+    The error for a bad daemon configuration shows no line of it: it can hold a private key.
+    """
     daemon = new_daemon()
     daemon.config_file.write_text(f'tls:\n  private_key: "{SECRETS["key"]}\n  ca: x\n')
     assert not shown(daemon.refusal().encode())
@@ -181,7 +183,7 @@ def test_daemon_configuration_with_a_mistake(new_daemon: NewDaemon) -> None:
 
 @pytest.mark.parametrize("mask", [0, 0o77])
 def test_socket(new_daemon: NewDaemon, mask: int) -> None:
-    """The socket is root's alone, whatever the umask."""
+    """Only root can use the socket, whatever the umask."""
     daemon = new_daemon()
     umask = os.umask(mask)
     try:
@@ -194,7 +196,7 @@ def test_socket(new_daemon: NewDaemon, mask: int) -> None:
 
 
 def test_socket_for_a_group(new_daemon: NewDaemon) -> None:
-    """socket_mode and socket_group open it to a group, and to nobody else."""
+    """socket_mode and socket_group open the socket to a group, and to nobody else."""
     group = grp.getgrgid(65534)
     config = {"socket_mode": "0660", "socket_group": group.gr_name}
     daemon = new_daemon(config=config).start()
@@ -231,7 +233,7 @@ def test_socket_for_a_group(new_daemon: NewDaemon) -> None:
     ],
 )
 def test_bad_keys(new_daemon: NewDaemon, keys: dict[str, object], named: str) -> None:
-    """A mistake is told in one line."""
+    """A mistake in a key about access is told in one line."""
     assert named in new_daemon(config=keys).refusal()
 
 

@@ -1,4 +1,4 @@
-"""On the bridge a VM is who it is: it sends from its own addresses and no others."""
+"""On the bridge a VM can send from its own addresses and no others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ IPV6_CONF = Path("/proc/sys/net/ipv6/conf")
 
 @contextmanager
 def listening(interface: str) -> Iterator[socket.socket]:
-    """Have all that an interface receives."""
+    """Receive all frames of an interface."""
     kind = socket.htons(EVERY_PROTOCOL)
     with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, kind)) as ear:
         ear.bind((interface, EVERY_PROTOCOL))
@@ -51,8 +51,8 @@ def listening(interface: str) -> Iterator[socket.socket]:
 
 
 def arrived(daemon: Daemon, vm: VM, frames: dict[str, bytes]) -> set[str]:
-    """Have a VM send frames; return the names of those that came to the bridge."""
-    # A moment passes until the bridge takes anything from a new interface.
+    """Let a VM send frames; return the names of those that arrived at the bridge."""
+    # The bridge takes frames from a new interface only after a moment.
     ping = ("ping", "-c", "1", "-W", "2", daemon.network + "1")
     eventually(lambda: vm.attempt(*ping).returncode == 0, "the bridge is reached", 60)
     last = ipv4(mac_of(vm.address), vm.address, b"the last of them")
@@ -67,7 +67,7 @@ def arrived(daemon: Daemon, vm: VM, frames: dict[str, bytes]) -> set[str]:
 
 
 def forged(daemon: Daemon, vm: VM) -> dict[str, bytes]:
-    """Return what a VM may not send."""
+    """Return frames that a VM may not send."""
     own, other = vm.address, daemon.network + "99"
     gateway = daemon.network + "1"
     mac, stranger = mac_of(own), mac_of(other)
@@ -97,7 +97,7 @@ def forged(daemon: Daemon, vm: VM) -> dict[str, bytes]:
 
 
 def honest(vm: VM) -> dict[str, bytes]:
-    """Return what a VM may send: from each of its addresses."""
+    """Return frames that a VM may send: from each of its addresses."""
     mac = mac_of(vm.address)
     addresses = [network["ip"] for network in vm.networks.values()]
     return {
@@ -114,19 +114,19 @@ def two_addresses(daemon: Daemon) -> dict[str, dict[str, object]]:
 
 
 def interface_of(vm: VM, ip: IPRoute) -> int:
-    """Return the index of the host's end of a VM's pair."""
+    """Return the index of the host's end of a VM's veth pair."""
     (index,) = ip.link_lookup(ifname=host_interface(vm.cid))
     return int(index)
 
 
 def unguard(vm: VM) -> None:
-    """Make a VM's interface one of an older daemon, which let everything in."""
+    """Remove the filter of a VM's interface, as older daemons had none."""
     with IPRoute() as ip:
         ip.tc("del", "clsact", interface_of(vm, ip))
 
 
 def test_a_vm_sends_as_itself(daemon: Daemon, tiny: Path) -> None:
-    """Nothing that it forges comes to the bridge; what is its own does."""
+    """No forged frame of a VM arrives at the bridge, and its honest ones do."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny), two_addresses(daemon))
     frames = forged(daemon, vm) | honest(vm)
     assert arrived(daemon, vm, frames) == set(honest(vm))
@@ -135,7 +135,9 @@ def test_a_vm_sends_as_itself(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_an_older_daemons_vm(daemon: Daemon, tiny: Path) -> None:
-    """Whose interface lets everything in is bound at the next start, or by a repair."""
+    """
+    A VM without a filter, of an older daemon, gets one at the next start or by a repair.
+    """
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     frames = forged(daemon, vm) | honest(vm)
     unguard(vm)
@@ -151,7 +153,7 @@ def test_an_older_daemons_vm(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_lost_interface_is_guarded_again(daemon: Daemon, tiny: Path) -> None:
-    """An interface that had to be made anew is like the first."""
+    """An interface that is made anew by a repair has a filter too."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     subprocess.run(["ip", "link", "delete", host_interface(vm.cid)], check=True)
     assert repair(daemon)[0] == f"connected {vm.cid} again"
@@ -160,7 +162,7 @@ def test_a_lost_interface_is_guarded_again(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_where_it_is_not_wanted(new_daemon: NewDaemon, tiny: Path) -> None:
-    """Floating addresses and the like can be had, by whoever asks for it."""
+    """With anti_spoofing off a VM can use other addresses."""
     daemon = new_daemon(config={"security": {"anti_spoofing": False}}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     found = arrived(daemon, vm, forged(daemon, vm) | honest(vm))
@@ -184,7 +186,7 @@ def test_no_vm_is_the_hosts_router(
 
 
 def test_a_bridge_with_ipv6_keeps_it(new_daemon: NewDaemon, tiny: Path) -> None:
-    """Who gave the bridge such an address uses it; it learns no routes all the same."""
+    """A bridge with an IPv6 address keeps IPv6, and learns no routes."""
     daemon = new_daemon()
     bridge = str(daemon.config["bridge"])
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
@@ -211,7 +213,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def test_a_host_that_cannot(new_daemon: NewDaemon) -> None:
-    """Where nothing can be filtered the daemon says what it needs, and does not start."""
+    """A daemon that cannot filter does not start, and says what it needs."""
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         pytest.skip("without bpf(2) there are no containers with cgroup v2")
     daemon = new_daemon()

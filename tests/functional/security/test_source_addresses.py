@@ -1,4 +1,4 @@
-"""From where connections are taken: other machines come in by allow_from alone."""
+"""Other machines can call only from addresses in allow_from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def ip(*arguments: str) -> None:
 
 @contextmanager
 def another_machine() -> Iterator[int]:
-    """Have another network namespace, with a cable to ours; its process's pid."""
+    """
+    Make another network namespace with a veth pair to ours; return the pid of its process.
+    """
     process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
     try:
         own = os.readlink("/proc/self/ns/net")
@@ -66,7 +68,10 @@ def outsider(leaves_nothing: None) -> Iterator[int]:
 
 
 def test_outsider(new_daemon: NewDaemon, outsider: int) -> None:
-    """A foreign address is told what would let it in; the log has it once a minute."""
+    """
+    A caller from a foreign address is told what would let it in; the log says so once a
+    minute.
+    """
     daemon = new_daemon(network_type="tcp")
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"
     daemon.write_config()
@@ -84,12 +89,12 @@ def test_outsider(new_daemon: NewDaemon, outsider: int) -> None:
     (line,) = since.log.splitlines()
     assert f"refused a connection from {OUTSIDER}" in line
     assert "allow_from" in line
-    # It is not the address that it came to: the host may call itself by that.
+    # The destination does not count: the host may call itself by that address.
     assert cpi(daemon, address=f"127.0.0.1:{daemon.port}").ok("ping") == "pong"
 
 
 def test_outsider_let_in(new_daemon: NewDaemon, outsider: int) -> None:
-    """With allow_from it comes in."""
+    """With allow_from a caller from a foreign address is let in."""
     daemon = new_daemon(network_type="tcp", config={"allow_from": ["192.0.2.0/24"]})
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"
     daemon.write_config()
@@ -101,7 +106,7 @@ def test_outsider_let_in(new_daemon: NewDaemon, outsider: int) -> None:
 
 @pytest.mark.parametrize("address", ["[::1]", "[::]"])
 def test_ipv6(new_daemon: NewDaemon, address: str) -> None:
-    """Loopback is let in by IPv6 too, and IPv4 by way of it."""
+    """Loopback is let in by IPv6, and by IPv4-mapped addresses."""
     daemon = new_daemon(network_type="tcp")
     daemon.config["address"] = f"{address}:{daemon.port}"
     daemon.write_config()
@@ -140,7 +145,7 @@ def test_outsider_with_tls(
 
 
 def test_refused_takes_no_place(new_daemon: NewDaemon, outsider: int) -> None:
-    """Those who are told why they are refused leave the only place to others."""
+    """Peers that are told why they are refused take no place of others."""
     config = {"limits": {"connections": 1}}
     daemon = new_daemon(network_type="tcp", config=config)
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"

@@ -1,4 +1,4 @@
-"""Without TLS: of the host root alone comes in, and of VMs those that are made so."""
+"""Without TLS only root of the host may call, and VMs with cpi_access."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ERROR = b"_error_description"
 
 @contextmanager
 def user(uid: int, daemon: Daemon, host: str = "127.0.0.1") -> Iterator[socket.socket]:
-    """Connect as a process of that user does: the kernel notes who makes a socket."""
+    """Connect as a process of another user: the kernel notes who makes a socket."""
     os.seteuid(uid)
     try:
         connection = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -50,13 +50,13 @@ def user(uid: int, daemon: Daemon, host: str = "127.0.0.1") -> Iterator[socket.s
 
 
 def answer(connection: socket.socket, command: str = "Ping", **arguments: Any) -> Any:
-    """Call, and return the error that is answered, or nothing."""
+    """Make a call, and return its error, or nothing."""
     connection.sendall(ask(command, **arguments))
     return wire.read_box(connection.makefile("rb")).get(ERROR)
 
 
 def control_from(pid: int, daemon: Daemon) -> subprocess.CompletedProcess[str]:
-    """Run the operator's tool in the network namespace of C{pid}."""
+    """Run C{runc-cpictl} in the network namespace of C{pid}."""
     path = cpi_config(daemon, address=f"{daemon.network}1:{daemon.port}")
     return subprocess.run(
         ["nsenter", f"--target={pid}", "--net", CONTROL, "--cpi", path, "ping"],
@@ -79,7 +79,7 @@ def everywhere(new_daemon: NewDaemon, host: str = "0.0.0.0", **config: Any) -> D
 
 
 def test_other_users(new_daemon: NewDaemon) -> None:
-    """They are told why not, by whatever address of the host they come."""
+    """Other users are told why they are refused, from any address of the host."""
     daemon = everywhere(new_daemon)
     since = Since(daemon)
     for host in ("127.0.0.1", "127.0.0.9", f"{daemon.network}1"):
@@ -98,7 +98,7 @@ def test_other_users(new_daemon: NewDaemon) -> None:
 
 @pytest.mark.parametrize("host", ["[::1]", "[::]"])
 def test_other_users_by_ipv6(new_daemon: NewDaemon, host: str) -> None:
-    """So it is with IPv6, and with IPv4 by way of it."""
+    """Other users are refused by IPv6, and by IPv4-mapped addresses."""
     daemon = new_daemon(network_type="tcp")
     daemon.config["address"] = f"{host}:{daemon.port}"
     daemon.write_config()
@@ -111,7 +111,7 @@ def test_other_users_by_ipv6(new_daemon: NewDaemon, host: str) -> None:
 
 
 def test_allowed_users(new_daemon: NewDaemon) -> None:
-    """Who is named comes in, and nobody else."""
+    """With allow_users the named users are let in, and nobody else."""
     config = {"allow_users": ["nobody", SOMEBODY]}
     daemon = new_daemon(network_type="tcp", config=config).start()
     for uid in (0, SOMEBODY, 65534):
@@ -122,7 +122,7 @@ def test_allowed_users(new_daemon: NewDaemon) -> None:
 
 
 def test_all_users(new_daemon: NewDaemon) -> None:
-    """They come in by loopback if allow_from has it, and not for the host's network."""
+    """All users are let in if allow_from has loopback, but not for the host's network."""
     daemon = everywhere(new_daemon, allow_from=["127.0.0.0/8", "10.77.0.0/16"])
     with user(SOMEBODY, daemon) as connection:
         assert answer(connection) is None
@@ -132,7 +132,9 @@ def test_all_users(new_daemon: NewDaemon) -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_who_has_gone(new_daemon: NewDaemon, tiny: Path, reset: bool) -> None:
-    """A call that waits for the daemon after its caller closed is nobody's, not root's."""
+    """
+    A call whose caller closed its socket before it is read counts as nobody's, not root's.
+    """
     daemon = new_daemon(network_type="tcp").start()
     stemcell = daemon.create_stemcell(tiny)
     before, since = descriptors_at_rest(daemon), Since(daemon)
@@ -154,7 +156,7 @@ def test_who_has_gone(new_daemon: NewDaemon, tiny: Path, reset: bool) -> None:
 
 
 def test_vms(new_daemon: NewDaemon, tiny: Path) -> None:
-    """A VM comes in if its record says so; another is told what would let it in."""
+    """A VM is let in if its record says so; another is told what would let it in."""
     daemon = everywhere(new_daemon)
     stemcell = daemon.create_stemcell(tiny)
     director = daemon.create_vm(stemcell, cloud_properties={"cpi_access": True})
@@ -174,7 +176,7 @@ def test_vms(new_daemon: NewDaemon, tiny: Path) -> None:
         assert "cloud_properties.cpi_access" in tool.stderr
         assert len(tool.stderr.splitlines()) == 1
         assert since.log.count(f"refused a connection from {vm.cid}") == 1
-    # As it was made, so it is after a restart.
+    # After a restart the VM may call as before.
     daemon.stop()
     daemon.start()
     caller = entered(director.pid, daemon, f"{daemon.network}1:{daemon.port}")
@@ -182,7 +184,7 @@ def test_vms(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_all_vms(new_daemon: NewDaemon, tiny: Path) -> None:
-    """They come in if allow_from names their network."""
+    """All VMs are let in if allow_from names their network."""
     daemon = new_daemon(network_type="tcp")
     daemon.config["allow_from"] = [daemon.config["cidr"]]
     daemon.config["address"] = f"{daemon.network}1:{daemon.port}"
@@ -195,7 +197,7 @@ def test_all_vms(new_daemon: NewDaemon, tiny: Path) -> None:
 
 @pytest.mark.parametrize("value", ["yes", 1, [], "true"])
 def test_no_truth_value(daemon: Daemon, value: Any) -> None:
-    """Access is not given on a guess of what was meant."""
+    """cpi_access must be true or false, not a value that only looks like it."""
     arguments = vm_arguments("stemcell-none", cloud_properties={"cpi_access": value})
     error = daemon.cpi.error("create_vm", *arguments)
     assert "cloud_properties.cpi_access" in error["message"]
@@ -203,12 +205,12 @@ def test_no_truth_value(daemon: Daemon, value: Any) -> None:
 
 
 def test_refused_peers_are_few(new_daemon: NewDaemon) -> None:
-    """Those who are refused and stay hold little, and keep nobody out."""
+    """Refused peers that stay connected hold little, and keep nobody out."""
     daemon = new_daemon(network_type="tcp", config={"limits": {"connections": 2}}).start()
     before, since = descriptors_at_rest(daemon), Since(daemon)
     with ExitStack() as stack:
         for _ in range(100):
-            # One that is closed at once can be so before connect() returns.
+            # A connection that is closed at once can be closed before connect() returns.
             with suppress(ConnectionResetError):
                 stack.enter_context(user(SOMEBODY, daemon))
         eventually(lambda: descriptors(daemon) < before + 10, "most are closed", 60)
@@ -222,7 +224,9 @@ def test_refused_peers_are_few(new_daemon: NewDaemon) -> None:
     ("host", "warned"), [("127.0.0.1", False), ("[::1]", False), ("0.0.0.0", True)]
 )
 def test_warning(new_daemon: NewDaemon, host: str, warned: bool) -> None:
-    """An address that VMs can reach is warned of in one line, unless there is TLS."""
+    """
+    The daemon warns in one line of an address that VMs can reach, unless there is TLS.
+    """
     daemon = new_daemon(network_type="tcp")
     daemon.config["address"] = f"{host}:{daemon.port}"
     daemon.write_config()
@@ -232,7 +236,7 @@ def test_warning(new_daemon: NewDaemon, host: str, warned: bool) -> None:
 
 
 def test_the_maker_counts(new_daemon: NewDaemon) -> None:
-    """Who has a socket may be a program of root's that was handed it."""
+    """The user who made a socket counts, not the one who has it now."""
     daemon = new_daemon(network_type="tcp").start()
     with user(SOMEBODY, daemon) as connection, user(0, daemon) as roots:
         for uid, end in ((0, connection), (SOMEBODY, roots)):
@@ -246,11 +250,11 @@ def test_the_maker_counts(new_daemon: NewDaemon) -> None:
 
 
 def test_who_comes_from_the_port_of_another(new_daemon: NewDaemon) -> None:
-    """What somebody said and then reset is not taken for root's, who has the port now."""
+    """A call that was sent and reset is not taken for root's, who has the port now."""
     daemon = new_daemon(network_type="tcp").start()
     disk = daemon.cpi.ok("create_disk", 8, {}, None)
     assert daemon.process is not None
-    # It accepts nothing meanwhile, as when it starts or is very busy.
+    # It accepts nothing for now, as when it starts or is very busy.
     daemon.process.send_signal(signal.SIGSTOP)
     try:
         with user(SOMEBODY, daemon) as connection:

@@ -1,4 +1,4 @@
-"""A generator of trees that root in a VM could leave behind to trip the daemon up."""
+"""A generator of trees that root in a VM could leave to attack the daemon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import deep
 from tests.harness.vm import SETTINGS
 
 BOSH = "var/vcap/bosh"
-# All that the daemon reads, writes, removes or goes through in a VM's tree.
+# All paths that the daemon reads, writes, removes or walks in a VM's tree.
 VISITED = (
     "etc",
     "etc/hostname",
@@ -39,7 +39,7 @@ VISITED = (
     "proc",
     "sys",
 )
-# Of these most trees have something, as they are what is written to.
+# Most trees have something at these, since the daemon writes to them.
 FAVOURITES = (SETTINGS.lstrip("/"), f"{BOSH}/.warden-cpi-agent-env.json.new", "run")
 CONTENTS = (
     b"",
@@ -63,8 +63,8 @@ class Intent:
     """
     What trees try to reach.
 
-    @ivar outside: a directory that is not the daemon's.
-    @ivar device: the number of a block device that is not, either.
+    @ivar outside: a directory that is not the daemon's. @ivar device: the number of a block
+    device that is not the daemon's.
     """
 
     outside: Path
@@ -75,9 +75,9 @@ def grow(random: Random, top: Path, intent: Intent, *, immutable: bool = False) 
     """
     Put odd things in the places that the daemon visits.
 
-    @param random: decides; the same seed gives the same tree.
-    @param top: the root of the tree, which may have something in it.
-    @param immutable: whether some of it is to have the flag that chattr(1) calls C{i}.
+    @param random: decides; the same seed gives the same tree. @param top: the root of the
+    tree, which may have something in it. @param immutable: whether some of it is to have
+    the flag that chattr(1) calls C{i}.
     """
     places = [place for place in FAVOURITES if random.random() < 0.6]
     places += random.sample(VISITED, random.randrange(1, 6))
@@ -98,7 +98,7 @@ def _pin(top: Path, place: str) -> None:
 
 
 def plant(random: Random, top: Path, place: str, intent: Intent) -> None:
-    """Put something in one place, unless what is above that is no directory."""
+    """Put something in one place, unless its parent is no directory."""
     with suppress(OSError):
         path = _reached(top, place)
         if stat.S_ISDIR(_mode(path)):
@@ -109,9 +109,9 @@ def plant(random: Random, top: Path, place: str, intent: Intent) -> None:
 
 def _reached(top: Path, place: str) -> Path:
     """
-    Make what is above a place; no link is followed, for that could lead to the host.
+    Make the parents of a place; no link is followed, since it could lead to the host.
 
-    @raise NotADirectoryError: if there is something else.
+    @raise NotADirectoryError: if a parent is something else.
     """
     path = top
     for part in Path(place).parts[:-1]:
@@ -173,7 +173,7 @@ def _disk(random: Random, path: Path, intent: Intent) -> None:
 
 
 def _terminal(random: Random, path: Path, intent: Intent) -> None:
-    # A whiteout of overlayfs, a console, and what reads without end.
+    # A whiteout of overlayfs, a console, and a device without an end.
     number = random.choice([(0, 0), (5, 1), (1, 5)])
     os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(*number))
 

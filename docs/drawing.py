@@ -1,0 +1,408 @@
+"""
+Draws the packages, what they import, and the path of one call, as SVG.
+
+The place of each box is written here, since it is a matter of taste.  Its text is the first
+line of the package's docstring, and the arrows are the imports in the code.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+SHARED = "runc_cpi"
+CPI = f"{SHARED}.cpi"
+CTL = f"{SHARED}.ctl"
+DAEMON = f"{SHARED}.daemon"
+HOST = f"{DAEMON}.host"
+
+# A package of the daemon: its row, its first column, and how many columns it spans.
+PLACES = {
+    "rpc": (0, 0, 3),
+    "entrance": (1, 0, 1),
+    "reconcile": (1, 2, 1),
+    "vms": (2, 0, 3),
+    "networks": (3, 0, 1),
+    "stemcells": (3, 1, 1),
+    "disks": (3, 2, 1),
+    "config": (4, 0, 1),
+    "storage": (4, 1, 2),
+    "base": (5, 0, 3),
+}
+NOUNS = ("vms", "stemcells", "disks", "networks")
+# The path that the drawing shows.
+STEPS = (
+    "The director starts runc-cpi and writes the call create_vm to its stdin.",
+    "cpi checks the request and makes one AMP call. entrance lets the connection in.",
+    "rpc decodes the arguments and calls vms.",
+    "vms finds the stemcell and the disks, and claims the addresses.",
+    "host makes the bundle, runs runc create, connects the network, and runs runc start.",
+    "vms writes vm.json. Now the VM exists, and the answer goes back to the director.",
+)
+TITLE = "The packages of runc-cpi, their imports, and the path of create_vm"
+DESCRIPTION = (
+    "The programs runc-cpi and runc-cpictl call the daemon over AMP. In the daemon, rpc"
+    " imports entrance and reconcile, these import the packages of BOSH's nouns (vms, and"
+    " below it stemcells, disks and networks), and those import storage and base. The"
+    " package host stands apart and implements the interfaces that the others declare."
+    " The call create_vm goes from the director to cpi, rpc, vms, host and runc."
+)
+
+# Lengths are in pixels.
+WIDTH = 1040
+MARGIN = 24  # around the frame of the daemon
+LEFT = 72  # of the first column
+COLUMN = 200
+GAP = 18  # between columns
+ROW_GAP = 40
+RIGHT = LEFT + 3 * COLUMN + 2 * GAP
+HOST_LEFT = RIGHT + 84
+HOST_WIDTH = WIDTH - MARGIN - 16 - HOST_LEFT
+PADDING = 12  # within a box, and around the nouns
+LINE = 16
+LETTER = 7  # the width of a letter, with room to spare
+
+LIGHT = """\
+text { font: 12px "DejaVu Sans", Verdana, "Segoe UI", Helvetica, Arial, sans-serif; }
+text { fill: #57606a; }
+.name { font-size: 14px; font-weight: bold; fill: #1f2328; }
+.part { font-weight: bold; }
+.label { font-style: italic; }
+.step { fill: #1f2328; }
+.number { font-size: 11px; font-weight: bold; text-anchor: middle; fill: #ffffff; }
+.page { fill: #ffffff; }
+.frame { fill: #f6f8fa; stroke: #d0d7de; }
+.group { fill: #ddf4ff; stroke: #54aeff; }
+.box { fill: #ffffff; stroke: #8c959f; }
+.noun { stroke: #0969da; stroke-width: 1.5; }
+.host { stroke: #1a7f37; stroke-width: 1.5; }
+.import { fill: none; stroke: #8c959f; stroke-width: 1.4; }
+.implement { fill: none; stroke: #1a7f37; stroke-width: 1.6; stroke-dasharray: 6 4; }
+.call { fill: none; stroke: #bc4c00; stroke-width: 3; }
+.import-head { fill: #8c959f; }
+.implement-head { fill: #1a7f37; }
+.call-head { fill: #bc4c00; }
+"""
+DARK = """\
+text { fill: #9198a1; }
+.name, .step { fill: #f0f6fc; }
+.number { fill: #0d1117; }
+.page { fill: #0d1117; }
+.frame { fill: #151b23; stroke: #3d444d; }
+.group { fill: #11233b; stroke: #1f6feb; }
+.box { fill: #0d1117; stroke: #656c76; }
+.noun { stroke: #4493f8; }
+.host { stroke: #3fb950; }
+.import { stroke: #9198a1; }
+.implement { stroke: #3fb950; }
+.call { stroke: #f0883e; }
+.import-head { fill: #9198a1; }
+.implement-head { fill: #3fb950; }
+.call-head { fill: #f0883e; }
+"""
+
+
+@dataclass(frozen=True)
+class Box:
+    """
+    A rectangle with a heading and lines of text.
+
+    @ivar kind: the classes of its style
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    heading: str
+    lines: tuple[str, ...] = ()
+    kind: str = "box"
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return self.y + self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Its center, from the left and from above."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def nearest(self, x: float) -> float:
+        """Return the place on its edge that is nearest to a place from the left."""
+        return min(max(x, self.x + PADDING), self.right - PADDING)
+
+    def elements(self) -> Iterator[str]:
+        """Return the rectangle and its text."""
+        yield rectangle(self.x, self.y, self.width, self.height, self.kind)
+        yield text(self.x + PADDING, self.y + 20, self.heading, "name")
+        for index, line in enumerate(self.lines):
+            yield text(self.x + PADDING, self.y + 40 + index * LINE, line)
+
+
+def packages() -> tuple[str, ...]:
+    """Return the daemon's packages, from the callers down, with the host at the end."""
+    return (*(f"{DAEMON}.{name}" for name in PLACES), HOST)
+
+
+def rectangle(x: float, y: float, width: float, height: float, kind: str) -> str:
+    """Return a rectangle with round corners."""
+    size = f'width="{width:g}" height="{height:g}"'
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" {size} rx="6"/>'
+
+
+def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
+    """Return a line of text."""
+    style = (f' class="{kind}"' if kind else "") + f' text-anchor="{anchor}"'
+    return f'<text x="{x:g}" y="{y:g}"{style}>{escape(words, quote=False)}</text>'
+
+
+def arrow(kind: str, *points: tuple[float, float]) -> str:
+    """Return a line through points, with a head at its end."""
+    way = " L".join(f"{x:g} {y:g}" for x, y in points)
+    return f'<path class="{kind}" marker-end="url(#{kind}-head)" d="M{way}"/>'
+
+
+def head(kind: str, size: int) -> str:
+    """Define the head of a kind of arrow."""
+    place = f'refX="8" refY="4" markerWidth="{size}" markerHeight="{size}"'
+    return (
+        f'<marker id="{kind}-head" viewBox="0 0 8 8" {place} markerUnits="userSpaceOnUse"'
+        f' orient="auto"><path class="{kind}-head" d="M0 0 L8 4 L0 8 Z"/></marker>'
+    )
+
+
+def disc(x: float, y: float, step: int) -> str:
+    """Return the number of a step in a disc."""
+    circle = f'<circle class="call-head" cx="{x:g}" cy="{y:g}" r="9"/>'
+    return circle + text(x, y + 4, str(step), "number", "middle")
+
+
+def wrapped(words: str, width: float, most: int = 3) -> tuple[str, ...]:
+    """Return a text as lines that fit into a width, at most so many."""
+    letters = int((width - 2 * PADDING) / LETTER)
+    return tuple(textwrap.wrap(words, letters, max_lines=most, placeholder=" …"))
+
+
+def without_implied(edges: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Leave out each import that follows from others, as A to C if A imports B, and B C."""
+
+    def reached(name: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [*edges[name]]
+        while waiting:
+            if (other := waiting.pop()) not in found:
+                found.add(other)
+                waiting += edges[other]
+        return found
+
+    return {
+        name: {
+            other
+            for other in others
+            if not any(other in reached(third) for third in others - {other})
+        }
+        for name, others in edges.items()
+    }
+
+
+def placed(summaries: dict[str, str], top: float) -> dict[str, Box]:
+    """Return the boxes of the daemon's packages but the host, in rows from C{top} down."""
+    boxes: dict[str, Box] = {}
+    for row in sorted({row for row, _, _ in PLACES.values()}):
+        names = [name for name, place in PLACES.items() if place[0] == row]
+        widths = {name: PLACES[name][2] * (COLUMN + GAP) - GAP for name in names}
+        lines = {
+            name: wrapped(summaries[f"{DAEMON}.{name}"], widths[name], 4) for name in names
+        }
+        height = 36 + LINE * max(map(len, lines.values()))
+        for name in names:
+            x = LEFT + PLACES[name][1] * (COLUMN + GAP)
+            kind = "box noun" if name in NOUNS else "box"
+            boxes[name] = Box(x, top, widths[name], height, name, lines[name], kind)
+        top += height + ROW_GAP
+    return boxes
+
+
+def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
+    """
+    Return the arrows between the boxes of the daemon, which all lead down.
+
+    An arrow to a row further down goes around the left side.
+    """
+    known = {f"{DAEMON}.{name}": name for name in boxes}
+    inner = {name: others & known.keys() for name, others in edges.items() if name in known}
+    for name, others in without_implied(inner).items():
+        upper = boxes[known[name]]
+        for other in sorted(others):
+            lower = boxes[known[other]]
+            if lower.y <= upper.y:
+                raise ValueError(f"{name} imports {other}, which PLACES has above it")
+            if lower.y - upper.bottom <= ROW_GAP:
+                middle = min(upper, lower, key=lambda box: box.width).center[0]
+                start, end = upper.nearest(middle), lower.nearest(middle)
+                y = (upper.bottom + lower.y) / 2
+                bend = [] if start == end else [(start, y), (end, y)]
+                yield arrow("import", (start, upper.bottom), *bend, (end, lower.y))
+            else:
+                x = LEFT - 28
+                start, end = upper.center[1], lower.center[1]
+                yield arrow(
+                    "import", (upper.x, start), (x, start), (x, end), (lower.x, end)
+                )
+
+
+def host_parts(summaries: dict[str, str], x: float, y: float) -> Iterator[str]:
+    """Return the packages of the host: each name, and the subject of the docstring."""
+    for name, summary in summaries.items():
+        if name.startswith(f"{HOST}."):
+            yield text(x, y, name.removeprefix(f"{HOST}."), "part")
+            subject = summary.partition(":")[0].partition(",")[0].rstrip(".")
+            for line in wrapped(subject, HOST_WIDTH, most=2):
+                y += LINE
+                yield text(x, y, line)
+            y += LINE + 10
+
+
+def legend(x: float, y: float) -> Iterator[str]:
+    """Say what the kinds of arrows mean."""
+    kinds = {
+        "import": "imports",
+        "implement": "implements interfaces.py",
+        "call": "the path of create_vm",
+    }
+    for kind, meaning in kinds.items():
+        yield arrow(kind, (x, y), (x + 44, y))
+        yield text(x + 54, y + 4, meaning)
+        y += 24
+
+
+def programs(summaries: dict[str, str], top: float) -> dict[str, Box]:
+    """Return the boxes above the daemon: the two programs, and what all share."""
+    headings = {CTL: "ctl", CPI: "cpi", SHARED: "errors, printable, wire"}
+    lines = {name: wrapped(summaries[name], COLUMN, 4) for name in headings}
+    lines[SHARED] = wrapped(
+        "What the programs and the daemon share. All import it.", COLUMN
+    )
+    height = 36 + LINE * max(map(len, lines.values()))
+    return {
+        name: Box(LEFT + index * (COLUMN + GAP), top, COLUMN, height, heading, lines[name])
+        for index, (name, heading) in enumerate(headings.items())
+    }
+
+
+def call(cpi: Box, rpc: Box, vms: Box, host: Box, linux: Box) -> Iterator[str]:
+    """Return the path of the call, with the numbers of its steps."""
+    x = cpi.center[0]
+    side = vms.center[1]
+    yield arrow("call", (x, cpi.y - 44), (x, cpi.y))
+    yield arrow("call", (x, cpi.bottom), (x, rpc.y))
+    yield arrow("call", (x, rpc.bottom), (x, vms.y))
+    yield arrow("call", (vms.right, side), (host.x, side))
+    yield arrow("call", (host.center[0], host.bottom), (host.center[0], linux.y))
+    yield disc(x, cpi.y - 29, 1)
+    yield disc(x, cpi.bottom + 20, 2)
+    yield disc(x, (rpc.bottom + vms.y) / 2, 3)
+    yield disc(vms.right - 22, side - 11, 4)
+    yield disc((RIGHT + PADDING + HOST_LEFT) / 2 - 3, side, 5)
+    yield disc(vms.right - 22, side + 11, 6)
+
+
+def svg(summaries: dict[str, str], edges: dict[str, set[str]]) -> str:
+    """
+    Return the drawing.
+
+    @param summaries: what each package is for
+    @param edges: for each package, the others that it imports
+    @raise ValueError: if PLACES does not fit the code any more.
+    """
+    known = {name for name in edges if name.startswith(f"{DAEMON}.")}
+    if known != {*packages()}:
+        raise ValueError(f"PLACES differs from the code: {known ^ {*packages()}}")
+    above = programs(summaries, 74)
+    ctl, cpi, shared = above[CTL], above[CPI], above[SHARED]
+    frame_top = cpi.bottom + ROW_GAP
+    boxes = placed(summaries, frame_top + 34)
+    rpc, vms, storage = boxes["rpc"], boxes["vms"], boxes["storage"]
+    host_top = boxes["entrance"].y + 34
+    host = Box(
+        HOST_LEFT,
+        host_top,
+        HOST_WIDTH,
+        boxes["base"].bottom - host_top,
+        "host",
+        wrapped(summaries[HOST], HOST_WIDTH, 4),
+        "box host",
+    )
+    meaning = "These modules put all parts together, and are alone in importing all."
+    assembly = Box(
+        HOST_LEFT,
+        rpc.y,
+        HOST_WIDTH,
+        host.y - rpc.y - 20,
+        "daemon/*.py",
+        wrapped(meaning, HOST_WIDTH, 4),
+    )
+    frame_bottom = boxes["base"].bottom + 18
+    linux = Box(
+        LEFT,
+        frame_bottom + ROW_GAP,
+        HOST_LEFT + HOST_WIDTH - LEFT,
+        52,
+        "Linux",
+        ("runc, tar, igzip, mkfs, mounts, loop devices, netlink, cgroups, eBPF, …",),
+    )
+    steps = linux.bottom + 34
+    bottom = steps + len(STEPS) * 24 + 8
+    group_top, group_bottom = vms.y - 30, boxes["disks"].bottom + PADDING
+    group = (
+        LEFT - PADDING,
+        group_top,
+        RIGHT - LEFT + 2 * PADDING,
+        group_bottom - group_top,
+    )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:g}"'
+        ' role="img" aria-labelledby="title description">',
+        f'<title id="title">{TITLE}</title>',
+        f'<desc id="description">{DESCRIPTION}</desc>',
+        f"<style>\n{LIGHT}@media (prefers-color-scheme: dark) {{\n{DARK}}}\n</style>",
+        "<defs>",
+        *(head("import", 8), head("implement", 9), head("call", 13)),
+        "</defs>",
+        f'<rect class="page" width="{WIDTH}" height="{bottom:g}"/>',
+        rectangle(MARGIN, frame_top, WIDTH - 2 * MARGIN, frame_bottom - frame_top, "frame"),
+        text(HOST_LEFT, frame_top + 23, "daemon: runc-cpid, a twistd service", "label"),
+        rectangle(*group, "group"),
+        text(cpi.center[0] + 14, group_top + 19, "BOSH's nouns", "label"),
+        text(ctl.center[0], ctl.y - 52, "operator", "step", "middle"),
+        text(cpi.center[0], cpi.y - 52, "director, bosh CLI", "step", "middle"),
+        text(cpi.center[0] + 14, cpi.bottom + 24, "AMP: unix socket, or tcp with TLS"),
+        arrow("import", (ctl.center[0], ctl.y - 44), (ctl.center[0], ctl.y)),
+        arrow("import", (ctl.right, ctl.center[1]), (cpi.x, ctl.center[1])),
+        arrow("import", (ctl.center[0], ctl.bottom), (ctl.center[0], rpc.y)),
+        arrow("import", (cpi.right, cpi.center[1]), (shared.x, cpi.center[1])),
+        *imports(boxes, edges),
+        arrow(
+            "implement",
+            (host.x, boxes["disks"].center[1]),
+            (RIGHT + PADDING, boxes["disks"].center[1]),
+        ),
+        arrow("import", (host.x, storage.center[1]), (RIGHT, storage.center[1])),
+    ]
+    for box in (*above.values(), *boxes.values(), assembly, host, linux):
+        parts += box.elements()
+    parts += host_parts(summaries, host.x + PADDING, host.y + 52 + LINE * len(host.lines))
+    parts += legend(HOST_LEFT, ctl.y + 20)
+    parts += call(cpi, rpc, vms, host, linux)
+    for index, step in enumerate(STEPS):
+        parts.append(disc(LEFT + 9, steps + 24 * index, index + 1))
+        parts.append(text(LEFT + 28, steps + 24 * index + 4, step, "step"))
+    return "\n".join([*parts, "</svg>", ""])
