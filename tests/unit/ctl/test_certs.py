@@ -15,7 +15,7 @@ from twisted.python import usage
 from runc_cpi.cpi import tls as cpi_tls
 from runc_cpi.cpi.config import load
 from runc_cpi.ctl import certs
-from runc_cpi.ctl.certs import CertsOptions
+from runc_cpi.ctl.certs import Certs
 from runc_cpi.daemon.config import DaemonConfig, TLSConfig
 from runc_cpi.daemon.entrance import identity
 
@@ -158,15 +158,15 @@ def test_nothing_is_overwritten(made: Path) -> None:
 
 def test_what_is_there_already_is_named(made: Path) -> None:
     """One line, and status 1."""
-    options = CertsOptions()
+    options = Certs()
     options.parseOptions(["--host", "192.0.2.1", str(made)])
     with pytest.raises(SystemExit, match=r"ca\.crt: is there already; remove it first$"):
-        certs.make_certificates(options)
+        options.run()
 
 
 def test_options(tmp_path: Path) -> None:
     """Hosts must be named, clients need not be."""
-    options = CertsOptions()
+    options = Certs()
     options.parseOptions(["--host", "a.example", "--host", "::1", str(tmp_path)])
     assert (options.hosts, options.clients) == (["a.example", "::1"], ["director"])
     assert options["days"] == certs.DAYS
@@ -194,7 +194,7 @@ def test_options(tmp_path: Path) -> None:
 )
 def test_bad_options(arguments: list[str], tmp_path: Path) -> None:
     """They are refused before anything is made, or written over something else."""
-    options = CertsOptions()
+    options = Certs()
     with pytest.raises(usage.UsageError):
         options.parseOptions(arguments)
         certs.write(tmp_path / "d", options.hosts, options.clients, options["days"])

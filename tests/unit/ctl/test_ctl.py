@@ -12,7 +12,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 
 from runc_cpi.ctl import __main__ as ctl
-from runc_cpi.ctl.__main__ import Options, disk_rows, stemcell_rows, table, vm_rows
+from runc_cpi.ctl.__main__ import Options
+from runc_cpi.ctl.command import table
+from runc_cpi.ctl.daemon import Repair
+from runc_cpi.ctl.disks import Disks
+from runc_cpi.ctl.stemcells import Stemcells
+from runc_cpi.ctl.vms import VMs
 from tests.fakes.certificates import CA
 
 AUTHORITY = CA()
@@ -231,21 +236,21 @@ STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties
 @pytest.mark.parametrize(
     ("rows", "thing", "line"),
     [
-        (vm_rows, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
+        (VMs.table, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
         (
-            vm_rows,
+            VMs.table,
             {**VM, "running": False, "metadata": {"name": "db/0"}},
             "vm-1 stopped 10.0.0.2,10.0.0.3 db/0",
         ),
-        (disk_rows, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
+        (Disks.table, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
         (
-            disk_rows,
+            Disks.table,
             {**DISK, "driver": "directory", "attached_to": "vm-1", "metadata": {}},
             "disk-1 1024 MiB directory vm-1",
         ),
-        (stemcell_rows, STEMCELL, "s-1 unknown"),
+        (Stemcells.table, STEMCELL, "s-1 unknown"),
         (
-            stemcell_rows,
+            Stemcells.table,
             {
                 **STEMCELL,
                 "features": {"init": "runit"},
@@ -269,10 +274,10 @@ SHOWN = r"\x1b]52;c;eA==\x07\n\u202e\r\ud800"
 @pytest.mark.parametrize(
     ("rows", "thing"),
     [
-        (vm_rows, {**VM, "metadata": {"name": HOSTILE}}),
-        (vm_rows, {**VM, "agent_id": HOSTILE}),
-        (disk_rows, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
-        (stemcell_rows, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
+        (VMs.table, {**VM, "metadata": {"name": HOSTILE}}),
+        (VMs.table, {**VM, "agent_id": HOSTILE}),
+        (Disks.table, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
+        (Stemcells.table, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
     ],
 )
 def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> None:
@@ -284,5 +289,5 @@ def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> No
 
 def test_repairs_that_are_not_to_be_trusted() -> None:
     """Nor does what a repair names."""
-    lines = ctl.repair_lines({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
+    lines = Repair().text({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
     assert lines[:2] == [SHOWN, f"problem: {SHOWN}"]
