@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from twisted.internet import reactor
@@ -20,11 +21,11 @@ from runc_cpi.daemon.entrance.lobby import Lobby
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
-from tests.fakes.certificates import CA, Pair
+from tests.harness.certificates import Authority
 
-AUTHORITY, STRANGER, NAMESAKE = CA(), CA("another CA"), CA()
-SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
-CLIENT = AUTHORITY.issue("director")
+AUTHORITY, STRANGER, NAMESAKE = Authority(), Authority("another CA"), Authority()
+SERVER = AUTHORITY.issue("server", "127.0.0.1", purpose="server")
+CLIENT = AUTHORITY.issue("director", purpose="client")
 
 
 def hang_up(protocol: Any) -> None:
@@ -48,11 +49,13 @@ class TLSTests(ServedTestCase):
         protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
         return protocol
 
-    async def serve(self, pair: Pair = SERVER, allowed: tuple[str, ...] = ()) -> None:
+    async def serve(
+        self, pair: dict[str, str] = SERVER, allowed: tuple[str, ...] = ()
+    ) -> None:
         """Listen with TLS."""
         config = TLSConfig(
-            certificate=pair.certificate,
-            private_key=pair.key,
+            certificate=pair["certificate"],
+            private_key=pair["private_key"],
             ca=AUTHORITY.pem,
             allowed_clients=allowed,
         )
@@ -76,7 +79,7 @@ class TLSTests(ServedTestCase):
 
     async def ask(
         self,
-        pair: Pair | None = CLIENT,
+        pair: dict[str, str] | None = CLIENT,
         ca: str = AUTHORITY.pem,
         host: str = "127.0.0.1",
         port: Any = None,
@@ -84,7 +87,7 @@ class TLSTests(ServedTestCase):
         """Call the daemon as the executable does."""
         tls = None
         if pair is not None:
-            tls = {"ca": ca, "certificate": pair.certificate, "private_key": pair.key}
+            tls = {**pair, "ca": ca}
         config = CPIConfig(
             network_type="tcp",
             address=f"{host}:{(port or self.port).getHost().port}",
@@ -140,7 +143,9 @@ class TLSTests(ServedTestCase):
     async def test_a_client_that_expired(self) -> None:
         """It is told why."""
         await self.serve()
-        error = await self.refusal(pair=AUTHORITY.issue("director", days=-5))
+        error = await self.refusal(
+            pair=AUTHORITY.issue("director", ends=timedelta(days=-5))
+        )
         self.assertIs(type(error), TLSRejected)
         self.assertIn("expired", str(error))
 
@@ -151,7 +156,7 @@ class TLSTests(ServedTestCase):
 
     async def test_a_clients_certificate_as_a_servers(self) -> None:
         """The other way round."""
-        await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1"))
+        await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1", purpose="client"))
         error = await self.refusal()
         self.assertIn("certificate of runc-cpid is not accepted", str(error))
 

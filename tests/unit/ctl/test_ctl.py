@@ -18,9 +18,9 @@ from runc_cpi.ctl.daemon import Repair
 from runc_cpi.ctl.disks import Disks
 from runc_cpi.ctl.stemcells import Stemcells
 from runc_cpi.ctl.vms import VMs
-from tests.fakes.certificates import CA
+from tests.harness.certificates import Authority
 
-AUTHORITY = CA()
+AUTHORITY = Authority()
 VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"
 TLS = {"certificate": "/c", "private_key": "/k", "ca": "/ca"}
 
@@ -121,8 +121,7 @@ def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
 )
 def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) -> None:
     """They are told in one line, before anything is tried."""
-    pair = AUTHORITY.issue("director")
-    tls = {"ca": AUTHORITY.pem, "certificate": pair.certificate, "private_key": pair.key}
+    tls = AUTHORITY.issue("director")
     cpi = tmp_path / "cpi.json"
     given = {"network_type": "tcp", "address": "127.0.0.1:9", "tls": {**tls, name: value}}
     cpi.write_text(json.dumps(given))
