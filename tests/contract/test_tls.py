@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import ServerFactory
 from twisted.protocols import amp
 
 from runc_cpi.cpi.client import Client
@@ -41,7 +41,7 @@ class TLSTests(ServedTestCase):
         super().setUp()
         self.received: list[Any] = []
         self.port: Any = None
-        self.complaints = Complaints(reactor.seconds)  # type: ignore[attr-defined]
+        self.complaints = Complaints(reactor.seconds)
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
@@ -59,9 +59,8 @@ class TLSTests(ServedTestCase):
             ca=AUTHORITY.pem,
             allowed_clients=allowed,
         )
-        factory = Factory.forProtocol(amp.AMP)
-        factory.noisy = False
-        factory.buildProtocol = self._build  # type: ignore[method-assign]
+        factory: Any = ServerFactory()
+        factory.noisy, factory.buildProtocol = False, self._build
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         self.port = await endpoint.listen(
             Lobby(

@@ -33,9 +33,9 @@ class FakeInit:
     def ended_within(self, seconds: float | None) -> Awaitable[bool]:
         """End at the first signal."""
         if seconds is None:
-            self._watching = Deferred()
-            self._runtime.watched[self._container_id] = self._watching
-            return self._watching
+            watching: Deferred[bool] = Deferred()
+            self._runtime.watched[self._container_id] = watching
+            return watching
         ended = bool(self._signals)
         if ended:
             self._runtime.running.discard(self._container_id)

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def store_image(lab: Lab, busybox: bytes) -> Path:
 def new_site(new_daemon: NewDaemon, store_image: Path) -> Callable[..., Site]:
     """Makes a daemon that serves and has a stemcell; keywords as for a daemon."""
 
-    def make(**options: object) -> Site:
+    def make(**options: Any) -> Site:
         return Site(new_daemon(**options), store_image).start()
 
     return make
@@ -75,7 +76,7 @@ def new_room(new_daemon: NewDaemon, store_image: Path) -> Iterator[Callable[...,
     """Like L{new_site}, with a file system of its own: its kind, and its size in MiB."""
     with ExitStack() as stack:
 
-        def make(kind: str, size: int, **options: object) -> Site:
+        def make(kind: str, size: int, **options: Any) -> Site:
             daemon = new_daemon(**options)
             room = Room(daemon.work_dir, kind, size)
             stack.callback(room.remove)
