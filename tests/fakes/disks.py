@@ -82,9 +82,14 @@ class FakeDriver:
         """Show it."""
         self.kept = [path.name for path in attached]
         shown = self.script.act("attach")
-        return shown.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).add(disk_cid)
-        )
+        seen = self.seen.setdefault(container.bundle, set())
+
+        def show(_: object) -> bool:
+            is_new = disk_cid not in seen
+            seen.add(disk_cid)
+            return is_new
+
+        return shown.addCallback(show)
 
     def detach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
@@ -92,13 +97,13 @@ class FakeDriver:
         """Take it."""
         self.kept = [path.name for path in attached]
         taken = self.script.act("detach")
-        return taken.addCallback(
-            lambda _: self.seen.setdefault(container.bundle, set()).discard(disk_cid)
-        )
+        seen = self.seen.setdefault(container.bundle, set())
+        return taken.addCallback(lambda _: seen.discard(disk_cid))
 
     def boot(self, disks: Mapping[str, Path], container: ContainerState) -> Any:
         """Have the specification name them."""
         self.kept = sorted(disks)
+        self.seen[container.bundle] = set(disks)
         nodes = [{"path": self.hint(disk_cid)} for disk_cid in sorted(disks)]
         return self.script.act("boot", BootParts(devices=nodes))
 
@@ -114,8 +119,8 @@ class FakeDriver:
         return self.script.act("booted")
 
     def thaw(self, path: Path, container: ContainerState) -> Any:
-        """Note it."""
-        return self.script.act("thaw")
+        """Note it; nothing is ever frozen."""
+        return self.script.act("thaw", False)
 
     def halted(self, container: ContainerState) -> Any:
         """Note it."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
-from runc_cpi.errors import StillRunning
+from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.script import Script
 
 
@@ -23,23 +25,23 @@ class FakeInit:
 
     def __init__(self, runtime: FakeRuntime, container_id: str) -> None:
         self._runtime, self._container_id = runtime, container_id
-        self._signals: list[int] = []
+        self._ended = False
+        self._watching: Deferred[bool] | None = None
 
     def send(self, number: int) -> None:
-        """Note the signal."""
-        self._signals.append(number)
+        """Note the signal, and end."""
+        self._ended = True
+        self._runtime.end(self._container_id)
         self._runtime.script.done.append(f"signal {number}")
+        self._tell(True)
 
     def ended_within(self, seconds: float | None) -> Awaitable[bool]:
-        """End at the first signal."""
+        """Say whether there was a signal; without a limit the test may end it as well."""
         if seconds is None:
-            watching: Deferred[bool] = Deferred()
-            self._runtime.watched[self._container_id] = watching
-            return watching
-        ended = bool(self._signals)
-        if ended:
-            self._runtime.running.discard(self._container_id)
-        return succeed(ended)
+            self._watching = Deferred()
+            self._runtime.watched[self._container_id] = self._watching
+            return self._watching
+        return succeed(self._ended)
 
     def exit_status(self) -> Awaitable[int | None]:
         """Return what the test has set."""
@@ -47,7 +49,11 @@ class FakeInit:
 
     def close(self) -> None:
         """Let go."""
-        self._runtime.script.done.append("close")
+        self._tell(False)
+
+    def _tell(self, ended: bool) -> None:
+        if self._watching is not None and not self._watching.called:
+            self._watching.callback(ended)
 
 
 @implementer(IRuntime)
@@ -56,6 +62,7 @@ class FakeRuntime:
     Containers that are no more than names.
 
     @ivar running: which run.
+    @ivar waiting: which were made, and wait to be started.
     @ivar made: which were made, and are known until they are deleted.
     @ivar lowers: the file system below that each was made with.
     @ivar hanging: whether killing them is of no use.
@@ -66,6 +73,7 @@ class FakeRuntime:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.running: set[str] = set()
+        self.waiting: set[str] = set()
         self.made: set[str] = set()
         self.lowers: dict[str, Path] = {}
         self.hanging = False
@@ -73,29 +81,52 @@ class FakeRuntime:
         self.status: int | None = None
 
     def create(self, container_id: str, bundle: Path, lower: Path) -> Awaitable[int]:
-        """Make a container."""
+        """Make a container, whose first process waits to be started."""
+        if container_id in self.made:
+            return fail(CloudError(f"there is a container {container_id}"))
         self.made.add(container_id)
+        self.waiting.add(container_id)
         self.lowers[container_id] = lower
         return self.script.act("create", FakeInit.pid)
 
     def start(self, container_id: str, bundle: Path) -> Awaitable[None]:
         """Have it run."""
-        started = self.script.act("start")
-        return started.addCallback(lambda _: self.running.add(container_id))
+        if container_id not in self.waiting:
+            return fail(CloudError(f"no container {container_id} waits"))
+
+        def run(_: None) -> None:
+            self.waiting.discard(container_id)
+            self.running.add(container_id)
+
+        return self.script.act("start").addCallback(run)
+
+    def end(self, container_id: str) -> None:
+        """Have its first process end."""
+        self.waiting.discard(container_id)
+        self.running.discard(container_id)
 
     def delete(self, container_id: str, bundle: Path) -> Awaitable[None]:
         """End and remove it."""
         if self.hanging and container_id in self.running:
             return fail(StillRunning(f"{container_id} hangs"))
-        self.running.discard(container_id)
+        self.end(container_id)
         self.made.discard(container_id)
         return self.script.act("delete")
 
     def execute(
         self, container_id: str, bundle: Path, argv: Sequence[str], timeout: float
-    ) -> Awaitable[Any]:
-        """Run nothing."""
-        return self.script.act("execute")
+    ) -> Awaitable[Outcome]:
+        """Run nothing; a command succeeds where there is a VM, unless it is C{false}."""
+        succeeds = container_id in self.running and argv[-1] != "false"
+        outcome = Outcome(
+            argv=tuple(argv),
+            status=0 if succeeds else 1,
+            signal=None,
+            timed_out=False,
+            stdout=b"",
+            stderr=b"",
+        )
+        return self.script.act("execute", outcome)
 
     def known(self) -> list[str]:
         """Name what was made."""
@@ -106,8 +137,9 @@ class FakeRuntime:
         return container_id in self.made
 
     def find_init(self, container_id: str, bundle: Path) -> FakeInit | None:
-        """Take hold of the first process of what runs."""
-        return FakeInit(self, container_id) if container_id in self.running else None
+        """Take hold of the first process of what runs, or waits to."""
+        alive = container_id in self.running | self.waiting
+        return FakeInit(self, container_id) if alive else None
 
 
 @implementer(IGuests)
@@ -126,7 +158,7 @@ class FakeGuests:
 
     def run(self, vm_cid: str, work: Callable[[], Any]) -> Any:
         """Do it at once, on the real files."""
-        return execute(work)
+        return execute(work).addErrback(_as_ours, vm_cid)
 
     def prepare(
         self, vm_cid: str, pid: int, stale: str, pid_files: str, writable: Any
@@ -139,6 +171,13 @@ class FakeGuests:
         """Keep it."""
         self.written[name] = content
         return self._script.act("write settings")
+
+
+def _as_ours(failure: Failure, vm_cid: str) -> Failure:
+    """Have an error of the kernel be one of ours."""
+    if isinstance(failure.value, OSError):
+        raise CloudError(f"{vm_cid}: {failure.value}")
+    return failure
 
 
 verifyObject(IRuntime, FakeRuntime(Script()))

@@ -1,0 +1,105 @@
+"""What a behaviour has: a host, whatever it is made of, and arguments for its drivers."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.trial.unittest import TestCase
+from zope.interface.interface import InterfaceClass
+
+from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
+from runc_cpi.daemon.storage.container import ContainerState
+from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
+
+VM = "vm-01234567-89ab-cdef-0123-456789abcdef"
+# A file that each image has.
+PROGRAM = "usr/sbin/runsvdir-start"
+
+
+class HostCase(TestCase):
+    """
+    A test of what the host does, with a new host for each.
+
+    @cvar interfaces: those whose behaviour is tested.
+    @ivar directory: an empty directory for the test.
+    @ivar lower: the root file system of containers.
+    @ivar namespace: the pid of a process with a network namespace of its own.
+    @ivar image: the path of an archive with L{PROGRAM} in it.
+    @ivar reference: of an OCI image with L{PROGRAM} in it.
+    @ivar digest: the image's.
+    """
+
+    timeout = 90  # seconds
+    interfaces: ClassVar[tuple[InterfaceClass, ...]] = ()
+    directory: Path
+    runtime: IRuntime
+    guests: IGuests
+    networker: INetworker
+    archiver: IArchiver
+    images: IImages
+    trees: ITrees
+    driver: IDiskDriver
+    lower: Path
+    namespace: int
+    image: Path
+    reference: str
+    digest: str
+
+    def make_bundle(self, parts: Any = None) -> None:
+        """
+        Write what the container of L{VM} is made of.
+
+        @param parts: what it gets for disks (L{IDiskDriver.boot}).
+        """
+        raise NotImplementedError
+
+    def content_of(self, name: str) -> str:
+        """Return the content of a file of L{VM}, by its path there."""
+        raise NotImplementedError
+
+    @property
+    def bundle(self) -> Path:
+        """The directory of L{VM}."""
+        return self.directory / VM
+
+    def state(self, pid: int | None = None) -> ContainerState:
+        """Describe the container of L{VM}, which runs if it has a C{pid}."""
+        return ContainerState(bundle=self.bundle, pid=pid, cgroup=f"/behaviour/{VM}")
+
+    # The arguments of the interfaces' methods are made here, and nowhere else.
+
+    async def create(self) -> int:
+        """Make a container for L{VM}, and return its pid."""
+        return await self.runtime.create(VM, self.bundle, self.lower)
+
+    async def start(self) -> None:
+        """Let the container run."""
+        await self.runtime.start(VM, self.bundle)
+
+    async def delete(self) -> None:
+        """Remove the container."""
+        await self.runtime.delete(VM, self.bundle)
+
+    async def execute(self, *argv: str) -> Any:
+        """Run a command in the container."""
+        return await self.runtime.execute(VM, self.bundle, argv, 30)
+
+    def find_init(self) -> IInit | None:
+        """Take hold of the container's first process; the test lets go of it."""
+        init = self.runtime.find_init(VM, self.bundle)
+        if init is not None:
+            self.addCleanup(init.close)
+        return init
+
+    async def connect(self, address: str = "10.99.0.2") -> None:
+        """Connect L{VM} to its network."""
+        await self.networker.connect(VM, self.namespace, [IPv4Address(address)])
+
+    async def guard(self, address: str = "10.99.0.2") -> bool:
+        """Have L{VM} send from its own address alone."""
+        return await self.networker.guard(VM, [IPv4Address(address)])

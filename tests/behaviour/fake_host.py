@@ -1,0 +1,40 @@
+"""A host that is made up: what unit tests run on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.behaviour.case import HostCase
+from tests.fakes.disks import FakeDriver
+from tests.fakes.networks import FakeNetworker
+from tests.fakes.script import Script
+from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
+from tests.fakes.vms import FakeGuests, FakeRuntime
+
+
+class FakeHost(HostCase):
+    """A new made-up host for each test."""
+
+    guests: FakeGuests
+
+    async def setUp(self) -> None:
+        script = Script()
+        self.directory = Path(os.path.abspath(self.mktemp()))
+        self.directory.mkdir()
+        self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
+        self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
+        self.archiver, self.images = FakeArchiver(script), FakeImages(script)
+        self.trees = self.archiver
+        self.lower, self.namespace = self.directory / "lower", 4242
+        self.image = Path(os.devnull)
+        self.reference, self.digest = "docker://image", DIGEST
+
+    def make_bundle(self, parts: Any = None) -> None:
+        """Make the directory."""
+        self.bundle.mkdir()
+
+    def content_of(self, name: str) -> str:
+        """Return what was written."""
+        return self.guests.written[name]
