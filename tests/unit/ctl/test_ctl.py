@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from runc_cpi.ctl.daemon import Repair
 from runc_cpi.ctl.disks import Disks
 from runc_cpi.ctl.stemcells import Stemcells
 from runc_cpi.ctl.vms import VMs
+from tests.contract import bad_configs
+from tests.contract.cases import Case, ids
 from tests.harness.certificates import Authority
 
 AUTHORITY = Authority()
@@ -83,25 +86,14 @@ def test_as_the_operator(tmp_path: Path) -> None:
         parse(tmp_path, inline, "vms")
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        "{ broken",
-        "[]",
-        "cidr: x",
-        "unheard_of: 1",
-        "address: 2001-99-99",
-        "address: !!int x",
-        "? [a]\n: b",
-        "[" * 10_000,
-    ],
-    ids=["open", "list", "value", "key", "date", "number", "list as key", "no end"],
-)
-def test_a_configuration_that_is_no_good(tmp_path: Path, config: str) -> None:
-    """The file is named, in one line."""
+@pytest.mark.parametrize("case", bad_configs.DAEMON, ids=ids(bad_configs.DAEMON))
+def test_a_configuration_that_is_no_good(tmp_path: Path, case: Case) -> None:
+    """The message names the file and what is wrong with it."""
+    path = tmp_path / "config.yml"
+    path.write_bytes(case.given if isinstance(case.given, bytes) else case.given.encode())
     with pytest.raises(usage.UsageError) as caught:
-        parse(tmp_path, config, "ping")
-    assert str(caught.value).startswith(str(tmp_path / "config.yml"))
+        Options().parseOptions(["--config", str(path), "ping"])
+    assert re.match(f"{re.escape(str(path))}: {case.message}", str(caught.value))
 
 
 def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
