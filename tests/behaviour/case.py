@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.interface import InterfaceClass
 
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.entrance.interfaces import ISockets
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.storage.container import ContainerState
@@ -17,6 +19,8 @@ from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.vms.interfaces import IGuests, IInit, IRuntime
 
 VM = "vm-01234567-89ab-cdef-0123-456789abcdef"
+# Tests may run in several processes at once.
+CGROUP_PARENT = f"/behaviour-{os.getpid()}"
 # A file that each image has.
 PROGRAM = "usr/sbin/runsvdir-start"
 
@@ -32,6 +36,10 @@ class HostCase(TestCase):
     @ivar image: the path of an archive with L{PROGRAM} in it.
     @ivar reference: of an OCI image with L{PROGRAM} in it.
     @ivar digest: the image's.
+    @ivar connection: a connection that a process of this host has made.
+    @ivar ends: its ends as L{ISockets.owner} wants them, that of the process first.
+    @ivar uid: the user of that process.
+    @ivar own_address: an address of this host.
     """
 
     timeout = 90  # seconds
@@ -44,11 +52,16 @@ class HostCase(TestCase):
     images: IImages
     trees: ITrees
     driver: IDiskDriver
+    sockets: ISockets
     lower: Path
     namespace: int
     image: Path
     reference: str
     digest: str
+    connection: Any
+    ends: tuple[IPv4Address, int, IPv4Address, int]
+    uid: int
+    own_address: IPv4Address
 
     def make_bundle(self, parts: Any = None) -> None:
         """
@@ -69,7 +82,7 @@ class HostCase(TestCase):
 
     def state(self, pid: int | None = None) -> ContainerState:
         """Describe the container of L{VM}, which runs if it has a C{pid}."""
-        return ContainerState(bundle=self.bundle, pid=pid, cgroup=f"/behaviour/{VM}")
+        return ContainerState(bundle=self.bundle, pid=pid, cgroup=f"{CGROUP_PARENT}/{VM}")
 
     # The arguments of the interfaces' methods are made here, and nowhere else.
 

@@ -25,15 +25,14 @@ class Behaviour(HostCase):
         await self.driver.create(path, SIZE, FILESYSTEM)
         return path
 
-    async def run_vm(self, **disks: Path) -> ContainerState:
-        """Boot a VM, and return the state of its container."""
+    async def run_vm(self, *disks: Path) -> ContainerState:
+        """Boot a VM with disks, and return the state of its container."""
         self.bundle.mkdir()
-        by_cid = {path.name: path for path in disks.values()}
+        by_cid = {path.name: path for path in disks}
         parts = await self.driver.boot(by_cid, self.state())
-        self.bundle.rmdir() if not list(self.bundle.iterdir()) else None
         self.make_bundle(parts)
         state = self.state(await self.create())
-        await self.driver.booted(list(disks.values()), state, None, FILESYSTEM)
+        await self.driver.booted(list(disks), state, None, FILESYSTEM)
         await self.start()
         return state
 
@@ -64,7 +63,7 @@ class Behaviour(HostCase):
     async def test_a_disk_that_the_vm_booted_with(self) -> None:
         """A disk that is there since the boot needs no C{attach}."""
         path = await self.make(DISK)
-        state = await self.run_vm(disk=path)
+        state = await self.run_vm(path)
         self.assertIs(await self.driver.attach(path, DISK, state, [path]), False)
         await self.driver.detach(path, DISK, state, [])
         await self.end_vm()
@@ -125,7 +124,7 @@ class Behaviour(HostCase):
     async def test_nothing_is_frozen_without_a_snapshot(self) -> None:
         """C{thaw} says that the VM could write already."""
         path = await self.make(DISK)
-        state = await self.run_vm(disk=path)
+        state = await self.run_vm(path)
         self.assertIs(await self.driver.thaw(path, state), False)
         await self.driver.detach(path, DISK, state, [])
         await self.end_vm()
@@ -133,7 +132,7 @@ class Behaviour(HostCase):
     async def test_a_sweep_of_what_is_needed(self) -> None:
         """C{sweep} lets go of nothing that is to be kept."""
         path = await self.make(DISK)
-        state = await self.run_vm(disk=path)
+        state = await self.run_vm(path)
         self.assertEqual(list(await self.driver.sweep(self.directory, [path])), [])
         await self.driver.detach(path, DISK, state, [])
         await self.end_vm()

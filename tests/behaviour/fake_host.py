@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from tests.behaviour.case import HostCase
 from tests.fakes.disks import FakeDriver
+from tests.fakes.entrance import OWN_ADDRESS, OWN_PORT, PORT, FakeSockets
 from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
@@ -27,13 +29,17 @@ class FakeHost(HostCase):
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
         self.trees = self.archiver
+        self.sockets, self.uid, self.connection = FakeSockets(1000), 1000, object()
+        self.own_address = IPv4Address("192.0.2.1")
+        here = IPv4Address(OWN_ADDRESS)
+        self.ends = here, PORT, here, OWN_PORT
         self.lower, self.namespace = self.directory / "lower", 4242
         self.image = Path(os.devnull)
         self.reference, self.digest = "docker://image", DIGEST
 
     def make_bundle(self, parts: Any = None) -> None:
         """Make the directory."""
-        self.bundle.mkdir()
+        self.bundle.mkdir(exist_ok=True)
 
     def content_of(self, name: str) -> str:
         """Return what was written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.behaviour import disks, guests, networker, runtime, stemcells, trees
+from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
 from tests.behaviour.fake_host import FakeHost
 
 
@@ -16,6 +16,10 @@ class FakeGuestsTests(FakeHost, guests.Behaviour):
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):
     """L{FakeNetworker}."""
+
+
+class FakeSocketsTests(FakeHost, sockets.Behaviour):
+    """L{FakeSockets}."""
 
 
 class FakeTreesTests(FakeHost, trees.Behaviour):

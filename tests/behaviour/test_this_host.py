@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.behaviour import disks, guests, networker, runtime, stemcells, trees
+from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
 from tests.behaviour.this_host import ThisHost
 
 
@@ -20,6 +20,14 @@ class NetworkerTests(ThisHost, networker.Behaviour):
     async def setUp(self) -> None:
         await super().setUp()
         self.make_network()
+
+
+class SocketsTests(ThisHost, sockets.Behaviour):
+    """What the kernel tells about connections."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.make_connection()
 
 
 class TreesTests(ThisHost, trees.Behaviour):

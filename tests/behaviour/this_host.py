@@ -7,9 +7,10 @@ import gzip
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archive import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeNetworker
+from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.spec import Boot, limits, runtime_spec
-from tests.behaviour.case import VM, HostCase
+from tests.behaviour.case import CGROUP_PARENT, VM, HostCase
 from tests.harness import images, oci
 
-CGROUP_PARENT = "/behaviour"
 SLEEP = ("/bin/busybox", "sleep", "1000000")
 
 
@@ -113,6 +114,18 @@ class ThisHost(HostCase):
     def content_of(self, name: str) -> str:
         """Read the file where the VM's own files are."""
         return (self.bundle / "upper" / name.lstrip("/")).read_text("utf-8")
+
+    def make_connection(self) -> None:
+        """Connect to ourselves."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client = socket.create_connection(server.getsockname())
+            self.addCleanup(client.close)
+            self.connection, _ = server.accept()
+            self.addCleanup(self.connection.close)
+        (host, port), (own_host, own_port) = client.getsockname(), client.getpeername()
+        self.ends = IPv4Address(host), port, IPv4Address(own_host), own_port
+        self.sockets, self.uid = KernelSockets(), os.geteuid()
+        self.own_address = IPv4Address("127.0.0.1")
 
     def make_network(self) -> None:
         """Make a bridge, and a process with a network namespace of its own."""
