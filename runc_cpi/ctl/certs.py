@@ -36,7 +36,7 @@ BACKDATED = timedelta(hours=1)
 
 
 class Certs(LocalCommand):
-    """The command line of C{certs}."""
+    """The command C{certs}."""
 
     name = "certs"
     summary = "make a CA and certificates for daemon and clients"

@@ -30,7 +30,7 @@ KEPT = "\n\t"
 
 
 class Console(HostCommand):
-    """The command line of C{console}."""
+    """The command C{console}."""
 
     name = "console"
     summary = "print what a VM wrote to its console"

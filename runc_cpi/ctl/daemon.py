@@ -10,7 +10,7 @@ from runc_cpi.printable import printable
 
 
 class Ping(DaemonCommand):
-    """The command line of C{ping}."""
+    """The command C{ping}."""
 
     name = "ping"
     summary = "say whether the daemon is there"
@@ -26,7 +26,7 @@ class Ping(DaemonCommand):
 
 
 class Repair(DaemonCommand):
-    """The command line of C{repair}."""
+    """The command C{repair}."""
 
     name = "repair"
     summary = "put right what a crash or a hand left amiss"

@@ -13,7 +13,7 @@ from runc_cpi.daemon.rpc import commands
 
 
 class Disks(ListCommand):
-    """The command line of C{disks}."""
+    """The command C{disks}."""
 
     name = "disks"
     summary = "list the persistent disks"
@@ -34,7 +34,7 @@ class Disks(ListCommand):
 
 
 class ResizeDisk(DaemonCommand):
-    """The command line of C{resize-disk}."""
+    """The command C{resize-disk}."""
 
     name = "resize-disk"
     summary = "make a disk larger, even while in use"
@@ -57,7 +57,7 @@ class ResizeDisk(DaemonCommand):
 
 
 class DeleteDisk(DeleteCommand):
-    """The command line of C{delete-disk}."""
+    """The command C{delete-disk}."""
 
     name = "delete-disk"
     summary = "delete disks, with what is on them, that BOSH has forgotten"

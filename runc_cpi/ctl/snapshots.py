@@ -10,7 +10,7 @@ from runc_cpi.daemon.rpc import commands
 
 
 class Snapshots(ListCommand):
-    """The command line of C{snapshots}."""
+    """The command C{snapshots}."""
 
     name = "snapshots"
     summary = "list the snapshots of disks"
@@ -25,7 +25,7 @@ class Snapshots(ListCommand):
 
 
 class DeleteSnapshot(DeleteCommand):
-    """The command line of C{delete-snapshot}."""
+    """The command C{delete-snapshot}."""
 
     name = "delete-snapshot"
     summary = "delete snapshots that BOSH has forgotten"

@@ -11,7 +11,7 @@ from runc_cpi.printable import printable
 
 
 class Stemcells(ListCommand):
-    """The command line of C{stemcells}."""
+    """The command C{stemcells}."""
 
     name = "stemcells"
     summary = "list the stemcells"
@@ -32,7 +32,7 @@ class Stemcells(ListCommand):
 
 
 class DeleteStemcell(DeleteCommand):
-    """The command line of C{delete-stemcell}."""
+    """The command C{delete-stemcell}."""
 
     name = "delete-stemcell"
     summary = "delete stemcells that BOSH has forgotten"

@@ -19,7 +19,7 @@ VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
 
 
 class VMs(ListCommand):
-    """The command line of C{vms}."""
+    """The command C{vms}."""
 
     name = "vms"
     summary = "list the VMs"
@@ -39,7 +39,7 @@ class VMs(ListCommand):
 
 
 class DeleteVM(DeleteCommand):
-    """The command line of C{delete-vm}."""
+    """The command C{delete-vm}."""
 
     name = "delete-vm"
     summary = "delete VMs that BOSH has forgotten"
@@ -52,7 +52,7 @@ class DeleteVM(DeleteCommand):
 
 
 class Exec(HostCommand):
-    """The command line of C{exec}."""
+    """The command C{exec}."""
 
     name = "exec"
     summary = "run a command, or a shell, inside a VM"

@@ -1,4 +1,4 @@
-"""C{runc-cpictl}: its command line, where it finds the daemon, and its tables."""
+"""The command line of C{runc-cpictl}, how it finds the daemon, and its tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TLS = {"certificate": "/c", "private_key": "/k", "ca": "/ca"}
 
 
 def parse(tmp_path: Path, config: Any, *arguments: str) -> Options:
-    """Parse a command line with a daemon's configuration."""
+    """Parse a command line, with this configuration of the daemon."""
     path = tmp_path / "config.yml"
     path.write_text(config if isinstance(config, str) else json.dumps(config))
     options = Options()
@@ -49,13 +49,13 @@ def parse(tmp_path: Path, config: Any, *arguments: str) -> Options:
     ],
 )
 def test_where_the_daemon_is(tmp_path: Path, config: Any, expected: Any) -> None:
-    """Its own configuration tells; from where it listens on all, the host itself."""
+    """The tool calls where the daemon listens, and this host if that is everywhere."""
     cpi = parse(tmp_path, config, "ping").cpi
     assert (cpi.network_type, cpi.address, cpi.tls) == (*expected, None)
 
 
 def test_as_a_cpi_does(tmp_path: Path) -> None:
-    """With a client certificate, which the daemon's configuration does not have."""
+    """With --cpi the tool uses the client certificate of a CPI's configuration."""
     cpi = tmp_path / "cpi.json"
     cpi.write_text(json.dumps({"network_type": "tcp", "address": "h:1", "tls": TLS}))
     daemon = {"network_type": "tcp", "tls": TLS}
@@ -69,7 +69,7 @@ def test_as_a_cpi_does(tmp_path: Path) -> None:
 
 
 def test_as_the_operator(tmp_path: Path) -> None:
-    """With TLS there is a certificate for this beside that of the daemon."""
+    """With TLS the tool uses operator.crt, which is beside the daemon's certificate."""
     daemon = {"network_type": "tcp", "address": "0.0.0.0:80", "tls": str(tmp_path)}
     with pytest.raises(usage.UsageError, match="there is no operator.crt"):
         parse(tmp_path, daemon, "vms")
@@ -88,7 +88,7 @@ def test_as_the_operator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", bad_configs.DAEMON, ids=ids(bad_configs.DAEMON))
 def test_a_configuration_that_is_no_good(tmp_path: Path, case: Case) -> None:
-    """The message names the file and what is wrong with it."""
+    """A configuration that the daemon refuses is refused here with the same message."""
     path = tmp_path / "config.yml"
     path.write_bytes(case.given if isinstance(case.given, bytes) else case.given.encode())
     with pytest.raises(usage.UsageError) as caught:
@@ -97,7 +97,7 @@ def test_a_configuration_that_is_no_good(tmp_path: Path, case: Case) -> None:
 
 
 def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
-    """It is not the daemon's that is blamed."""
+    """A message about a CPI's configuration names that file, and not the daemon's."""
     cpi = tmp_path / "cpi.json"
     for text in ("{ broken", '{"address": 5}'):
         cpi.write_text(text)
@@ -112,7 +112,7 @@ def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
     "value", ["/no/such", "/dev/null", "-----BEGIN CERTIFICATE-----\n"]
 )
 def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) -> None:
-    """They are told in one line, before anything is tried."""
+    """A CA, certificate or key that cannot be used is reported in one line."""
     tls = AUTHORITY.issue("director")
     cpi = tmp_path / "cpi.json"
     given = {"network_type": "tcp", "address": "127.0.0.1:9", "tls": {**tls, name: value}}
@@ -128,7 +128,7 @@ def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) ->
 
 
 def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
-    """One that was named must be there."""
+    """A configuration file that --config names must be there."""
     options = Options()
     with pytest.raises(usage.UsageError, match="No such file"):
         options.parseOptions(["--config", str(tmp_path / "none"), "ping"])
@@ -146,7 +146,7 @@ def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
     ],
 )
 def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) -> None:
-    """What follows them is theirs."""
+    """Options and arguments after a command belong to that command."""
     options = parse(tmp_path, {}, *arguments)
     assert options.subCommand == arguments[0]
     assert dict(options.subOptions) == values
@@ -182,26 +182,26 @@ def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) 
     ids=lambda arguments: " ".join(arguments) or "nothing",
 )
 def test_bad_command_lines(tmp_path: Path, arguments: list[str]) -> None:
-    """They are told as such, and nothing is asked of the daemon."""
+    """A bad command line raises UsageError before the daemon is asked."""
     with pytest.raises(usage.UsageError):
         parse(tmp_path, {}, *arguments)
 
 
 def test_a_bad_command_line_ends_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two lines, and status 1."""
+    """A bad command line ends with two lines on stderr and status 1."""
     monkeypatch.setattr("sys.argv", ["runc-cpictl", "frobnicate"])
     with pytest.raises(SystemExit, match=r"^runc-cpictl: .*\nTry runc-cpictl --help\.$"):
         ctl.main()
 
 
 def test_certs_need_no_daemon(tmp_path: Path) -> None:
-    """Its configuration, which will name them, may be wrong still."""
+    """C{certs} runs although the daemon's configuration cannot be read."""
     options = parse(tmp_path, "{ broken", "certs", "--host", "h", "d")
     assert options.subOptions["directory"] == "d"
 
 
 def test_columns() -> None:
-    """As wide as what is in them, without blanks at the end."""
+    """Columns are as wide as their cells, and lines have no blanks at their end."""
     assert table(("A", "LONG"), [("wide", "x"), ("", "")]) == "A     LONG\nwide  x\n"
     assert table(("A", "B"), []) == "A  B"
 
@@ -252,7 +252,7 @@ STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties
     ],
 )
 def test_rows(rows: Any, thing: dict[str, Any], line: str) -> None:
-    """What an operator looks for, in one line each."""
+    """VMs, disks and stemcells are shown in one line each."""
     heading, shown = rows([thing]).splitlines()
     assert shown.split() == line.split()
     assert heading == heading.upper()
@@ -272,13 +272,13 @@ SHOWN = r"\x1b]52;c;eA==\x07\n\u202e\r\ud800"
     ],
 )
 def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> None:
-    """Nothing in a cell speaks to the terminal, or makes a row."""
+    """Control characters in a cell are spelled out; none makes a row of its own."""
     heading, shown = rows([thing]).splitlines()
     assert SHOWN in shown
     assert shown.isprintable()
 
 
 def test_repairs_that_are_not_to_be_trusted() -> None:
-    """Nor does what a repair names."""
+    """Control characters in the names that a repair reports are spelled out."""
     lines = Repair().text({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
     assert lines[:2] == [SHOWN, f"problem: {SHOWN}"]
