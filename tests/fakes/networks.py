@@ -27,21 +27,21 @@ class FakeNetworker:
         self.links: set[str] = set()
 
     def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Any:
-        """Note it."""
+        """Note that the VM has an interface."""
         self.links.add(vm_cid)
         return self._script.act("connect")
 
     def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> Any:
-        """Say that it was so already."""
+        """Say that there was nothing to do."""
         return succeed(False)
 
     def disconnect(self, vm_cid: str) -> Any:
-        """Note it."""
+        """Note that the VM has none any more."""
         self.links.discard(vm_cid)
         return self._script.act("disconnect")
 
     def connected(self) -> Any:
-        """Name who was connected."""
+        """Name the VMs that have an interface."""
         return succeed(set(self.links))
 
 

@@ -55,7 +55,7 @@ class Authority:
         @param names: DNS names and addresses it is for, beside its common name.
         @param purpose: C{server} or C{client} for one side alone, L{None} for both.
         @param begins: when it starts to be valid, from now.
-        @param ends: when that is over, from now.
+        @param ends: when it expires, from now.
         @return: a C{tls} section of a configuration, with C{ca} being this one.
         """
         now = datetime.now(UTC)
