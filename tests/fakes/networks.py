@@ -27,21 +27,21 @@ class FakeNetworker:
         self.links: set[str] = set()
 
     def connect(self, vm_cid: str, pid: int, addresses: Sequence[IPv4Address]) -> Any:
-        """Note that the VM has an interface."""
+        """Note it."""
         self.links.add(vm_cid)
         return self._script.act("connect")
 
     def guard(self, vm_cid: str, addresses: Sequence[IPv4Address]) -> Any:
-        """Say that there was nothing to do."""
+        """Say that it was so already."""
         return succeed(False)
 
     def disconnect(self, vm_cid: str) -> Any:
-        """Note that the VM has none any more."""
+        """Note it."""
         self.links.discard(vm_cid)
         return self._script.act("disconnect")
 
     def connected(self) -> Any:
-        """Name the VMs that have an interface."""
+        """Name who was connected."""
         return succeed(set(self.links))
 
 
