@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.harness import images, netns
 
 REPORT = "report"
+HERE = Path(__file__).parent
+# The tests in here make no VM.
+WITHOUT_VMS = (HERE / "unit", HERE / "contract", HERE / "privileged")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --long, without which tests marked so are left out."""
     parser.addoption("--long", action="store_true", help="also run what takes minutes")
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Leave the machine's network before anything else; that takes root."""
-    if os.geteuid() != 0:
-        return
-    for kind in images.KINDS:
-        # Their packages come over the network.
-        images.bootable(kind)
-    # Who only hands out tests to processes that run them (pytest-xdist) stays outside.
-    if not session.config.getoption("numprocesses", None):
-        netns.enter()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,6 +29,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """
+    Leave the machine's network before the first test; that takes root.
+
+    Stemcells are made before, if a test may need one: their packages come over the
+    network. Who only hands out tests to processes that run them (pytest-xdist) collects
+    nothing, and stays outside.
+    """
+    if os.geteuid() != 0 or session.config.option.collectonly:
+        return
+    if not all(is_within(item.path, WITHOUT_VMS) for item in session.items):
+        for kind in images.KINDS:
+            images.bootable(kind)
+    netns.enter()
+
+
+def is_within(path: Path, directories: Sequence[Path]) -> bool:
+    """Say whether a file is in one of some directories."""
+    return any(path.is_relative_to(directory) for directory in directories)
 
 
 @pytest.fixture

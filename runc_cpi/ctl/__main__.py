@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +17,38 @@ from twisted.protocols import amp
 from twisted.python import usage
 
 from runc_cpi import __version__
+from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.tls import rejection
-from runc_cpi.ctl import deletions, target
-from runc_cpi.ctl.certs import CertsOptions, make_certificates
+from runc_cpi.ctl import target
+from runc_cpi.ctl.certs import Certs
+from runc_cpi.ctl.command import Command, DaemonCommand, HostCommand, LocalCommand
 from runc_cpi.ctl.connection import endpoint
-from runc_cpi.ctl.console import KEPT, ConsoleOptions, checked_vm_cid, show_console
+from runc_cpi.ctl.console import KEPT, Console
+from runc_cpi.ctl.daemon import Ping, Repair
+from runc_cpi.ctl.disks import DeleteDisk, Disks, ResizeDisk
+from runc_cpi.ctl.snapshots import DeleteSnapshot, Snapshots
+from runc_cpi.ctl.stemcells import DeleteStemcell, Stemcells
+from runc_cpi.ctl.vms import DeleteVM, Exec, VMs
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, load
-from runc_cpi.daemon.rpc import commands
 from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
-# These need its configuration alone.
-WITHOUT_DAEMON = ("console", "exec")
-
-
-class _ResizeOptions(usage.Options):
-    synopsis = "DISK_CID MIB"
-
-    def parseArgs(self, disk_cid: str, size: str) -> None:  # type: ignore[override]
-        """Take the disk and its new size."""
-        if not size.isascii() or not size.isdigit():
-            raise usage.UsageError(f"{size!r} is not a number of MiB")
-        self["disk_cid"], self["size"] = disk_cid, int(size)
-
-
-class _ExecOptions(usage.Options):
-    synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
-
-    def parseArgs(self, vm_cid: str, *argv: str) -> None:  # type: ignore[override]
-        """Take the VM and what follows it."""
-        self["vm_cid"], self["argv"] = checked_vm_cid(vm_cid), argv
+# In the order of --help.
+COMMANDS: list[type[Command]] = [
+    *(Certs, Ping, VMs, Disks, Stemcells, ResizeDisk, Snapshots),
+    *(DeleteVM, DeleteDisk, DeleteStemcell, DeleteSnapshot),
+    *(Repair, Console, Exec),
+]
 
 
 class Options(usage.Options):
-    """The command line."""
+    """
+    The command line.
+
+    @ivar daemon: the daemon's configuration, unless the command is a L{LocalCommand}.
+    @ivar cpi: how to reach the daemon, if the command is a L{DaemonCommand}.
+    """
 
     synopsis = "Usage: runc-cpictl [--config FILE | --cpi FILE] [--json] COMMAND"
     optParameters = [
@@ -60,19 +56,9 @@ class Options(usage.Options):
         ["cpi", None, None, "a CPI's configuration file, to reach the daemon as it does"],
     ]
     optFlags = [["json", "j", "print JSON"]]
-    subCommands = [
-        ["certs", None, CertsOptions, "make a CA and certificates for daemon and clients"],
-        ["ping", None, usage.Options, "say whether the daemon is there"],
-        ["vms", None, usage.Options, "list the VMs"],
-        ["disks", None, usage.Options, "list the persistent disks"],
-        ["stemcells", None, usage.Options, "list the stemcells"],
-        ["resize-disk", None, _ResizeOptions, "make a disk larger, even while in use"],
-        ["snapshots", None, usage.Options, "list the snapshots of disks"],
-        *deletions.SUBCOMMANDS,
-        ["repair", None, usage.Options, "put right what a crash or a hand left amiss"],
-        ["console", None, ConsoleOptions, "print what a VM wrote to its console"],
-        ["exec", None, _ExecOptions, "run a command, or a shell, inside a VM"],
-    ]
+    subCommands = [[command.name, None, command, command.summary] for command in COMMANDS]
+    daemon: DaemonConfig
+    cpi: CPIConfig
 
     def opt_version(self) -> None:
         """Print the version."""
@@ -83,7 +69,7 @@ class Options(usage.Options):
         """Read the daemon's configuration; without a file it is all defaults."""
         if self.subCommand is None:
             raise usage.UsageError("a command is missing")
-        if self.subCommand == "certs":
+        if isinstance(self.subOptions, LocalCommand):
             return
         path = Path(self["config"])
         try:
@@ -93,84 +79,19 @@ class Options(usage.Options):
                 self.daemon = DaemonConfig.parse(None)
             if self["cpi"] is not None:
                 self.cpi = target.of_cpi(self["cpi"])
-            elif self.subCommand not in WITHOUT_DAEMON:
+            elif isinstance(self.subOptions, DaemonCommand):
                 self.cpi = target.of_daemon(self.daemon)
         except (ConfigError, CPIError) as error:
             raise usage.UsageError(str(error)) from None
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows in columns as wide as they need to be; no cell can forge a row."""
-    lines = [list(headings), *([printable(cell, "") for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    template = "  ".join(f"{{:{width}}}" for width in widths)
-    return "\n".join(template.format(*line).rstrip() for line in lines)
-
-
-def vm_rows(vms: Sequence[dict[str, Any]]) -> str:
-    """Format the VMs."""
-    rows = [
-        (
-            vm["vm_cid"],
-            "running" if vm["running"] else "stopped",
-            ",".join(vm["addresses"]),
-            str(vm["metadata"].get("name") or vm["agent_id"]),
-        )
-        for vm in vms
-    ]
-    return table(("VM", "STATE", "ADDRESS", "NAME"), rows)
-
-
-def disk_rows(disks: Sequence[dict[str, Any]]) -> str:
-    """Format the disks."""
-    rows = [
-        (
-            disk["disk_cid"],
-            f"{disk['size']} MiB",
-            disk["filesystem"] if disk["driver"] == "image" else disk["driver"],
-            disk["attached_to"] or "-",
-            " ".join(f"{name}={value}" for name, value in disk["metadata"].items()),
-        )
-        for disk in disks
-    ]
-    return table(("DISK", "SIZE", "KIND", "ATTACHED TO", "METADATA"), rows)
-
-
-def stemcell_rows(stemcells: Sequence[dict[str, Any]]) -> str:
-    """Format the stemcells."""
-    rows = [
-        (
-            stemcell["stemcell_cid"],
-            stemcell["features"]["init"] or "unknown",
-            str(stemcell["cloud_properties"].get("name", "")),
-            str(stemcell["cloud_properties"].get("version", "")),
-        )
-        for stemcell in stemcells
-    ]
-    return table(("STEMCELL", "INIT", "NAME", "VERSION"), rows)
-
-
-def snapshot_rows(snapshots: Sequence[dict[str, Any]]) -> str:
-    """Format the snapshots."""
-    names = ("snapshot_cid", "disk_cid", "created_at")
-    rows = [[snapshot[name] for name in names] for snapshot in snapshots]
-    return table(("SNAPSHOT", "DISK", "MADE"), rows)
-
-
-def repair_lines(answer: dict[str, Any]) -> str:
-    """Format what was put right, and what could not be."""
-    texts = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
-    lines = [printable(text) for text in texts]
-    done, problems = len(answer["done"]), len(answer["problems"])
-    return "\n".join([*lines, f"{done} things put right, {problems} problems left"])
-
-
 async def ask(reactor: Any, options: Options) -> None:
-    """Ask the daemon, and print what it says."""
+    """Have the daemon carry out the command, and print what it says."""
+    command: DaemonCommand = options.subOptions
     address = options.cpi.address
     try:
         peer = await connectProtocol(endpoint(reactor, options.cpi), amp.AMP())
-        text = await _answer(peer, options)
+        answer = await command.ask(peer)
     except ConnectError as error:
         sys.exit(f"runc-cpictl: cannot reach runc-cpid at {address}: {error}")
     except VerificationError:
@@ -186,69 +107,24 @@ async def ask(reactor: Any, options: Options) -> None:
         sys.exit(f"runc-cpictl: lost runc-cpid at {address} before it answered: {error}")
     except CPIError as error:
         sys.exit(f"runc-cpictl: {printable(str(error), KEPT)}")
-    print(text)
-
-
-async def _answer(peer: amp.AMP, options: Options) -> str:
-    answer: dict[str, Any]
-    command, given = options.subCommand, options.subOptions
-    if command == "ping":
-        answer = await peer.callRemote(commands.Ping)
-        text = f"runc-cpid {answer['version']}"
-    elif command == "vms":
-        answer = await peer.callRemote(commands.ListVMs)
-        text = vm_rows(answer["vms"])
-    elif command == "disks":
-        answer = await peer.callRemote(commands.ListDisks)
-        text = disk_rows(answer["disks"])
-    elif command == "snapshots":
-        answer = await peer.callRemote(commands.ListSnapshots)
-        text = snapshot_rows(answer["snapshots"])
-    elif command in deletions.KINDS:
-        answer = {"deleted": await deletions.delete(peer, command, given)}
-        text = "\n".join(f"deleted {cid}" for cid in answer["deleted"])
-    elif command == "resize-disk":
-        disk_cid, size = given["disk_cid"], given["size"]
-        answer = await peer.callRemote(commands.ResizeDisk, disk_cid=disk_cid, size=size)
-        text = f"{disk_cid} has {size} MiB now"
-    elif command == "repair":
-        answer = await peer.callRemote(commands.Repair)
-        text = repair_lines(answer)
-    else:
-        answer = await peer.callRemote(commands.ListStemcells)
-        text = stemcell_rows(answer["stemcells"])
-    return json.dumps(answer) if options["json"] else text
-
-
-def execute(config: DaemonConfig, vm_cid: str, argv: Sequence[str]) -> None:
-    """Become the runtime's C{exec}."""
-    command = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        command.append("--tty")
-    command += [vm_cid, *(argv or ("/bin/sh",))]
-    try:
-        os.execvp(command[0], command)
-    except OSError as error:
-        sys.exit(f"runc-cpictl: {command[0]}: {error.strerror}")
+    print(json.dumps(answer) if options["json"] else command.text(answer))
 
 
 def main() -> None:
     """Run the tool."""
     # Whatever the locale: what cannot be shown is spelled out.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = Options()
     try:
         options.parseOptions()
     except usage.UsageError as error:
         sys.exit(f"runc-cpictl: {error}\nTry runc-cpictl --help.")
-    if options.subCommand == "certs":
-        make_certificates(options.subOptions)
-    elif options.subCommand == "console":
-        given = options.subOptions
-        directory = options.daemon.work_dir / "vms" / given["vm_cid"]
-        show_console(directory, given["lines"], follow=bool(given["follow"]))
-    elif options.subCommand == "exec":
-        execute(options.daemon, options.subOptions["vm_cid"], options.subOptions["argv"])
+    command = options.subOptions
+    if isinstance(command, LocalCommand):
+        command.run()
+    elif isinstance(command, HostCommand):
+        command.run(options.daemon)
     else:
         react(ask, [options])
 

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.python import usage
 
+from runc_cpi.ctl.command import LocalCommand
+
 DAYS = 3650
 MOST_DAYS = 36500
 RESERVED = ("ca", "server", "vars")
@@ -33,9 +35,11 @@ NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]{0,63}")
 BACKDATED = timedelta(hours=1)
 
 
-class CertsOptions(usage.Options):
-    """The options of C{runc-cpictl certs}."""
+class Certs(LocalCommand):
+    """The command C{certs}."""
 
+    name = "certs"
+    summary = "make a CA and certificates for daemon and clients"
     synopsis = "--host NAME_OR_IP [--host ...] [--client NAME ...] [options] DIRECTORY"
     longdesc = (
         "Make all that mutual TLS takes: a CA, a certificate for a daemon that is reached "
@@ -80,26 +84,24 @@ class CertsOptions(usage.Options):
             if name in RESERVED or self.clients.count(name) > 1:
                 raise usage.UsageError(f"--client: {name} is taken: it names files")
 
+    def run(self) -> None:
+        """Write the files, and print their paths."""
+        directory = Path(self["directory"])
+        hosts = list(dict.fromkeys([*self.hosts, *OWN_HOST]))
+        try:
+            written = write(directory, hosts, self.clients, self["days"], self["port"])
+        except FileExistsError as error:
+            sys.exit(f"runc-cpictl: {error.filename}: is there already; remove it first")
+        except OSError as error:
+            sys.exit(f"runc-cpictl: {directory}: {error.strerror}")
+        for path in written:
+            print(path)
+
 
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise usage.UsageError(f"{name!r} is no name or IP address")
     return name
-
-
-def make_certificates(options: CertsOptions) -> None:
-    """Do what C{runc-cpictl certs} is asked for."""
-    directory = Path(options["directory"])
-    hosts = list(dict.fromkeys([*options.hosts, *OWN_HOST]))
-    days, port = options["days"], options["port"]
-    try:
-        written = write(directory, hosts, options.clients, days, port)
-    except FileExistsError as error:
-        sys.exit(f"runc-cpictl: {error.filename}: is there already; remove it first")
-    except OSError as error:
-        sys.exit(f"runc-cpictl: {directory}: {error.strerror}")
-    for path in written:
-        print(path)
 
 
 class Authority:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,9 +13,11 @@ from pathlib import Path
 
 from twisted.python import usage
 
+from runc_cpi.ctl.command import HostCommand
+from runc_cpi.ctl.vms import checked_vm_cid
+from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.printable import printable
 
-VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
 CONSOLE = "console.log"
 OLD_CONSOLE = "console.log.1"
 TAIL = 1 << 20
@@ -28,9 +29,11 @@ INTERVAL = 0.2
 KEPT = "\n\t"
 
 
-class ConsoleOptions(usage.Options):
-    """The command line of C{console}."""
+class Console(HostCommand):
+    """The command C{console}."""
 
+    name = "console"
+    summary = "print what a VM wrote to its console"
     synopsis = "[-f] [--lines N] VM_CID"
     optFlags = [["follow", "f", "go on with what it writes, until Ctrl-C"]]
     optParameters = [["lines", "n", None, "begin with the last N lines, and not 1 MiB"]]
@@ -47,16 +50,10 @@ class ConsoleOptions(usage.Options):
                 raise usage.UsageError(f"--lines: {lines!r} is not a number of lines")
             self["lines"] = int(lines)
 
-
-def checked_vm_cid(text: str) -> str:
-    """
-    Return what is the id of a VM; it becomes part of a path.
-
-    @raise usage.UsageError: if it is none.
-    """
-    if not VM_CID.fullmatch(text):
-        raise usage.UsageError(f"{text!r} is not the id of a VM")
-    return text
+    def run(self, config: DaemonConfig) -> None:
+        """Print the end of the console."""
+        directory = config.work_dir / "vms" / self["vm_cid"]
+        show_console(directory, self["lines"], follow=bool(self["follow"]))
 
 
 def show_console(directory: Path, lines: int | None, *, follow: bool) -> None:

@@ -19,7 +19,7 @@ STREAM = 128
 def encrypted(new_daemon: Any) -> Daemon:
     """Start a daemon with mutual TLS, and give its executable a certificate."""
     authority = Authority("the CA")
-    tls = authority.issue("daemon", "127.0.0.1", purpose="server")
+    tls = authority.issue("daemon", "127.0.0.1")
     daemon: Daemon = new_daemon(network_type="tcp", config={"tls": tls})
     path = daemon.home / "cpi.json"
     told = json.loads(path.read_text())

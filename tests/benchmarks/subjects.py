@@ -200,8 +200,9 @@ def disks(daemon: Daemon, stemcell: str, rounds: int, home: Path) -> list[Row]:
         return timed(make)
 
     def make() -> float:
-        arguments = (DISK_SIZE, {}, vm.cid)
-        return timed(lambda: made.append(daemon.cpi.ok("create_disk", *arguments)))
+        return timed(
+            lambda: made.append(daemon.cpi.ok("create_disk", DISK_SIZE, {}, vm.cid))
+        )
 
     def bare_mount() -> float:
         return timed(lambda: command(["mount", "-o", "loop", str(image), str(point)]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from tests.contract.cases import Case
 
 # What YAML's loader raises for these is no YAML error.
@@ -32,14 +35,65 @@ BROKEN = [
     Case("a secret as number", "k: !!int sesame", "(?!.*sesame).*YAML$"),
 ]
 
+# What is no address of a daemon's port, for whoever is to listen or to call there.
+NO_TCP_ADDRESSES = {
+    "a path for a port": "/run/x",
+    "a name alone": "host",
+    "an address alone": "127.0.0.1",
+    "a port alone": ":1",
+    "no port behind the colon": "127.0.0.1:",
+    "port 0": "127.0.0.1:0",
+    "port 65536": "127.0.0.1:65536",
+    "a port below 0": "127.0.0.1:-1",
+    "a port of letters": "127.0.0.1:x",
+    "a port as Python writes it": "127.0.0.1:1_0",
+    "a port in Arabic digits": "127.0.0.1:\u0663",
+    "IPv6 without brackets": "::1:80",
+    "IPv4 in brackets": "[127.0.0.1]:80",
+}
+# What is no network_type.
+NO_NETWORK_TYPES = {
+    "an unknown network": "udp",
+    "a number as network": 5,
+    "null as network": None,
+    "true as network": True,
+    "a list as network": ["unix"],
+    "an object as network": {"a": "b"},
+}
+
+
+def _of_both(accepted: str) -> list[Case]:
+    """
+    Return the rows for keys that both configurations have.
+
+    @param accepted: what the message says of an address.
+    """
+    addresses = [
+        Case(
+            name,
+            json.dumps({"network_type": "tcp", "address": address}),
+            f"address: {re.escape(repr(address))} {accepted}",
+        )
+        for name, address in NO_TCP_ADDRESSES.items()
+    ]
+    kinds = [
+        Case(
+            name,
+            json.dumps({"network_type": kind}),
+            f"network_type: {re.escape(repr(kind))} must be (tcp or unix|unix or tcp)",
+        )
+        for name, kind in NO_NETWORK_TYPES.items()
+    ]
+    return [*ODD_YAML, *BROKEN, *addresses, *kinds]
+
+
 URL, SERVERS = "agent.mbus: .*URL", "agent.ntp: .*list of servers"
 UNIX, TCP = (
     "as network_type is unix",
     r"must be HOST:PORT or \[IPv6\]:PORT, as network_type",
 )
 CPI = [
-    *ODD_YAML,
-    *BROKEN,
+    *_of_both(TCP),
     Case("half of JSON", '{"address": "/x"', ".*neither JSON nor YAML"),
     Case("bytes of no text", b"address: \xff", ".*not UTF-8 text"),
     Case("a list", "[]", "must hold keys and values"),
@@ -51,22 +105,6 @@ CPI = [
         "connect_timeout, agent",
     ),
     Case("a number as key", "5: x", "5: unknown key; the known ones are network_type"),
-    Case(
-        "an unknown network", "network_type: udp", "network_type: 'udp' must be tcp or unix"
-    ),
-    Case("a number as network", "network_type: 5", "network_type: 5 must be tcp or unix"),
-    Case("null as network", "network_type:", "network_type: None must be tcp or unix"),
-    Case("true as network", "network_type: yes", "network_type: True must be tcp or unix"),
-    Case(
-        "a list as network",
-        "network_type: [unix]",
-        r"network_type: \['unix'\] must be tcp or unix",
-    ),
-    Case(
-        "an object as network",
-        "network_type: {a: b}",
-        "network_type: {.*} must be tcp or unix",
-    ),
     Case("a number as address", "address: 9999", "address: 9999 must be a string"),
     Case("null as address", "address:", "address: None must be a string"),
     Case("an empty address", "address: ''", "address: '' must be"),
@@ -79,21 +117,6 @@ CPI = [
         "a port for a path",
         "address: '127.0.0.1:9999'",
         f"address: '127.0.0.1:9999' must be .*{UNIX}",
-    ),
-    Case(
-        "a path for a port",
-        "{network_type: tcp, address: /run/x}",
-        f"address: '/run/x' {TCP}",
-    ),
-    Case("no port", "{network_type: tcp, address: host}", f"address: 'host' {TCP}"),
-    Case("port 0", "{network_type: tcp, address: 'h:0'}", f"address: 'h:0' {TCP}"),
-    Case(
-        "port 65536", "{network_type: tcp, address: 'h:65536'}", f"address: 'h:65536' {TCP}"
-    ),
-    Case(
-        "IPv6 without brackets",
-        "{network_type: tcp, address: '::1:80'}",
-        f"address: '::1:80' {TCP}",
     ),
     Case("a text as agent", "agent: x", "agent: .*must hold keys and values"),
     Case(
@@ -135,8 +158,7 @@ LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"
 HOST = "must be the address of a host in 10.0.0.0/16"
 INTERFACE = "must be an interface name: 1 to 15"
 DAEMON = [
-    *ODD_YAML,
-    *BROKEN,
+    *_of_both(LISTEN),
     Case("bytes of no text", b"address: \xff", ".*not UTF-8 text"),
     Case("a list", "[]", "the file must hold a mapping"),
     Case("a text", "unix", "the file must hold a mapping"),
@@ -163,14 +185,6 @@ DAEMON = [
         f"work_dir: '/a:b' must be {PATH} of letters",
     ),
     Case("the root as work_dir", "work_dir: /", "work_dir: '/' must"),
-    Case(
-        "an unknown network", "network_type: udp", "network_type: 'udp' must be unix or tcp"
-    ),
-    Case(
-        "a list as network",
-        "network_type: [tcp]",
-        r"network_type: \['tcp'\] must be tcp or unix",
-    ),
     Case("a number as address", "address: 9999", "address: 9999 must be IP:PORT"),
     Case(
         "a relative path",
@@ -179,39 +193,9 @@ DAEMON = [
     ),
     Case("a long path", f"address: /{'s' * 107}", "address: .*107 bytes, this one has 108"),
     Case(
-        "a path for a port",
-        "{network_type: tcp, address: /run/x}",
-        f"address: '/run/x' {LISTEN}",
-    ),
-    Case(
         "a name for an address",
         "{network_type: tcp, address: 'localhost:80'}",
         f"address: 'localhost:80' {LISTEN}",
-    ),
-    Case(
-        "no port",
-        "{network_type: tcp, address: 127.0.0.1}",
-        f"address: '127.0.0.1' {LISTEN}",
-    ),
-    Case(
-        "port 0",
-        "{network_type: tcp, address: '127.0.0.1:0'}",
-        f"address: '127.0.0.1:0' {LISTEN}",
-    ),
-    Case(
-        "port 65536",
-        "{network_type: tcp, address: '127.0.0.1:65536'}",
-        f"address: '127.0.0.1:65536' {LISTEN}",
-    ),
-    Case(
-        "IPv6 without brackets",
-        "{network_type: tcp, address: '::1:80'}",
-        f"address: '::1:80' {LISTEN}",
-    ),
-    Case(
-        "IPv4 in brackets",
-        "{network_type: tcp, address: '[127.0.0.1]:80'}",
-        rf"address: '\[127.0.0.1\]:80' {LISTEN}",
     ),
     Case("a number as cidr", "cidr: 10", "cidr: 10 must be an IPv4 network such as"),
     Case(
@@ -233,6 +217,10 @@ DAEMON = [
         "cidr: 10.0.0.0",
         "cidr: '10.0.0.0' has no room for VMs; /30",
     ),
+    *[
+        Case(f"the cidr {cidr}", f"cidr: {cidr}", f"cidr: '{cidr}' ")
+        for cidr in ("0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4")
+    ],
     Case("a gateway elsewhere", "gateway: 10.1.0.1", f"gateway: '10.1.0.1' {HOST}"),
     Case("the network as gateway", "gateway: 10.0.0.0", f"gateway: '10.0.0.0' {HOST}"),
     Case("all as gateway", "gateway: 10.0.255.255", f"gateway: '10.0.255.255' {HOST}"),
@@ -264,5 +252,9 @@ DAEMON = [
     Case(
         "an unknown log format", "log_format: xml", "log_format: 'xml' must be text or json"
     ),
+    *[
+        Case(f"{text} as restart", f"restart: {text}", "restart: .* must be no or on-fail")
+        for text in ("yes", "always", "1", "[]", "null")
+    ],
     Case("no log format", "log_format: no", "log_format: False must be text or json"),
 ]

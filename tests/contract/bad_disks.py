@@ -71,6 +71,7 @@ ARGUMENTS = [
 ]
 
 LARGE = 1 << 28
+NO_FILESYSTEMS: list[Any] = ["btrfs", 4, None, ["ext4"], {}, ""]
 REFERENCE = "cloud_properties.image_reference"
 # What only the daemon can refuse.
 DISKS = [
@@ -96,7 +97,7 @@ DISKS = [
             call("create_disk", 1024, {"filesystem": filesystem}),
             "cloud_properties.filesystem: .* must be ext4 or xfs",
         )
-        for filesystem in ("btrfs", 4, None, ["ext4"], {}, "")
+        for filesystem in NO_FILESYSTEMS
     ],
     *[
         Case(

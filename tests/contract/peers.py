@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThread
 from twisted.protocols import amp
 from twisted.trial.unittest import TestCase
@@ -88,12 +88,11 @@ class ServedTestCase(TestCase):
         directory = tempfile.mkdtemp(prefix="cpi-")
         self.addCleanup(shutil.rmtree, directory)
         self.path = f"{directory}/socket"
-        factory = Factory.forProtocol(amp.AMP)
-        factory.noisy = False
-        factory.buildProtocol = self._build  # type: ignore[method-assign]
+        factory: Any = ServerFactory()
+        factory.noisy, factory.buildProtocol = False, self._build
         self.ports = [
             reactor.listenUNIX(self.path, factory, wantPID=False),  # type: ignore[attr-defined]
-            reactor.listenTCP(0, factory, interface="127.0.0.1"),  # type: ignore[attr-defined]
+            reactor.listenTCP(0, factory, interface="127.0.0.1"),
         ]
         for port in self.ports:
             self.addCleanup(maybeDeferred, port.stopListening)
@@ -160,7 +159,7 @@ def listening(backlog: int = 5) -> Iterator[tuple[socket.socket, str]]:
 
 
 @contextmanager
-def served(behavior: Callable[[socket.socket], None]) -> Iterator[str]:
+def served(behavior: Callable[[socket.socket], object]) -> Iterator[str]:
     """
     Serve one connection in a thread, for a test that itself blocks.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -29,7 +29,7 @@ NETWORKS = {"n": {"type": "dynamic", "cloud_properties": {}}}
 class ProtocolTestCase(ServedTestCase):
     """A real protocol and a real domain over a fake host."""
 
-    async def setUp(self) -> None:  # type: ignore[override]
+    async def setUp(self) -> None:
         super().setUp()
         self.script = Script()
         self.depot = Depot(Path(self.mktemp()).absolute())
@@ -48,7 +48,7 @@ class ProtocolTestCase(ServedTestCase):
                 reconciler=parts.reconciler,
             ),
             LimitsConfig(),
-            PeerLog(reactor.seconds),  # type: ignore[attr-defined]
+            PeerLog(reactor.seconds),
             reactor,
         )
         with open(os.devnull, "rb") as image:
@@ -121,7 +121,7 @@ def encoded(command: str, ask: bytes = b"1", **arguments: bytes) -> bytes:
 def receive(connection: socket.socket) -> dict[bytes, bytes]:
     """Read an answer."""
     with connection.makefile("rb", buffering=0) as stream:
-        return wire.read_box(stream)
+        return wire.read_box(cast(BinaryIO, stream))
 
 
 def exchange(

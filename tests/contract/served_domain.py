@@ -41,7 +41,7 @@ class UntilEnd(Protocol):
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """Whoever started this is done with it."""
         self.ended.callback(None)
 
@@ -64,12 +64,13 @@ async def serve(directory: str) -> None:
             reconciler=parts.reconciler,
         ),
         LimitsConfig(),
-        PeerLog(reactor.seconds),  # type: ignore[attr-defined]
+        PeerLog(reactor.seconds),
         reactor,
     )
     reactor.listenUNIX(f"{directory}/socket", factory, wantPID=False)  # type: ignore[attr-defined]
     waiting = UntilEnd()
-    stdio.StandardIO(waiting, stdout=os.open(os.devnull, os.O_WRONLY))
+    standard_io: Any = stdio.StandardIO  # its type is that of Windows
+    standard_io(waiting, stdout=os.open(os.devnull, os.O_WRONLY))
     print(stemcell.cid, flush=True)
     await waiting.ended
 

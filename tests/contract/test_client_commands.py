@@ -231,12 +231,12 @@ class CommandsTests(ServedTestCase):
         self.answers["ImportStemcell"] = read
         client = self.client()
         for cloud_properties in ({}, {"filling": "x" * 200_000}):
-            with open(path, "rb") as file:
+            with open(path, "rb") as image:
                 box = await self.beside(
                     client.call_with_file,
                     "ImportStemcell",
                     "image",
-                    file.fileno(),
+                    image.fileno(),
                     cloud_properties=cloud_properties,
                 )
             self.assertEqual(box[b"stemcell_cid"], b"s-1")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.protocols import amp
 
 from runc_cpi import __version__, wire
@@ -125,8 +125,9 @@ class ProtocolTests(ProtocolTestCase):
             if event.get("log_namespace", "").startswith("runc_cpi"):
                 seen.setdefault(str(event["log_format"]), set()).add(request_id.get())
 
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        observer = cast(ILogObserver, observe)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         await self.create_vm()
         for vm_cid, number in (("vm-1", "cpi-1"), ("vm-2", "two words"), ("vm-3", "")):
             with self.assertRaises(VMNotFound):

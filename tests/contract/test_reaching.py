@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.cpi import connecting
 from runc_cpi.cpi.client import Client
 from runc_cpi.errors import DaemonUnreachable
 from tests.contract.peers import PATIENCE, cpi_config, listening
@@ -111,7 +110,7 @@ def test_a_daemon_that_is_about_to_start() -> None:
                 listener.bind(path)
                 listener.listen()
 
-        patch.setattr(connecting.time, "sleep", listen_then)
+        patch.setattr("time.sleep", listen_then)
         client = Client(cpi_config(path, connect_timeout=60), "cpi-1")
         client._connect()
         client.close()

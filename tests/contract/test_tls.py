@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import ServerFactory
 from twisted.protocols import amp
 
 from runc_cpi.cpi.client import Client
@@ -20,11 +21,11 @@ from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
-from tests.fakes.certificates import CA, Pair
+from tests.harness.certificates import Authority
 
-AUTHORITY, STRANGER, NAMESAKE = CA(), CA("another CA"), CA()
-SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
-CLIENT = AUTHORITY.issue("director")
+AUTHORITY, STRANGER, NAMESAKE = Authority(), Authority("another CA"), Authority()
+SERVER = AUTHORITY.issue("server", "127.0.0.1", purpose="server")
+CLIENT = AUTHORITY.issue("director", purpose="client")
 
 
 def hang_up(protocol: Any) -> None:
@@ -39,7 +40,7 @@ class TLSTests(ServedTestCase):
         super().setUp()
         self.received: list[Any] = []
         self.port: Any = None
-        self.peer_log = PeerLog(reactor.seconds)  # type: ignore[attr-defined]
+        self.peer_log = PeerLog(reactor.seconds)
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
@@ -47,17 +48,18 @@ class TLSTests(ServedTestCase):
         protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
         return protocol
 
-    async def serve(self, pair: Pair = SERVER, allowed: tuple[str, ...] = ()) -> None:
+    async def serve(
+        self, pair: dict[str, str] = SERVER, allowed: tuple[str, ...] = ()
+    ) -> None:
         """Listen with TLS."""
         config = TLSConfig(
-            certificate=pair.certificate,
-            private_key=pair.key,
+            certificate=pair["certificate"],
+            private_key=pair["private_key"],
             ca=AUTHORITY.pem,
             allowed_clients=allowed,
         )
-        factory = Factory.forProtocol(amp.AMP)
-        factory.noisy = False
-        factory.buildProtocol = self._build  # type: ignore[method-assign]
+        factory: Any = ServerFactory()
+        factory.noisy, factory.buildProtocol = False, self._build
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         self.port = await endpoint.listen(
             HandshakeQueue(
@@ -75,7 +77,7 @@ class TLSTests(ServedTestCase):
 
     async def ask(
         self,
-        pair: Pair | None = CLIENT,
+        pair: dict[str, str] | None = CLIENT,
         ca: str = AUTHORITY.pem,
         host: str = "127.0.0.1",
         port: Any = None,
@@ -83,7 +85,7 @@ class TLSTests(ServedTestCase):
         """Call the daemon as the executable does."""
         tls = None
         if pair is not None:
-            tls = {"ca": ca, "certificate": pair.certificate, "private_key": pair.key}
+            tls = {**pair, "ca": ca}
         config = CPIConfig(
             network_type="tcp",
             address=f"{host}:{(port or self.port).getHost().port}",
@@ -139,7 +141,9 @@ class TLSTests(ServedTestCase):
     async def test_a_client_that_expired(self) -> None:
         """A client with an expired certificate is told so."""
         await self.serve()
-        error = await self.refusal(pair=AUTHORITY.issue("director", days=-5))
+        error = await self.refusal(
+            pair=AUTHORITY.issue("director", ends=timedelta(days=-5))
+        )
         self.assertIs(type(error), TLSRejected)
         self.assertIn("expired", str(error))
 
@@ -150,7 +154,7 @@ class TLSTests(ServedTestCase):
 
     async def test_a_clients_certificate_as_a_servers(self) -> None:
         """The other way round."""
-        await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1"))
+        await self.serve(pair=AUTHORITY.issue("director", "127.0.0.1", purpose="client"))
         error = await self.refusal()
         self.assertIn("certificate of runc-cpid is not accepted", str(error))
 

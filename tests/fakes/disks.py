@@ -42,7 +42,7 @@ class FakeDriver:
         self.store: str | None = None
 
     def check(self, filesystem: str, size: int) -> None:
-        """Refuse what is as small as no other test has it."""
+        """Refuse disks of 1 MiB."""
         if size == 1:
             raise InvalidArgument("size: 1 MiB is too small")
 
@@ -79,7 +79,7 @@ class FakeDriver:
     def attach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Any:
-        """Show it."""
+        """Have the VM see the disk, and say whether it did not."""
         self.kept = [path.name for path in attached]
         shown = self.script.act("attach")
         seen = self.seen.setdefault(container.bundle.path, set())
@@ -94,16 +94,16 @@ class FakeDriver:
     def detach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> Any:
-        """Take it."""
+        """Have the VM see the disk no more."""
         self.kept = [path.name for path in attached]
         taken = self.script.act("detach")
-        return taken.addCallback(
-            lambda _: self.seen.setdefault(container.bundle.path, set()).discard(disk_cid)
-        )
+        seen = self.seen.setdefault(container.bundle.path, set())
+        return taken.addCallback(lambda _: seen.discard(disk_cid))
 
     def boot(self, disks: Mapping[str, Path], container: ContainerState) -> Any:
-        """Have the specification name them."""
+        """Have the VM see the disks, and return nodes for them."""
         self.kept = sorted(disks)
+        self.seen[container.bundle.path] = set(disks)
         nodes = [{"path": self.hint(disk_cid)} for disk_cid in sorted(disks)]
         return self.script.act("boot", BootParts(devices=nodes))
 
@@ -119,8 +119,8 @@ class FakeDriver:
         return self.script.act("booted")
 
     def thaw(self, path: Path, container: ContainerState) -> Any:
-        """Note it."""
-        return self.script.act("thaw")
+        """Note it; nothing is ever frozen."""
+        return self.script.act("thaw", False)
 
     def halted(self, container: ContainerState) -> Any:
         """Note it."""

@@ -1,4 +1,4 @@
-"""What stand-ins for the host do, noted in one place and steered from there."""
+"""What the fakes are asked for, and how it ends, in one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 class Script:
     """
-    What is done, in order, and how it ends.
+    The operations that fakes are asked for, in order, and how each ends.
 
     @ivar done: the name of each operation.
     @ivar failing: errors by the name of the operation that fails with them.

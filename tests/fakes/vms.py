@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRuntime
-from runc_cpi.errors import StillRunning
+from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.script import Script
 
 
@@ -24,23 +26,23 @@ class FakeFirstProcess:
 
     def __init__(self, runtime: FakeRuntime, vm_cid: str) -> None:
         self._runtime, self._vm_cid = runtime, vm_cid
-        self._signals: list[int] = []
+        self._ended = False
+        self._watching: Deferred[bool] | None = None
 
     def send(self, number: int) -> None:
-        """Note the signal."""
-        self._signals.append(number)
+        """Note the signal, and end."""
+        self._ended = True
+        self._runtime.end(self._vm_cid)
         self._runtime.script.done.append(f"signal {number}")
+        self._tell(True)
 
     def ended_within(self, seconds: float | None) -> Awaitable[bool]:
-        """End at the first signal."""
+        """Say whether there was a signal; without a limit the test may end it as well."""
         if seconds is None:
             self._watching = Deferred()
             self._runtime.watched[self._vm_cid] = self._watching
             return self._watching
-        ended = bool(self._signals)
-        if ended:
-            self._runtime.running.discard(self._vm_cid)
-        return succeed(ended)
+        return succeed(self._ended)
 
     def exit_status(self) -> Awaitable[int | None]:
         """Return what the test has set."""
@@ -48,7 +50,11 @@ class FakeFirstProcess:
 
     def close(self) -> None:
         """Let go."""
-        self._runtime.script.done.append("close")
+        self._tell(False)
+
+    def _tell(self, ended: bool) -> None:
+        if self._watching is not None and not self._watching.called:
+            self._watching.callback(ended)
 
 
 @implementer(IRuntime)
@@ -57,6 +63,7 @@ class FakeRuntime:
     Containers that are no more than names.
 
     @ivar running: which run.
+    @ivar waiting: which were made, and wait to be started.
     @ivar made: which were made, and are known until they are deleted.
     @ivar lowers: the file system below that each was made with.
     @ivar hanging: whether killing them is of no use.
@@ -67,6 +74,7 @@ class FakeRuntime:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.running: set[str] = set()
+        self.waiting: set[str] = set()
         self.made: set[str] = set()
         self.lowers: dict[str, Path] = {}
         self.hanging = False
@@ -74,30 +82,55 @@ class FakeRuntime:
         self.status: int | None = None
 
     def create(self, bundle: Bundle, lower: Path) -> Awaitable[int]:
-        """Make a container."""
-        self.made.add(bundle.vm_cid)
-        self.lowers[bundle.vm_cid] = lower
+        """Make a container, whose first process waits to be started."""
+        vm_cid = bundle.vm_cid
+        if vm_cid in self.made:
+            return fail(CloudError(f"there is a container {vm_cid}"))
+        self.made.add(vm_cid)
+        self.waiting.add(vm_cid)
+        self.lowers[vm_cid] = lower
         return self.script.act("create", FakeFirstProcess.pid)
 
     def start(self, bundle: Bundle) -> Awaitable[None]:
         """Have it run."""
-        started = self.script.act("start")
-        return started.addCallback(lambda _: self.running.add(bundle.vm_cid))
+        vm_cid = bundle.vm_cid
+        if vm_cid not in self.waiting:
+            return fail(CloudError(f"no container {vm_cid} waits"))
+
+        def run(_: None) -> None:
+            self.waiting.discard(vm_cid)
+            self.running.add(vm_cid)
+
+        return self.script.act("start").addCallback(run)
+
+    def end(self, vm_cid: str) -> None:
+        """Have its first process end."""
+        self.waiting.discard(vm_cid)
+        self.running.discard(vm_cid)
 
     def delete(self, bundle: Bundle) -> Awaitable[None]:
         """End and remove it."""
         vm_cid = bundle.vm_cid
         if self.hanging and vm_cid in self.running:
             return fail(StillRunning(f"{vm_cid} hangs"))
-        self.running.discard(vm_cid)
+        self.end(vm_cid)
         self.made.discard(vm_cid)
         return self.script.act("delete")
 
     def execute(
         self, bundle: Bundle, argv: Sequence[str], timeout: float
-    ) -> Awaitable[Any]:
-        """Run nothing."""
-        return self.script.act("execute")
+    ) -> Awaitable[Outcome]:
+        """Run nothing; a command succeeds where there is a VM, unless it is C{false}."""
+        succeeds = bundle.vm_cid in self.running and argv[-1] != "false"
+        outcome = Outcome(
+            argv=tuple(argv),
+            status=0 if succeeds else 1,
+            signal=None,
+            timed_out=False,
+            stdout=b"",
+            stderr=b"",
+        )
+        return self.script.act("execute", outcome)
 
     def known(self) -> list[str]:
         """Name what was made."""
@@ -108,9 +141,10 @@ class FakeRuntime:
         return vm_cid in self.made
 
     def find_process(self, bundle: Bundle) -> FakeFirstProcess | None:
-        """Return the first process of what runs."""
+        """Return the first process of what runs, or waits to."""
         vm_cid = bundle.vm_cid
-        return FakeFirstProcess(self, vm_cid) if vm_cid in self.running else None
+        alive = vm_cid in self.running | self.waiting
+        return FakeFirstProcess(self, vm_cid) if alive else None
 
 
 @implementer(IGuests)
@@ -129,7 +163,7 @@ class FakeGuests:
 
     def run(self, vm_cid: str, work: Callable[[], Any]) -> Any:
         """Do it at once, on the real files."""
-        return execute(work)
+        return execute(work).addErrback(_as_ours, vm_cid)
 
     def prepare(
         self, vm_cid: str, pid: int, stale: str, pid_files: str, writable: Any
@@ -142,6 +176,13 @@ class FakeGuests:
         """Keep it."""
         self.written[name] = content
         return self._script.act("write settings")
+
+
+def _as_ours(failure: Failure, vm_cid: str) -> Failure:
+    """Have an error of the kernel be one of ours."""
+    if isinstance(failure.value, OSError):
+        raise CloudError(f"{vm_cid}: {failure.value}")
+    return failure
 
 
 verifyObject(IRuntime, FakeRuntime(Script()))

@@ -71,7 +71,8 @@ FREEZE = (
 def test_frozen(daemon: Daemon, tiny: Path) -> None:
     """With cgroup v2 a VM that froze its cgroups is deleted all the same."""
     arguments = vm_arguments(daemon.create_stemcell(tiny))
-    vm = VM(*daemon.cpi.ok("create_vm", *arguments), daemon.work_dir, there(daemon))
+    vm_cid, networks = daemon.cpi.ok("create_vm", *arguments)
+    vm = VM(vm_cid, networks, daemon.work_dir, there(daemon))
     vm.shell(FREEZE)
     daemon.cpi.ok("delete_vm", vm.cid)
     assert not vm.directory.exists()

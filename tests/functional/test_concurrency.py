@@ -39,8 +39,8 @@ def test_one_vm_from_many_sides(daemon: Daemon, tiny: Path) -> None:
     """Calls about one VM at the same time are done one after the other, and none fails."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
-    calls = [("set_vm_metadata", vm.cid, {"n": n}) for n in range(5)]
-    reboots = [("reboot_vm", vm.cid) for _ in range(3)]
+    calls: list[tuple[Any, ...]] = [("set_vm_metadata", vm.cid, {"n": n}) for n in range(5)]
+    reboots: list[tuple[Any, ...]] = [("reboot_vm", vm.cid) for _ in range(3)]
     processes = [daemon.cpi.start(*call) for call in [*calls, *reboots]]
     for process in processes:
         assert daemon.cpi.finish(process)["error"] is None

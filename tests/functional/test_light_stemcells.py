@@ -35,7 +35,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the registry's certificate, and the CA that signed it."""
     directory = tmp_path_factory.mktemp("registry")
     authority = Authority("registries")
-    tls = authority.issue("registry", "127.0.0.1", purpose="server")
+    tls = authority.issue("registry", "127.0.0.1")
     (directory / "server.pem").write_text(tls["certificate"] + tls["private_key"])
     (directory / "ca.pem").write_text(authority.pem)
     return directory

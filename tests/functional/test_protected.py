@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,11 @@ def test_a_console_that_cannot_be_cut(daemon: Daemon, tiny: Path) -> None:
         protect(vm.directory / "console.log", APPEND_ONLY)
     for vm in vms:
         console = vm.directory / "console.log"
-        eventually(lambda c=console: c.stat().st_size == 0, "it is cut", 60)
+        eventually(partial(_is_empty, console), "it is cut", 60)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.stat().st_size == 0
 
 
 @contextmanager

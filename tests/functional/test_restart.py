@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,10 @@ def test_no_daemon(daemon: Daemon) -> None:
     """The error for a daemon that is down may be retried, and names the address."""
     daemon.stop()
     for method in ("ping", "has_vm", "create_stemcell"):
-        arguments = {"has_vm": ["vm"], "create_stemcell": [__file__, {}]}
+        arguments: dict[str, list[Any]] = {
+            "has_vm": ["vm"],
+            "create_stemcell": [__file__, {}],
+        }
         error = daemon.cpi.error(method, *arguments.get(method, []))
         assert error["type"] == "Bosh::Clouds::CloudError"
         assert error["ok_to_retry"] is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
+
+
+def is_logged(daemon: Daemon, text: str) -> bool:
+    """Say whether the log of the daemon has a text."""
+    return text in daemon.log
 
 
 def test_a_stemcell_is_finished(daemon: Daemon, image: Callable[[str], Path]) -> None:
@@ -149,5 +155,6 @@ def test_vms_that_cannot_be_brought_back_in_time(
     wrapper.mend()
     daemon.start()
     for vm in vms:
-        eventually(lambda vm=vm: f"brought back {vm.cid}" in daemon.log, "it is back", 20)
+        back = f"brought back {vm.cid}"
+        eventually(partial(is_logged, daemon, back), "it is back", 20)
         assert vm.is_alive()

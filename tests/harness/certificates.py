@@ -1,4 +1,9 @@
-"""Certificates of every kind, good and bad, for the two sides of a connection."""
+"""
+Certificates of every kind, good and bad, for the two sides of a connection.
+
+The usual ones are made by trustme.  It makes none for one side alone, no CA that has
+expired and no weak key; these are made here.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 YEAR = timedelta(days=365)
@@ -18,6 +24,8 @@ PURPOSES = {
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
+TEST_CA = "test CA"
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
@@ -27,22 +35,17 @@ class Authority:
     @ivar pem: its certificate.
     """
 
-    def __init__(self, name: str, *, ends: timedelta = YEAR) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name(name)
-        signs = x509.BasicConstraints(ca=True, path_length=0)
-        self._certificate = (
-            self._builder(name, self._key, -HOUR, ends)
-            .add_extension(signs, critical=True)
-            .sign(self._key, hashes.SHA256())
+    def __init__(self, name: str = TEST_CA) -> None:
+        self._ca = trustme.CA(
+            path_length=0, organization_name="runc-cpi", organization_unit_name=name
         )
-        self.pem = _pem(self._certificate)
+        self.pem = self._ca.cert_pem.bytes().decode("ascii")
 
     def issue(
         self,
         name: str,
         *names: str,
-        purpose: str | None = "client",
+        purpose: str | None = None,
         begins: timedelta = -HOUR,
         ends: timedelta = YEAR,
     ) -> dict[str, str]:
@@ -50,43 +53,78 @@ class Authority:
         Make a certificate and its key.
 
         @param names: DNS names and addresses it is for, beside its common name.
-        @param purpose: C{server}, C{client} or L{None} for any.
+        @param purpose: C{server} or C{client} for one side alone, L{None} for both.
         @param begins: when it starts to be valid, from now.
-        @param ends: when that is over, from now.
+        @param ends: when it expires, from now.
         @return: a C{tls} section of a configuration, with C{ca} being this one.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(name, key, begins, ends)
-        if names:
-            alternatives = x509.SubjectAlternativeName(list(map(_alternative, names)))
-            builder = builder.add_extension(alternatives, critical=False)
+        now = datetime.now(UTC)
+        valid = min(now + begins, now + ends - HOUR), now + ends
         if purpose is not None:
-            usage = x509.ExtendedKeyUsage([PURPOSES[purpose]])
-            builder = builder.add_extension(usage, critical=False)
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+            key = ec.generate_private_key(ec.SECP256R1())
+            return self._sign(name, names, PURPOSES[purpose], valid, key)
+        made = self._ca.issue_cert(
+            *names, common_name=name, not_before=valid[0], not_after=valid[1]
         )
         return {
             "ca": self.pem,
-            "certificate": _pem(builder.sign(self._key, hashes.SHA256())),
-            "private_key": private.decode("ascii"),
+            "certificate": made.cert_chain_pems[0].bytes().decode("ascii"),
+            "private_key": made.private_key_pem.bytes().decode("ascii"),
         }
 
-    def _builder(
-        self, name: str, key: ec.EllipticCurvePrivateKey, begins: timedelta, ends: timedelta
-    ) -> x509.CertificateBuilder:
+    def issue_weak(self, name: str) -> dict[str, str]:
+        """Make a certificate whose key is shorter than what OpenSSL takes."""
         now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(_name(name))
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(min(now + begins, now + ends - HOUR))
-            .not_valid_after(now + ends)
+        key = rsa.generate_private_key(65537, 1024)
+        return self._sign(name, (), PURPOSES["server"], (now - HOUR, now + YEAR), key)
+
+    def _sign(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        purpose: x509.ObjectIdentifier,
+        valid: tuple[datetime, datetime],
+        key: PrivateKey,
+    ) -> dict[str, str]:
+        own_key = serialization.load_pem_private_key(
+            self._ca.private_key_pem.bytes(), password=None
         )
+        assert isinstance(own_key, ec.EllipticCurvePrivateKey)
+        own = x509.load_pem_x509_certificate(self.pem.encode("ascii"))
+        builder = _builder(_name(name), own.subject, key, valid).add_extension(
+            x509.ExtendedKeyUsage([purpose]), critical=False
+        )
+        if names:
+            alternatives = x509.SubjectAlternativeName(list(map(_alternative, names)))
+            builder = builder.add_extension(alternatives, critical=False)
+        return {
+            "ca": self.pem,
+            "certificate": _pem(builder.sign(own_key, hashes.SHA256())),
+            "private_key": _private_pem(key, serialization.NoEncryption()),
+        }
+
+
+def expired_ca() -> str:
+    """Return the certificate of a CA that has expired."""
+    now = datetime.now(UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    valid = now - YEAR, now - timedelta(days=3)
+    builder = _builder(_name("old CA"), _name("old CA"), key, valid).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
+    return _pem(builder.sign(key, hashes.SHA256()))
+
+
+def exchange_key() -> str:
+    """Return a key that cannot sign anything."""
+    key = x25519.X25519PrivateKey.generate()
+    return _private_pem(key, serialization.NoEncryption())
+
+
+def encrypted_key() -> str:
+    """Return a key that needs a password."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return _private_pem(key, serialization.BestAvailableEncryption(b"sesame"))
 
 
 def client_hello() -> bytes:
@@ -116,6 +154,23 @@ def client_context(tls: dict[str, str] | None, directory: str) -> ssl.SSLContext
     return context
 
 
+def _builder(
+    name: x509.Name,
+    issuer: x509.Name,
+    key: PrivateKey,
+    valid: tuple[datetime, datetime],
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
+    )
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
@@ -129,3 +184,12 @@ def _alternative(name: str) -> x509.GeneralName:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def _private_pem(
+    key: PrivateKey | x25519.X25519PrivateKey,
+    encryption: serialization.KeySerializationEncryption,
+) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    ).decode("ascii")

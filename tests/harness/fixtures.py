@@ -16,7 +16,7 @@ from tests.harness.lab import Lab, NewDaemon
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """All that these tests do, happens in here."""
+    """The daemons of all these tests, and the directory that they write to."""
     assert os.geteuid() == 0, "these tests make real containers; run them as root"
     lab = Lab()
     yield lab
@@ -25,7 +25,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(autouse=True)
 def leaves_nothing(lab: Lab) -> Iterator[None]:
-    """After each and every test the host is as it was before."""
+    """Fails a test that leaves something on the host."""
     with lab.leaving_nothing():
         yield
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.harness import leaks, netns
@@ -57,7 +58,7 @@ def _kill_containers(daemon: Daemon) -> None:
     for top in tops:
         for directory, _, _ in os.walk(top, topdown=False):
             path = Path(directory)
-            eventually(lambda path=path: _removed(path), f"{path} is gone")
+            eventually(partial(_removed, path), f"{path} is gone")
 
 
 def _removed(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import subprocess
@@ -24,9 +25,12 @@ def bootable(kind: str) -> Path:
     manifest = directory / "stemcell.MF"
     sources = [MAKER, *MAKER.with_name("stemcell").rglob("*")]
     newest = max(path.lstat().st_mtime for path in sources)
-    if not manifest.exists() or manifest.stat().st_mtime < newest:
-        directory.mkdir(parents=True, exist_ok=True)
-        subprocess.run([MAKER, kind, directory], check=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    # Several processes may run tests; the first makes it, and the others wait.
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not manifest.exists() or manifest.stat().st_mtime < newest:
+            subprocess.run([MAKER, kind, directory], check=True)
     return directory / "image"
 
 

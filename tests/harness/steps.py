@@ -77,7 +77,7 @@ def _opened(name: str, flags: int) -> Any:
 
 
 def heard(event: str, arguments: tuple[Any, ...]) -> None:
-    """Take what Python tells of."""
+    """Make steps of those of Python's audit events that change the host."""
     if getattr(_thread, "deaf", False):
         return
     if event == "open":
@@ -114,7 +114,7 @@ def program(argv: Iterable[Any]) -> str:
 
 
 def before(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
-    """Make a function a step; C{describe} says what it is called, or that it is none."""
+    """Make each call of a function a step; C{describe} returns its name, or L{None}."""
     function = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -126,7 +126,7 @@ def before(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
 
 
 def as_one(owner: Any, name: str, called: str) -> None:
-    """Make a function one step, whatever it does."""
+    """Make each call of a function a step of that name."""
     function = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -141,7 +141,7 @@ def as_one(owner: Any, name: str, called: str) -> None:
 
 
 def instrument() -> None:
-    """Hear of all that matters."""
+    """Begin to note steps: audit events, and calls of the functions below."""
     from pyroute2 import IPRoute
 
     from runc_cpi.daemon.host import namespaces
@@ -200,7 +200,7 @@ def _instrument_content() -> None:
 
 
 def _instrument_children() -> None:
-    """A child is about to start, runs, and has ended."""
+    """Make steps of the start and the end of each child process."""
     from runc_cpi.daemon.host.processes import Processes
 
     spawn = Processes.spawn

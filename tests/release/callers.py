@@ -121,7 +121,7 @@ class Caller(CPI):
 
     def ok(self, method: str, *arguments: Any, version: int | None = None) -> Any:
         """Call, and return the result, which must be of the right kind."""
-        answer = self.call(method, *arguments, version=version)
+        answer = self.finish(self.start(method, *arguments, version=version))
         assert answer["error"] is None, answer["error"]
         result = answer["result"]
         right = RESULTS.get(method, lambda value: value is None)

@@ -255,7 +255,7 @@ def test_migration_fails(director: Site) -> None:
 def test_two_hosts(director: Site, new_daemon: NewDaemon) -> None:
     """An entry of a cpi-config sends its own calls to another daemon."""
     authority = Authority("hosts")
-    server = authority.issue("runc-cpid", "127.0.0.1", purpose="server")
+    server = authority.issue("runc-cpid", "127.0.0.1")
     second = new_daemon(network_type="tcp", config={"tls": server}).start()
     calls = director.calls
     assert isinstance(calls, Director)

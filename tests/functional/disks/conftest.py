@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def new_site(new_daemon: NewDaemon, store_image: Path) -> Callable[..., Site]:
     those of a daemon.
     """
 
-    def make(**options: object) -> Site:
+    def make(**options: Any) -> Site:
         return Site(new_daemon(**options), store_image).start()
 
     return make
@@ -81,7 +82,7 @@ def new_room(new_daemon: NewDaemon, store_image: Path) -> Iterator[Callable[...,
     """
     with ExitStack() as stack:
 
-        def make(kind: str, size: int, **options: object) -> Site:
+        def make(kind: str, size: int, **options: Any) -> Site:
             daemon = new_daemon(**options)
             room = Room(daemon.work_dir, kind, size)
             stack.callback(room.remove)

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,11 @@ def test_sizes(site: Site) -> None:
     assert site.cpi.ok("update_disk", disk_cid, 48, {}) is None
     assert site.record(disk_cid)["size"] == 48
     assert site.cpi.error("resize_disk", disk_cid, 16)["type"] == NOT_SUPPORTED
-    for call in (("resize_disk", disk_cid, 1 << 27), ("create_disk", 1 << 27, {}, None)):
+    calls: list[tuple[Any, ...]] = [
+        ("resize_disk", disk_cid, 1 << 27),
+        ("create_disk", 1 << 27, {}, None),
+    ]
+    for call in calls:
         assert site.cpi.error(*call)["type"] == NO_DISK_SPACE
     site.vm({"ephemeral_disk_size": 16})
     assert "ephemeral_disk_size" in site.daemon.log
@@ -207,11 +212,12 @@ def test_disks_of_the_other_driver(new_site: Callable[..., Site]) -> None:
     site.daemon.config.update(CONFIG)
     site.daemon.write_config()
     site.daemon.start()
-    for call in (
+    calls: list[tuple[Any, ...]] = [
         ("attach_disk", vm.cid, disk_cid),
         ("resize_disk", disk_cid, 32),
         ("snapshot_disk", disk_cid, {}),
-    ):
+    ]
+    for call in calls:
         error = site.cpi.error(*call)
         assert error["type"] == NOT_SUPPORTED, call
         assert "driver image" in error["message"]

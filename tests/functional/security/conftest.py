@@ -24,4 +24,4 @@ def server_tls(authority: Authority) -> Section:
 @pytest.fixture(scope="session")
 def client_tls(authority: Authority) -> Section:
     """What the right client shows."""
-    return authority.issue("director", "director.example")
+    return authority.issue("director", "director.example", purpose="client")

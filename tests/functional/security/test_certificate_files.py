@@ -25,7 +25,7 @@ from tests.functional.security.peers import (
     cpi,
     cpi_config,
 )
-from tests.harness.certificates import Authority, client_context
+from tests.harness.certificates import Authority, client_context, expired_ca
 from tests.harness.cpi import ENVIRONMENT
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
@@ -72,7 +72,7 @@ def test_read_again(
         stream = connection.makefile("rb")
         connection.sendall(ask("Ping"))
         assert b"version" in wire.read_box(stream)
-        as_files(served, other.issue("d", "127.0.0.1", purpose="server"))
+        as_files(served, other.issue("d", "127.0.0.1"))
         if told:
             hang_up(served)
         timeout = 5 if told else NOTICED
@@ -134,7 +134,7 @@ BAD_STARTS = {
         "tls.private_key: does not belong",
     ),
     "CA expired": (
-        lambda tls, ca: {**tls, "ca": Authority("old", ends=timedelta(days=-3)).pem},
+        lambda tls, ca: {**tls, "ca": expired_ca()},
         "tls.ca: expired on",
     ),
     "no PEM": (

@@ -28,7 +28,8 @@ from tests.functional.security.frames import (
 
 CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
 OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
-PACKED = [IPv4Address(own).packed for own in OWN]
+ADDRESSES = [IPv4Address(own) for own in OWN]
+PACKED = [address.packed for address in ADDRESSES]
 MAC = mac_of(OWN[0])
 # The same frames in each run, and no deadline on slow machines.
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
@@ -51,7 +52,7 @@ def verdict(code: bytes, frame: bytes) -> int:
 
 def check(frame: bytes) -> None:
     """The kernel decides as the model does."""
-    code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
+    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES)
     expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
     assert verdict(code, frame) == expected, frame.hex()
 
@@ -100,7 +101,7 @@ def test_many_addresses() -> None:
 
 def test_signals_do_not_matter() -> None:
     """The kernel gives up when one comes, as when a child of the daemon ends."""
-    code = frames.program(hardware_address(IPv4Address(OWN[0])), map(IPv4Address, OWN))
+    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES)
     arrivals: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: arrivals.append(number))
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)

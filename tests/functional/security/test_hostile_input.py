@@ -47,7 +47,7 @@ FIXED: dict[str, Any] = {
 
 def traces(*tops: Path) -> dict[str, tuple[int, ...]]:
     """Describe all that is below some directories."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for top in tops:
         for directory, _, files in os.walk(top):
             for path in [directory, *(os.path.join(directory, file) for file in files)]:
@@ -97,7 +97,7 @@ class Target:
         @param end: what to send last, before the connection is shut down for writing. With
         it the daemon may close the connection before.
         """
-        received = []
+        received: list[dict[bytes, bytes]] = []
         with connected(self.daemon) as connection, connection.makefile("rb") as stream:
             try:
                 connection.sendall(b"".join(sent))

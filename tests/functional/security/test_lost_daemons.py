@@ -27,7 +27,7 @@ def test_killed_in_mid_call(
     config: dict[str, Any] = {"runtime": str(wrapper.program)}
     tls = authority.issue("director") if way == "tls" else None
     if tls is not None:
-        config["tls"] = authority.issue("daemon", "127.0.0.1", purpose="server")
+        config["tls"] = authority.issue("daemon", "127.0.0.1")
     network_type = "unix" if way == "unix" else "tcp"
     daemon = new_daemon(network_type=network_type, config=config).start()
     daemon.cpi = cpi(daemon, tls)

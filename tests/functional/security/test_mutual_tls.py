@@ -66,7 +66,7 @@ def bad_clients(
         "not yet": authority.issue("director", "director.example", begins=AGES),
         "not listed": authority.issue("intruder", "intruder.example"),
         "a server's": server_tls,
-        "other name": authority.issue("x", purpose=None),
+        "other name": authority.issue("x"),
     }
 
 
@@ -86,7 +86,7 @@ def test_right_client(
     """A client that the CA signed and the list names is let in, by either name."""
     assert cpi(served, client_tls).ok("has_vm", "vm-none") is False
     assert cpi(served, authority.issue("operator")).ok("ping") == "pong"
-    both = authority.issue("someone", "director.example", purpose=None)
+    both = authority.issue("someone", "director.example")
     assert cpi(served, both).ok("ping") == "pong"
 
 
@@ -240,7 +240,7 @@ def test_plaintext_of_the_tool(served: Daemon, since: Since) -> None:
 
 BAD_SERVERS = {
     "another CA": (
-        lambda ca: Authority("another CA").issue("d", "127.0.0.1", purpose="server"),
+        lambda ca: Authority("another CA").issue("d", "127.0.0.1"),
         "unable to get local issuer certificate",
     ),
     "a client's": (
@@ -248,16 +248,16 @@ BAD_SERVERS = {
         "unsupported certificate purpose|unsuitable certificate purpose",
     ),
     "another address": (
-        lambda ca: ca.issue("d", "127.0.0.9", purpose="server"),
+        lambda ca: ca.issue("d", "127.0.0.9"),
         "IP address mismatch",
     ),
     "common name alone": (lambda ca: ca.issue("127.0.0.1", purpose="server"), "mismatch"),
     "not yet": (
-        lambda ca: ca.issue("d", "127.0.0.1", purpose="server", begins=AGES),
+        lambda ca: ca.issue("d", "127.0.0.1", begins=AGES),
         "not yet valid",
     ),
     "expired": (
-        lambda ca: ca.issue("d", "127.0.0.1", purpose="server", ends=timedelta(seconds=6)),
+        lambda ca: ca.issue("d", "127.0.0.1", ends=timedelta(seconds=6)),
         "expired",
     ),
 }
@@ -291,7 +291,7 @@ def test_wrong_host_name(
     new_daemon: NewDaemon, authority: Authority, client_tls: dict[str, str]
 ) -> None:
     """A name that the certificate is not for is refused, by both clients."""
-    tls = authority.issue("localhost", "elsewhere.example", purpose="server")
+    tls = authority.issue("localhost", "elsewhere.example")
     daemon = new_daemon(network_type="tcp", config={"tls": tls}).start()
     address = f"localhost:{daemon.port}"
     error = cpi(daemon, client_tls, address=address).error("ping")

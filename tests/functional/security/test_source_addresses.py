@@ -125,7 +125,7 @@ def test_outsider_with_tls(
     client_tls: dict[str, str],
 ) -> None:
     """With both tls and allow_from, a foreign address is refused before TLS begins."""
-    tls = authority.issue("daemon", HOST, "127.0.0.1", purpose="server")
+    tls = authority.issue("daemon", HOST, "127.0.0.1")
     config = {"tls": tls, "allow_from": ["198.51.100.0/24"]}
     daemon = new_daemon(network_type="tcp", config=config)
     daemon.config["address"] = f"0.0.0.0:{daemon.port}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.base.tasks import TaskGroup
@@ -22,8 +24,9 @@ class TaskGroupTests(SynchronousTestCase):
         self.clock = Clock()
         self.tasks = TaskGroup(self.clock)
         self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        observer = cast(ILogObserver, self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def messages(self, level: LogLevel) -> list[str]:
         """Return the lines that were logged at a level, without tracebacks."""

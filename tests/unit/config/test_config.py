@@ -112,13 +112,6 @@ def test_restart(text: str, restart: bool) -> None:
     assert DaemonConfig.parse(yaml.safe_load(f"restart: {text}")).restart is restart
 
 
-@pytest.mark.parametrize("text", ["yes", "always", "1", "[]", "null"])
-def test_no_such_policy(text: str) -> None:
-    """A C{restart} that is unknown is refused with the two that there are."""
-    with pytest.raises(ConfigError, match=r"^restart: .* must be no or on-failure$"):
-        DaemonConfig.parse(yaml.safe_load(f"restart: {text}"))
-
-
 @pytest.mark.parametrize("text", ["", "{}", "# nothing\n", "---\n"])
 def test_nothing_configured(text: str) -> None:
     """An empty file gives the default of every key."""
@@ -192,13 +185,6 @@ def test_the_longest_socket_path() -> None:
 def test_networks(cidr: str) -> None:
     """A network of VMs needs room for one VM beside the gateway."""
     assert str(DaemonConfig.parse({"cidr": cidr}).network) == cidr
-
-
-@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "127.0.0.0/8", "224.0.0.0/4"])
-def test_networks_that_would_break_the_host(cidr: str) -> None:
-    """A C{cidr} that would take the host off its network is refused."""
-    with pytest.raises(ConfigError, match=f"^cidr: '{cidr}' "):
-        DaemonConfig.parse({"cidr": cidr})
 
 
 @pytest.mark.parametrize("name", ["runc0", "a", "br-0.1_x", "x" * 15])

@@ -15,7 +15,7 @@ from runc_cpi.cpi.request import Request
 from runc_cpi.errors import CPIError, InvalidArgument, MethodNotImplemented, NotSupported
 
 NETWORKS = {"default": {"type": "manual", "ip": "10.0.0.5", "prefix": "32"}}
-AGENT = {"mbus": "nats://192.0.2.1:4222", "ntp": [], "blobstore": None}
+AGENT: dict[str, Any] = {"mbus": "nats://192.0.2.1:4222", "ntp": [], "blobstore": None}
 CREATE_VM = ["agent-1", "stemcell-1", {"cpu": 2}, NETWORKS, ["disk-1"], {"bosh": {}}]
 
 

@@ -12,16 +12,11 @@ import pytest
 
 from runc_cpi.cpi import config, tls
 from runc_cpi.errors import InvalidArgument
-from tests.fakes.certificates import CA, encrypted_key
+from tests.harness.certificates import Authority, encrypted_key
 
-AUTHORITY = CA()
-CLIENT = AUTHORITY.issue("director")
+AUTHORITY = Authority()
+GOOD = AUTHORITY.issue("director")
 OTHER = AUTHORITY.issue("other")
-GOOD = {
-    "ca": AUTHORITY.pem,
-    "certificate": CLIENT.certificate,
-    "private_key": CLIENT.key,
-}
 BROKEN = "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
 PAIR = "tls.certificate, tls.private_key"
 
@@ -56,7 +51,7 @@ def test_without_memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     context(GOOD)
     with pytest.raises(InvalidArgument):
-        context({**GOOD, "private_key": OTHER.key})
+        context({**GOOD, "private_key": OTHER["private_key"]})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,7 +60,7 @@ def test_no_descriptor_stays() -> None:
     before = os.listdir("/proc/self/fd")
     context(GOOD)
     with pytest.raises(InvalidArgument):
-        context({**GOOD, "private_key": OTHER.key})
+        context({**GOOD, "private_key": OTHER["private_key"]})
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
@@ -77,7 +72,7 @@ def test_no_descriptor_stays() -> None:
         ({"ca": os.devnull}, "tls.ca: no usable PEM"),
         ({"certificate": BROKEN}, f"{PAIR}: no usable PEM"),
         ({"private_key": BROKEN}, f"{PAIR}: no usable PEM"),
-        ({"private_key": OTHER.key}, PAIR),
+        ({"private_key": OTHER["private_key"]}, PAIR),
         ({"certificate": "/no/such"}, f"{PAIR}: No such file"),
         ({"private_key": "/no/such"}, f"{PAIR}: No such file"),
     ],

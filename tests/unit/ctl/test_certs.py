@@ -1,4 +1,4 @@
-"""C{runc-cpictl certs}: files that daemon and director can use as they are."""
+"""C{runc-cpictl certs}: the files that it makes for the daemon and the director."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twisted.python import usage
 from runc_cpi.cpi import tls as cpi_tls
 from runc_cpi.cpi.config import load
 from runc_cpi.ctl import certs
-from runc_cpi.ctl.certs import CertsOptions
+from runc_cpi.ctl.certs import Certs
 from runc_cpi.daemon.config import DaemonConfig, TLSConfig
 from runc_cpi.daemon.entrance import identity
 
@@ -34,7 +34,7 @@ def certificate(path: Path) -> x509.Certificate:
 
 
 def test_files_and_modes(made: Path) -> None:
-    """Certificates are for all to read, keys and what holds one for the owner alone."""
+    """All may read the certificates; only the owner may read the keys."""
     modes = {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()}
     names = ("ca", "server", "director", "ops", "operator")
     public = {f"{name}.crt" for name in names}
@@ -45,7 +45,7 @@ def test_files_and_modes(made: Path) -> None:
 
 
 def test_names(made: Path) -> None:
-    """The daemon's certificate is for its addresses and names, a client's for its own."""
+    """The daemon's certificate names its addresses, a client's names the client."""
     names = (
         certificate(made / "server.crt")
         .extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -64,7 +64,7 @@ def test_names(made: Path) -> None:
     ],
 )
 def test_purposes(made: Path, name: str, purpose: x509.ObjectIdentifier) -> None:
-    """A client's certificate is no good for a daemon, and the other way round."""
+    """A client's certificate cannot be used by a daemon, nor a daemon's by a client."""
     usages = (
         certificate(made / f"{name}.crt")
         .extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -74,7 +74,7 @@ def test_purposes(made: Path, name: str, purpose: x509.ObjectIdentifier) -> None
 
 
 def test_all_are_signed_by_the_ca(made: Path) -> None:
-    """Which itself may sign, and no CA below it."""
+    """The CA signs all certificates, and cannot sign another CA."""
     authority = certificate(made / "ca.crt")
     for name in ("server", "director", "ops"):
         certificate(made / f"{name}.crt").verify_directly_issued_by(authority)
@@ -83,7 +83,7 @@ def test_all_are_signed_by_the_ca(made: Path) -> None:
 
 
 def test_validity(made: Path) -> None:
-    """From a little before now, for clocks differ, and for as long as was asked."""
+    """Certificates are valid from an hour ago, for clocks differ, to the days asked for."""
     now = datetime.now(UTC)
     for name in ("ca", "server", "director"):
         found = certificate(made / f"{name}.crt")
@@ -92,7 +92,7 @@ def test_validity(made: Path) -> None:
 
 
 def test_vars(made: Path) -> None:
-    """What the CPI's configuration needs, for the first client."""
+    """vars.yml has what the CPI's configuration needs, for the first client."""
     values = yaml.safe_load((made / "vars.yml").read_text())
     assert values == {
         "runc_cpi_tls": {
@@ -108,7 +108,7 @@ def test_vars(made: Path) -> None:
     ("host", "address"), [("h.example", "h.example:9"), ("2001:db8::1", "[2001:db8::1]:9")]
 )
 def test_the_operators_configuration(tmp_path: Path, host: str, address: str) -> None:
-    """It is whole, so that it can be taken to another machine."""
+    """operator.yml has all in it, so that it can be taken to another machine."""
     certs.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
     config = load(str(tmp_path / "d" / "operator.yml"), {})
     assert (config.network_type, config.address) == ("tcp", address)
@@ -118,13 +118,13 @@ def test_the_operators_configuration(tmp_path: Path, host: str, address: str) ->
 
 
 def test_an_operator_of_ones_own(tmp_path: Path) -> None:
-    """One that is named as a client too is made once."""
+    """A client that is named operator as well is made once."""
     made = certs.write(tmp_path / "d", ["h"], ["director", "operator"], 30)
     assert len(made) == len(set(made)) == 10
 
 
 def test_the_daemon_takes_the_directory(made: Path) -> None:
-    """Its path stands for the files in it, with or without a slash at its end."""
+    """The daemon takes the directory's path for C{tls}, with or without a last slash."""
     for path in (f"{made}", f"{made}/"):
         config = DaemonConfig.parse({"network_type": "tcp", "tls": path})
         assert config.tls == TLSConfig(
@@ -137,7 +137,7 @@ def test_the_daemon_takes_the_directory(made: Path) -> None:
 
 
 def test_the_daemon_takes_them(made: Path) -> None:
-    """As paths, with a client that it lets in by name."""
+    """The daemon takes the paths of the files, and lets a client in by its name."""
     identity.load(
         TLSConfig(
             certificate=str(made / "server.crt"),
@@ -149,7 +149,7 @@ def test_the_daemon_takes_them(made: Path) -> None:
 
 
 def test_nothing_is_overwritten(made: Path) -> None:
-    """A CA that is lost takes all its certificates with it."""
+    """Files that are there already are not written over."""
     before = {path.name: path.read_bytes() for path in made.iterdir()}
     with pytest.raises(FileExistsError):
         certs.write(made, ["192.0.2.1"], ["director"], 30)
@@ -157,16 +157,16 @@ def test_nothing_is_overwritten(made: Path) -> None:
 
 
 def test_what_is_there_already_is_named(made: Path) -> None:
-    """One line, and status 1."""
-    options = CertsOptions()
+    """An error about a file that is there names it in one line."""
+    options = Certs()
     options.parseOptions(["--host", "192.0.2.1", str(made)])
     with pytest.raises(SystemExit, match=r"ca\.crt: is there already; remove it first$"):
-        certs.make_certificates(options)
+        options.run()
 
 
 def test_options(tmp_path: Path) -> None:
-    """Hosts must be named, clients need not be."""
-    options = CertsOptions()
+    """Hosts must be named; the client is the director unless others are named."""
+    options = Certs()
     options.parseOptions(["--host", "a.example", "--host", "::1", str(tmp_path)])
     assert (options.hosts, options.clients) == (["a.example", "::1"], ["director"])
     assert options["days"] == certs.DAYS
@@ -193,8 +193,8 @@ def test_options(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_bad_options(arguments: list[str], tmp_path: Path) -> None:
-    """They are refused before anything is made, or written over something else."""
-    options = CertsOptions()
+    """Bad options are refused before anything is written."""
+    options = Certs()
     with pytest.raises(usage.UsageError):
         options.parseOptions(arguments)
         certs.write(tmp_path / "d", options.hosts, options.clients, options["days"])
@@ -209,7 +209,7 @@ def test_bad_options(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_a_long_name_of_a_host(tmp_path: Path) -> None:
-    """A DNS name may have more characters than a common name."""
+    """The host's name may be longer than a common name, which has 64 characters at most."""
     host = f"{'h' * 60}.{'d' * 60}.example"
     certs.write(tmp_path / "d", [host], ["director"], 30)
     extensions = certificate(tmp_path / "d" / "server.crt").extensions

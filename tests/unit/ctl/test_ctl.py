@@ -1,8 +1,9 @@
-"""C{runc-cpictl}: its command line, where it finds the daemon, and its tables."""
+"""The command line of C{runc-cpictl}, how it finds the daemon, and its tables."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,23 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 
 from runc_cpi.ctl import __main__ as ctl
-from runc_cpi.ctl.__main__ import Options, disk_rows, stemcell_rows, table, vm_rows
-from tests.fakes.certificates import CA
+from runc_cpi.ctl.__main__ import Options
+from runc_cpi.ctl.command import table
+from runc_cpi.ctl.daemon import Repair
+from runc_cpi.ctl.disks import Disks
+from runc_cpi.ctl.stemcells import Stemcells
+from runc_cpi.ctl.vms import VMs
+from tests.contract import bad_configs
+from tests.contract.cases import Case, ids
+from tests.harness.certificates import Authority
 
-AUTHORITY = CA()
+AUTHORITY = Authority()
 VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"
 TLS = {"certificate": "/c", "private_key": "/k", "ca": "/ca"}
 
 
 def parse(tmp_path: Path, config: Any, *arguments: str) -> Options:
-    """Parse a command line with a daemon's configuration."""
+    """Parse a command line, with this configuration of the daemon."""
     path = tmp_path / "config.yml"
     path.write_text(config if isinstance(config, str) else json.dumps(config))
     options = Options()
@@ -41,13 +49,13 @@ def parse(tmp_path: Path, config: Any, *arguments: str) -> Options:
     ],
 )
 def test_where_the_daemon_is(tmp_path: Path, config: Any, expected: Any) -> None:
-    """Its own configuration tells; from where it listens on all, the host itself."""
+    """The tool calls where the daemon listens, and this host if that is everywhere."""
     cpi = parse(tmp_path, config, "ping").cpi
     assert (cpi.network_type, cpi.address, cpi.tls) == (*expected, None)
 
 
 def test_as_a_cpi_does(tmp_path: Path) -> None:
-    """With a client certificate, which the daemon's configuration does not have."""
+    """With --cpi the tool uses the client certificate of a CPI's configuration."""
     cpi = tmp_path / "cpi.json"
     cpi.write_text(json.dumps({"network_type": "tcp", "address": "h:1", "tls": TLS}))
     daemon = {"network_type": "tcp", "tls": TLS}
@@ -61,7 +69,7 @@ def test_as_a_cpi_does(tmp_path: Path) -> None:
 
 
 def test_as_the_operator(tmp_path: Path) -> None:
-    """With TLS there is a certificate for this beside that of the daemon."""
+    """With TLS the tool uses operator.crt, which is beside the daemon's certificate."""
     daemon = {"network_type": "tcp", "address": "0.0.0.0:80", "tls": str(tmp_path)}
     with pytest.raises(usage.UsageError, match="there is no operator.crt"):
         parse(tmp_path, daemon, "vms")
@@ -78,29 +86,18 @@ def test_as_the_operator(tmp_path: Path) -> None:
         parse(tmp_path, inline, "vms")
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        "{ broken",
-        "[]",
-        "cidr: x",
-        "unheard_of: 1",
-        "address: 2001-99-99",
-        "address: !!int x",
-        "? [a]\n: b",
-        "[" * 10_000,
-    ],
-    ids=["open", "list", "value", "key", "date", "number", "list as key", "no end"],
-)
-def test_a_configuration_that_is_no_good(tmp_path: Path, config: str) -> None:
-    """The file is named, in one line."""
+@pytest.mark.parametrize("case", bad_configs.DAEMON, ids=ids(bad_configs.DAEMON))
+def test_a_configuration_that_is_no_good(tmp_path: Path, case: Case) -> None:
+    """A configuration that the daemon refuses is refused here with the same message."""
+    path = tmp_path / "config.yml"
+    path.write_bytes(case.given if isinstance(case.given, bytes) else case.given.encode())
     with pytest.raises(usage.UsageError) as caught:
-        parse(tmp_path, config, "ping")
-    assert str(caught.value).startswith(str(tmp_path / "config.yml"))
+        Options().parseOptions(["--config", str(path), "ping"])
+    assert re.match(f"{re.escape(str(path))}: {case.message}", str(caught.value))
 
 
 def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
-    """It is not the daemon's that is blamed."""
+    """A message about a CPI's configuration names that file, and not the daemon's."""
     cpi = tmp_path / "cpi.json"
     for text in ("{ broken", '{"address": 5}'):
         cpi.write_text(text)
@@ -115,9 +112,8 @@ def test_a_cpis_configuration_that_is_no_good(tmp_path: Path) -> None:
     "value", ["/no/such", "/dev/null", "-----BEGIN CERTIFICATE-----\n"]
 )
 def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) -> None:
-    """They are told in one line, before anything is tried."""
-    pair = AUTHORITY.issue("director")
-    tls = {"ca": AUTHORITY.pem, "certificate": pair.certificate, "private_key": pair.key}
+    """A CA, certificate or key that cannot be used is reported in one line."""
+    tls = AUTHORITY.issue("director")
     cpi = tmp_path / "cpi.json"
     given = {"network_type": "tcp", "address": "127.0.0.1:9", "tls": {**tls, name: value}}
     cpi.write_text(json.dumps(given))
@@ -132,7 +128,7 @@ def test_certificates_that_are_no_good(tmp_path: Path, name: str, value: str) ->
 
 
 def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
-    """One that was named must be there."""
+    """A configuration file that --config names must be there."""
     options = Options()
     with pytest.raises(usage.UsageError, match="No such file"):
         options.parseOptions(["--config", str(tmp_path / "none"), "ping"])
@@ -150,7 +146,7 @@ def test_a_configuration_that_is_missing(tmp_path: Path) -> None:
     ],
 )
 def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) -> None:
-    """What follows them is theirs."""
+    """Options and arguments after a command belong to that command."""
     options = parse(tmp_path, {}, *arguments)
     assert options.subCommand == arguments[0]
     assert dict(options.subOptions) == values
@@ -186,26 +182,26 @@ def test_commands(tmp_path: Path, arguments: list[str], values: dict[str, Any]) 
     ids=lambda arguments: " ".join(arguments) or "nothing",
 )
 def test_bad_command_lines(tmp_path: Path, arguments: list[str]) -> None:
-    """They are told as such, and nothing is asked of the daemon."""
+    """A bad command line raises UsageError before the daemon is asked."""
     with pytest.raises(usage.UsageError):
         parse(tmp_path, {}, *arguments)
 
 
 def test_a_bad_command_line_ends_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two lines, and status 1."""
+    """A bad command line ends with two lines on stderr and status 1."""
     monkeypatch.setattr("sys.argv", ["runc-cpictl", "frobnicate"])
     with pytest.raises(SystemExit, match=r"^runc-cpictl: .*\nTry runc-cpictl --help\.$"):
         ctl.main()
 
 
 def test_certs_need_no_daemon(tmp_path: Path) -> None:
-    """Its configuration, which will name them, may be wrong still."""
+    """C{certs} runs although the daemon's configuration cannot be read."""
     options = parse(tmp_path, "{ broken", "certs", "--host", "h", "d")
     assert options.subOptions["directory"] == "d"
 
 
 def test_columns() -> None:
-    """As wide as what is in them, without blanks at the end."""
+    """Columns are as wide as their cells, and lines have no blanks at their end."""
     assert table(("A", "LONG"), [("wide", "x"), ("", "")]) == "A     LONG\nwide  x\n"
     assert table(("A", "B"), []) == "A  B"
 
@@ -231,21 +227,21 @@ STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties
 @pytest.mark.parametrize(
     ("rows", "thing", "line"),
     [
-        (vm_rows, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
+        (VMs.table, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
         (
-            vm_rows,
+            VMs.table,
             {**VM, "running": False, "metadata": {"name": "db/0"}},
             "vm-1 stopped 10.0.0.2,10.0.0.3 db/0",
         ),
-        (disk_rows, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
+        (Disks.table, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
         (
-            disk_rows,
+            Disks.table,
             {**DISK, "driver": "directory", "attached_to": "vm-1", "metadata": {}},
             "disk-1 1024 MiB directory vm-1",
         ),
-        (stemcell_rows, STEMCELL, "s-1 unknown"),
+        (Stemcells.table, STEMCELL, "s-1 unknown"),
         (
-            stemcell_rows,
+            Stemcells.table,
             {
                 **STEMCELL,
                 "features": {"init": "runit"},
@@ -256,7 +252,7 @@ STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties
     ],
 )
 def test_rows(rows: Any, thing: dict[str, Any], line: str) -> None:
-    """What an operator looks for, in one line each."""
+    """VMs, disks and stemcells are shown in one line each."""
     heading, shown = rows([thing]).splitlines()
     assert shown.split() == line.split()
     assert heading == heading.upper()
@@ -269,20 +265,20 @@ SHOWN = r"\x1b]52;c;eA==\x07\n\u202e\r\ud800"
 @pytest.mark.parametrize(
     ("rows", "thing"),
     [
-        (vm_rows, {**VM, "metadata": {"name": HOSTILE}}),
-        (vm_rows, {**VM, "agent_id": HOSTILE}),
-        (disk_rows, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
-        (stemcell_rows, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
+        (VMs.table, {**VM, "metadata": {"name": HOSTILE}}),
+        (VMs.table, {**VM, "agent_id": HOSTILE}),
+        (Disks.table, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
+        (Stemcells.table, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
     ],
 )
 def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> None:
-    """Nothing in a cell speaks to the terminal, or makes a row."""
+    """Control characters in a cell are spelled out; none makes a row of its own."""
     heading, shown = rows([thing]).splitlines()
     assert SHOWN in shown
     assert shown.isprintable()
 
 
 def test_repairs_that_are_not_to_be_trusted() -> None:
-    """Nor does what a repair names."""
-    lines = ctl.repair_lines({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
+    """Control characters in the names that a repair reports are spelled out."""
+    lines = Repair().text({"done": [HOSTILE], "problems": [HOSTILE]}).split("\n")
     assert lines[:2] == [SHOWN, f"problem: {SHOWN}"]

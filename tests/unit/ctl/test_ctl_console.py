@@ -1,4 +1,4 @@
-"""What C{runc-cpictl console} shows of a file, whatever is in it."""
+"""What C{runc-cpictl console} prints of a console."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def shown(
 def test_what_terminals_act_upon(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], written: bytes, printed: str
 ) -> None:
-    """It is spelled out; line ends, tabs and letters are as they are."""
+    """Control characters are spelled out; line ends, tabs and letters stay."""
     (tmp_path / "console.log").write_bytes(written)
     assert shown(tmp_path, capsys) == printed
 
 
 def test_the_end_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At most so much, with what was moved aside; or so many lines."""
+    """The last MiB of the console is printed, or the last lines if so many are wanted."""
     (tmp_path / "console.log.1").write_text("x" * TAIL + "\nold\n")
     (tmp_path / "console.log").write_text("new\n")
     text = shown(tmp_path, capsys)
@@ -51,13 +51,13 @@ def test_the_end_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:
-    """It is named."""
+    """An error about a console that is not there names its path."""
     with pytest.raises(SystemExit, match=f"{tmp_path}/console.log: No such file"):
         show_console(tmp_path, None, follow=False)
 
 
 def test_what_is_kept() -> None:
-    """Tabs, unless told otherwise."""
+    """C{printable} keeps tabs, or whatever else it is told to keep."""
     assert printable("a\tb\n") == "a\tb\\n"
     assert printable("a\tb\n", "") == "a\\tb\\n"
     assert printable("a\tb\n", "\n") == "a\\tb\n"

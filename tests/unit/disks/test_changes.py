@@ -112,7 +112,7 @@ class ChangesTests(DiskTestCase):
         path = self.depot.disks / disk_cid / "disk.json"
         write_record(path, {**read_record(path), "driver": "other"})
         await self.begin()
-        works = [
+        works: list[Any] = [
             self.attach(disk_cid),
             self.disks.resize(disk_cid, 2048, None),
             self.disks.update(disk_cid, 2048, {}, None),
@@ -189,7 +189,8 @@ class SnapshotsTests(DiskTestCase):
     async def test_metadata_is_an_object(self) -> None:
         """Metadata that are no object are refused, and nothing is copied."""
         disk_cid = await self.make()
-        for wrong in (None, [], "x"):
+        no_objects: list[Any] = [None, [], "x"]
+        for wrong in no_objects:
             with self.assertRaises(InvalidArgument):
                 await self.snapshots.create(disk_cid, wrong, None)
         self.assertNotIn("snapshot", self.script.done)

@@ -45,7 +45,7 @@ class DisksTests(DiskTestCase):
         """Bad arguments of create_disk are refused before the driver does anything."""
         bad: list[tuple[Any, Any]] = [
             *[(size, {}) for size in (0, -1, 1.5, True, "1024", None, 1 << 29)],
-            *[(1024, properties) for properties in (None, [], "ext4")],
+            *((1024, None), (1024, []), (1024, "ext4")),
             *[(1024, {"filesystem": name}) for name in ("btrfs", 4, None, ["ext4"])],
         ]
         for size, properties in bad:

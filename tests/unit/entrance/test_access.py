@@ -4,45 +4,15 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address as Address
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.entrance.access import Access, Refusal, address_of
-from runc_cpi.daemon.entrance.interfaces import ISockets
 from runc_cpi.daemon.vms.vm import VM
+from tests.fakes.entrance import HOSTS_OWN, FakeSockets
 
 OWN = IPv4Address("TCP", "127.0.0.1", 9999)
-HOSTS_OWN = {"192.0.2.1", "10.0.0.1", "2001:db8::1"}
-
-
-@implementer(ISockets)
-class Sockets:
-    """A host whose every socket is of one user."""
-
-    def __init__(self, uid: int | None, *, broken: bool = False) -> None:
-        self._uid, self._broken = uid, broken
-
-    def owner(self, address: Any, port: int, own_address: Any, own_port: int) -> int | None:
-        """Name that user."""
-        if self._broken:
-            raise OSError(24, "Too many open files")
-        assert (port, own_address, own_port) == (40000, ip_address("127.0.0.1"), 9999)
-        return self._uid
-
-    def is_connected(self, connection: Any) -> bool:
-        """None is reset."""
-        return True
-
-    def is_local(self, address: Any) -> bool:
-        """Know the addresses above."""
-        return str(address) in HOSTS_OWN
-
-
-verifyObject(ISockets, Sockets(0))
 
 
 def vm(address: Address) -> VM | None:
@@ -69,7 +39,7 @@ def refusal(
     access = Access(
         networks=[ip_network(network) for network in allowed],
         users=users,
-        sockets=Sockets(uid),
+        sockets=FakeSockets(uid),
         vm_at=vm,
     )
     kind = IPv6Address if ":" in host else IPv4Address
@@ -132,7 +102,7 @@ def test_vms() -> None:
 
 def test_a_kernel_that_does_not_tell() -> None:
     """If the kernel does not tell whose a connection is, it is refused."""
-    access = Access(networks=(), users=(), sockets=Sockets(0, broken=True), vm_at=vm)
+    access = Access(networks=(), users=(), sockets=FakeSockets(0, broken=True), vm_at=vm)
     why = access.refusal(IPv4Address("TCP", "127.0.0.1", 40000), OWN)
     assert why is not None
     assert "Too many open files" in why.who

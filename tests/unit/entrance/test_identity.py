@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +15,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.config import ConfigError, TLSConfig
 from runc_cpi.daemon.entrance import identity
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from tests.fakes.certificates import CA, encrypted_key, exchange_key, weak_pair
+from tests.harness.certificates import Authority, encrypted_key, exchange_key, expired_ca
 
-AUTHORITY = CA()
-SERVER = AUTHORITY.issue("server", "127.0.0.1", client=False)
-OTHER = AUTHORITY.issue("other", client=False)
+AUTHORITY = Authority()
+SERVER = AUTHORITY.issue("server", "127.0.0.1", purpose="server")
+OTHER = AUTHORITY.issue("other", purpose="server")
 NO_PEM = "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
 
 
 def config(**changes: Any) -> TLSConfig:
     """Return a configuration that is good, with changes."""
-    values: dict[str, Any] = {
-        "certificate": SERVER.certificate,
-        "private_key": SERVER.key,
-        "ca": AUTHORITY.pem,
-        "allowed_clients": (),
-    }
+    values: dict[str, Any] = {**SERVER, "allowed_clients": ()}
     return TLSConfig(**{**values, **changes})
 
 
 def test_good_ones() -> None:
     """A certificate may be followed by its chain, and several CAs may stand together."""
     identity.load(config())
-    identity.load(config(certificate=SERVER.certificate + AUTHORITY.pem))
-    identity.load(config(ca=AUTHORITY.pem + CA("another").pem))
+    identity.load(config(certificate=SERVER["certificate"] + AUTHORITY.pem))
+    identity.load(config(ca=AUTHORITY.pem + Authority("another").pem))
 
 
 def test_files(tmp_path: Path) -> None:
@@ -55,20 +51,23 @@ def test_files(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"certificate": NO_PEM}, "tls.certificate: holds no PEM certificate"),
-        ({"certificate": SERVER.key}, "tls.certificate: holds no PEM certificate"),
+        (
+            {"certificate": SERVER["private_key"]},
+            "tls.certificate: holds no PEM certificate",
+        ),
         ({"ca": NO_PEM}, "tls.ca: holds no PEM certificate"),
         ({"private_key": NO_PEM}, "tls.private_key: holds no PEM key"),
-        ({"private_key": SERVER.certificate}, "tls.private_key: holds no PEM key"),
+        ({"private_key": SERVER["certificate"]}, "tls.private_key: holds no PEM key"),
         ({"private_key": encrypted_key()}, "tls.private_key: .* without password"),
         (
-            {"private_key": OTHER.key},
+            {"private_key": OTHER["private_key"]},
             "tls.private_key: does not belong to tls.certificate",
         ),
         ({"certificate": "/no/such"}, "tls.certificate: /no/such: No such file"),
         ({"private_key": "/no/such"}, "tls.private_key: /no/such: No such file"),
         ({"ca": "/"}, "tls.ca: /: Is a directory"),
         ({"certificate": os.devnull}, "tls.certificate: holds no PEM certificate"),
-        ({"ca": CA(days=-5).pem}, r"tls.ca: expired on \d{4}-\d\d-\d\d"),
+        ({"ca": expired_ca()}, r"tls.ca: expired on \d{4}-\d\d-\d\d"),
     ],
 )
 def test_bad_ones(changes: dict[str, str], message: str) -> None:
@@ -87,16 +86,16 @@ def test_a_key_that_cannot_sign() -> None:
 
 def test_a_weak_certificate() -> None:
     """A certificate that OpenSSL finds too weak is refused without a traceback."""
-    weak = weak_pair(AUTHORITY)
+    weak = AUTHORITY.issue_weak("weak")
     with pytest.raises(ConfigError, match=r"^tls\.certificate: "):
-        identity.load(config(certificate=weak.certificate, private_key=weak.key))
+        identity.load(config(**weak))
 
 
 def test_an_expired_certificate() -> None:
     """An expired certificate is refused at the start, as clients would refuse it."""
-    old = AUTHORITY.issue("server", client=False, days=-5)
+    old = AUTHORITY.issue("server", purpose="server", ends=timedelta(days=-5))
     with pytest.raises(ConfigError, match="^tls.certificate: expired on "):
-        identity.load(config(certificate=old.certificate, private_key=old.key))
+        identity.load(config(**old))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ def test_an_expired_certificate() -> None:
 def test_names_of_clients(common_name: str, alternatives: list[str], names: Any) -> None:
     """The common names and all textual alternative names of a client count."""
     pair = AUTHORITY.issue(common_name, *alternatives)
-    certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
+    certificate = x509.load_pem_x509_certificate(pair["certificate"].encode())
     assert identity.client_names(certificate) == names
 
 
@@ -120,7 +119,7 @@ class IdentityTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
-        self.write(SERVER.certificate, SERVER.key)
+        self.write(SERVER["certificate"], SERVER["private_key"])
         self.paths = {
             name: str(self.directory / name) for name in ("certificate", "private_key")
         }
@@ -146,27 +145,27 @@ class IdentityTests(SynchronousTestCase):
 
     def test_renewal(self) -> None:
         """New certificate files are used within seconds of their change."""
-        self.write(OTHER.certificate, OTHER.key)
+        self.write(OTHER["certificate"], OTHER["private_key"])
         self.assertEqual(self.shown(), "server")
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")
 
     def test_a_renewal_that_is_no_good(self) -> None:
         """Bad new files leave the old certificate in use until good ones come."""
-        self.write(OTHER.certificate, SERVER.key)
+        self.write(OTHER["certificate"], SERVER["private_key"])
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "server")
-        self.write(OTHER.certificate, OTHER.key)
+        self.write(OTHER["certificate"], OTHER["private_key"])
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")
 
     def test_a_renewal_that_no_one_foresaw(self) -> None:
         """After an unexpected error the files are looked at again."""
-        weak = weak_pair(AUTHORITY)
-        self.write(weak.certificate, weak.key)
+        weak = AUTHORITY.issue_weak("weak")
+        self.write(weak["certificate"], weak["private_key"])
         self.clock.advance(identity.CHECK_INTERVAL)
         self.flushLoggedErrors()
-        self.write(OTHER.certificate, OTHER.key)
+        self.write(OTHER["certificate"], OTHER["private_key"])
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")
 
@@ -175,7 +174,7 @@ class IdentityTests(SynchronousTestCase):
         (self.directory / "certificate").unlink()
         self.clock.advance(3 * identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "server")
-        self.write(OTHER.certificate, OTHER.key)
+        self.write(OTHER["certificate"], OTHER["private_key"])
         self.clock.advance(identity.CHECK_INTERVAL)
         self.assertEqual(self.shown(), "other")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.entrance.peer_log import MINUTE, PEERS_A_MINUTE, PeerLog
@@ -19,8 +19,9 @@ class PeerLogTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.peer_log = PeerLog(self.clock.seconds)
         self.said: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+        observer = cast(ILogObserver, self.observe)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def observe(self, event: Any) -> None:
         """Keep each message."""

@@ -15,6 +15,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.host.processes import (
     INHERITED,
     MARK,
@@ -22,7 +23,6 @@ from runc_cpi.daemon.host.processes import (
     STDOUT_LIMIT,
     Child,
     Lane,
-    Outcome,
     Processes,
 )
 from runc_cpi.errors import CloudError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -43,5 +43,5 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
 
 def test_what_a_vm_may_send() -> None:
     """A VM may send from its hardware address and its IPv4 addresses alone."""
-    addresses = (ip_address("10.0.0.2"),)
+    addresses = (IPv4Address("10.0.0.2"),)
     assert allowed_sources(NIC) == AllowedSources(mac=NIC.mac, addresses=addresses)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
-from twisted.logger import LogEvent, eventAsText, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, eventAsText, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
@@ -26,8 +27,9 @@ class ReconcileTestCase(TestCase):
         self.depot.prepare()
         self.addCleanup(self.depot.release)
         self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        observer = cast(ILogObserver, self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     async def start(self, *, restart: bool = False) -> Assembly:
         """Start a daemon; after a reboot of the host, as its containers are gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import TestCase
 
@@ -84,7 +85,8 @@ class StemcellsTests(TestCase):
 
     async def test_cloud_properties_are_an_object(self) -> None:
         """No stemcell is made when cloud_properties are no object."""
-        for wrong in (None, [], "x"):
+        no_objects: list[Any] = [None, [], "x"]
+        for wrong in no_objects:
             with self.assertRaises(InvalidArgument):
                 await self.stemcells.create(self.image, wrong)
             with self.assertRaises(InvalidArgument):

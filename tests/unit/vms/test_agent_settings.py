@@ -77,12 +77,13 @@ def test_env_does_not_leak_into_the_top() -> None:
 
 def test_nothing_configured_has_the_right_types() -> None:
     """Values that are not configured are empty ones of the type that the agent parses."""
-    for agent in (
+    given: list[dict[str, Any]] = [
         {},
         {"mbus": None, "ntp": None, "blobstore": None},
         {"blobstore": {"provider": None, "options": None}},
         {"blobstore": {}},
-    ):
+    ]
+    for agent in given:
         done = settings(agent=agent)
         assert isinstance(done["mbus"], str)
         assert isinstance(done["ntp"], list)

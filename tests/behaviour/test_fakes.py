@@ -1,0 +1,38 @@
+"""That fakes behave as the interfaces say that they stand for."""
+
+from __future__ import annotations
+
+from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
+from tests.behaviour.fake_host import FakeHost
+
+
+class FakeRuntimeTests(FakeHost, runtime.Behaviour):
+    """L{FakeRuntime} and L{FakeInit}."""
+
+
+class FakeGuestsTests(FakeHost, guests.Behaviour):
+    """L{FakeGuests}."""
+
+
+class FakeNetworkerTests(FakeHost, networker.Behaviour):
+    """L{FakeNetworker}."""
+
+
+class FakeSocketsTests(FakeHost, sockets.Behaviour):
+    """L{FakeSockets}."""
+
+
+class FakeTreesTests(FakeHost, trees.Behaviour):
+    """L{FakeArchiver}, which is one of trees as well."""
+
+
+class FakeArchiverTests(FakeHost, stemcells.ArchiverBehaviour):
+    """L{FakeArchiver} and L{FakeUpload}."""
+
+
+class FakeImagesTests(FakeHost, stemcells.ImagesBehaviour):
+    """L{FakeImages}."""
+
+
+class FakeDriverTests(FakeHost, disks.Behaviour):
+    """L{FakeDriver}."""

@@ -1,0 +1,54 @@
+"""That the drivers of this host behave as the interfaces say."""
+
+from __future__ import annotations
+
+from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
+from tests.behaviour.this_host import ThisHost
+
+
+class RuntimeTests(ThisHost, runtime.Behaviour):
+    """runc."""
+
+
+class GuestsTests(ThisHost, guests.Behaviour):
+    """Visits to VMs of runc."""
+
+
+class NetworkerTests(ThisHost, networker.Behaviour):
+    """A bridge, and veth pairs."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.make_network()
+
+
+class SocketsTests(ThisHost, sockets.Behaviour):
+    """What the kernel tells about connections."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.make_connection()
+
+
+class TreesTests(ThisHost, trees.Behaviour):
+    """The walk through trees that may be deep."""
+
+
+class ArchiverTests(ThisHost, stemcells.ArchiverBehaviour):
+    """tar and the decompressors."""
+
+
+class ImagesTests(ThisHost, stemcells.ImagesBehaviour):
+    """skopeo and umoci."""
+
+
+class ImageDisksTests(ThisHost, disks.Behaviour):
+    """Disks that are files behind loop devices."""
+
+
+class DirectoryDisksTests(ThisHost, disks.Behaviour):
+    """Disks that are directories, mounted into VMs."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.driver = self.directory_driver

@@ -1,0 +1,159 @@
+"""This host, with its real drivers; that takes root, and a network namespace of its own."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+
+from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.cgroups.devices import device_rules
+from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
+from runc_cpi.daemon.host.disks.image_disks import ImageDisks
+from runc_cpi.daemon.host.disks.loop import LoopDevices
+from runc_cpi.daemon.host.files.trees import Trees
+from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.images.archiver import Archiver
+from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.networker import BridgeNetworker
+from runc_cpi.daemon.host.network.sockets import KernelSockets
+from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
+from runc_cpi.daemon.host.oci.runtime import Runtime
+from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.host.resource_limits import open_files
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.vms.inits import Init
+from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
+from tests.behaviour.case import CGROUP_PARENT, VM, HostCase
+from tests.harness import images, oci
+
+SLEEP = ("/bin/busybox", "sleep", "1000000")
+
+
+@functools.cache
+def busybox() -> bytes:
+    """Return a busybox that needs no libraries."""
+    return images.take_out(images.bootable("runit"), "./usr/bin/busybox")
+
+
+class ThisHost(HostCase):
+    """The drivers as the daemon has them, over a new directory for each test."""
+
+    async def setUp(self) -> None:
+        assert os.geteuid() == 0, "these tests make real containers; run them as root"
+        self.directory = Path(tempfile.mkdtemp(prefix="cpi"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        depot = Depot(self.directory / "w")
+        depot.prepare()
+        self.addCleanup(depot.release)
+        processes = Processes(reactor, 2, depot.mark)
+        self.addCleanup(hierarchies.remove_empty, CGROUP_PARENT)
+        rules, guests = device_rules(), Guests(reactor, 30)
+        self.guests = guests
+        self.runtime = Runtime(
+            reactor,
+            processes,
+            "runc",
+            depot.runtime,
+            CGROUP_PARENT,
+            rules,
+            ConsoleTrimmer(reactor, depot.vms),
+            timeout=60,
+        )
+        self.archiver, self.images = Archiver(processes), OCIImages(processes)
+        self.trees = Trees(processes)
+        self.directory_driver = DirectoryDisks(processes, guests)
+        self.driver = ImageDisks(
+            processes,
+            LoopDevices(reactor, direct_io=True),
+            rules,
+            guests,
+            full=False,
+            filesystem="ext4",
+        )
+        self._make_images()
+        self.addCleanup(self._clear)
+
+    async def _clear(self) -> None:
+        """Take down whatever a test left."""
+        await self.runtime.delete(self.bundle)
+        await self.driver.halted(self.state())
+        await self.driver.sweep(self.directory, [])
+        # What is mounted in it goes as well.
+        await self.trees.remove(self.bundle.path)
+
+    def _make_images(self) -> None:
+        root = images.tiny(busybox())
+        self.image = self.directory / "image"
+        self.image.write_bytes(gzip.compress(root, 1))
+        self.lower = self.directory / "lower"
+        self.lower.mkdir()
+        subprocess.run(["tar", "-xf", self.image, "-C", self.lower], check=True)
+        layout, image = self.directory / "layout", oci.Image([root])
+        image.write_layout(layout)
+        self.reference, self.digest = f"oci:{layout}:latest", image.digest
+
+    def make_bundle(self, parts: Any = None) -> None:
+        """Make the directories of a VM, and its specification."""
+        bundle = self.bundle
+        bundle.path.mkdir(exist_ok=True)
+        for path in (bundle.upper, bundle.work, bundle.rootfs):
+            path.mkdir()
+        resources = limits(cpu=None, ram=None, pids=None, swap_accounting=False)
+        spec = runtime_spec(
+            hostname=VM,
+            init=Init(argv=SLEEP),
+            binds={},
+            cgroup=f"{CGROUP_PARENT}/{VM}",
+            capabilities=[],
+            resources=resources,
+            open_files=open_files(),
+            **({} if parts is None else {"disks": parts}),
+        )
+        bundle.config.write_text(json.dumps(spec), "utf-8")
+
+    def content_of(self, name: str) -> str:
+        """Read the file where the VM's own files are."""
+        return (self.bundle.upper / name.lstrip("/")).read_text("utf-8")
+
+    def make_connection(self) -> None:
+        """Connect to ourselves."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            client = socket.create_connection(server.getsockname())
+            self.addCleanup(client.close)
+            self.connection, _ = server.accept()
+            self.addCleanup(self.connection.close)
+        (host, port), (own_host, own_port) = client.getsockname(), client.getpeername()
+        self.ends = IPv4Address(host), port, IPv4Address(own_host), own_port
+        self.sockets, self.uid = KernelSockets(), os.geteuid()
+        self.own_address = IPv4Address("127.0.0.1")
+
+    def make_network(self) -> None:
+        """Make a bridge, and a process with a network namespace of its own."""
+        bridge = Bridge("behaviour", IPv4Interface("10.99.0.1/24"), guarded=True)
+        bridge.ensure()
+        self.addCleanup(subprocess.run, ["ip", "link", "delete", "behaviour"], check=True)
+        networker = BridgeNetworker(reactor, bridge)
+        networker.start()
+        self.addCleanup(networker.stop)
+        process = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", "echo; exec sleep 1000000"],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.networker, self.namespace = networker, process.pid

@@ -1,0 +1,30 @@
+"""How trees of files are removed: L{ITrees}."""
+
+from __future__ import annotations
+
+import os
+
+from runc_cpi.daemon.storage.interfaces import ITrees
+from tests.behaviour.case import HostCase
+
+
+class Behaviour(HostCase):
+    """Trees, as they are removed and synced."""
+
+    interfaces = (ITrees,)
+
+    async def test_a_tree_is_removed(self) -> None:
+        """All of a tree goes, and to remove it once more is no error."""
+        tree = self.directory / "tree"
+        (tree / "a/b").mkdir(parents=True)
+        (tree / "a/file").write_text("x")
+        os.symlink("/nonexistent", tree / "a/link")
+        await self.trees.remove(tree)
+        self.assertFalse(tree.exists())
+        await self.trees.remove(tree)
+
+    async def test_a_tree_is_synced(self) -> None:
+        """C{sync} leaves what is there."""
+        (self.directory / "file").write_text("x")
+        await self.trees.sync(self.directory)
+        self.assertEqual((self.directory / "file").read_text(), "x")

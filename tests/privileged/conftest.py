@@ -1,0 +1,13 @@
+"""Tests of small parts, like those in tests/unit, which take root."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def as_root() -> None:
+    """Say what is wrong, where every test would fail in a way of its own."""
+    assert os.geteuid() == 0, "these tests make devices and mounts; run them as root"
