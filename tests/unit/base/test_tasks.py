@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.base.tasks import TaskGroup
@@ -21,9 +21,7 @@ class TaskGroupTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.tasks = TaskGroup(self.clock)
-        self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.events = self.enterContext(capturedLogs())
 
     def messages(self, level: LogLevel) -> list[str]:
         """Return the lines that were logged at a level, without tracebacks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from twisted.logger import LogEvent, eventAsText, globalLogPublisher
+from twisted.logger import capturedLogs, eventAsText
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
@@ -20,14 +20,12 @@ class ReconcileTestCase(TestCase):
 
     timeout = 20
 
-    async def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]
         self.script = Script()
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
         self.addCleanup(self.depot.release)
-        self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.events = self.enterContext(capturedLogs())
 
     async def start(self, *, restart: bool = False) -> Assembly:
         """Start a daemon; after a reboot of the host, as its containers are gone."""
