@@ -31,7 +31,7 @@ from runc_cpi.daemon.vms.watcher import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class HostParts:
     """What the parts ask of the host, each behind its interface."""
 
     runtime: IRuntime
@@ -88,7 +88,7 @@ class Assembly:
         )
 
 
-def assemble(reactor: Any, depot: Depot, host: Host, policy: Policy) -> Assembly:
+def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Assembly:
     """
     Put the parts together.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from runc_cpi.daemon.assembly import Host
+from runc_cpi.daemon.assembly import HostParts
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.host.cgroups import hierarchies
@@ -49,7 +49,7 @@ class LinuxHost:
         self._networker = BridgeNetworker(reactor, bridge)
         self._guests = Guests(reactor, config.visit_timeout)
         rules = device_rules()
-        self.parts = Host(
+        self.parts = HostParts(
             runtime=Runtime(
                 reactor,
                 self._processes,

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from runc_cpi.daemon import assembly
-from runc_cpi.daemon.assembly import Host, Policy
+from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.networks.requests import NetworkPlan
@@ -72,7 +72,7 @@ def assemble(
     clock, runtime, guests = Clock(), FakeRuntime(script), FakeGuests(script)
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
     networker = FakeNetworker(script)
-    host = Host(
+    host = HostParts(
         runtime=runtime,
         networker=networker,
         guests=guests,
