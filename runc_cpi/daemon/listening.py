@@ -28,8 +28,8 @@ class Port(MultiService):
     """
     One address that the daemon listens at.
 
-    It is taken before the daemon gives up its privileges, and connections wait in the
-    kernel's queue until L{serve}.
+    It is taken before the reactor runs; connections wait in the kernel's queue until
+    L{serve}.
 
     @param factory: makes the protocols of its connections.
     @param mode: of a socket file.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.base.tasks import TaskGroup
@@ -23,10 +21,7 @@ class TaskGroupTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.tasks = TaskGroup(self.clock)
-        self.events: list[LogEvent] = []
-        observer = cast(ILogObserver, self.events.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.events = self.enterContext(capturedLogs())
 
     def messages(self, level: LogLevel) -> list[str]:
         """Return the lines that were logged at a level, without tracebacks."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
 
-from twisted.logger import ILogObserver, LogEvent, eventAsText, globalLogPublisher
+from twisted.logger import capturedLogs, eventAsText
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
@@ -21,15 +20,12 @@ class ReconcileTestCase(TestCase):
 
     timeout = 20
 
-    async def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override]
         self.script = Script()
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
         self.addCleanup(self.depot.release)
-        self.events: list[LogEvent] = []
-        observer = cast(ILogObserver, self.events.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.events = self.enterContext(capturedLogs())
 
     async def start(self, *, restart: bool = False) -> Assembly:
         """Start a daemon; after a reboot of the host, as its containers are gone."""
