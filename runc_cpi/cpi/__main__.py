@@ -33,7 +33,7 @@ class Call:
         return self.fail(told)
 
     def fail(self, error: CPIError) -> str:
-        """Return the response for an error, and hang up; the daemon removes what it made."""
+        """Return the response for an error; the daemon is left, and undoes what it made."""
         if self._client is not None:
             self._client.close()
             self._client = None
