@@ -137,9 +137,7 @@ class CPIProtocol(BoundedAMP):
         super().connectionLost(reason)
         leaving = Deferred.fromCoroutine(self._leave())
         leaving.addErrback(
-            lambda failure: self.log.failure(
-                "bug: cleaning up after a connection failed", failure
-            )
+            lambda failure: self.log.failure("bug: cannot clean up a connection", failure)
         )
 
     async def _leave(self) -> None:
