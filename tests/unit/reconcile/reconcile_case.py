@@ -20,7 +20,7 @@ class ReconcileTestCase(TestCase):
 
     timeout = 20
 
-    async def setUp(self) -> None:  # type: ignore[override]
+    async def setUp(self) -> None:
         self.script = Script()
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
