@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -213,19 +214,27 @@ def test_credentials(
     assert known["auth"] not in daemon.log + daemon.stderr
 
 
+def reason_of_skopeo(reference: str, directory: Path) -> str:
+    """Return why skopeo cannot copy an image, in the words of the skopeo of this host."""
+    argv = ["skopeo", "copy", reference, f"oci:{directory}/copy"]
+    failed = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert failed.returncode != 0, failed
+    return failed.stderr.strip().rpartition(": ")[2].strip('"')
+
+
 @pytest.mark.parametrize(
-    ("reference", "complaint"),
+    "reference",
     [
-        (f"docker://127.0.0.1:1/{NAME}:1.2", "connection refused"),
-        ("oci:/nonexistent", "no such file or directory"),
-        ("oci-archive:/nonexistent.tar", "no such file or directory"),
+        f"docker://127.0.0.1:1/{NAME}:1.2",
+        "oci:/nonexistent",
+        "oci-archive:/nonexistent.tar",
     ],
 )
-def test_what_is_not_there(
-    daemon: Daemon, tmp_path: Path, reference: str, complaint: str
-) -> None:
+def test_what_is_not_there(daemon: Daemon, tmp_path: Path, reference: str) -> None:
     """The error for a missing image has skopeo's reason."""
-    assert complaint in refusal(daemon, reference, tmp_path)
+    reason = reason_of_skopeo(reference, tmp_path)
+    assert len(reason) > len("refused"), "skopeo gives a reason"
+    assert reason in refusal(daemon, reference, tmp_path)
 
 
 def test_no_root_file_system(daemon: Daemon, tmp_path: Path) -> None:
