@@ -26,6 +26,7 @@ class RootfsStore:
         self._directory, self._images, self._scratch = directory, images, scratch
         self._locks = KeyedLock()
         self._users: Counter[str] = Counter()
+        self._keeps_all = False
 
     def rootfs(self, digest: str) -> Path:
         """Return where the root file system of an image is, or will be."""
@@ -38,6 +39,10 @@ class RootfsStore:
     def hold(self, digest: str) -> None:
         """Count one more user of an image; its root file system is not removed then."""
         self._users[digest] += 1
+
+    def keep_all(self) -> None:
+        """Remove nothing from now on: a stemcell's record does not tell its image."""
+        self._keeps_all = True
 
     async def release(self, digest: str) -> None:
         """Count one user less, and remove the root file system after the last."""
@@ -76,5 +81,6 @@ class RootfsStore:
     async def _remove_unused(self, digest: str) -> None:
         async with self._locks(digest):
             path = self._path(digest)
-            if not self._users[digest] and path.exists():
+            is_used = self._keeps_all or self._users[digest]
+            if not is_used and path.exists():
                 await self._scratch.remove(path)

@@ -43,11 +43,15 @@ class Stemcells:
     def load(self, repairs: Repairs) -> None:
         """Read the records; a stemcell whose record cannot be read is left as it is."""
         for path in sorted(self._directory.iterdir()):
+            stemcell = None
             with repairs.attempt(f"set {record_path(path)} aside"):
                 stemcell = Stemcell.load(path, self._rootfs_store.rootfs)
-                if stemcell.image is not None:
-                    self._rootfs_store.hold(stemcell.image)
-                self._stemcells[stemcell.cid] = stemcell
+            if stemcell is None:
+                self._rootfs_store.keep_all()
+                continue
+            if stemcell.image is not None:
+                self._rootfs_store.hold(stemcell.image)
+            self._stemcells[stemcell.cid] = stemcell
 
     async def sweep(self, repairs: Repairs) -> None:
         """Remove root file systems of OCI images that a crash left without a stemcell."""

@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.stemcells.stemcell import record_path
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -221,3 +222,13 @@ class LightStemcellsTests(TestCase):
         self.assertEqual(len(repairs.done), 1)
         self.assertEqual(self.left(), (1, 1, 0))
         self.assertTrue(stemcell.rootfs.is_dir())
+
+    async def test_a_record_that_cannot_be_read(self) -> None:
+        """A stemcell whose record cannot be read may be of any image, so all images stay."""
+        lost, known = await self.fetch(), await self.fetch()
+        record_path(lost.path).write_text("no JSON")
+        again, repairs = self.loaded(), Repairs()
+        await again.sweep(repairs)
+        await again.delete(known.cid)
+        self.assertEqual(repairs.done, [])
+        self.assertTrue(lost.rootfs.is_dir())
