@@ -224,7 +224,7 @@ class LightStemcellsTests(TestCase):
         self.assertTrue(stemcell.rootfs.is_dir())
 
     async def test_a_record_that_cannot_be_read(self) -> None:
-        """A stemcell whose record cannot be read may be of any image, so all images stay."""
+        """A stemcell with an unreadable record may be of any image, so all images stay."""
         lost, known = await self.fetch(), await self.fetch()
         record_path(lost.path).write_text("no JSON")
         again, repairs = self.loaded(), Repairs()
