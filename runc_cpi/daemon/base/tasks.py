@@ -37,13 +37,19 @@ class TaskGroup:
         @param name: what is done, for the log, such as C{bringing back vm-1}.
         @param awaited: whether L{wait} waits for it, and L{cancel} says that it was not
             finished.  Work that may end at any moment, or never does, is not awaited.
-        @return: fires when the work has ended, and never fails.
+        @return: fires when the work has ended, and never fails.  Whoever cancels it does
+            not wait any more; the work goes on.
         """
         running: Deferred[None] = unlocked_context().run(Deferred.fromCoroutine, work)
         self._tasks[running] = _Task(name, awaited)
-        return running.addBoth(self._ended, running)
+        # Not the work's own: a cancelled task that waits for this one would cancel it, too.
+        ended: Deferred[None] = Deferred()
+        running.addBoth(self._ended, running, ended)
+        return ended
 
-    def _ended(self, result: Failure | None, running: Deferred[None]) -> None:
+    def _ended(
+        self, result: Failure | None, running: Deferred[None], ended: Deferred[None]
+    ) -> None:
         task = self._tasks.pop(running)
         if isinstance(result, Failure) and not (
             task.is_cancelled and result.check(CancelledError)
@@ -53,6 +59,7 @@ class TaskGroup:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 waiter.callback(None)
+        ended.callback(None)
 
     def _has_awaited(self) -> bool:
         return any(task.awaited for task in self._tasks.values())

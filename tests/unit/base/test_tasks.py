@@ -124,6 +124,50 @@ class TaskGroupTests(SynchronousTestCase):
         gate.callback(None)
         self.assertTrue(self.successResultOf(waiting))
 
+    def test_work_that_waits_for_other_work(self) -> None:
+        """Work is cancelled once, also if other work of the group waits for it."""
+        gate, cleaned = Deferred[None](), []
+
+        async def inner() -> None:
+            try:
+                await Deferred[None]()
+            finally:
+                await gate
+                cleaned.append(True)
+
+        async def outer(begun: Deferred[None]) -> None:
+            await begun
+            await self.tasks.start("late", inner())
+
+        async def eager_outer() -> None:
+            await self.tasks.start("early", inner())
+
+        begun = Deferred[None]()
+        self.tasks.start("outer", outer(begun), awaited=False)
+        self.tasks.start("eager outer", eager_outer(), awaited=False)
+        begun.callback(None)
+        self.tasks.cancel()
+        gate.callback(None)
+        self.assertEqual(cleaned, [True, True])
+        self.assertEqual(
+            self.messages(LogLevel.warn), ["broken off: early", "broken off: late"]
+        )
+        self.assertEqual(self.messages(LogLevel.critical), [])
+
+    def test_a_cancelled_wait_for_work(self) -> None:
+        """Work goes on if whoever waits for it does not wait any more."""
+        gate, done = Deferred[None](), []
+
+        async def work() -> None:
+            await gate
+            done.append(True)
+
+        ended = self.tasks.start("a", work())
+        ended.cancel()
+        self.failureResultOf(ended, CancelledError)
+        gate.callback(None)
+        self.assertEqual(done, [True])
+
     def test_a_cancellation_of_its_own(self) -> None:
         """Work that ends with a CancelledError and was not cancelled has a bug."""
         self.tasks.start("a", until(failed(CancelledError())))
