@@ -65,6 +65,7 @@ def assemble(
     *,
     overcommit: float = 1.0,
     restart: bool = False,
+    subnet: Subnet = SUBNET,
 ) -> Assembly:
     """
     Put the parts together as the service does; nothing is loaded yet.
@@ -94,7 +95,7 @@ def assemble(
             privileged=False,
         ),
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
-        subnets=[SUBNET],
+        subnets=[subnet],
         restart=restart,
     )
     return Assembly(

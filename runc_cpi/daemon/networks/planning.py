@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from runc_cpi.daemon.networks.interfaces import IAddressPools
@@ -64,3 +65,33 @@ def plan(
         routes=(Route(destination=EVERYWHERE, gateway=subnet_of(main, subnets).gateway),),
     )
     return (nic,)
+
+
+def updated(nics: Sequence[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
+    """
+    Bring the interfaces of a VM up to date with the subnets as they are configured now.
+
+    The gateway and the size of a subnet may have changed since an interface was planned.
+    It keeps its name, its hardware address and its addresses.
+
+    @param subnets: those of this host, at least one.
+    """
+    return tuple(_updated(nic, subnets) for nic in nics)
+
+
+def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
+    main = nic.addresses[0].ip if nic.addresses else None
+    gateway = subnet_of(main, subnets).gateway
+    return replace(
+        nic,
+        addresses=tuple(
+            IPv4Interface((address.ip, subnet_of(address.ip, subnets).cidr.prefixlen))
+            if isinstance(address, IPv4Interface)
+            else address
+            for address in nic.addresses
+        ),
+        routes=tuple(
+            replace(route, gateway=gateway) if route.destination == EVERYWHERE else route
+            for route in nic.routes
+        ),
+    )

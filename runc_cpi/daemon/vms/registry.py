@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.networks import planning
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
@@ -170,13 +172,14 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     """
     Read the record of the VM whose directory this is.
 
+    @param subnets: those of this host; at its next boot the VM is in them.
     @raise OSError: if it cannot be read.
     @raise ValueError: if it is none, or another VM's.
     """
     vm = VM.from_json(upgraded(read_record(Bundle(path).record), subnets))
     if vm.vm_cid != path.name:
         raise ValueError(f"it is the record of {vm.vm_cid!r}")
-    return vm
+    return replace(vm, nics=planning.updated(vm.nics, subnets))
 
 
 def _erase(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.model import Nic, Route
-from runc_cpi.daemon.networks.planning import assign, plan
+from runc_cpi.daemon.networks.planning import assign, plan, updated
 from runc_cpi.errors import AddressUnavailable
 from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
 
@@ -47,6 +48,20 @@ def test_an_address_of_no_subnet() -> None:
     (nic,) = plan({"a": IPv4Address("198.51.100.4")}, [SUBNET, OTHER])
     assert str(nic.addresses[0]) == "198.51.100.4/16"
     assert nic.routes[0].gateway == SUBNET.gateway
+
+
+def test_a_change_of_the_configuration() -> None:
+    """An interface follows the gateway and the size of its subnet."""
+    nics = plan(
+        {"a": IPv4Address("10.0.0.2"), "b": IPv4Address("10.9.0.2")}, [SUBNET, OTHER]
+    )
+    changed = replace(
+        SUBNET, cidr=IPv4Network("10.0.0.0/20"), gateway=IPv4Address("10.0.1.1")
+    )
+    assert updated(nics, [changed, OTHER]) == plan(
+        {"a": IPv4Address("10.0.0.2"), "b": IPv4Address("10.9.0.2")}, [changed, OTHER]
+    )
+    assert updated(nics, [SUBNET, OTHER]) == nics
 
 
 class AssignTests(SynchronousTestCase):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
 from runc_cpi.daemon.vms.new_vm import NewVM
@@ -24,7 +26,7 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.fakes.assembly import NETWORK, assemble, new_vm
+from tests.fakes.assembly import NETWORK, SUBNET, assemble, new_vm
 from tests.fakes.script import Script
 
 
@@ -46,9 +48,9 @@ class VMsTests(TestCase):
             os.close(image)
         self.script.done.clear()
 
-    async def begin(self) -> None:
+    async def begin(self, subnet: Subnet = SUBNET) -> None:
         """Start a daemon over what is on disk."""
-        parts = assemble(self.script, self.depot)
+        parts = assemble(self.script, self.depot, subnet=subnet)
         self.stemcells, self.vms = parts.stemcells, parts.vms
         self.runtime, self.pools = parts.runtime, parts.pools
         self.guests = parts.guests
@@ -217,6 +219,15 @@ class VMsTests(TestCase):
         self.assertEqual(str(other.addresses[0]), "10.0.0.3")
         with self.assertRaises(StemcellInUse):
             await self.stemcells.delete(self.stemcell_cid)
+
+    async def test_a_restart_with_another_gateway(self) -> None:
+        """A VM boots with the gateway of today, not with the one it was made with."""
+        vm = await self.create()
+        gateway = NETWORK[6]
+        await self.begin(replace(SUBNET, gateway=gateway))
+        (nic,) = self.vms.all()[0].nics
+        self.assertEqual([route.gateway for route in nic.routes], [gateway])
+        self.assertEqual(nic.addresses, vm.nics[0].addresses)
 
     async def test_a_restart_clears_what_is_no_vm(self) -> None:
         """A restart removes a VM's directory that has no record."""
