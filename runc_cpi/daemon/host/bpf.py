@@ -8,11 +8,12 @@ import os
 import platform
 import struct
 
+from runc_cpi.daemon.host.libc import check, libc
+
 _PROG_LOAD = 5  # linux/bpf.h
 _LOAD_ATTEMPTS = 1000
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
@@ -59,8 +60,4 @@ def call(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     number = _SYSCALL.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "bpf")
-    result: int = _libc.syscall(ctypes.c_long(number), command, buffer, len(buffer))
-    if result < 0:
-        reason = ctypes.get_errno()
-        raise OSError(reason, os.strerror(reason), "bpf")
-    return result
+    return check(libc.syscall(ctypes.c_long(number), command, buffer, len(buffer)), "bpf")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.disks import mountinfo, mounts
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.storage.tree import Tree
@@ -27,7 +27,7 @@ def bind(source: Path, point: Path) -> None:
         tree.make_directories(point.name)
         target = tree.open(point.name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            namespaces.bind(str(source), f"/proc/self/fd/{target}")
+            mounting.bind(str(source), f"/proc/self/fd/{target}")
         finally:
             os.close(target)
 
@@ -39,7 +39,7 @@ def unmount(point: Path) -> None:
     @raise DiskBusy: if it is in use, or not mounted any more.
     """
     try:
-        namespaces.unmount(str(point))
+        mounting.unmount(str(point))
     except OSError as error:
         raise DiskBusy(f"{point} cannot be unmounted: {error.strerror}") from None
 

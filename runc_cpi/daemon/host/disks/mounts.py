@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import holders, mountinfo
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.guests.guests import root_of
+from runc_cpi.daemon.host.libc import check, libc
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 from runc_cpi.printable import printable
 
 PASSES = 10  # one unmounting can uncover another mount
 PATIENCE, PAUSE = 1.0, 0.02  # seconds
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_points(pid: int, wanted: Callable[[Mount], bool]) -> list[str]:
@@ -70,9 +69,7 @@ def sync(mount: int) -> None:
 
     @raise OSError: if that fails.
     """
-    if _libc.syncfs(mount) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    check(libc.syncfs(mount), "syncfs")
 
 
 def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
@@ -169,7 +166,7 @@ def _unmounted(own: int, mount: Mount) -> bool:
     if not _is_on_top(own, mount):
         return False
     try:
-        namespaces.unmount(mount.point)
+        mounting.unmount(mount.point)
     except OSError as error:
         if error.errno not in (errno.EBUSY, errno.EINVAL, errno.ENOENT):
             raise

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zope.interface import implementer
 
-from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.disks.freezing import thaw_disk_at
 from runc_cpi.daemon.host.guests.visits import Visits
 from runc_cpi.daemon.host.namespaces import CLONE_NEWIPC, CLONE_NEWNS, inside
@@ -90,12 +90,12 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
     with inside(pid, CLONE_NEWNS):
         # systemd does this on a machine but not in a container.  Without it the
         # namespaces of its services would hold on to a disk that is unmounted.
-        namespaces.share_root()
+        mounting.share_root()
     # Which tunables are found by a name depends on the namespace of who looks it up.
     with inside(pid, CLONE_NEWIPC), inside(pid, CLONE_NEWNS):
         for path in writable:
             with suppress(FileNotFoundError):
-                namespaces.make_writable(path)
+                mounting.make_writable(path)
 
 
 def write(pid: int, name: str, content: str) -> None:
@@ -119,7 +119,7 @@ def mount(pid: int, source: str, target: str, filesystem: str) -> None:
     with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
-        namespaces.mount(source, target, filesystem)
+        mounting.mount(source, target, filesystem)
 
 
 def bind(pid: int, source: str, target: str) -> None:
@@ -133,7 +133,7 @@ def bind(pid: int, source: str, target: str) -> None:
     with writable_root_of(pid, os.path.dirname(target)) as tree:
         tree.make_directories(target)
     with inside(pid, CLONE_NEWNS):
-        namespaces.bind(source, target)
+        mounting.bind(source, target)
 
 
 @contextmanager

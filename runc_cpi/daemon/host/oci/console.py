@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from runc_cpi.daemon.host import namespaces
+from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.files.flags import clear_file
 from runc_cpi.daemon.storage.bundle import Bundle
 
@@ -27,7 +27,7 @@ def open_console(bundle: Bundle) -> int:
     mount, link = bundle.console_mount, bundle.console
     mount.mkdir(mode=0o700, exist_ok=True)
     if not os.path.ismount(mount):
-        namespaces.mount_memory(str(mount), SIZE)
+        mounting.mount_memory(str(mount), SIZE)
     file = mount / link.name
     if not link.is_symlink():
         link.unlink(missing_ok=True)  # of an earlier version, which had the file here
@@ -48,4 +48,4 @@ def close_console(directory: Path) -> None:
     @param directory: a directory that is about to be removed, of a VM or not.
     """
     with suppress(OSError):
-        namespaces.detach(str(Bundle(directory).console_mount))
+        mounting.detach(str(Bundle(directory).console_mount))

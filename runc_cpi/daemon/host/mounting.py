@@ -1,0 +1,90 @@
+"""Mounts and unmounts file systems, as the calling thread sees them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from runc_cpi.daemon.host.libc import check, libc
+
+# Flags of mount(2) and umount2(2), from linux/mount.h.
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
+MS_NOSUID_NODEV_NOEXEC = 0b1110
+MS_REMOUNT = 1 << 5
+MS_BIND = 1 << 12
+MS_REC = 1 << 14
+MS_SHARED = 1 << 20
+
+
+def mount(source: str, target: str, filesystem: str) -> None:
+    """
+    Mount a block device.
+
+    @raise OSError: as mount(2) says.
+    """
+    _mount(source, target, filesystem, 0)
+
+
+def mount_memory(target: str, size: int) -> None:
+    """
+    Mount a file system in memory (tmpfs(5)), for root alone.
+
+    @param size: how many bytes its files may take.
+    @raise OSError: as mount(2) says.
+    """
+    _mount("none", target, "tmpfs", MS_NOSUID_NODEV_NOEXEC, f"mode=0700,size={size}")
+
+
+def bind(source: str, target: str) -> None:
+    """
+    Mount a directory in a second place.
+
+    @raise OSError: as mount(2) says.
+    """
+    _mount(source, target, "none", MS_BIND)
+
+
+def make_writable(path: str) -> None:
+    """
+    Make a file of /proc writable that is below what is mounted read-only.
+
+    @raise OSError: as mount(2) says.
+    """
+    bind(path, path)
+    _mount("none", path, "none", MS_BIND | MS_REMOUNT | MS_NOSUID_NODEV_NOEXEC)
+
+
+def share_root() -> None:
+    """
+    Share mounts with the namespaces that are made from this thread's from now on.
+
+    @raise OSError: as mount(2) says.
+    """
+    check(libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SHARED), None), "/")
+
+
+def _mount(
+    source: str, target: str, filesystem: str, flags: int, options: str = ""
+) -> None:
+    names = [os.fsencode(name) for name in (source, target, filesystem)]
+    check(libc.mount(*names, ctypes.c_ulong(flags), options.encode()), target)
+
+
+def unmount(path: str) -> None:
+    """
+    Unmount what is at C{path}.
+
+    @raise OSError: as umount2(2) says: C{EBUSY} if it is in use, C{EINVAL} if nothing is
+        mounted there.
+    """
+    check(libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW), path)
+
+
+def detach(path: str) -> None:
+    """
+    Unmount what is at C{path} even if it is in use (MNT_DETACH).
+
+    @raise OSError: as umount2(2) says: C{EINVAL} if nothing is mounted there.
+    """
+    check(libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW | MNT_DETACH), path)
