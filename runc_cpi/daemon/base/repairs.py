@@ -1,4 +1,4 @@
-"""An account of what was put right, for the log and for whoever asked."""
+"""The account of a reconciliation: what was put right, and what could not be."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Repairs:
             self.failed(f"{what}: {type(error).__name__}: {error}")
 
     def summarize(self) -> None:
-        """Log how much there was."""
+        """Log how many things were put right, and how many problems are left."""
         self.log.info(
             "repair: {done} things put right, {problems} problems left",
             done=len(self.done),

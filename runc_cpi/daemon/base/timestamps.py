@@ -1,4 +1,4 @@
-"""When something was made, as records have it."""
+"""The time as records have it."""
 
 from __future__ import annotations
 

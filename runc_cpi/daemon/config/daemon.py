@@ -71,7 +71,8 @@ class DaemonConfig(Section):
     gateway: IPv4Address = key(
         None,
         text("an IPv4 address in cidr"),
-        "the host's address in it",
+        "the host's address in it, and the VMs' default route; a VM follows a change of it "
+        "when it boots",
         value=IPv4Network(DEFAULT_CIDR)[1],
         shown="first host of `cidr`",
     )

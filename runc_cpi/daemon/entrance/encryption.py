@@ -1,4 +1,4 @@
-"""TLS beneath AMP, and a word to those who speak one where the other is expected."""
+"""TLS beneath AMP, and what a peer is told that uses one where the other is expected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_TLS_HERE = (
 
 
 def begins_tls(data: bytes) -> bool:
-    """Say whether a connection that begins with C{data} is to be one with TLS."""
+    """Say whether a connection begins with TLS, by the first bytes of it."""
     return data[:1] == bytes([HANDSHAKE])
 
 
@@ -27,6 +27,6 @@ class EncryptedFactory(TLSMemoryBIOFactory):
     protocol = BufferingTLSTransport
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Make both, or nothing."""
+        """Make the protocol with TLS beneath it, or nothing if there is no protocol."""
         protocol = self.wrappedFactory.buildProtocol(addr)
         return None if protocol is None else self.protocol(self, protocol)

@@ -26,7 +26,7 @@ class ISockets(Interface):
         """
 
     def is_connected(connection: Any) -> bool:
-        """Say whether a connection is one still, and was not reset."""
+        """Say whether a connection is still open, and was not reset."""
 
     def is_local(address: IPv4Address | IPv6Address) -> bool:
         """Say whether an address is one of this host's own."""

@@ -47,5 +47,5 @@ class PeerLog:
             self.log.warn(text, **parts)
         elif self._count == PEERS_A_MINUTE + 1:
             self.log.warn(
-                "more peers give cause for complaint than are told of in a minute"
+                "there are warnings about more peers than the log names in a minute"
             )

@@ -61,7 +61,8 @@ class Strangers(Generic[T]):
         if len(self._origins) < self._limit:
             return True
         self._peer_log.warn(
-            "strangers", "limits.strangers are open: who has made no call yet makes room"
+            "strangers",
+            "limits.strangers are open: connections without a call are closed for new ones",
         )
         own = self._since.get(origin_of(peer), {})
         most = max(self._since.values(), key=len)

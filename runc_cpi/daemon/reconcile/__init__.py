@@ -1,1 +1,1 @@
-"""What nobody asks for in a call: the host is made to agree with the records."""
+"""Makes the host agree with the records, at a start and on demand."""

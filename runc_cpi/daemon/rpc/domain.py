@@ -1,4 +1,4 @@
-"""What calls are about."""
+"""What calls act upon: stemcells, VMs, disks, snapshots, and the reconciler."""
 
 from __future__ import annotations
 

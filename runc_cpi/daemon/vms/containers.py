@@ -92,7 +92,7 @@ class Containers:
         return progress.read(self._bundle(vm_cid)) is not None
 
     def watch(self, vm_cid: str) -> bool:
-        """Have it noticed when a VM ends; say whether it runs at all."""
+        """Watch a VM, so that its end is noticed; return whether it runs."""
         process = self._runtime.find_process(self._bundle(vm_cid))
         if process is None:
             return False

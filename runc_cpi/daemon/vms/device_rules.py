@@ -24,14 +24,14 @@ class DeviceRule:
     access: str = "rwm"
 
     def __str__(self) -> str:
-        """Return it as cgroup v1 takes and tells it (devices.rst)."""
+        """Return the rule as files of cgroup v1 have it (devices.rst)."""
         major, minor = (
             "*" if number is None else number for number in (self.major, self.minor)
         )
         return f"{self.kind} {major}:{minor} {self.access}"
 
     def to_spec(self) -> dict[str, Any]:
-        """Return it as the OCI runtime specification has it."""
+        """Return the rule as the OCI runtime specification has it."""
         numbers = {"major": self.major, "minor": self.minor}
         named = {name: number for name, number in numbers.items() if number is not None}
         return {"allow": True, "type": self.kind, **named, "access": self.access}

@@ -237,7 +237,9 @@ class VMs:
 
     async def clear_away(self, vm_cid: str) -> None:
         """
-        Remove all there may be of what is no VM; its directory last, for another try.
+        Remove all that is left of a VM that was not made, or not deleted, to the end.
+
+        Its directory goes last: while it is there, the removal is tried again.
 
         @raise CloudError: if something of it stays.
         """

@@ -1,4 +1,4 @@
-"""Tells when a VM ends that was not asked to."""
+"""Notices when a VM ends that nobody stopped."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ STORE = "/var/vcap/store"
 
 class Booting:
     """
-    Has the container's specification bring the disks, and mounts what was mounted.
+    Gives a VM its disks at boot, and mounts the one that it had mounted.
 
     @param ephemeral: what VMs have on C{/var/vcap/data}.
     """

@@ -88,7 +88,7 @@ def _free_number() -> int:
 
 
 def _bind(device: int, backing: int, image: Path, direct_io: bool) -> None:
-    """Have a device be of a file, in one step where the kernel can (Linux 5.8)."""
+    """Attach a file to a free device, in one step where the kernel can (Linux 5.8)."""
     flags = LO_FLAGS_DIRECT_IO if direct_io else 0
     info = _info(image, flags)
     try:
