@@ -11,9 +11,10 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import Disk
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.disks.loading import load_all
 from runc_cpi.daemon.disks.room import Room
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.records import read_record, write_record
+from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.errors import CloudError, DiskNotFound, NotSupported
 
 
@@ -32,12 +33,10 @@ class DiskRecords:
 
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
-        for path in sorted(self._depot.disks.iterdir()):
-            record = paths.disk_record(path)
-            self._aside.add(path.name)
-            with repairs.attempt(f"set {record} aside"):
-                self._note(Disk.from_json(read_record(record)))
-                self._aside.discard(path.name)
+        records = map(paths.disk_record, sorted(self._depot.disks.iterdir()))
+        disks, self._aside = load_all(records, Disk.from_json, repairs)
+        for disk in disks:
+            self._note(disk)
 
     def all(self) -> list[Disk]:
         """Return every disk."""

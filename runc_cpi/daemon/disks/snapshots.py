@@ -14,12 +14,13 @@ from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.disks.loading import load_all
 from runc_cpi.daemon.disks.room import MEBIBYTE
 from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
-from runc_cpi.daemon.storage.records import read_record, write_record
+from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument
 
@@ -46,13 +47,9 @@ class Snapshots:
 
     def load(self, repairs: Repairs) -> None:
         """Read the records; one that cannot be read is set aside, as it is."""
-        for path in sorted(self._depot.snapshots.iterdir()):
-            record = paths.snapshot_record(path)
-            self._aside.add(path.name)
-            with repairs.attempt(f"set {record} aside"):
-                snapshot = Snapshot.from_json(read_record(record))
-                self._snapshots[snapshot.snapshot_cid] = snapshot
-                self._aside.discard(path.name)
+        records = map(paths.snapshot_record, sorted(self._depot.snapshots.iterdir()))
+        snapshots, self._aside = load_all(records, Snapshot.from_json, repairs)
+        self._snapshots = {snapshot.snapshot_cid: snapshot for snapshot in snapshots}
 
     def all(self) -> list[Snapshot]:
         """Return every snapshot."""
