@@ -56,7 +56,7 @@ def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
     """twistd lists the daemon, in any working directory."""
     told = run(installed, "-m", "twisted", "runc-cpid", "--help", cwd=tmp_path)
     assert "--config" in told
-    script = "from runc_cpi.daemon import service; print(service.__file__)"
+    script = "from runc_cpi.daemon import tap; print(tap.__file__)"
     assert str(installed) in run(installed, "-c", script, cwd=tmp_path)
     twistd = "from twisted.scripts.twistd import run; run()"
     assert "runc-cpid" in run(installed, "-c", twistd, "--help", cwd=tmp_path)
