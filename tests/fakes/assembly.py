@@ -21,7 +21,7 @@ from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeRuntime
+from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
@@ -78,6 +78,7 @@ def assemble(
         runtime=runtime,
         networker=networker,
         guests=guests,
+        root_disks=FakeRootDisks(script),
         disk_driver=driver,
         trees=FakeTrees(script),
         archiver=FakeArchiver(script),
@@ -89,6 +90,7 @@ def assemble(
             all_capabilities=[],
             cgroup_parent="/c",
             pids=100,
+            root_disk_size=None,
             open_files=1024,
             swap_accounting=False,
             privileged=False,
