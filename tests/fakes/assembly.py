@@ -65,6 +65,7 @@ def assemble(
     *,
     overcommit: float = 1.0,
     restart: bool = False,
+    root_disk_size: int | None = None,
 ) -> Assembly:
     """
     Put the parts together as the service does; nothing is loaded yet.
@@ -90,7 +91,7 @@ def assemble(
             all_capabilities=[],
             cgroup_parent="/c",
             pids=100,
-            root_disk_size=None,
+            root_disk_size=root_disk_size,
             open_files=1024,
             swap_accounting=False,
             privileged=False,
