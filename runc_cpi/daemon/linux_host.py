@@ -70,7 +70,7 @@ class LinuxHost:
             ),
             networker=self._networker,
             guests=self._guests,
-            root_disks=RootDisks(self._processes, loops, bounded=has_loops),
+            root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),
             trees=Trees(self._processes),
             archiver=Archiver(self._processes),

@@ -76,7 +76,7 @@ class ThisHost(HostCase):
         self.trees = Trees(processes)
         self.directory_driver = DirectoryDisks(processes, guests)
         loops = LoopDevices(reactor, direct_io=True)
-        self.root_disks = RootDisks(processes, loops, bounded=True)
+        self.root_disks = RootDisks(processes, loops, guests, bounded=True)
         self.driver = ImageDisks(
             processes,
             loops,

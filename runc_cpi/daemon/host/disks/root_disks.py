@@ -15,16 +15,18 @@ from runc_cpi.daemon.host.disks.image_files import ImageFiles
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.daemon.host.disks.tools import Tools
-from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.interfaces import IRootDisks
 from runc_cpi.errors import CloudError, DiskBusy
 
-# ext4(5): what a VM deletes is free on the host again; the unused tables of inodes in a
-# new file are zero already.
+# ext4(5): what a VM deletes is free on the host again, and no tables of inodes are cleared
+# in the background, for a new file is all zeros.
 OPTIONS = "discard,noinit_itable"
 # A mount in a VM that was killed may go a moment after its processes.
 PATIENCE = 2.0  # seconds
+WRITING_BACK = 600.0  # seconds that it may take to unmount
 
 
 @implementer(IRootDisks)
@@ -40,8 +42,11 @@ class RootDisks:
 
     log = Logger()
 
-    def __init__(self, processes: Processes, loops: LoopDevices, *, bounded: bool) -> None:
-        self._tools, self._loops, self._bounded = Tools(processes), loops, bounded
+    def __init__(
+        self, processes: Processes, loops: LoopDevices, guests: Guests, *, bounded: bool
+    ) -> None:
+        self._tools, self._loops, self._guests = Tools(processes), loops, guests
+        self._bounded = bounded
         self._files = ImageFiles(self._tools, full=False)
 
     async def make(self, bundle: Bundle, size: int) -> None:
@@ -81,7 +86,10 @@ class RootDisks:
         @raise CloudError: if it cannot be mounted.
         """
         if await deferToThread(bundle.root_image.exists):
-            await unmount(self._tools, bundle)
+            if await deferToThread(os.path.ismount, bundle.layers):
+                # Its own thread, for this may write much.
+                unmounting = partial(namespaces.detach, str(bundle.layers))
+                await self._guests.run(bundle.vm_cid, unmounting, seconds=WRITING_BACK)
             await self._mend_and_mount(bundle)
 
     async def _mend_and_mount(self, bundle: Bundle) -> None:
@@ -94,7 +102,7 @@ class RootDisks:
             except DiskBusy:
                 self.log.debug("{image} is still in use", image=str(image))
         if found is None:
-            await self._tools.change(EXT4.mending(image))
+            await self._tools.change(EXT4.mending(image), lane=Lane.QUICK)
         await self._mount(bundle, found)
 
     async def _mount(self, bundle: Bundle, found: LoopDevice | None) -> None:
