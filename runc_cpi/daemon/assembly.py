@@ -26,7 +26,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.interfaces import IGuests, IRuntime
+from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vms import VMs
@@ -40,6 +40,7 @@ class HostParts:
     runtime: IRuntime
     networker: INetworker
     guests: IGuests
+    root_disks: IRootDisks
     disk_driver: IDiskDriver
     trees: ITrees
     archiver: IArchiver
@@ -117,13 +118,14 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         disks=disks,
     )
     pools = AddressPools(policy.subnets)
-    registry, watcher = Registry(depot, stemcells, pools), Watcher(tasks)
+    registry, watcher = Registry(depot, stemcells, pools, host.root_disks), Watcher(tasks)
     containers = Containers(
         policy=policy.containers,
         depot=depot,
         runtime=host.runtime,
         networker=host.networker,
         guests=host.guests,
+        root_disks=host.root_disks,
         disks=disks,
         watcher=watcher,
     )

@@ -13,6 +13,7 @@ from runc_cpi.daemon.host.cgroups.devices import DeviceRules, device_rules
 from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
+from runc_cpi.daemon.host.disks.root_disks import RootDisks
 from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
@@ -54,6 +55,8 @@ class LinuxHost:
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()
+        loops = LoopDevices(reactor, direct_io=config.disks.direct_io)
+        has_loops = config.disks.driver == "image"
         self.parts = HostParts(
             runtime=Runtime(
                 reactor,
@@ -67,21 +70,22 @@ class LinuxHost:
             ),
             networker=self._networker,
             guests=self._guests,
-            disk_driver=self._disk_driver(reactor, config, rules),
+            root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
+            disk_driver=self._disk_driver(config, rules, loops),
             trees=Trees(self._processes),
             archiver=Archiver(self._processes),
             images=OCIImages(self._processes),
         )
 
     def _disk_driver(
-        self, reactor: Any, config: DaemonConfig, rules: DeviceRules
+        self, config: DaemonConfig, rules: DeviceRules, loops: LoopDevices
     ) -> IDiskDriver:
         disks = config.disks
         if disks.driver == "directory":
             return DirectoryDisks(self._processes, self._guests)
         return ImageDisks(
             self._processes,
-            LoopDevices(reactor, direct_io=disks.direct_io),
+            loops,
             rules,
             self._guests,
             full=disks.allocation == "full",

@@ -50,6 +50,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         checks.check_programs()
         if config.disks.driver == "image":
             checks.check_loop_devices(config.disks.filesystem)
+            if config.vms.root_disk_size is not None:
+                checks.check_root_disks()
         runtime = checks.find_runtime(config.runtime)
         _prepare(depot)
         containers = _container_policy(config)
@@ -87,12 +89,15 @@ def _prepare(depot: Depot) -> None:
 
 def _container_policy(config: DaemonConfig) -> ContainerPolicy:
     privileged = config.security.privileged
+    # Without loop devices there is none.
+    has_root_disks = config.disks.driver == "image"
     dropped = frozenset() if privileged else DROPPED_CAPABILITIES
     return ContainerPolicy(
         capabilities=capabilities.grantable(dropped),
         all_capabilities=capabilities.grantable(frozenset()),
         cgroup_parent=cgroup_parent(config.work_dir),
         pids=config.vms.pids if resource_limits.pids_accounting() else None,
+        root_disk_size=config.vms.root_disk_size if has_root_disks else None,
         open_files=resource_limits.open_files(),
         swap_accounting=resource_limits.swap_accounting(),
         privileged=privileged,

@@ -20,7 +20,7 @@ from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.interfaces import ITrees
-from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRuntime
+from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRootDisks, IRuntime
 
 VM = "vm-01234567-89ab-cdef-0123-456789abcdef"
 # Tests may run in several processes at once.
@@ -57,6 +57,7 @@ class HostCase(TestCase):
     directory: Path
     runtime: IRuntime
     guests: IGuests
+    root_disks: IRootDisks
     networker: INetworker
     archiver: IArchiver
     images: IImages

@@ -14,7 +14,7 @@ from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeRuntime
+from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
 
 
 class FakeHost(HostCase):
@@ -29,7 +29,7 @@ class FakeHost(HostCase):
         self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
-        self.trees = FakeTrees(script)
+        self.trees, self.root_disks = FakeTrees(script), FakeRootDisks(script)
         self.sockets, self.uid, self.connection = FakeSockets(1000), 1000, object()
         self.own_address = IPv4Address("192.0.2.1")
         here = IPv4Address(OWN_ADDRESS)

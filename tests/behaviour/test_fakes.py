@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
+from tests.behaviour import (
+    disks,
+    guests,
+    networker,
+    root_disks,
+    runtime,
+    sockets,
+    stemcells,
+    trees,
+)
 from tests.behaviour.fake_host import FakeHost
 
 
@@ -12,6 +21,10 @@ class FakeRuntimeTests(FakeHost, runtime.Behaviour):
 
 class FakeGuestsTests(FakeHost, guests.Behaviour):
     """L{FakeGuests}."""
+
+
+class FakeRootDisksTests(FakeHost, root_disks.Behaviour):
+    """L{FakeRootDisks}."""
 
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):

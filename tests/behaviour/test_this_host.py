@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.behaviour import disks, guests, networker, runtime, sockets, stemcells, trees
+from tests.behaviour import (
+    disks,
+    guests,
+    networker,
+    root_disks,
+    runtime,
+    sockets,
+    stemcells,
+    trees,
+)
 from tests.behaviour.this_host import ThisHost
 
 
@@ -12,6 +21,10 @@ class RuntimeTests(ThisHost, runtime.Behaviour):
 
 class GuestsTests(ThisHost, guests.Behaviour):
     """Visits to VMs of runc."""
+
+
+class RootDisksTests(ThisHost, root_disks.Behaviour):
+    """Files with a file system, mounted on the host."""
 
 
 class NetworkerTests(ThisHost, networker.Behaviour):

@@ -21,6 +21,7 @@ from runc_cpi.daemon.host.cgroups.devices import device_rules
 from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
+from runc_cpi.daemon.host.disks.root_disks import RootDisks
 from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
@@ -74,9 +75,11 @@ class ThisHost(HostCase):
         self.archiver, self.images = Archiver(processes), OCIImages(processes)
         self.trees = Trees(processes)
         self.directory_driver = DirectoryDisks(processes, guests)
+        loops = LoopDevices(reactor, direct_io=True)
+        self.root_disks = RootDisks(processes, loops, guests, bounded=True)
         self.driver = ImageDisks(
             processes,
-            LoopDevices(reactor, direct_io=True),
+            loops,
             rules,
             guests,
             full=False,

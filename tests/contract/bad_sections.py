@@ -53,6 +53,7 @@ def _daemon(key: str, rows: list[tuple[Any, str]]) -> list[Case]:
 
 
 WHOLE, TRUTH = "a whole number from 1 to", "true or false"
+ROOT = "a whole number from 64 to 8388608, or 0 for no bound"
 PIDS = "a whole number from 64 to 4194304"
 DAEMON = [
     *[
@@ -92,6 +93,8 @@ DAEMON = [
     *_daemon("security.profile", [("true", "default or privileged")]),
     *_daemon("security.anti_spoofing", [("'yes'", TRUTH), (1, TRUTH)]),
     *_daemon("vms.pids", [("many", PIDS), (63, PIDS), (1 << 23, PIDS), (1e3, PIDS)]),
+    *_daemon("vms.root_disk_size", [("much", ROOT), (63, ROOT), ("true", ROOT)]),
+    *_daemon("vms.root_disk_size", [(-1, ROOT), (1 << 24, ROOT), ("false", ROOT)]),
     *_daemon("socket_mode", [("'0888'", "octal"), ("rw", "octal"), ("'1777'", "octal")]),
     Case("a number as mode", "socket_mode: 660", "socket_mode: 660 must be a file mode in"),
     Case("a mode without quotes", "socket_mode: 0660", "socket_mode: 432 must be .*quotes"),

@@ -222,6 +222,16 @@ PROPERTIES = [
         r"cloud_properties\.cpi_access: 1; must be true or false",
     ),
     Case(
+        "a small root disk",
+        properties(root_disk_size=63),
+        r"cloud_properties\.root_disk_size: 63 is not between 64 and 8388608",
+    ),
+    Case(
+        "a root disk in a text",
+        properties(root_disk_size="10G"),
+        r"cloud_properties\.root_disk_size: '10G' is no whole number of MiB",
+    ),
+    Case(
         "a disk size in a text",
         properties(ephemeral_disk_size="lots"),
         r"cloud_properties\.ephemeral_disk_size: 'lots'",

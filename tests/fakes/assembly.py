@@ -21,7 +21,7 @@ from tests.fakes.networks import FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeRuntime
+from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
@@ -66,6 +66,7 @@ def assemble(
     overcommit: float = 1.0,
     restart: bool = False,
     subnet: Subnet = SUBNET,
+    root_disk_size: int | None = None,
 ) -> Assembly:
     """
     Put the parts together as the service does; nothing is loaded yet.
@@ -79,6 +80,7 @@ def assemble(
         runtime=runtime,
         networker=networker,
         guests=guests,
+        root_disks=FakeRootDisks(script),
         disk_driver=driver,
         trees=FakeTrees(script),
         archiver=FakeArchiver(script),
@@ -90,6 +92,7 @@ def assemble(
             all_capabilities=[],
             cgroup_parent="/c",
             pids=100,
+            root_disk_size=root_disk_size,
             open_files=1024,
             swap_accounting=False,
             privileged=False,

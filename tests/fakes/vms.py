@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRuntime
+from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRootDisks, IRuntime
 from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.script import Script
 
@@ -147,6 +147,30 @@ class FakeRuntime:
         return FakeFirstProcess(self, vm_cid) if alive else None
 
 
+@implementer(IRootDisks)
+class FakeRootDisks:
+    """Root disks that bound nothing, each a directory where the real one is mounted."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def make(self, bundle: Bundle, size: int) -> Awaitable[None]:
+        """Make the directory."""
+        bundle.layers.mkdir()
+        return self._script.act(f"make a root disk of {size} MiB")
+
+    def mount(self, bundle: Bundle) -> Awaitable[None]:
+        """Note it, if the VM has one."""
+        return self._act(bundle, "mount the root disk")
+
+    def mount_afresh(self, bundle: Bundle) -> Awaitable[None]:
+        """Note it, if the VM has one."""
+        return self._act(bundle, "mount the root disk afresh")
+
+    def _act(self, bundle: Bundle, name: str) -> Awaitable[None]:
+        return self._script.act(name) if bundle.layers.exists() else succeed(None)
+
+
 @implementer(IGuests)
 class FakeGuests:
     """
@@ -188,3 +212,4 @@ def _as_ours(failure: Failure, vm_cid: str) -> Failure:
 verifyObject(IRuntime, FakeRuntime(Script()))
 verifyObject(IFirstProcess, FakeFirstProcess(FakeRuntime(Script()), ""))
 verifyObject(IGuests, FakeGuests(Script()))
+verifyObject(IRootDisks, FakeRootDisks(Script()))

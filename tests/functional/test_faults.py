@@ -74,7 +74,8 @@ def test_out_of_inodes(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) 
 
 def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> None:
     """With a read-only file system VMs run on, changes are refused, and nothing is lost."""
-    daemon = new_daemon()
+    # A file behind a loop device, as a root disk is, would keep the mount writable.
+    daemon = new_daemon(config={"vms": {"root_disk_size": 0}})
     with mounted(daemon.work_dir, "size=64m"):
         # The container's layer keeps its file system writable; the daemon's mount does not.
         bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]

@@ -218,9 +218,10 @@ def test_mounts_stay_inside(vm: VM) -> None:
     vm.shell("mkdir -p /mnt/x; mount -t tmpfs tmpfs /mnt/x; echo 1 >/mnt/x/f")
     mounts = Path("/proc/self/mountinfo").read_text("utf-8")
     places = [line.split()[4] for line in mounts.splitlines()]
-    # Its console is on a file system that the daemon mounted.
+    # Its root disk and its console are file systems that the daemon mounted.
     assert [place for place in places if place.startswith(str(vm.directory))] == [
-        str(vm.directory / "console")
+        str(vm.directory / "layers"),
+        str(vm.directory / "console"),
     ]
     vm.shell("umount /mnt/x")
 

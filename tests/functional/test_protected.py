@@ -93,12 +93,12 @@ def held(daemon: Daemon, vm: VM) -> Iterator[None]:
     """
     Mount something in a VM's tree where the daemon sees it, wherever the tree is moved.
     """
-    directory = vm.directory / "upper" / "held"
+    directory = vm.directory / "data" / "held"
     subprocess.run(["mount", "-t", "tmpfs", "held", str(directory)], check=True)
     try:
         yield
     finally:
-        for path in (directory, *daemon.scratch.glob("*/upper/held")):
+        for path in (directory, *daemon.scratch.glob("*/data/held")):
             if path.is_mount():
                 subprocess.run(["umount", str(path)], check=True)
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
     """What cannot be removed is reported at a start and by a repair, and tried again."""
     daemon = new_daemon().start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
-    vm.shell("mkdir /held")
+    vm.shell("mkdir /var/vcap/data/held")
     daemon.cpi.ok("reboot_vm", vm.cid)
     for name in ("a", "z"):
         (daemon.scratch / f"old-{name}" / "file").mkdir(parents=True)
@@ -135,7 +135,7 @@ def test_what_is_left_goes_by_itself(new_daemon: NewDaemon, tiny: Path) -> None:
     """What could not be removed is removed after C{repair_interval}, and nobody asks."""
     daemon = new_daemon(config={"repair_interval": 10}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
-    vm.shell("mkdir /held")
+    vm.shell("mkdir /var/vcap/data/held")
     daemon.cpi.ok("reboot_vm", vm.cid)
     with held(daemon, vm):
         daemon.cpi.ok("delete_vm", vm.cid)

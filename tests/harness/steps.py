@@ -153,7 +153,15 @@ def instrument() -> None:
     for name in ("fsync", "mknod", "posix_fallocate"):
         before(os, name, lambda *_, name=name, **__: name)
     before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
-    for name in ("mount", "mount_memory", "bind", "share_root", "unmount", "detach"):
+    for name in (
+        "mount",
+        "mount_harmless",
+        "mount_memory",
+        "bind",
+        "share_root",
+        "unmount",
+        "detach",
+    ):
         before(mounting, name, lambda *_, name=name: name)
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")

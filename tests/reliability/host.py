@@ -74,6 +74,10 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     for cid, disk in world.disks.items():
         if disk.vm in running:
             yield _loop(daemon, cid)
+    for cid in world.vms:
+        directory = daemon.work_dir / "vms" / cid
+        if (directory / "root").exists():
+            yield from (f"loop {directory / 'root'}", f"mount {directory / 'layers'}")
     for cid in running:
         if (image := daemon.work_dir / "vms" / cid / "ephemeral").exists():
             yield f"loop {image}"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from runc_cpi.daemon.base.pids import LEAST_PIDS, MOST_PIDS
+from runc_cpi.daemon.base.bounds import (
+    LEAST_PIDS,
+    LEAST_ROOT_DISK_SIZE,
+    MOST_PIDS,
+    MOST_ROOT_DISK_SIZE,
+)
 from runc_cpi.daemon.config.checks import (
     PEM,
     ConfigError,
@@ -168,6 +173,16 @@ class SecurityConfig(Section):
     )
 
 
+def _root_disk_size(key: str, value: Any) -> int | None:
+    if value is None or (value == 0 and not isinstance(value, bool)):
+        return None
+    try:
+        size = whole_number(LEAST_ROOT_DISK_SIZE, MOST_ROOT_DISK_SIZE)(key, value)
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or 0 for no bound") from None
+    return int(size)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VMsConfig(Section):
     """What each VM gets unless its C{cloud_properties} say otherwise."""
@@ -176,4 +191,10 @@ class VMsConfig(Section):
         32768,
         whole_number(LEAST_PIDS, MOST_PIDS),
         "processes and threads that a VM may have, whose `cloud_properties` do not say",
+    )
+    root_disk_size: int | None = key(
+        10240,
+        _root_disk_size,
+        "MiB that a VM may change on `/`, whose `cloud_properties` do not say; `0` for no "
+        "bound: see [below](#what-root_disk_size-costs)",
     )

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from runc_cpi.daemon.host.disks.filesystems import FILESYSTEMS
+from runc_cpi.daemon.host.disks.filesystems import EXT4, FILESYSTEMS
 
 REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
 
@@ -43,6 +43,18 @@ def check_loop_devices(filesystem: str) -> None:
         if shutil.which(program) is None:
             raise HostUnfit(
                 f"disks.driver: image needs {program}, which is not on the PATH{way_out}"
+            )
+
+
+def check_root_disks() -> None:
+    """
+    @raise HostUnfit: if root disks of VMs cannot be made here.
+    """
+    for program in EXT4.programs:
+        if shutil.which(program) is None:
+            raise HostUnfit(
+                f"vms.root_disk_size needs {program}, which is not on the PATH; "
+                "vms.root_disk_size: 0 does without, and without a bound"
             )
 
 

@@ -10,6 +10,7 @@ from runc_cpi.daemon.host.libc import check, libc
 # Flags of mount(2) and umount2(2), from linux/mount.h.
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
+MS_NOSUID_NODEV = 0b0110
 MS_NOSUID_NODEV_NOEXEC = 0b1110
 MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
@@ -24,6 +25,19 @@ def mount(source: str, target: str, filesystem: str) -> None:
     @raise OSError: as mount(2) says.
     """
     _mount(source, target, filesystem, 0)
+
+
+def mount_harmless(source: str, target: str, filesystem: str, options: str) -> None:
+    """
+    Mount a block device of which no program gets rights and no node opens a device, as
+    this thread sees it.
+
+    An overlay on top is not bound by that.  Programs can be run: since Linux 6.7 an
+    overlay would be bound.
+
+    @raise OSError: as mount(2) says.
+    """
+    _mount(source, target, filesystem, MS_NOSUID_NODEV, options)
 
 
 def mount_memory(target: str, size: int) -> None:

@@ -47,6 +47,16 @@ class Bundle:
         return self.path / "work"
 
     @property
+    def root_image(self) -> Path:
+        """The image of the root disk, which bounds C{upper} and C{work} if there is one."""
+        return self.path / "root"
+
+    @property
+    def layers(self) -> Path:
+        """The mount point of the root disk on the host; L{upper} and L{work} lead there."""
+        return self.path / "layers"
+
+    @property
     def data(self) -> Path:
         """The directory that a VM without an ephemeral disk has as /var/vcap/data."""
         return self.path / "data"

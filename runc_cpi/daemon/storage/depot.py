@@ -21,7 +21,7 @@ class Depot:
         boot_id                   the boot of the host that runtime/ is good for
         stemcells/CID/            stemcell.json, rootfs/
         images/DIGEST/            rootfs/ of an OCI image, for the stemcells made of it
-        vms/CID/                  vm.json, config.json, console.log, upper/, data/ ...
+        vms/CID/                  vm.json, config.json, console.log, root, data/ ...
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
         scratch/                  what is being made, and what is being removed

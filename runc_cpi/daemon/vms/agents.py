@@ -11,7 +11,7 @@ from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.settings_file import SETTINGS, settings_file, told_disks
-from runc_cpi.daemon.vms.interfaces import IGuests
+from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks
 from runc_cpi.daemon.vms.vm import VM
 
 
@@ -23,9 +23,14 @@ class Agents:
     """
 
     def __init__(
-        self, guests: IGuests, disks: Disks, find: Callable[[str], ContainerState]
+        self,
+        guests: IGuests,
+        root_disks: IRootDisks,
+        disks: Disks,
+        find: Callable[[str], ContainerState],
     ) -> None:
-        self._guests, self._disks, self._find = guests, disks, find
+        self._guests, self._root_disks = guests, root_disks
+        self._disks, self._find = disks, find
 
     async def tell(self, vm: VM, *, but: str = "") -> None:
         """
@@ -39,6 +44,7 @@ class Agents:
         file = settings_file(vm.settings(hints))
         container = self._find(vm.vm_cid)
         if container.pid is None:
+            await self._root_disks.mount(container.bundle)
             writing = partial(_write, container.bundle.upper, file.content)
             await self._guests.run(vm.vm_cid, writing)
         else:
@@ -49,10 +55,11 @@ class Agents:
         Write the settings file of a VM anew if it does not name the disks that it should.
 
         @return: whether that was so.
-        @raise CloudError: if the file cannot be written.
+        @raise CloudError: if the file cannot be read or written.
         """
-        upper = self._find(vm.vm_cid).bundle.upper
-        named = await self._guests.run(vm.vm_cid, partial(_told_disks, upper))
+        bundle = self._find(vm.vm_cid).bundle
+        await self._root_disks.mount(bundle)
+        named = await self._guests.run(vm.vm_cid, partial(_told_disks, bundle.upper))
         if named == self._disks.hints(vm.vm_cid):
             return False
         await self.tell(vm)

@@ -22,7 +22,7 @@ from runc_cpi.daemon.vms.agents import Agents
 from runc_cpi.daemon.vms.files import furnishing
 from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
 from runc_cpi.daemon.vms.inits import init_of
-from runc_cpi.daemon.vms.interfaces import IGuests, IRuntime
+from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
 from runc_cpi.daemon.vms.progress import Progress
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vm import VM
@@ -51,13 +51,14 @@ class Containers:
         runtime: IRuntime,
         networker: INetworker,
         guests: IGuests,
+        root_disks: IRootDisks,
         disks: Disks,
         watcher: Watcher,
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
-        self._watcher = watcher
-        self.agents = Agents(guests, disks, self.find)
+        self._root_disks, self._watcher = root_disks, watcher
+        self.agents = Agents(guests, root_disks, disks, self.find)
 
     def _bundle(self, vm_cid: str) -> Bundle:
         return Bundle(self._depot.vms / vm_cid)
@@ -125,11 +126,15 @@ class Containers:
         """
         Make the directory of a new VM, and the files it boots with.
 
-        @raise NoDiskSpace: if there is no room for its ephemeral disk.
+        @raise NoDiskSpace: if there is no room for its root disk or its ephemeral disk.
         @raise CloudError: if the host fails otherwise.
         @raise OSError: if a file cannot be written.
         """
         bundle, binds = self._bundle(vm.vm_cid), self._disks.agent_binds
+        await deferToThread(furnishing.make_directory, bundle)
+        root_size = vm.properties.root_disk_size or self._policy.root_disk_size
+        if root_size is not None:
+            await self._root_disks.make(bundle, root_size)
         await deferToThread(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
         size = vm.properties.ephemeral_disk_size
         if size is not None:
@@ -184,6 +189,7 @@ class Containers:
             await self._ask_to_halt(vm, stemcell)
         await self.take_down(vm.vm_cid)
         await deferToThread(progress.write, bundle, Progress.BOOTING)
+        await self._root_disks.mount_afresh(bundle)
         try:
             await self.boot(vm, stemcell)
         except BaseException:

@@ -94,6 +94,46 @@ class IRuntime(Interface):
         """Return a container's first process, or L{None} if it is not alive."""
 
 
+class IRootDisks(Interface):
+    """
+    Bounds what VMs change on C{/}.
+
+    A root disk is mounted at C{layers} of the VM's bundle, where the upper layer of the
+    root file system is.  VMs need not have one.
+    """
+
+    def make(bundle: Bundle, size: int) -> Awaitable[None]:
+        """
+        Make an empty root disk, and mount it.
+
+        A host that can bound nothing logs that, and makes none.
+
+        @param bundle: its directory is there.
+        @param size: MiB.
+        @raise NoDiskSpace: if the host's file system is full.
+        @raise CloudError: if it cannot be made or mounted.
+        @raise OSError: if a file cannot be made.
+        """
+
+    def mount(bundle: Bundle) -> Awaitable[None]:
+        """
+        Mount a root disk, unless it is mounted or the VM has none.
+
+        A reboot of the host unmounts it.
+
+        @raise CloudError: if it cannot be mounted.
+        """
+
+    def mount_afresh(bundle: Bundle) -> Awaitable[None]:
+        """
+        Mount the root disk of a VM that does not run anew, unless the VM has none.
+
+        A file system that failed, because the host's was full, can be written again then.
+
+        @raise CloudError: if it cannot be mounted.
+        """
+
+
 class IGuests(Interface):
     """Reaches into VMs that run, and trusts nothing that is in them."""
 

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from runc_cpi.daemon.base.pids import LEAST_PIDS, MOST_PIDS
+from runc_cpi.daemon.base.bounds import (
+    LEAST_PIDS,
+    LEAST_ROOT_DISK_SIZE,
+    MOST_PIDS,
+    MOST_ROOT_DISK_SIZE,
+)
 from runc_cpi.daemon.disks.disk import MAXIMUM_SIZE
 from runc_cpi.daemon.vms.inits import INITS
 from runc_cpi.errors import InvalidArgument
 
 PROPERTIES = frozenset(
-    ("cpu", "ram", "pids", "ephemeral_disk_size", "init", "capabilities", "cpi_access")
+    ("cpu", "ram", "pids", "root_disk_size", "ephemeral_disk_size")
+    + ("init", "capabilities", "cpi_access")
 )
 MINIMUM_CPU, MAXIMUM_CPU = 0.01, 4096  # processors
 MINIMUM_RAM, MAXIMUM_RAM = 32, 1 << 24  # MiB
@@ -22,6 +28,7 @@ _KIND = {
     "cpu": "number of processors",
     "ram": "whole number of MiB",
     "pids": "whole number of processes",
+    "root_disk_size": "whole number of MiB",
     "ephemeral_disk_size": "whole number of MiB",
 }
 
@@ -35,6 +42,8 @@ class VMProperties:
     @ivar ram: MiB it may use, or L{None} for all.
     @ivar pids: how many processes and threads it may have, or L{None} for as many as VMs
         have here.
+    @ivar root_disk_size: MiB of what it may change on /, or L{None} for as many as VMs
+        have here.
     @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar all_capabilities: whether it has all that there are, to pass them on.
@@ -45,6 +54,7 @@ class VMProperties:
     cpu: float | None = None
     ram: int | None = None
     pids: int | None = None
+    root_disk_size: int | None = None
     ephemeral_disk_size: int | None = None
     init: str | None = None
     all_capabilities: bool = False
@@ -77,6 +87,9 @@ class VMProperties:
             cpu=_number("cpu", raw, (int, float), MINIMUM_CPU, MAXIMUM_CPU),
             ram=_whole_number("ram", raw, MINIMUM_RAM, MAXIMUM_RAM),
             pids=_whole_number("pids", raw, LEAST_PIDS, MOST_PIDS),
+            root_disk_size=_whole_number(
+                "root_disk_size", raw, LEAST_ROOT_DISK_SIZE, MOST_ROOT_DISK_SIZE
+            ),
             ephemeral_disk_size=_whole_number(
                 "ephemeral_disk_size", raw, MINIMUM_DISK_SIZE, MAXIMUM_SIZE
             ),

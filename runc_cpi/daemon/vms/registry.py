@@ -20,6 +20,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.settings_file import told_addresses
+from runc_cpi.daemon.vms.interfaces import IRootDisks
 from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
@@ -39,8 +40,15 @@ class Registry:
     deleted as it may be the VM's, and calls about it are refused.
     """
 
-    def __init__(self, depot: Depot, stemcells: Stemcells, pools: IAddressPools) -> None:
+    def __init__(
+        self,
+        depot: Depot,
+        stemcells: Stemcells,
+        pools: IAddressPools,
+        root_disks: IRootDisks,
+    ) -> None:
         self._depot, self._stemcells, self._pools = depot, stemcells, pools
+        self._root_disks = root_disks
         self._vms: dict[str, VM] = {}
         self._unreadable: set[str] = set()
         self._erased: set[str] = set()
@@ -83,6 +91,7 @@ class Registry:
         """Keep what a VM may need whose record, in this directory, cannot be read."""
         self._unreadable.add(path.name)
         self._stemcells.guard(path.name)
+        await self._root_disks.mount(Bundle(path))
         for address in _addresses_of(path):
             with suppress(AddressUnavailable):
                 await self._pools.claim(address, path.name)

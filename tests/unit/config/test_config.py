@@ -57,6 +57,7 @@ security:
   anti_spoofing: false
 vms:
   pids: 4096
+  root_disk_size: 2048
 """
 
 
@@ -97,7 +98,7 @@ def test_everything_configured() -> None:
             finish_seconds=5,
         ),
         security=SecurityConfig(privileged=True, anti_spoofing=False),
-        vms=VMsConfig(pids=4096),
+        vms=VMsConfig(pids=4096, root_disk_size=2048),
         socket_mode=0o600,
         socket_group=None,
     )
@@ -110,6 +111,13 @@ def test_everything_configured() -> None:
 def test_restart(text: str, restart: bool) -> None:
     """A bare C{no}, which YAML takes for false, means C{restart: no}."""
     assert DaemonConfig.parse(yaml.safe_load(f"restart: {text}")).restart is restart
+
+
+@pytest.mark.parametrize("text", ["0", "null", ""])
+def test_no_bound_for_root_disks(text: str) -> None:
+    """Size 0, or none at all, is no bound."""
+    config = DaemonConfig.parse(yaml.safe_load(f"vms: {{root_disk_size: {text}}}"))
+    assert config.vms.root_disk_size is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "# nothing\n", "---\n"])
@@ -139,7 +147,7 @@ def test_nothing_configured(text: str) -> None:
         allow_users=frozenset(),
         limits=LimitsConfig(),
         security=SecurityConfig(privileged=False, anti_spoofing=True),
-        vms=VMsConfig(pids=32768),
+        vms=VMsConfig(pids=32768, root_disk_size=10240),
         socket_mode=0o600,
         socket_group=None,
     )

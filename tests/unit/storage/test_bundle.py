@@ -17,6 +17,8 @@ def test_where_files_are() -> None:
         bundle.rootfs: "rootfs",
         bundle.upper: "upper",
         bundle.work: "work",
+        bundle.root_image: "root",
+        bundle.layers: "layers",
         bundle.data: "data",
         bundle.ephemeral: "ephemeral",
         bundle.disks: "disks",

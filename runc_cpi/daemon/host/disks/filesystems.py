@@ -16,6 +16,7 @@ from runc_cpi.errors import InvalidArgument
 # ioctl(2) numbers, from fs/ext4/ext4.h and xfs_fs.h.
 EXT4_IOC_RESIZE_FS = 0x40086610
 XFS_IOC_FSGROWFSDATA = 0x4010586E
+CORRECTED = (0, 1)  # exit statuses: nothing to do, or errors corrected (e2fsck(8))
 XFS_INODE_PERCENT = 25  # what mkfs.xfs(8) chose, as it does below 1 TiB
 
 # XFS grows only while mounted (xfs_growfs(8)); this mount goes with the shell, at the
@@ -115,10 +116,13 @@ class Ext4(FileSystem):
         options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1"
         return Command(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, str(target)])
 
+    def mending(self, target: Path) -> Command:
+        """Return what replays the journal, and checks what is marked as broken."""
+        return Command(["e2fsck", "-p", str(target)], good=CORRECTED)
+
     def growing(self, target: Path, directory: Path) -> Sequence[Command]:
         """Check it first, as resize2fs(8) demands."""
-        # Exit status 1 means that errors were corrected (e2fsck(8)).
-        checking = Command(["e2fsck", "-fp", str(target)], good=(0, 1))
+        checking = Command(["e2fsck", "-fp", str(target)], good=CORRECTED)
         return [checking, Command(["resize2fs", str(target)])]
 
     def _resize(self, mount: int, blocks: int) -> None:
@@ -148,4 +152,5 @@ class Xfs(FileSystem):
         fcntl.ioctl(mount, XFS_IOC_FSGROWFSDATA, argument)
 
 
-FILESYSTEMS: Mapping[str, FileSystem] = {kind.name: kind for kind in (Ext4(), Xfs())}
+EXT4 = Ext4()
+FILESYSTEMS: Mapping[str, FileSystem] = {kind.name: kind for kind in (EXT4, Xfs())}

@@ -91,7 +91,11 @@ class ImageDisks:
 
     async def sweep(self, directory: Path, kept: Sequence[Path]) -> list[str]:
         """Let go of the loop devices of files below C{directory} that nobody needs."""
-        needed = [*map(paths.image_of, kept), *(Bundle(path).ephemeral for path in kept)]
+        bundles = [Bundle(path) for path in kept]
+        needed = [
+            *map(paths.image_of, kept),
+            *(image for vm in bundles for image in (vm.ephemeral, vm.root_image)),
+        ]
         return await self._loops.sweep(directory, needed)
 
     def allocated(self, path: Path) -> int:

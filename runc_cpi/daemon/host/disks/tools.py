@@ -29,15 +29,16 @@ class Tools:
         outcome = await self._processes.run(command.argv, timeout=TOOL_TIMEOUT)
         check(outcome, command.good)
 
-    async def change(self, command: Command) -> None:
+    async def change(self, command: Command, *, lane: Lane = Lane.BULK) -> None:
         """
         Change a file system that has data in it; this goes on if the daemon ends.
 
+        @param lane: which other programs it may have to wait for.
         @raise NoDiskSpace: if the host's file system is full.
         @raise CloudError: if it fails for another reason.
         """
         outcome = await self._processes.run(
-            command.argv, timeout=TOOL_TIMEOUT, lane=Lane.BULK, dies_with_us=False
+            command.argv, timeout=TOOL_TIMEOUT, lane=lane, dies_with_us=False
         )
         check(outcome, command.good)
 

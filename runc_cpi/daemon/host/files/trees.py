@@ -8,9 +8,12 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.host.disks import root_disks
+from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.files import flags
 from runc_cpi.daemon.host.oci import console
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.errors import CloudError
 
@@ -23,7 +26,7 @@ class Trees:
     """Acts on trees of files by C{sync} and C{rm}, one child process each."""
 
     def __init__(self, processes: Processes) -> None:
-        self._processes = processes
+        self._processes, self._tools = processes, Tools(processes)
 
     async def sync(self, path: Path) -> None:
         """
@@ -37,11 +40,13 @@ class Trees:
         """
         Remove a tree, but nothing on other file systems that are mounted in it.
 
-        A VM's directory has its console mounted in it: that is unmounted first.
+        A VM's directory has its console and its root disk mounted in it: these are
+        unmounted first.
 
         @raise CloudError: if something of the tree stays.
         """
         await deferToThread(console.close_console, path)
+        await root_disks.unmount(self._tools, Bundle(path))
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
         try:
             await self._run(argv, REMOVE_TIMEOUT)

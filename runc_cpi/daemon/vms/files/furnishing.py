@@ -12,14 +12,27 @@ from runc_cpi.daemon.vms.files.settings_file import settings_file
 from runc_cpi.daemon.vms.vm import VM
 
 
+def make_directory(bundle: Bundle) -> None:
+    """
+    Make the directory of a VM, and what is in it whatever the VM is like.
+
+    @raise OSError: if the directory is there, or cannot be made.
+    """
+    for path in (bundle.path, bundle.rootfs):
+        path.mkdir(mode=0o700)
+    _make_visible(bundle.data)
+
+
 def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) -> None:
     """
-    Make the directory of a VM, and the files it boots with.
+    Make the layers of a VM's root file system, and the files it boots with.
 
+    @param bundle: its root disk is mounted, if it has one.
     @param agent_binds: whether the agent is to bind-mount persistent disks.
-    @raise OSError: if the directory is there, or something cannot be written.
+    @raise OSError: if the layers are there, or something cannot be written.
     """
-    _make_directories(bundle)
+    _place(bundle, bundle.work).mkdir(mode=0o700)
+    _make_visible(_place(bundle, bundle.upper))
     files = guest_files(
         vm_cid=vm.vm_cid,
         address=vm.addresses[0],
@@ -31,11 +44,12 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     write_upper(files, stemcell.rootfs, bundle.upper)
 
 
-def _make_directories(bundle: Bundle) -> None:
-    for path in (bundle.path, bundle.rootfs, bundle.work):
-        path.mkdir(mode=0o700)
-    for path in (bundle.upper, bundle.data):
-        _make_visible(path)
+def _place(bundle: Bundle, layer: Path) -> Path:
+    """Return where to make a layer: on the root disk if there is one, with a link there."""
+    if not bundle.layers.exists():
+        return layer
+    layer.symlink_to(Path(bundle.layers.name, layer.name))
+    return bundle.layers / layer.name
 
 
 def _make_visible(path: Path) -> None:

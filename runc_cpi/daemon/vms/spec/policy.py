@@ -28,6 +28,8 @@ class ContainerPolicy:
     @ivar privileged: whether the host's kernel tunables are theirs to change.
     @ivar pids: how many processes and threads each may have that does not say; L{None}
         if the kernel bounds none.
+    @ivar root_disk_size: MiB that each may change on /, that does not say; L{None} for no
+        bound.
     @ivar open_files: how many files each process of a VM may have open.
     @ivar swap_accounting: whether memory and swap can be bounded together.
     """
@@ -36,6 +38,7 @@ class ContainerPolicy:
     all_capabilities: Sequence[str]
     cgroup_parent: str
     pids: int | None
+    root_disk_size: int | None
     open_files: int
     swap_accounting: bool
     privileged: bool
