@@ -88,7 +88,7 @@ class RootDisks:
         if await deferToThread(bundle.root_image.exists):
             if await deferToThread(os.path.ismount, bundle.layers):
                 # Its own thread, for this may write much.
-                unmounting = partial(namespaces.detach, str(bundle.layers))
+                unmounting = partial(mounting.detach, str(bundle.layers))
                 await self._guests.run(bundle.vm_cid, unmounting, seconds=WRITING_BACK)
             await self._mend_and_mount(bundle)
 
