@@ -59,6 +59,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             containers.cgroup_parent,
             containers.capabilities,
             containers.pids,
+            containers.own_ids,
         )
     except checks.HostUnfit as error:
         raise Refused(str(error)) from None
@@ -86,7 +87,8 @@ def _prepare(depot: Depot) -> None:
 
 
 def _container_policy(config: DaemonConfig) -> ContainerPolicy:
-    privileged = config.security.privileged
+    profile = config.security.profile
+    privileged = profile == "privileged"
     dropped = frozenset() if privileged else DROPPED_CAPABILITIES
     return ContainerPolicy(
         capabilities=capabilities.grantable(dropped),
@@ -96,6 +98,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         open_files=resource_limits.open_files(),
         swap_accounting=resource_limits.swap_accounting(),
         privileged=privileged,
+        own_ids=config.security.ids if profile == "isolated" else None,
     )
 
 

@@ -69,6 +69,7 @@ class ThisHost(HostCase):
             CGROUP_PARENT,
             rules,
             ConsoleTrimmer(reactor, depot.vms),
+            guests,
             timeout=60,
         )
         self.archiver, self.images = Archiver(processes), OCIImages(processes)

@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # Flags of setns(2), unshare(2), mount(2) and umount2(2), from linux/sched.h and mount.h.
 CLONE_FS = 0x00000200
@@ -19,6 +20,7 @@ MS_NOSUID_NODEV_NOEXEC = 0b1110
 MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
 MS_REC = 1 << 14
+MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -59,6 +61,28 @@ def unshare_fs() -> None:
     @raise OSError: as unshare(2) says.
     """
     _check(_libc.unshare(CLONE_FS), "unshare")
+
+
+def unshare_mounts() -> None:
+    """
+    Give this thread a mount namespace of its own, which the host's later mounts reach.
+
+    The thread must have a root of its own (L{unshare_fs}).
+
+    @raise OSError: as unshare(2) and mount(2) say.
+    """
+    _check(_libc.unshare(CLONE_NEWNS), "unshare")
+    _check(_libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None), "/")
+
+
+def mount_overlay(*, lower: Path, upper: Path, work: Path, target: Path) -> None:
+    """
+    Mount an overlay (overlayfs.rst), as this thread sees it.
+
+    @raise OSError: as mount(2) says.
+    """
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    _mount("overlay", str(target), "overlay", 0, options)
 
 
 def mount(source: str, target: str, filesystem: str) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from runc_cpi.daemon.base.id_range import IdRange
+from runc_cpi.daemon.storage import ids
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -20,6 +23,25 @@ class Bundle:
     def vm_cid(self) -> str:
         """The VM."""
         return self.path.name
+
+    @property
+    def ids(self) -> IdRange | None:
+        """
+        The ids of the VM's users on the host, or L{None} if they are the host's own.
+
+        @raise CloudError: if that cannot be known.
+        """
+        return ids.read(self.path)
+
+    @property
+    def root_id(self) -> int:
+        """
+        The id of the VM's root on the host.
+
+        @raise CloudError: if that cannot be known.
+        """
+        own = self.ids
+        return 0 if own is None else own.first
 
     @property
     def record(self) -> Path:
