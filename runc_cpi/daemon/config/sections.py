@@ -176,9 +176,9 @@ class SecurityConfig(Section):
     profile: str = key(
         "default",
         choice("default", "isolated", "privileged"),
-        "of new VMs. `default` keeps from VMs what no stemcell needs; `isolated` also gives "
-        "each users of its own; `privileged` gives them all that the daemon has: see "
-        "[security](security.md#vms)",
+        "of new VMs. `default` keeps from VMs what no stemcell needs; `isolated` gives "
+        "each users of its own as well; `privileged` gives them all that the daemon has: "
+        "see [security](security.md#vms)",
     )
     ids: tuple[int, int] = key(
         IDS,

@@ -1,36 +1,23 @@
-"""What security.profile isolated keeps from other users of the host, and what works in it."""
+"""What security.profile isolated keeps from users of the host, and what boots in it."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.functional.disks.site import Site
-from tests.harness.agent import STORE, Agent
 from tests.harness.images import KINDS
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
 
 ISOLATED = {"security": {"profile": "isolated"}}
-DRIVERS = ("image", "directory")
-SIZE = 1 << 16
+SIZE = 1 << 16  # ids
 VCAP = 1000
 SECRET = "SECRET=of-the-job"
-
-
-def config(driver: str) -> dict[str, object]:
-    """Return the configuration of a daemon whose VMs are isolated."""
-    return {**ISOLATED, "disks": {"driver": driver}}
-
-
-@pytest.fixture(scope="module", params=DRIVERS)
-def shared_site(request: pytest.FixtureRequest, lab: Lab, store_image: Path) -> object:
-    """A daemon whose VMs are isolated, with each kind of disk."""
-    with lab.daemons() as lend:
-        yield Site(lend(config=config(request.param)), store_image).start()
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -62,16 +49,13 @@ def first_id(vm: VM) -> int:
 
 def job_of_vcap(vm: VM) -> int:
     """Start a process of user 1000 with a secret in its environment; return its pid."""
-    vm.shell(
-        f"env {SECRET} setpriv --reuid={VCAP} --regid={VCAP} --clear-groups "
-        "sleep 1000 >/dev/null 2>&1 &"
-    )
-    return next(
-        int(path.name)
-        for path in Path("/proc").glob("[0-9]*")
-        if path.name in (vm.cgroups()["pids"] / "cgroup.procs").read_text().split()
-        and SECRET.encode() in (path / "environ").read_bytes()
-    )
+    pid_file, work_dir = vm.directory / "job", vm.directory.parent.parent
+    argv = ["runc", "--root", str(work_dir / "runtime"), "exec", "--detach"]
+    argv += ["--user", f"{VCAP}:{VCAP}", "--env", SECRET, "--pid-file", str(pid_file)]
+    null = subprocess.DEVNULL
+    argv += [vm.cid, "sleep", "1000"]
+    subprocess.run(argv, stdin=null, stdout=null, stderr=null, check=True)
+    return int(pid_file.read_text("ascii"))
 
 
 def as_user(uid: int, script: str) -> subprocess.CompletedProcess[str]:
@@ -89,3 +73,69 @@ def test_boots(booted: VM) -> None:
     assert booted.run("stat", "-c", "%u %g", "/", "/etc/passwd") == "0 0\n0 0\n"
     for pid in (booted.cgroups()["pids"] / "cgroup.procs").read_text().split():
         assert {uid // SIZE for uid in uids(int(pid))} == {first // SIZE}
+
+
+def test_systemd(booted: VM) -> None:
+    """systemd starts its services; it can make cgroups for them."""
+    if booted.attempt("test", "-d", "/run/systemd/system").returncode != 0:
+        pytest.skip("boots with runit")
+    assert booted.attempt("systemctl", "is-system-running", "--wait").stdout.strip() in (
+        "running",
+        "degraded",
+    )
+    failed = booted.run("systemctl", "--failed", "--plain", "--no-legend")
+    assert failed == ""
+
+
+def test_other_users_of_the_host(booted: VM) -> None:
+    """
+    User 1000 of the host is not the VM's: it reads no environment and writes no file there.
+    """
+    vm, job = booted, job_of_vcap(booted)
+    vm.shell(f"mkdir -m 700 /mine; chown {VCAP}:{VCAP} /mine")
+    assert uids(job) == [first_id(vm) + VCAP] * 4
+    assert as_user(VCAP, f"cat /proc/{job}/environ").returncode != 0
+    assert as_user(VCAP, f"ls /proc/{job}/root/").returncode != 0
+    assert as_user(VCAP, f"echo x >/proc/{job}/root/mine/file").returncode != 0
+    assert as_user(VCAP, f"kill {job}").returncode != 0
+    os.kill(job, signal.SIGKILL)
+    assert vm.attempt("test", "-e", "/mine/file").returncode == 1
+
+
+def test_other_users_of_the_host_by_default(
+    new_daemon: NewDaemon, image: Callable[[str], Path]
+) -> None:
+    """In the default profile user 1000 of the host is the VM's, as documented."""
+    daemon = new_daemon().start()
+    vm = daemon.create_vm(daemon.create_stemcell(image("runit")))
+    job = job_of_vcap(vm)
+    vm.shell(f"mkdir -m 700 /mine; chown {VCAP}:{VCAP} /mine")
+    assert SECRET in as_user(VCAP, f"cat /proc/{job}/environ").stdout
+    assert as_user(VCAP, f"echo x >/proc/{job}/root/mine/file").returncode == 0
+    assert vm.read("/mine/file") == "x\n"
+
+
+def test_ids_differ(new_daemon: NewDaemon, tiny: Path) -> None:
+    """
+    Each VM has ids of its own, which another has after it; if none are left, a VM is
+    refused, and leaves nothing.
+    """
+    ids = f"{SIZE * 20000}-{SIZE * 20002 - 1}"
+    security = {"profile": "isolated", "ids": ids}
+    daemon = new_daemon(config={"security": security}).start()
+    stemcell = daemon.create_stemcell(tiny)
+    vms = [daemon.create_vm(stemcell) for _ in range(2)]
+    assert [first_id(vm) for vm in vms] == [SIZE * 20000, SIZE * 20001]
+    with pytest.raises(AssertionError, match=r"security\.ids: all 2 ranges"):
+        daemon.create_vm(stemcell)
+    daemon.cpi.ok("delete_vm", vms[0].cid)
+    assert first_id(daemon.create_vm(stemcell)) == SIZE * 20000
+
+
+def test_a_host_without_idmapped_mounts(new_daemon: NewDaemon) -> None:
+    """On a file system that cannot show files as a VM's own, the daemon does not start."""
+    daemon = new_daemon(config=ISOLATED)
+    script = f'mkdir -p {daemon.work_dir}; mount -t ramfs none {daemon.work_dir}; exec "$@"'
+    line = daemon.refusal(prefix=("unshare", "--mount", "sh", "-ec", script, "sh"))
+    assert "security.profile: isolated needs" in line
+    assert "idmapped" in line
