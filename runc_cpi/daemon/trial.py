@@ -29,7 +29,6 @@ from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec.cgroup_path import vm_cgroup
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
-from runc_cpi.daemon.vms.spec.user_namespace import root_path
 
 PROGRAM = "init"
 TIMEOUT = 30.0  # seconds, for each call of the runtime
@@ -74,7 +73,7 @@ def try_runtime(
             open_files=open_files(),
             resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
             ids=ids,
-            root="rootfs" if ids is None else str(root_path(bundle.path)),
+            root="rootfs" if ids is None else str(bundle.isolated_root),
         )
         bundle.config.write_text(json.dumps(spec), "utf-8")
         try:

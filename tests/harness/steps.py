@@ -144,7 +144,7 @@ def instrument() -> None:
     """Begin to note steps: audit events, and calls of the functions below."""
     from pyroute2 import IPRoute
 
-    from runc_cpi.daemon.host import namespaces
+    from runc_cpi.daemon.host import detached_mounts, namespaces
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -155,6 +155,7 @@ def instrument() -> None:
     before(signal, "pidfd_send_signal", lambda _, number: f"signal {number}")
     for name in ("mount", "mount_memory", "bind", "share_root", "unmount", "detach"):
         before(namespaces, name, lambda *_, name=name: name)
+    before(detached_mounts, "move", lambda *_: "move mount")
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

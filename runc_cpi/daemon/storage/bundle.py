@@ -8,6 +8,9 @@ from pathlib import Path
 from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.storage import ids
 
+# Directories that every host has, and any user can reach (FHS).
+_POINTS = (Path("/mnt"), Path("/media"))
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -57,6 +60,16 @@ class Bundle:
     def rootfs(self) -> Path:
         """The mount point of the root file system; the host sees it empty."""
         return self.path / "rootfs"
+
+    @property
+    def isolated_root(self) -> Path:
+        """
+        The mount point of the root file system of a VM that has ids of its own.
+
+        It is mounted where only the runtime sees it.  The VM's root gets there, and does
+        not get into this directory: no other user of the host does.
+        """
+        return next(point for point in _POINTS if not self.path.is_relative_to(point))
 
     @property
     def upper(self) -> Path:

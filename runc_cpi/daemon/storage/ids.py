@@ -1,15 +1,15 @@
-"""The note of the ids that a VM of profile C{isolated} has, in the VM's directory."""
+"""The record of the ids that a VM of profile C{isolated} has, in the VM's directory."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from threading import Lock
 
 from runc_cpi.daemon.base.id_range import SIZE, IdRange
+from runc_cpi.daemon.storage.records import read_record, write_record
 from runc_cpi.errors import CloudError
 
-FILE = "ids"
+RECORD = "ids.json"
 _lock = Lock()
 
 
@@ -18,40 +18,54 @@ def read(bundle: Path) -> IdRange | None:
     Return the ids of a VM, or L{None} if it has those of the host.
 
     @param bundle: the VM's directory.
-    @raise CloudError: if the note of them cannot be read: the VM must not boot with the
-        host's ids then.
+    @raise CloudError: if the record cannot be read: the VM must not boot with the host's
+        ids then.
     """
+    record = bundle / RECORD
     try:
-        text = (bundle / FILE).read_text("ascii")
+        first = read_record(record)["first"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise CloudError(f"{bundle / FILE}: cannot be read: {error}") from None
-    if not re.fullmatch(r"[1-9][0-9]{0,9}\n", text) or int(text) % SIZE:
-        raise CloudError(f"{bundle / FILE}: must hold a multiple of {SIZE}")
-    return IdRange(int(text))
+    except (OSError, ValueError, KeyError) as error:
+        raise CloudError(f"{record}: cannot be read: {error}") from None
+    if type(first) is not int or not 0 < first < 1 << 32 or first % SIZE:
+        raise CloudError(f"{record}: first must be a multiple of {SIZE}")
+    return IdRange(first)
 
 
 def assign(bundle: Path, first: int, last: int) -> IdRange:
     """
-    Note for a new VM the first ids that no other VM beside it has.
+    Give a new VM the first ids that no other VM beside it has, and record that.
 
     @param bundle: the VM's directory, which is there.
     @param first: the first id that VMs of this daemon may have.
     @param last: the last one.
     @raise CloudError: if all are taken.
-    @raise OSError: if they cannot be noted.
+    @raise OSError: if they cannot be recorded.
     """
     with _lock:
-        taken = set()
-        for note in bundle.parent.glob(f"*/{FILE}"):
-            # Ids that cannot be read are not known to be free.  Such a VM does not boot.
-            found = read(note.parent)
-            taken.add(found.first if found else 0)
+        taken = {start for other in bundle.parent.iterdir() for start in _taken_by(other)}
         for start in range(first, last + 1, SIZE):
             if start not in taken:
-                (bundle / FILE).write_text(f"{start}\n", "ascii")
+                write_record(bundle / RECORD, {"first": start})
                 return IdRange(start)
     raise CloudError(
         f"security.ids: all {(last + 1 - first) // SIZE} ranges of {SIZE} ids are taken"
     )
+
+
+def _taken_by(bundle: Path) -> set[int]:
+    """Return the first id of a VM, also of one whose record cannot be read."""
+    found = set()
+    try:
+        if (ids := read(bundle)) is not None:
+            found.add(ids.first)
+    except CloudError:
+        pass  # its files tell as well
+    for name in ("work", "upper"):
+        try:
+            owner = (bundle / name).lstat().st_uid
+        except OSError:
+            continue  # it is being made, or removed
+        found.add(owner - owner % SIZE)
+    return found

@@ -135,7 +135,7 @@ class DirectoryDisks:
         if container.pid is not None:
             unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
             await self._guests.run(container.vm_cid, unmounting)
-        if container.bundle.ids is not None:
+        if container.pid is not None and container.bundle.ids is not None:
             await self._placed.remove(container, disk_cid)
             return
         if await deferToThread(bind_mounts.is_mounted, point):

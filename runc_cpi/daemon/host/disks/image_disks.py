@@ -114,7 +114,7 @@ class ImageDisks:
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> bool:
         """See L{Attaching.attach} and L{IsolatedImages.attach}."""
-        if container.bundle.ids is not None:
+        if _runs_isolated(container):
             return await self._isolated.attach(path, disk_cid, container)
         return await self._attaching.attach(path, disk_cid, container, attached)
 
@@ -122,7 +122,7 @@ class ImageDisks:
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> None:
         """See L{Attaching.detach} and L{IsolatedImages.detach}."""
-        if container.bundle.ids is not None:
+        if _runs_isolated(container):
             await self._isolated.detach(path, disk_cid, container)
         else:
             await self._attaching.detach(path, disk_cid, container, attached)
@@ -173,3 +173,8 @@ class ImageDisks:
     ) -> None:
         """See L{Copying.copy}."""
         await self._copying.copy(path, target, container)
+
+
+def _runs_isolated(container: ContainerState) -> bool:
+    """Say whether a VM runs with ids of its own; disks of others need no mounts."""
+    return container.pid is not None and container.bundle.ids is not None

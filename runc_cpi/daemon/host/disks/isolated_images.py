@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.host import detached_mounts
-from runc_cpi.daemon.host.disks.attaching import PATIENCE, PATIENCE_WITH_THE_DEAD
+from runc_cpi.daemon.host.disks.attaching import PATIENCE
 from runc_cpi.daemon.host.disks.booting import EPHEMERAL_POINT
 from runc_cpi.daemon.host.disks.filesystems import filesystem_in
 from runc_cpi.daemon.host.disks.loop import LoopDevices
@@ -47,11 +47,8 @@ class IsolatedImages:
         image = paths.image_of(path)
         found = (await self._loops.find([image])).get(image)
         device = await self._loops.attach(image, found)
-        changed = found is None
-        if container.pid is not None:
-            placed = await self._place(container, place_of(disk_cid), image, device)
-            changed = changed or placed
-        return changed
+        placed = await self._place(container, place_of(disk_cid), image, device)
+        return placed or found is None
 
     async def _place(
         self, container: ContainerState, point: str, image: Path, device: LoopDevice
@@ -64,7 +61,7 @@ class IsolatedImages:
 
     async def detach(self, path: Path, disk_cid: str, container: ContainerState) -> None:
         """
-        Unmount the disk wherever the VM mounted it, and take its device away.
+        Unmount the disk wherever a running VM mounted it, and take its device away.
 
         @param path: the disk's directory.
         @raise DiskBusy: if a process of the VM still uses it; it stays attached.
@@ -73,11 +70,8 @@ class IsolatedImages:
         image = paths.image_of(path)
         device = (await self._loops.find([image])).get(image)
         if device is not None:
-            patience = PATIENCE_WITH_THE_DEAD
-            if container.pid is not None:
-                await self._mounted.unmount(path, device, container)
-                patience = PATIENCE
-            await self._loops.detach(device, image, patience)
+            await self._mounted.unmount(path, device, container)
+            await self._loops.detach(device, image, PATIENCE)
         await self._placed.remove(container, disk_cid)
 
     async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:

@@ -10,7 +10,6 @@ from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.host import detached_mounts, namespaces
 from runc_cpi.daemon.host.user_namespaces import user_namespace
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.spec.user_namespace import root_path
 
 
 def namespace_with_root(bundle: Bundle, lower: Path, ids: IdRange) -> int:
@@ -38,7 +37,7 @@ def namespace_with_root(bundle: Bundle, lower: Path, ids: IdRange) -> int:
         lower=bundle.rootfs,
         upper=bundle.upper,
         work=bundle.work,
-        target=root_path(bundle.path),
+        target=bundle.isolated_root,
     )
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 

@@ -193,10 +193,9 @@ class Runtime:
         @return: the command line that runs the command so.
         @raise CloudError: if it cannot be mounted.
         """
-        ids = bundle.ids
         if lower is None:
             yield argv
-        elif ids is None:
+        elif (ids := bundle.ids) is None:
             yield inside_overlay(argv, bundle, lower)
         else:
             mounting = partial(namespace_with_root, bundle, lower, ids)

@@ -13,7 +13,6 @@ from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec.cgroup_path import vm_cgroup
 from runc_cpi.daemon.vms.spec.confinement import WRITABLE_PATHS
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
-from runc_cpi.daemon.vms.spec.user_namespace import root_path
 
 DATA = "/var/vcap/data"
 
@@ -93,5 +92,5 @@ class ContainerPolicy:
             privileged=privileged,
             guarded=every and not privileged,
             ids=own,
-            root="rootfs" if own is None else str(root_path(bundle.path)),
+            root="rootfs" if own is None else str(bundle.isolated_root),
         )
