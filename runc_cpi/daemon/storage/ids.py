@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
@@ -35,7 +37,10 @@ def read(bundle: Path) -> IdRange | None:
 
 def assign(bundle: Path, first: int, last: int) -> IdRange:
     """
-    Give a new VM the first ids that no other VM beside it has, and record that.
+    Give a new VM ids that no other VM beside it has, and record that.
+
+    Where the search begins depends on the C{work_dir}, so that two daemons that may have
+    the same ids hardly ever give the same ones.
 
     @param bundle: the VM's directory, which is there.
     @param first: the first id that VMs of this daemon may have.
@@ -45,7 +50,10 @@ def assign(bundle: Path, first: int, last: int) -> IdRange:
     """
     with _lock:
         taken = {start for other in bundle.parent.iterdir() for start in _taken_by(other)}
-        for start in range(first, last + 1, SIZE):
+        starts = range(first, last + 1, SIZE)
+        digest = sha256(os.fsencode(os.path.realpath(bundle.parent))).digest()
+        begin = int.from_bytes(digest[:8], "big") % len(starts)
+        for start in (*starts[begin:], *starts[:begin]):
             if start not in taken:
                 write_record(bundle / RECORD, {"first": start})
                 return IdRange(start)
