@@ -115,6 +115,28 @@ def test_other_users_of_the_host_by_default(
     assert vm.read("/mine/file") == "x\n"
 
 
+# How root of a VM gets at the host without a user namespace, each with what undoes it.
+WAYS_OUT = {
+    "a tunable": "umount /proc/sys/vm; cat /proc/sys/vm/swappiness >/proc/sys/vm/swappiness",
+    "the core pattern": "umount /proc/sys/kernel; : >>/proc/sys/kernel/core_pattern",
+    "sysrq": "umount /proc/sysrq-trigger; : >>/proc/sysrq-trigger",
+    "sysfs": "mount -o remount,rw /sys; : >>/sys/kernel/mm/transparent_hugepage/enabled",
+    "debugfs": "mkdir -p /x && mount -t debugfs none /x",
+    "devices": "mkdir -p /x && mount -t devtmpfs none /x",
+    "device rules": "echo a >/sys/fs/cgroup/devices/devices.allow",
+    "the kernel's log": "umount /proc/kmsg; dd if=/proc/kmsg of=/dev/null bs=1 count=1",
+    "a node": "mknod /x-node b 7 0",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_ways_out(booted: VM, way: str) -> None:
+    """Root of an isolated VM is refused what it can do to the host in other profiles."""
+    outcome = booted.attempt("/bin/sh", "-c", WAYS_OUT[way])
+    assert outcome.returncode != 0, outcome
+    assert "not found" not in outcome.stderr
+
+
 def test_ids_differ(new_daemon: NewDaemon, tiny: Path) -> None:
     """
     Each VM has ids of its own, which another has after it; if none are left, a VM is
