@@ -50,6 +50,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         checks.check_programs()
         if config.disks.driver == "image":
             checks.check_loop_devices(config.disks.filesystem)
+        if config.security.profile == "isolated":
+            checks.check_ids(*config.security.ids)
         runtime = checks.find_runtime(config.runtime)
         _prepare(depot)
         containers = _container_policy(config)

@@ -115,9 +115,9 @@ def test_other_users_of_the_host_by_default(
     assert vm.read("/mine/file") == "x\n"
 
 
-# How root of a VM gets at the host without a user namespace, each with what undoes it.
+# How root of a VM can get at the host, or at more of it, without a user namespace.
 WAYS_OUT = {
-    "a tunable": "umount /proc/sys/vm; cat /proc/sys/vm/swappiness >/proc/sys/vm/swappiness",
+    "a tunable": "umount /proc/sys/vm; : >>/proc/sys/vm/swappiness",
     "the core pattern": "umount /proc/sys/kernel; : >>/proc/sys/kernel/core_pattern",
     "sysrq": "umount /proc/sysrq-trigger; : >>/proc/sysrq-trigger",
     "sysfs": "mount -o remount,rw /sys; : >>/sys/kernel/mm/transparent_hugepage/enabled",

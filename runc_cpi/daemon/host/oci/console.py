@@ -39,8 +39,9 @@ def open_console(bundle: Bundle) -> int:
     except PermissionError:
         clear_file(file)  # the VM, whose output it is, made it immutable
         console = os.open(file, flags, 0o600)
-    # Its programs may open it anew, as /dev/stdout.
-    os.fchown(console, bundle.root_id, bundle.root_id)
+    if (owner := bundle.root_id) != 0:
+        # Its programs may open it anew, as /dev/stdout.
+        os.fchown(console, owner, owner)
     return console
 
 

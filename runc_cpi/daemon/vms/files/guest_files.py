@@ -140,6 +140,8 @@ def _make_like(path: Path, model: os.stat_result | None, ids: IdRange | None) ->
         model = None
     path.mkdir()
     path.chmod(0o755 if model is None else stat.S_IMODE(model.st_mode))
+    if model is None and ids is None:
+        return
     owner, group = (0, 0) if model is None else (model.st_uid, model.st_gid)
     if ids is not None:
         owner, group = ids.of(owner), ids.of(group)

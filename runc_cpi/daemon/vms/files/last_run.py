@@ -90,4 +90,5 @@ def make_mount_points(lower: Path, upper: Path, owner: int = 0) -> None:
             (upper / name).unlink(missing_ok=True)
             (upper / name).mkdir()
             (upper / name).chmod(0o755)
-            os.chown(upper / name, owner, owner)
+            if owner:
+                os.chown(upper / name, owner, owner)
