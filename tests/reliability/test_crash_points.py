@@ -27,7 +27,7 @@ OF_VMS = [
     name
     for name, scenario in SCENARIOS.items()
     if scenario.method.endswith(("_vm", "attach_disk", "detach_disk"))
-    or name in ("resize_disk, attached", "snapshot_disk, mounted")
+    or name == "snapshot_disk, mounted"
 ]
 
 

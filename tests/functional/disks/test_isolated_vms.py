@@ -123,7 +123,8 @@ def test_ephemeral_disk(new_site: Callable[..., Site]) -> None:
     vm = site.vm({"ephemeral_disk_size": 64})
     mounts = {mount.point: mount.source for mount in Agent(vm).mounts()}
     assert mounts["/var/vcap/data"].startswith("/dev/loop")
-    vm.shell("echo kept >/var/vcap/data/file")
+    vm.shell("echo kept >/var/vcap/data/file; mkdir -p /var/vcap/data/sys/run/job")
     site.cpi.ok("reboot_vm", vm.cid)
     assert vm.read("/var/vcap/data/file") == "kept\n"
+    assert vm.attempt("test", "-e", "/var/vcap/data/sys").returncode == 1
     assert vm.run("ls", "-ln", "/var/vcap/data/file").split()[2:4] == ["0", "0"]
