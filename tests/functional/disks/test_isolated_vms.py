@@ -128,3 +128,24 @@ def test_ephemeral_disk(new_site: Callable[..., Site]) -> None:
     assert vm.read("/var/vcap/data/file") == "kept\n"
     assert vm.attempt("test", "-e", "/var/vcap/data/sys").returncode == 1
     assert vm.run("ls", "-ln", "/var/vcap/data/file").split()[2:4] == ["0", "0"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_broken_record_of_ids(new_site: Callable[..., Site], driver: str) -> None:
+    """
+    A VM whose record of ids is broken never boots with the host's; others are served, and
+    it can be deleted without a loss of its disk.
+    """
+    site = new_site(config=config(driver))
+    vm = site.vm()
+    first, disk_cid = first_id(vm), site.store(vm)
+    (vm.directory / "ids.json").write_text("{")
+    site.daemon.stop()
+    site.daemon.start()
+    assert vm.is_alive()
+    assert first_id(site.vm()) not in (0, first)
+    error = site.cpi.error("reboot_vm", vm.cid)
+    assert "ids.json" in error["message"]
+    site.cpi.ok("delete_vm", vm.cid)
+    other = site.vm()
+    site.attach(other, disk_cid)

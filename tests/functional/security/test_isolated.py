@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import images
 from tests.harness.images import KINDS
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
+from tests.harness.waiting import eventually
 
 ISOLATED = {"security": {"profile": "isolated"}}
 SIZE = 1 << 16  # ids
@@ -162,3 +165,20 @@ def test_a_host_without_idmapped_mounts(new_daemon: NewDaemon) -> None:
     line = daemon.refusal(prefix=("unshare", "--mount", "sh", "-ec", script, "sh"))
     assert "security.profile: isolated needs" in line
     assert "idmapped" in line
+
+
+def test_an_init_that_leaves_its_users(new_daemon: NewDaemon, busybox: bytes) -> None:
+    """A VM whose first process left its user namespace is served like any other."""
+    daemon = new_daemon(config=ISOLATED)
+    path = daemon.home / "image"
+    init = "#!/bin/sh\nexec /bin/busybox unshare -U /bin/busybox sleep 1000000\n"
+    path.write_bytes(gzip.compress(images.tiny(busybox, init), 1))
+    vm = daemon.start().create_vm(daemon.create_stemcell(path))
+    uid_map = Path(f"/proc/{vm.pid}/uid_map")
+    eventually(lambda: uid_map.read_text() == "", "it has other users")
+    disk_cid = daemon.cpi.ok("create_disk", 16, {}, None)
+    hint = daemon.cpi.ok("attach_disk", vm.cid, disk_cid)
+    assert os.listdir(f"/proc/{vm.pid}/root{hint}") == ["lost+found"]
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.cpi.ok("delete_disk", disk_cid)
