@@ -9,14 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # The numbers of these system calls are the same on all architectures.
-_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = (
-    428,
-    429,
-    430,
-    431,
-    432,
-    442,
-)
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 # linux/mount.h and linux/fcntl.h
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
