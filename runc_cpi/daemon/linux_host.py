@@ -66,6 +66,7 @@ class LinuxHost:
                 cgroup_parent,
                 rules,
                 self.console_trimmer,
+                self._guests,
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,

@@ -52,6 +52,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             checks.check_loop_devices(config.disks.filesystem)
             if config.vms.root_disk_size is not None:
                 checks.check_root_disks()
+        if config.security.profile == "isolated":
+            checks.check_ids(*config.security.ids)
         runtime = checks.find_runtime(config.runtime)
         _prepare(depot)
         containers = _container_policy(config)
@@ -61,6 +63,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             containers.cgroup_parent,
             containers.capabilities,
             containers.pids,
+            containers.own_ids,
         )
     except checks.HostUnfit as error:
         raise Refused(str(error)) from None
@@ -88,7 +91,8 @@ def _prepare(depot: Depot) -> None:
 
 
 def _container_policy(config: DaemonConfig) -> ContainerPolicy:
-    privileged = config.security.privileged
+    profile = config.security.profile
+    privileged = profile == "privileged"
     # Without loop devices there is none.
     has_root_disks = config.disks.driver == "image"
     dropped = frozenset() if privileged else DROPPED_CAPABILITIES
@@ -101,6 +105,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         open_files=resource_limits.open_files(),
         swap_accounting=resource_limits.swap_accounting(),
         privileged=privileged,
+        own_ids=config.security.ids if profile == "isolated" else None,
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -14,12 +17,15 @@ from uuid import uuid4
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.host.checks import HostUnfit
+from runc_cpi.daemon.host.namespaces import unshare_fs
+from runc_cpi.daemon.host.oci.isolated_root import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.processes import DIES_WITH_US
 from runc_cpi.daemon.host.resource_limits import open_files
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.drafts import new_draft
+from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec.cgroup_path import vm_cgroup
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
@@ -36,11 +42,13 @@ def try_runtime(
     cgroup_parent: str,
     capabilities: Sequence[str],
     pids: int | None,
+    own_ids: tuple[int, int] | None,
 ) -> None:
     """
     Make a container as VMs have them, and remove it unstarted: overlay, cgroups,
     namespaces and all.
 
+    @param own_ids: the first and the last of the ids that VMs get, if they get their own.
     @raise HostUnfit: if this host, or the runtime on it, cannot do that.
     """
     bundle = Bundle(new_draft(depot.scratch))
@@ -50,6 +58,10 @@ def try_runtime(
         lower = bundle.path / "lower"
         for path in (lower, bundle.upper, bundle.work, bundle.rootfs):
             path.mkdir(mode=0o755)
+        ids = None if own_ids is None else assign(bundle.path, *own_ids)
+        if ids is not None:
+            for path in (bundle.upper, bundle.work):
+                os.chown(path, ids.first, ids.first)
         # The container is never started; its program must only be there.
         (lower / PROGRAM).touch(mode=0o755)
         spec = runtime_spec(
@@ -60,6 +72,8 @@ def try_runtime(
             capabilities=capabilities,
             open_files=open_files(),
             resources=limits(cpu=None, ram=None, pids=pids, swap_accounting=False),
+            ids=ids,
+            root="rootfs" if ids is None else str(bundle.isolated_root),
         )
         bundle.config.write_text(json.dumps(spec), "utf-8")
         try:
@@ -93,8 +107,7 @@ def _make_and_remove(
     create = [*runtime, "create", "--bundle", str(bundle.path)]
     create += ["--pid-file", str(bundle.pid_file), container_id]
     # Not a pipe: should the container stay, it would keep that open.
-    with (bundle.path / "trial.log").open("w+b") as log:
-        argv = inside_overlay(create, bundle, bundle.path / "lower")
+    with (bundle.path / "trial.log").open("w+b") as log, _with_root(create, bundle) as argv:
         made = _run(argv, log, mark)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").strip().splitlines()
@@ -109,6 +122,33 @@ def _make_and_remove(
     if not alive:
         reason = lines[-1] if lines else "it says nothing, and there is no container"
         raise HostUnfit(f"runtime: {runtime[0]} cannot make containers here: {reason}")
+
+
+@contextmanager
+def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
+    """
+    Return the command line that runs a program which sees the root file system.
+
+    @raise HostUnfit: if this host cannot show VMs files as those of their own users.
+    """
+    ids, lower = bundle.ids, bundle.path / "lower"
+    if ids is None:
+        yield inside_overlay(argv, bundle, lower)
+        return
+    with ThreadPoolExecutor(1) as thread:  # which ends, as it must
+        try:
+            thread.submit(unshare_fs).result()
+            mounting = thread.submit(namespace_with_root, bundle, lower, ids)
+            namespace = mounting.result()
+        except OSError as error:
+            raise HostUnfit(
+                "security.profile: isolated needs user namespaces, and a kernel and a file "
+                f"system below work_dir with idmapped mounts: {error}"
+            ) from None
+    try:
+        yield inside_namespace(argv, namespace)
+    finally:
+        os.close(namespace)
 
 
 def _run(argv: Sequence[str], log: BinaryIO, mark: int) -> bool:

@@ -74,6 +74,10 @@ class HostCase(TestCase):
     uid: int
     own_address: IPv4Address
 
+    def make_directory(self) -> None:
+        """Make the directory of L{VM}, unless it is there."""
+        self.bundle.path.mkdir(exist_ok=True)
+
     def make_bundle(self, parts: Any = None) -> None:
         """
         Write what the container of L{VM} is made of.

@@ -27,7 +27,7 @@ class Behaviour(HostCase):
 
     async def run_vm(self, *disks: Path) -> ContainerState:
         """Boot a VM with disks, and return the state of its container."""
-        self.bundle.path.mkdir()
+        self.make_directory()
         by_cid = {path.name: path for path in disks}
         parts = await self.driver.boot(by_cid, self.state())
         self.make_bundle(parts)
@@ -82,7 +82,7 @@ class Behaviour(HostCase):
     async def test_detaching_from_a_vm_that_does_not_run(self) -> None:
         """To detach a disk from a VM that does not run is no error."""
         path = await self.make(DISK)
-        self.bundle.path.mkdir()
+        self.make_directory()
         await self.driver.detach(path, DISK, self.state(), [])
 
     async def test_the_room_of_a_disk(self) -> None:
@@ -96,12 +96,12 @@ class Behaviour(HostCase):
     async def test_a_vm_without_an_ephemeral_disk_takes_no_room(self) -> None:
         """C{ephemeral_room} is 0 for a VM without such a disk, and for no VM."""
         self.assertEqual(self.driver.ephemeral_room(self.bundle.path), 0)
-        self.bundle.path.mkdir()
+        self.make_directory()
         self.assertEqual(self.driver.ephemeral_room(self.bundle.path), 0)
 
     async def test_an_ephemeral_disk_may_grow_to_its_size(self) -> None:
         """C{ephemeral_room} is at most the size of the ephemeral disk, in bytes."""
-        self.bundle.path.mkdir()
+        self.make_directory()
         await self.driver.make_ephemeral(self.bundle.path, SIZE)
         room = self.driver.ephemeral_room(self.bundle.path)
         self.assertLessEqual(room, SIZE << 20)

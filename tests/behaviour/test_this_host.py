@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tests.behaviour import (
     disks,
     guests,
@@ -61,6 +63,32 @@ class ImageDisksTests(ThisHost, disks.Behaviour):
 
 class DirectoryDisksTests(ThisHost, disks.Behaviour):
     """Disks that are directories, mounted into VMs."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.driver = self.directory_driver
+
+
+class Isolated(ThisHost):
+    """A VM that has users of its own (C{security.profile: isolated})."""
+
+    own_ids: ClassVar[tuple[int, int] | None] = (1879048192, 1879113727)
+
+
+class IsolatedRuntimeTests(Isolated, runtime.Behaviour):
+    """runc, with user namespaces."""
+
+
+class IsolatedGuestsTests(Isolated, guests.Behaviour):
+    """Visits to VMs of runc that have user namespaces."""
+
+
+class IsolatedImageDisksTests(Isolated, disks.Behaviour):
+    """Disks that are files, mounted in VMs by the daemon."""
+
+
+class IsolatedDirectoryDisksTests(Isolated, disks.Behaviour):
+    """Disks that are directories, mounted in VMs with the ids of these."""
 
     async def setUp(self) -> None:
         await super().setUp()

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import reactor
 
@@ -34,6 +34,7 @@ from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.host.resource_limits import open_files
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
 from tests.behaviour.case import CGROUP_PARENT, VM, HostCase
@@ -49,7 +50,14 @@ def busybox() -> bytes:
 
 
 class ThisHost(HostCase):
-    """The drivers as the daemon has them, over a new directory for each test."""
+    """
+    The drivers as the daemon has them, over a new directory for each test.
+
+    @cvar own_ids: the first and the last of the ids of which L{VM} gets its own, if it is
+        to have any.
+    """
+
+    own_ids: ClassVar[tuple[int, int] | None] = None
 
     async def setUp(self) -> None:
         assert os.geteuid() == 0, "these tests make real containers; run them as root"
@@ -70,6 +78,7 @@ class ThisHost(HostCase):
             CGROUP_PARENT,
             rules,
             ConsoleTrimmer(reactor, depot.vms),
+            guests,
             timeout=60,
         )
         self.archiver, self.images = Archiver(processes), OCIImages(processes)
@@ -107,12 +116,21 @@ class ThisHost(HostCase):
         image.write_layout(layout)
         self.reference, self.digest = f"oci:{layout}:latest", image.digest
 
+    def make_directory(self) -> None:
+        """Make the directory of the VM, with its ids."""
+        super().make_directory()
+        if self.own_ids is not None and self.bundle.ids is None:
+            assign(self.bundle.path, *self.own_ids)
+
     def make_bundle(self, parts: Any = None) -> None:
         """Make the directories of a VM, and its specification."""
         bundle = self.bundle
-        bundle.path.mkdir(exist_ok=True)
+        self.make_directory()
+        ids = bundle.ids
         for path in (bundle.upper, bundle.work, bundle.rootfs):
             path.mkdir()
+            if path != bundle.rootfs:
+                os.chown(path, bundle.root_id, bundle.root_id)
         resources = limits(cpu=None, ram=None, pids=None, swap_accounting=False)
         spec = runtime_spec(
             hostname=VM,
@@ -122,6 +140,8 @@ class ThisHost(HostCase):
             capabilities=[],
             resources=resources,
             open_files=open_files(),
+            ids=ids,
+            root="rootfs" if ids is None else str(bundle.isolated_root),
             **({} if parts is None else {"disks": parts}),
         )
         bundle.config.write_text(json.dumps(spec), "utf-8")

@@ -55,6 +55,7 @@ def _daemon(key: str, rows: list[tuple[Any, str]]) -> list[Case]:
 WHOLE, TRUTH = "a whole number from 1 to", "true or false"
 ROOT = "a whole number from 64 to 8388608, or 0 for no bound"
 PIDS = "a whole number from 64 to 4194304"
+IDS = "FIRST-LAST, such as"
 DAEMON = [
     *[
         Case(f"a text as {key}", f"{key}: x", f"{key}: 'x' must be keys and values")
@@ -89,8 +90,11 @@ DAEMON = [
     *_daemon("limits.message_bytes", [("32M", WHOLE), (0, WHOLE)]),
     *_daemon("limits.first_seconds", [("x", "a number"), (0, "from 1"), (3601, "from 1")]),
     *_daemon("limits.idle_seconds", [("null", "a number"), (".nan", "from 1")]),
-    *_daemon("security.profile", [("none", "default or privileged")]),
-    *_daemon("security.profile", [("true", "default or privileged")]),
+    *_daemon("security.profile", [("none", "default, isolated or privileged")]),
+    *_daemon("security.profile", [("true", "default, isolated or privileged")]),
+    *_daemon("security.ids", [(65536, IDS), ("'65536'", IDS), ("65536-65535", IDS)]),
+    *_daemon("security.ids", [("0-65535", IDS), ("65537-131071", IDS), ("'1-'", IDS)]),
+    *_daemon("security.ids", [("65536-131072", IDS), ("2147483648-2147549183", IDS)]),
     *_daemon("security.anti_spoofing", [("'yes'", TRUTH), (1, TRUTH)]),
     *_daemon("vms.pids", [("many", PIDS), (63, PIDS), (1 << 23, PIDS), (1e3, PIDS)]),
     *_daemon("vms.root_disk_size", [("much", ROOT), (63, ROOT), ("true", ROOT)]),

@@ -46,7 +46,7 @@ class FakeDriver:
         if size == 1:
             raise InvalidArgument("size: 1 MiB is too small")
 
-    def hint(self, disk_cid: str) -> str:
+    def hint(self, disk_cid: str, bundle: Bundle) -> str:
         """Return a path."""
         return f"/dev/{disk_cid}"
 
@@ -104,7 +104,9 @@ class FakeDriver:
         """Have the VM see the disks, and return nodes for them."""
         self.kept = sorted(disks)
         self.seen[container.bundle.path] = set(disks)
-        nodes = [{"path": self.hint(disk_cid)} for disk_cid in sorted(disks)]
+        nodes = [
+            {"path": self.hint(disk_cid, container.bundle)} for disk_cid in sorted(disks)
+        ]
         return self.script.act("boot", BootParts(devices=nodes))
 
     def booted(

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runc_cpi.daemon.host import capabilities
 from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
 # The limits in bpm's own specification, for which cgroups must be writable.
@@ -38,10 +41,12 @@ def run(vm: VM, spec: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
     return vm.attempt("runc", "run", "--bundle", BUNDLE, "nested")
 
 
+@pytest.mark.parametrize("profile", ["default", "isolated"])
 def test_a_container_in_a_vm(
-    daemon: Daemon, kind: str, image: Callable[[str], Path]
+    new_daemon: NewDaemon, kind: str, image: Callable[[str], Path], profile: str
 ) -> None:
     """runc inside a VM runs a container with limits, and leaves nothing of it."""
+    daemon = new_daemon(config={"security": {"profile": profile}}).start()
     vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
     vm.wait_for_agent()
     spec = bundle(vm, SCRIPT)

@@ -144,7 +144,7 @@ def instrument() -> None:
     """Begin to note steps: audit events, and calls of the functions below."""
     from pyroute2 import IPRoute
 
-    from runc_cpi.daemon.host import mounting
+    from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -163,6 +163,7 @@ def instrument() -> None:
         "detach",
     ):
         before(mounting, name, lambda *_, name=name: name)
+    before(detached_mounts, "move", lambda *_: "move mount")
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

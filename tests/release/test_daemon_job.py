@@ -44,7 +44,11 @@ EVERYTHING: dict[str, Any] = {
     "tls": {**TLS, "allowed_clients": ["director"]},
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
-    "security": {"profile": "privileged", "anti_spoofing": False},
+    "security": {
+        "profile": "privileged",
+        "ids": "1879048192-1946157055",
+        "anti_spoofing": False,
+    },
     "vms": {"pids": 4096},
 }
 SOCKET = {

@@ -214,7 +214,7 @@ class Ground:
         assert vm.is_alive()
         assert self._file(cid).read_text() == cid
         disks = self.world.disks_of(cid)
-        assert guests.nodes(vm) == set(disks)
+        assert guests.seen(vm) == set(disks)
         told = json.loads(guests.look(vm, SETTINGS))["disks"]["persistent"]
         assert set(told) == {disk for disk, facts in disks.items() if facts.in_settings}
 

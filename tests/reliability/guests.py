@@ -20,6 +20,7 @@ SERVE = f"#!/bin/sh\nexec /bin/busybox nc -ll -p {AGENT_PORT} -e /bin/answer\n"
 ANSWER = f"#!/bin/sh\n/bin/busybox cat {SETTINGS}\necho\n"
 AGENT = {"Platform": {"Linux": {"BindMountPersistentDisk": False}}}
 STORE = "/var/vcap/store"
+PLACES = "/warden-cpi-dev"
 PATIENCE = 10.0
 
 
@@ -75,6 +76,11 @@ def hint(vm: VM, disk_cid: str) -> str:
     return found
 
 
-def nodes(vm: VM) -> set[str]:
-    """Return the disks whose nodes a running VM has."""
-    return {path.name for path in Path(f"/proc/{vm.pid}/root/dev").glob("disk-*")}
+def seen(vm: VM) -> set[str]:
+    """Return the disks that a running VM has nodes of, or mounts where its agent looks."""
+    nodes = {path.name for path in Path(f"/proc/{vm.pid}/root/dev").glob("disk-*")}
+    points = [
+        Path(line.split()[4])
+        for line in Path(f"/proc/{vm.pid}/mountinfo").read_text().splitlines()
+    ]
+    return nodes | {point.name for point in points if str(point.parent) == PLACES}

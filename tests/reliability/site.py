@@ -117,7 +117,7 @@ class Site:
         told = guests.settings(vm)
         assert told["vm"]["id"] == cid
         disks = world.disks_of(cid)
-        assert guests.nodes(vm) == set(disks)
+        assert guests.seen(vm) == set(disks)
         named = {disk for disk, facts in disks.items() if facts.in_settings}
         assert set(told["disks"]["persistent"]) == named
         if cid == self.target.cid:

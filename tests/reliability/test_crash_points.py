@@ -22,6 +22,13 @@ from tests.reliability.world import World
 # that only a VM sees that does not run yet. A file that was opened and is empty is found by
 # the step that fills it.
 MINOR = ("chmod", "chown", "utime", "fsync", "open", "bind")
+# The calls that find other files and mounts if the VM has users of its own.
+OF_VMS = [
+    name
+    for name, scenario in SCENARIOS.items()
+    if scenario.method.endswith(("_vm", "attach_disk", "detach_disk"))
+    or name == "snapshot_disk, mounted"
+]
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +47,44 @@ def sites(lab: Lab, answering: Path, layout: Path) -> Iterator[list[Site]]:
             site.restore()
 
 
+@pytest.fixture(scope="module")
+def isolated_sites(lab: Lab, answering: Path, layout: Path) -> Iterator[list[Site]]:
+    """Two daemons whose VMs have users of their own."""
+    with lab.daemons() as new_daemon:
+        config = {"security": {"profile": "isolated"}}
+        daemons = [new_daemon(config=config) for _ in range(2)]
+        sites = [Site(daemon, answering, layout) for daemon in daemons]
+        yield sites
+        for site in sites:
+            site.restore()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_step(
     sites: list[Site], name: str, report: Callable[[str], None], pytestconfig: pytest.Config
 ) -> None:
     """After a death at each step the promise holds, and the call can be repeated."""
+    deaths = die_at_each_step(sites, name, long=pytestconfig.getoption("--long"))
+    report(f"{name}: survived {deaths} deaths")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", OF_VMS)
+def test_every_step_with_isolated_vms(
+    isolated_sites: list[Site],
+    name: str,
+    report: Callable[[str], None],
+    pytestconfig: pytest.Config,
+) -> None:
+    """The same is so for VMs with users of their own, whose disks the daemon mounts."""
+    deaths = die_at_each_step(isolated_sites, name, long=pytestconfig.getoption("--long"))
+    report(f"{name}, isolated: survived {deaths} deaths")
+
+
+def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
+    """Let the daemon die at each step of a call; return how often it died."""
     scenario, numbers = SCENARIOS[name], count(1)
-    long = pytestconfig.getoption("--long")
     ignored = () if long else MINOR
 
     def work(site: Site) -> int:
@@ -59,7 +96,7 @@ def test_every_step(
     with ThreadPoolExecutor(len(sites)) as pool:
         deaths = sum(pool.map(work, sites))
     assert deaths > 0
-    report(f"{name}: survived {deaths} deaths")
+    return deaths
 
 
 class Trial:

@@ -62,10 +62,11 @@ def text(accepted: str, check: Check | None = None) -> Check:
 
 def choice(*choices: str) -> Check:
     """Check for one of some texts."""
+    all_choices = f"{', '.join(choices[:-1])} or {choices[-1]}"
 
     def check_choice(key: str, value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise ConfigError(f"{key}: {quoted(value)} must be {' or '.join(choices)}")
+            raise ConfigError(f"{key}: {quoted(value)} must be {all_choices}")
         return value
 
     return check_choice

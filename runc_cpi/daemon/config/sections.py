@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from runc_cpi.daemon.base.bounds import (
     MOST_PIDS,
     MOST_ROOT_DISK_SIZE,
 )
+from runc_cpi.daemon.base.id_range import SIZE
 from runc_cpi.daemon.config.checks import (
     PEM,
     ConfigError,
@@ -30,6 +32,10 @@ TLS_FILES = {
     "ca": "ca.crt",
 }
 MEBIBYTE = 1 << 20
+# By systemd's table of ids nothing uses these: above those of its containers, and below
+# its foreign users (systemd.io/UIDS-GIDS).
+IDS = "1879048192-2147352575"
+HIGHEST_ID = (1 << 31) - 1  # programs take larger ones for negative numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,20 +157,39 @@ class LimitsConfig(Section):
     )
 
 
-def _is_privileged(key: str, value: Any) -> bool:
-    return bool(choice("default", "privileged")(key, value) == "privileged")
+def _id_range(key: str, value: Any) -> tuple[int, int]:
+    """Check C{FIRST-LAST}: whole ranges of ids, above those of the host's users."""
+    wrong = ConfigError(
+        f"{key}: {quoted(value)} must be FIRST-LAST, such as {IDS}: a multiple of {SIZE}, "
+        f"and one less than a multiple, up to {HIGHEST_ID}"
+    )
+    found = (
+        re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", value) if type(value) is str else None
+    )
+    if found is None:
+        raise wrong
+    first, last = int(found[1]), int(found[2])
+    if first % SIZE or (last + 1) % SIZE or not 0 < first < last <= HIGHEST_ID:
+        raise wrong
+    return first, last
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityConfig(Section):
     """How much VMs are trusted with."""
 
-    privileged: bool = key(
+    profile: str = key(
         "default",
-        _is_privileged,
-        "`default` keeps from VMs what no stemcell needs; `privileged` gives them all that "
-        "the daemon has: see [security](security.md)",
-        name="profile",
+        choice("default", "isolated", "privileged"),
+        "of new VMs. `default` keeps from VMs what no stemcell needs; `isolated` gives "
+        "each users of its own as well; `privileged` gives them all that the daemon has: "
+        "see [security](security.md#vms)",
+    )
+    ids: tuple[int, int] = key(
+        IDS,
+        _id_range,
+        f"`FIRST-LAST`: user and group ids of the host that `isolated` VMs get, {SIZE} "
+        "each. Nothing else may use them: give each daemon of a host its own",
     )
     anti_spoofing: bool = key(
         True,

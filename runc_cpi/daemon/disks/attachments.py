@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disk import BootParts, Disk
 from runc_cpi.daemon.disks.records import DiskRecords
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import CPIError, DiskAttached, DiskNotAttached
 
@@ -29,14 +30,18 @@ class DiskAttachments(DiskRecords):
         """Whether agents are to bind-mount disks, and not to mount devices."""
         return self._driver.agent_binds
 
-    def hint(self, disk_cid: str) -> str:
-        """Return where in its VM an attached disk is found."""
-        return self._driver.hint(disk_cid)
+    def hint(self, vm_cid: str, disk_cid: str) -> str:
+        """
+        Return where in its VM an attached disk is found.
+
+        @raise CloudError: if it is not known which ids the VM has.
+        """
+        return self._driver.hint(disk_cid, Bundle(self._depot.vms / vm_cid))
 
     def hints(self, vm_cid: str) -> dict[str, str]:
         """Return what the agent's settings file says of a VM's disks."""
         return {
-            disk.disk_cid: self.hint(disk.disk_cid)
+            disk.disk_cid: self.hint(vm_cid, disk.disk_cid)
             for disk in self.of(vm_cid)
             if disk.in_settings
         }
@@ -70,7 +75,7 @@ class DiskAttachments(DiskRecords):
                     await self._take_back(disk, vm_cid, container)
                 raise
         self.log.info("attached {disk_cid} to {vm_cid}", disk_cid=disk_cid, vm_cid=vm_cid)
-        return self.hint(disk_cid)
+        return self.hint(vm_cid, disk_cid)
 
     async def _take_back(self, disk: Disk, vm_cid: str, container: ContainerState) -> None:
         """Undo an attachment that failed; that this fails too is only logged."""

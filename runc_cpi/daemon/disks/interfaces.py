@@ -8,6 +8,7 @@ from pathlib import Path
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.disks.disk import BootParts
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 
 
@@ -31,8 +32,13 @@ class IDiskDriver(Interface):
         @raise InvalidArgument: if not: the file system cannot be that small.
         """
 
-    def hint(disk_cid: str) -> str:
-        """Return where in its VM an attached disk is found; raises nothing."""
+    def hint(disk_cid: str, bundle: Bundle) -> str:
+        """
+        Return where in its VM an attached disk is found.
+
+        @param bundle: the VM's directory.
+        @raise CloudError: if it is not known which ids the VM has.
+        """
 
     def create(path: Path, size: int, filesystem: str) -> Awaitable[None]:
         """

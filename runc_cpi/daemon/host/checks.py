@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runc_cpi.daemon.host.disks.filesystems import EXT4, FILESYSTEMS
 
 REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
+
+# By file: what tells of a line which ids it is about, and how many.
+USERS: Mapping[str, Callable[[list[str]], tuple[int, int]]] = {
+    "passwd": lambda fields: (int(fields[2]), 1),
+    "group": lambda fields: (int(fields[2]), 1),
+    "subuid": lambda fields: (int(fields[1]), int(fields[2])),
+    "subgid": lambda fields: (int(fields[1]), int(fields[2])),
+}
 
 
 class HostUnfit(Exception):
@@ -56,6 +65,33 @@ def check_root_disks() -> None:
                 f"vms.root_disk_size needs {program}, which is not on the PATH; "
                 "vms.root_disk_size: 0 does without, and without a bound"
             )
+
+
+def check_ids(first: int, last: int, etc: Path = Path("/etc")) -> None:
+    """
+    Check whether ids may be given to VMs.
+
+    @param first: the first of them.
+    @param last: the last one.
+    @param etc: where the users of this host are listed (passwd(5), subuid(5)).
+    @raise HostUnfit: if a user or a group of this host has one of them.
+    """
+    for name, ids in USERS.items():
+        try:
+            text = (etc / name).read_text("utf-8", "replace")
+        except OSError:
+            continue  # a host need not have all of these files
+        for line in text.splitlines():
+            fields = line.split(":")
+            try:
+                start, size = ids(fields)
+            except (IndexError, ValueError):
+                continue  # no user: a comment, or a line for NIS
+            if start <= last and start + size > first:
+                raise HostUnfit(
+                    f"security.ids: {fields[0]} has {start} in {etc / name}; name ids that "
+                    "nobody has"
+                )
 
 
 def find_runtime(name: str) -> str:

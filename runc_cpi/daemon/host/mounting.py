@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 from runc_cpi.daemon.host.libc import check, libc
 
@@ -15,6 +16,7 @@ MS_NOSUID_NODEV_NOEXEC = 0b1110
 MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
 MS_REC = 1 << 14
+MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 
 
@@ -38,6 +40,16 @@ def mount_harmless(source: str, target: str, filesystem: str, options: str) -> N
     @raise OSError: as mount(2) says.
     """
     _mount(source, target, filesystem, MS_NOSUID_NODEV, options)
+
+
+def mount_overlay(*, lower: Path, upper: Path, work: Path, target: Path) -> None:
+    """
+    Mount an overlay (overlayfs.rst).
+
+    @raise OSError: as mount(2) says.
+    """
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    _mount("overlay", str(target), "overlay", 0, options)
 
 
 def mount_memory(target: str, size: int) -> None:
@@ -76,6 +88,15 @@ def share_root() -> None:
     @raise OSError: as mount(2) says.
     """
     check(libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SHARED), None), "/")
+
+
+def receive_all() -> None:
+    """
+    Receive mounts from where this thread's were copied from, and pass none back.
+
+    @raise OSError: as mount(2) says.
+    """
+    check(libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_SLAVE), None), "/")
 
 
 def _mount(

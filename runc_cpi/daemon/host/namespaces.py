@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.libc import check, libc
 
 # Flags of setns(2) and unshare(2), from linux/sched.h.
@@ -51,3 +52,15 @@ def unshare_fs() -> None:
     @raise OSError: as unshare(2) says.
     """
     check(libc.unshare(CLONE_FS), "unshare")
+
+
+def unshare_mounts() -> None:
+    """
+    Give this thread a mount namespace of its own, which the host's later mounts reach.
+
+    The thread must have a root of its own (L{unshare_fs}).
+
+    @raise OSError: as unshare(2) and mount(2) say.
+    """
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    mounting.receive_all()

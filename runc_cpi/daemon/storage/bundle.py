@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from runc_cpi.daemon.base.id_range import IdRange
+from runc_cpi.daemon.storage import ids
+
+# Directories that every host has, and any user can reach (FHS).
+_POINTS = (Path("/mnt"), Path("/media"))
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -22,6 +28,25 @@ class Bundle:
         return self.path.name
 
     @property
+    def ids(self) -> IdRange | None:
+        """
+        The ids of the VM's users on the host, or L{None} if they are the host's own.
+
+        @raise CloudError: if that cannot be known.
+        """
+        return ids.read(self.path)
+
+    @property
+    def root_id(self) -> int:
+        """
+        The id of the VM's root on the host.
+
+        @raise CloudError: if that cannot be known.
+        """
+        own = self.ids
+        return 0 if own is None else own.first
+
+    @property
     def record(self) -> Path:
         """The record of the VM.  The VM exists while this file does."""
         return self.path / "vm.json"
@@ -35,6 +60,16 @@ class Bundle:
     def rootfs(self) -> Path:
         """The mount point of the root file system; the host sees it empty."""
         return self.path / "rootfs"
+
+    @property
+    def isolated_root(self) -> Path:
+        """
+        The mount point of the root file system of a VM that has ids of its own.
+
+        It is mounted where only the runtime sees it.  The VM's root gets there, and does
+        not get into this directory: no other user of the host does.
+        """
+        return next(point for point in _POINTS if not self.path.is_relative_to(point))
 
     @property
     def upper(self) -> Path:

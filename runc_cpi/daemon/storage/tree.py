@@ -65,10 +65,11 @@ class Tree:
         finally:
             os.close(fd)
 
-    def make_directories(self, name: str) -> None:
+    def make_directories(self, name: str, owner: int = 0) -> None:
         """
         Make a directory and those above it, unless they are there.
 
+        @param owner: the user and the group of those that are made.
         @raise OSError: if that is not possible.
         """
         path = ""
@@ -76,6 +77,8 @@ class Tree:
             path = f"{path}/{part}"
             with self.parent(path) as (directory, last), suppress(FileExistsError):
                 os.mkdir(last, 0o755, dir_fd=directory)
+                if owner:
+                    os.chown(last, owner, owner, dir_fd=directory, follow_symlinks=False)
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return at most C{limit} bytes of an ordinary file, or L{None} if it is none."""
@@ -104,10 +107,11 @@ class Tree:
         finally:
             os.close(place)
 
-    def write(self, name: str, content: str, mode: int = 0o600) -> None:
+    def write(self, name: str, content: str, mode: int = 0o600, *, owner: int = 0) -> None:
         """
         Write a file; whoever reads it sees the old content or the new.
 
+        @param owner: the user and the group of the file.
         @raise OSError: if that is not possible.
         """
         with self.parent(name) as (directory, last):
@@ -117,6 +121,8 @@ class Tree:
             try:
                 with open(fd, "w", encoding="utf-8") as file:
                     _check_ordinary(fd, name)
+                    if owner:
+                        os.fchown(fd, owner, owner)
                     file.write(content)
                 os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
@@ -142,6 +148,19 @@ class Tree:
             finally:
                 os.close(top)
             os.rmdir(last, dir_fd=directory)
+
+    def remove_empty(self, name: str) -> None:
+        """
+        Remove a directory that is empty, and is no mount point; others stay.
+
+        @raise OSError: if that is not possible.
+        """
+        try:
+            with _may_be_absent(), self.parent(name) as (directory, last):
+                os.rmdir(last, dir_fd=directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+                raise
 
     def remove_files(self, name: str, suffix: str) -> None:
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.settings_file import SETTINGS, settings_file, told_disks
@@ -45,7 +46,7 @@ class Agents:
         container = self._find(vm.vm_cid)
         if container.pid is None:
             await self._root_disks.mount(container.bundle)
-            writing = partial(_write, container.bundle.upper, file.content)
+            writing = partial(_write, container.bundle, file.content)
             await self._guests.run(vm.vm_cid, writing)
         else:
             await self._guests.write(vm.vm_cid, container.pid, SETTINGS, file.content)
@@ -71,6 +72,6 @@ def _told_disks(upper: Path) -> Any:
         return told_disks(tree)
 
 
-def _write(upper: Path, content: str) -> None:
-    with Tree.at(upper) as tree:
-        tree.write(SETTINGS, content)
+def _write(bundle: Bundle, content: str) -> None:
+    with Tree.at(bundle.upper) as tree:
+        tree.write(SETTINGS, content, owner=bundle.root_id)

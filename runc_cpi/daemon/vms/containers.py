@@ -130,8 +130,9 @@ class Containers:
         @raise CloudError: if the host fails otherwise.
         @raise OSError: if a file cannot be written.
         """
-        bundle, binds = self._bundle(vm.vm_cid), self._disks.agent_binds
-        await deferToThread(furnishing.make_directory, bundle)
+        bundle, own_ids = self._bundle(vm.vm_cid), self._policy.own_ids
+        binds = self._disks.agent_binds or own_ids is not None
+        await deferToThread(furnishing.make_directory, bundle, own_ids=own_ids)
         root_size = vm.properties.root_disk_size or self._policy.root_disk_size
         if root_size is not None:
             await self._root_disks.make(bundle, root_size)
@@ -155,7 +156,7 @@ class Containers:
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
         await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
-        writable = self._policy.writable_paths()
+        writable = self._policy.writable_paths(bundle)
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
         await self._runtime.start(bundle)
         if not self.watch(vm_cid):
@@ -163,7 +164,9 @@ class Containers:
 
     async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:
         disk_cids = {disk.disk_cid for disk in self._disks.of(bundle.vm_cid)}
-        looking = partial(look_back, stemcell.rootfs, bundle.upper, disk_cids)
+        looking = partial(
+            look_back, stemcell.rootfs, bundle.upper, disk_cids, bundle.root_id
+        )
         return await self._guests.run(bundle.vm_cid, looking)
 
     def _write_config(

@@ -39,3 +39,27 @@ def test_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(checks.HostUnfit, match="^must run as root"):
         checks.check_root()
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "start"),
+    [
+        ("passwd", "anna:x:65537:100::/home/anna:/bin/sh", 65537),
+        ("group", "staff:x:131071:", 131071),
+        ("subuid", "anna:50000:65536", 50000),
+        ("subgid", "anna:100000:10", 100000),
+    ],
+)
+def test_ids_of_users(tmp_path: Path, name: str, line: str, start: int) -> None:
+    """Ids that a user of the host has are refused; the error names the user and file."""
+    (tmp_path / name).write_text(f"# users\nroot:0:0\n+::::\n{line}\n")
+    message = rf"^security\.ids: {line.partition(':')[0]} has {start} in .*{name}"
+    with pytest.raises(checks.HostUnfit, match=message):
+        checks.check_ids(65536, 131071, tmp_path)
+
+
+def test_ids_of_nobody(tmp_path: Path) -> None:
+    """Ids right beside those of users are free."""
+    (tmp_path / "passwd").write_text("a:x:65535:1::/:/bin/sh\nb:x:131072:1::/:/bin/sh\n")
+    (tmp_path / "subuid").write_text("a:0:65536\nb:131072:65536\n")
+    checks.check_ids(65536, 131071, tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.daemon.base.id_range import SIZE, IdRange
 from runc_cpi.daemon.stemcells.features import Features
 from runc_cpi.daemon.vms.files.guest_files import (
     READ_LIMIT,
@@ -107,6 +108,24 @@ def test_a_directory_is_not_modelled_on_a_file(root: Path, upper: Path) -> None:
     (root / "etc").chmod(0o644)
     write_upper(files("etc/hosts"), root, upper)
     assert stat.S_IMODE((upper / "etc").stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_files_of_a_vm_with_own_ids(root: Path, upper: Path) -> None:
+    """Files are its root's; a directory's owner is the same user as in the stemcell."""
+    (root / "etc").mkdir(exist_ok=True)
+    os.chown(root / "etc", 33, 34)
+    write_upper(files("etc/hosts", "new/file"), root, upper, IdRange(SIZE))
+    owners = {
+        name: ((upper / name).stat().st_uid - SIZE, (upper / name).stat().st_gid - SIZE)
+        for name in ("etc", "etc/hosts", "new", "new/file")
+    }
+    assert owners == {
+        "etc": (33, 34),
+        "etc/hosts": (0, 0),
+        "new": (0, 0),
+        "new/file": (0, 0),
+    }
 
 
 def contents(features: Features, dns: list[str]) -> dict[str, GuestFile]:

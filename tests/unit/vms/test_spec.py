@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.daemon.base.id_range import SIZE, IdRange
 from runc_cpi.daemon.host import capabilities
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -42,6 +43,16 @@ def test_every_namespace_is_its_own() -> None:
     assert built()["linux"]["namespaces"] == [
         {"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network", "cgroup")
     ]
+
+
+def test_own_ids() -> None:
+    """A VM with ids of its own has a user namespace that maps all of them."""
+    document = built(ids=IdRange(SIZE), root="/mnt")
+    assert {"type": "user"} in document["linux"]["namespaces"]
+    mapping = [{"containerID": 0, "hostID": SIZE, "size": SIZE}]
+    assert document["linux"]["uidMappings"] == mapping
+    assert document["linux"]["gidMappings"] == mapping
+    assert document["root"] == {"path": "/mnt"}
 
 
 def test_the_cgroup_is_where_it_was_said() -> None:

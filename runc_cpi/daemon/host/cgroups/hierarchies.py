@@ -15,6 +15,8 @@ LIMITS = (
     *("cpu.cfs_period_us", "cpu.cfs_quota_us"),
     *("pids.max", "memory.max", "memory.swap.max", "cpu.max"),
 )
+# What moves processes and makes controllers available, of v1 and of v2.
+DELEGATED = ("tasks", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
 def directories(path: str, root: Path = ROOT) -> list[Path]:
@@ -67,6 +69,22 @@ def share_limits(path: str, below: str, root: Path = ROOT) -> None:
         for name in LIMITS:
             if (top / below / name).exists():
                 (top / name).write_bytes((top / below / name).read_bytes())
+
+
+def give(path: str, owner: int, root: Path = ROOT) -> None:
+    """
+    Let a user make cgroups in one, and move processes between them (cgroups(7)).
+
+    The limits of the cgroup itself stay out of its reach.
+
+    @param owner: the id of the user and of its group.
+    @raise OSError: if the kernel refuses.
+    """
+    for top in directories(path, root):
+        os.chown(top, owner, owner)
+        for name in DELEGATED:
+            with suppress(FileNotFoundError):
+                os.chown(top / name, owner, owner)
 
 
 def remove(path: str, root: Path = ROOT) -> None:

@@ -13,15 +13,15 @@ from zope.interface import implementer
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
+from runc_cpi.daemon.host import detached_mounts
 from runc_cpi.daemon.host.disks import bind_mounts, mounts
-from runc_cpi.daemon.host.guests import guests
+from runc_cpi.daemon.host.disks.placed_disks import PLACES, PlacedDisks, place_of
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import CloudError
 
-GUEST_MOUNTS = "/warden-cpi-dev"
-STORE = "/var/vcap/store"
 TOOL_TIMEOUT = 60.0  # seconds
 COPY_TIMEOUT = 3600.0  # seconds
 
@@ -42,13 +42,14 @@ class DirectoryDisks:
 
     def __init__(self, processes: Processes, guests: Guests) -> None:
         self._processes, self._guests = processes, guests
+        self._placed = PlacedDisks(guests)
 
     def check(self, filesystem: str, size: int) -> None:
         """Allow any size, as none is kept to."""
 
-    def hint(self, disk_cid: str) -> str:
+    def hint(self, disk_cid: str, bundle: Bundle) -> str:
         """Return where the disk is mounted in its VM."""
-        return f"{GUEST_MOUNTS}/{disk_cid}"
+        return place_of(disk_cid)
 
     async def create(self, path: Path, size: int, filesystem: str) -> None:
         """
@@ -89,6 +90,8 @@ class DirectoryDisks:
         """
         if container.pid is None:
             return False
+        if container.bundle.ids is not None:
+            return await self._place(path, disk_cid, container)
         point = container.bundle.disks / disk_cid
         changed = await self._bind(path, point)
         if not await self._is_received(container, disk_cid):
@@ -97,14 +100,20 @@ class DirectoryDisks:
             changed = await self._bind(path, point)
         if not await self._is_received(container, disk_cid):
             raise CloudError(
-                f"the VM does not receive mounts below {GUEST_MOUNTS}: something in it "
+                f"the VM does not receive mounts below {PLACES}: something in it "
                 "made them private; reboot it"
             )
         return changed
 
+    async def _place(self, path: Path, disk_cid: str, container: ContainerState) -> bool:
+        data = paths.data_of(path)
+        wanted = await deferToThread(bind_mounts.mounts_of, data)
+        make = partial(detached_mounts.of_directory, data)
+        return await self._placed.place(container, place_of(disk_cid), make, wanted)
+
     async def _is_received(self, container: ContainerState, disk_cid: str) -> bool:
         assert container.pid is not None
-        hint = self.hint(disk_cid)
+        hint = place_of(disk_cid)
         looking = partial(
             mounts.mount_points, container.pid, lambda mount: mount.point == hint
         )
@@ -126,6 +135,9 @@ class DirectoryDisks:
         if container.pid is not None:
             unmounting = partial(mounts.unmount_everywhere, container.cgroup, wanted)
             await self._guests.run(container.vm_cid, unmounting)
+        if container.pid is not None and container.bundle.ids is not None:
+            await self._placed.remove(container, disk_cid)
+            return
         if await deferToThread(bind_mounts.is_mounted, point):
             await self._unbind(point)
         await self._guests.run(container.vm_cid, partial(bind_mounts.remove_point, point))
@@ -136,6 +148,8 @@ class DirectoryDisks:
 
         @raise CloudError: if the kernel refuses.
         """
+        if container.bundle.ids is not None:
+            return BootParts()  # they are mounted when the VM is there
         shared = container.bundle.disks
         shared.mkdir(mode=0o755, exist_ok=True)
         if not await deferToThread(bind_mounts.points_below, shared):
@@ -145,7 +159,7 @@ class DirectoryDisks:
             await self._mount("--make-shared", str(shared))
         for disk_cid, path in disks.items():
             await self._bind(path, shared / disk_cid)
-        return BootParts(mounts=[_receive(GUEST_MOUNTS, shared)])
+        return BootParts(mounts=[_receive(PLACES, shared)])
 
     async def booted(
         self,
@@ -155,14 +169,15 @@ class DirectoryDisks:
         filesystem: str,
     ) -> None:
         """
-        Mount the disk that the agent had mounted.
+        Mount the disks in an isolated VM, and the one that the agent had mounted.
 
         @raise CloudError: if the kernel refuses.
         """
-        if store is not None and container.pid is not None:
-            source = self.hint(store)
-            mounting = partial(guests.bind, container.pid, source, STORE)
-            await self._guests.run(container.vm_cid, mounting)
+        if container.bundle.ids is not None:
+            for path in attached:
+                await self._place(path, path.name, container)
+        if store is not None:
+            await self._placed.mount_store(container, store)
 
     async def halted(self, container: ContainerState) -> None:
         """

@@ -152,5 +152,23 @@ class Xfs(FileSystem):
         fcntl.ioctl(mount, XFS_IOC_FSGROWFSDATA, argument)
 
 
+# Where each writes its mark, and which (ext4/super.c, xfs_format.h).
+_MARKS = {"ext4": (1024 + 56, b"\x53\xef"), "xfs": (0, b"XFSB")}
+
+
+def filesystem_in(image: Path) -> str | None:
+    """
+    Return what is in a file, or L{None} if it is none of L{FILESYSTEMS}.
+
+    @raise OSError: if the file cannot be read.
+    """
+    with open(image, "rb") as file:
+        start = file.read(2048)
+    for name, (offset, mark) in _MARKS.items():
+        if start[offset : offset + len(mark)] == mark:
+            return name
+    return None
+
+
 EXT4 = Ext4()
 FILESYSTEMS: Mapping[str, FileSystem] = {kind.name: kind for kind in (EXT4, Xfs())}

@@ -19,8 +19,10 @@ from runc_cpi.daemon.host.disks.device_nodes import DeviceNodes, node_path
 from runc_cpi.daemon.host.disks.filesystems import FILESYSTEMS
 from runc_cpi.daemon.host.disks.growing import Growing
 from runc_cpi.daemon.host.disks.image_files import ImageFiles
+from runc_cpi.daemon.host.disks.isolated_images import IsolatedImages
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.mounted_disks import MountedDisks
+from runc_cpi.daemon.host.disks.placed_disks import PlacedDisks, place_of
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.processes import Processes
@@ -62,6 +64,8 @@ class ImageDisks:
         self._attaching = Attaching(loops, nodes, self._mounted)
         self._booting = Booting(loops, nodes, guests, self._ephemeral_filesystem)
         self._growing = Growing(self._files, tools, loops, self._mounted, guests)
+        placed = PlacedDisks(guests)
+        self._isolated = IsolatedImages(loops, self._mounted, placed)
         self._copying = Copying(tools, loops, self._mounted)
 
     def check(self, filesystem: str, size: int) -> None:
@@ -70,9 +74,13 @@ class ImageDisks:
         """
         FILESYSTEMS[filesystem].check_size(size)
 
-    def hint(self, disk_cid: str) -> str:
-        """Return the path of the disk's node in its VM."""
-        return node_path(disk_cid)
+    def hint(self, disk_cid: str, bundle: Bundle) -> str:
+        """
+        Return the path of the disk's node in its VM, or its place in an isolated one.
+
+        @raise CloudError: if it is not known which ids the VM has.
+        """
+        return node_path(disk_cid) if bundle.ids is None else place_of(disk_cid)
 
     async def create(self, path: Path, size: int, filesystem: str) -> None:
         """Make a file with an empty file system in it; see L{ImageFiles.create}."""
@@ -109,17 +117,24 @@ class ImageDisks:
     async def attach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> bool:
-        """See L{Attaching.attach}."""
+        """See L{Attaching.attach} and L{IsolatedImages.attach}."""
+        if _runs_isolated(container):
+            return await self._isolated.attach(path, disk_cid, container)
         return await self._attaching.attach(path, disk_cid, container, attached)
 
     async def detach(
         self, path: Path, disk_cid: str, container: ContainerState, attached: Sequence[Path]
     ) -> None:
-        """See L{Attaching.detach}."""
-        await self._attaching.detach(path, disk_cid, container, attached)
+        """See L{Attaching.detach} and L{IsolatedImages.detach}."""
+        if _runs_isolated(container):
+            await self._isolated.detach(path, disk_cid, container)
+        else:
+            await self._attaching.detach(path, disk_cid, container, attached)
 
     async def boot(self, disks: Mapping[str, Path], container: ContainerState) -> BootParts:
-        """See L{Booting.boot}."""
+        """See L{Booting.boot} and L{IsolatedImages.boot}."""
+        if container.bundle.ids is not None:
+            return await self._isolated.boot(disks, container)
         return await self._booting.boot(disks, container)
 
     async def booted(
@@ -129,8 +144,11 @@ class ImageDisks:
         store: str | None,
         filesystem: str,
     ) -> None:
-        """See L{Booting.booted}."""
-        await self._booting.booted(attached, container, store, filesystem)
+        """See L{Booting.booted} and L{IsolatedImages.booted}."""
+        if container.bundle.ids is not None:
+            await self._isolated.booted(attached, container, store)
+        else:
+            await self._booting.booted(attached, container, store, filesystem)
 
     async def halted(self, container: ContainerState) -> None:
         """See L{Booting.halted}."""
@@ -159,3 +177,8 @@ class ImageDisks:
     ) -> None:
         """See L{Copying.copy}."""
         await self._copying.copy(path, target, container)
+
+
+def _runs_isolated(container: ContainerState) -> bool:
+    """Say whether a VM runs with ids of its own; disks of others need no mounts."""
+    return container.pid is not None and container.bundle.ids is not None

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from zope.interface import implementer
 
-from runc_cpi.daemon.host import mounting
+from runc_cpi.daemon.base.id_range import IdRange
+from runc_cpi.daemon.host import detached_mounts, mounting
 from runc_cpi.daemon.host.disks.freezing import thaw_disk_at
 from runc_cpi.daemon.host.guests.visits import Visits
 from runc_cpi.daemon.host.namespaces import CLONE_NEWIPC, CLONE_NEWNS, inside
+from runc_cpi.daemon.host.user_namespaces import root_of_namespace, user_namespace
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.interfaces import IGuests
 
@@ -105,7 +107,7 @@ def write(pid: int, name: str, content: str) -> None:
     @raise OSError: if the kernel refuses.
     """
     with writable_root_of(pid, os.path.dirname(name)) as tree:
-        tree.write(name, content)
+        tree.write(name, content, owner=root_of_namespace(pid))
 
 
 def mount(pid: int, source: str, target: str, filesystem: str) -> None:
@@ -117,7 +119,7 @@ def mount(pid: int, source: str, target: str, filesystem: str) -> None:
     @raise OSError: if the kernel refuses.
     """
     with writable_root_of(pid, os.path.dirname(target)) as tree:
-        tree.make_directories(target)
+        tree.make_directories(target, root_of_namespace(pid))
     with inside(pid, CLONE_NEWNS):
         mounting.mount(source, target, filesystem)
 
@@ -131,9 +133,43 @@ def bind(pid: int, source: str, target: str) -> None:
     @raise OSError: if the kernel refuses.
     """
     with writable_root_of(pid, os.path.dirname(target)) as tree:
-        tree.make_directories(target)
+        tree.make_directories(target, root_of_namespace(pid))
     with inside(pid, CLONE_NEWNS):
         mounting.bind(source, target)
+
+
+def place(pid: int, made: AbstractContextManager[int], ids: IdRange, target: str) -> None:
+    """
+    Mount in the VM what is mounted nowhere yet, with the VM's ids.
+
+    Unlike a mount that the VM receives from the host, this one is the VM's to unmount.
+
+    @param made: makes the mount, as L{detached_mounts} does.
+    @param ids: those of the VM: what is user 0's on the file system is its root's.
+    @param target: the mount point in the VM; it is made if it is not there.
+    @raise OSError: if the kernel refuses.
+    """
+    with made as mount:
+        with user_namespace(ids) as users:
+            detached_mounts.map_ids(mount, users)
+        with writable_root_of(pid, os.path.dirname(target)) as tree:
+            tree.make_directories(target, root_of_namespace(pid))
+        with inside(pid, CLONE_NEWNS):
+            point = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                detached_mounts.move(mount, point)
+            finally:
+                os.close(point)
+
+
+def remove_point(pid: int, name: str) -> None:
+    """
+    Remove a mount point of the VM, but not what the VM put there in its place.
+
+    @raise OSError: if the kernel refuses.
+    """
+    with writable_root_of(pid, os.path.dirname(name)) as tree:
+        tree.remove_empty(name)
 
 
 @contextmanager

@@ -35,10 +35,14 @@ def open_console(bundle: Bundle) -> int:
     # Appending makes it safe to cut the file short while it is written to.
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        return os.open(file, flags, 0o600)
+        console = os.open(file, flags, 0o600)
     except PermissionError:
         clear_file(file)  # the VM, whose output it is, made it immutable
-        return os.open(file, flags, 0o600)
+        console = os.open(file, flags, 0o600)
+    if (owner := bundle.root_id) != 0:
+        # Its programs may open it anew, as /dev/stdout.
+        os.fchown(console, owner, owner)
+    return console
 
 
 def close_console(directory: Path) -> None:

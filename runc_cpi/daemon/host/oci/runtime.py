@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ from zope.interface import implementer
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
+from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
+from runc_cpi.daemon.host.oci.isolated_root import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.overlay import inside_overlay
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.interfaces import IRuntime
-from runc_cpi.daemon.vms.spec.cgroup_path import INSIDE, vm_cgroup
+from runc_cpi.daemon.vms.spec.cgroup_path import INSIDE, container_cgroup, vm_cgroup
 from runc_cpi.errors import CloudError
 
 
@@ -41,6 +45,7 @@ class Runtime:
     @param cgroup_parent: below which path the cgroups of its containers are.
     @param rules: which devices its containers may use.
     @param consoles: keeps the consoles of its containers short.
+    @param guests: mounts the root file systems of VMs that have ids of their own.
     @param timeout: after how many seconds an operation is given up.
     """
 
@@ -53,13 +58,14 @@ class Runtime:
         cgroup_parent: str,
         rules: DeviceRules,
         consoles: ConsoleTrimmer,
+        guests: Guests,
         *,
         timeout: float,
     ) -> None:
         self._reactor, self._processes = reactor, processes
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
-        self._rules, self._consoles = rules, consoles
+        self._rules, self._consoles, self._guests = rules, consoles, guests
 
     async def create(self, bundle: Bundle, lower: Path) -> int:
         """
@@ -86,6 +92,9 @@ class Runtime:
             os.close(console)
         try:
             await deferToThread(hierarchies.share_limits, cgroup, INSIDE)
+            if bundle.ids is not None:
+                inside = container_cgroup(cgroup)
+                await deferToThread(hierarchies.give, inside, bundle.root_id)
         except OSError as error:
             raise CloudError(f"cannot bound {vm_cid}: {error}") from None
         return int(bundle.pid_file.read_text("ascii"))
@@ -174,6 +183,28 @@ class Runtime:
             lane=Lane.IDLE,
         )
 
+    @asynccontextmanager
+    async def _with_root(
+        self, argv: Sequence[str], bundle: Bundle, lower: Path | None
+    ) -> AsyncIterator[Sequence[str]]:
+        """
+        Have a command see a container's root file system, if it needs that.
+
+        @return: the command line that runs the command so.
+        @raise CloudError: if it cannot be mounted.
+        """
+        if lower is None:
+            yield argv
+        elif (ids := bundle.ids) is None:
+            yield inside_overlay(argv, bundle, lower)
+        else:
+            mounting = partial(namespace_with_root, bundle, lower, ids)
+            namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+            try:
+                yield inside_namespace(argv, namespace)
+            finally:
+                os.close(namespace)
+
     async def _call(
         self,
         operation: str,
@@ -194,10 +225,11 @@ class Runtime:
         log.unlink(missing_ok=True)
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
-        if lower is not None:
-            argv = inside_overlay(argv, bundle, lower)
         before = os.fstat(output).st_size if output is not None else 0
-        outcome = await self._processes.run(argv, timeout=self._timeout, output=output)
+        async with self._with_root(argv, bundle, lower) as command:
+            outcome = await self._processes.run(
+                command, timeout=self._timeout, output=output
+            )
         if not outcome.ok:
             program = os.path.basename(self._program)
             detail = last_error(log)

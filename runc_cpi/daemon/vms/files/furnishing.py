@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from runc_cpi.daemon.networks.settings import name_servers
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
+from runc_cpi.daemon.storage import ids
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.files.guest_files import agent_config, guest_files, write_upper
 from runc_cpi.daemon.vms.files.settings_file import settings_file
 from runc_cpi.daemon.vms.vm import VM
 
 
-def make_directory(bundle: Bundle) -> None:
+def make_directory(bundle: Bundle, *, own_ids: tuple[int, int] | None) -> None:
     """
     Make the directory of a VM, and what is in it whatever the VM is like.
 
+    @param own_ids: the first and the last of the ids of which the VM gets its own, or
+        L{None} if its users are to have the host's ids.
+    @raise CloudError: if all these ids are taken.
     @raise OSError: if the directory is there, or cannot be made.
     """
-    for path in (bundle.path, bundle.rootfs):
-        path.mkdir(mode=0o700)
+    bundle.path.mkdir(mode=0o700)
+    if own_ids is not None:
+        ids.assign(bundle.path, *own_ids)
+    bundle.rootfs.mkdir(mode=0o700)
     _make_visible(bundle.data)
+    _give(bundle, bundle.data)
 
 
 def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) -> None:
@@ -31,8 +39,10 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     @param agent_binds: whether the agent is to bind-mount persistent disks.
     @raise OSError: if the layers are there, or something cannot be written.
     """
-    _place(bundle, bundle.work).mkdir(mode=0o700)
-    _make_visible(_place(bundle, bundle.upper))
+    work, upper = _place(bundle, bundle.work), _place(bundle, bundle.upper)
+    work.mkdir(mode=0o700)
+    _make_visible(upper)
+    _give(bundle, work, upper)
     files = guest_files(
         vm_cid=vm.vm_cid,
         address=vm.addresses[0],
@@ -41,7 +51,7 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     )
     files.append(settings_file(vm.settings({})))
     files += agent_config(stemcell.rootfs, binds=agent_binds)
-    write_upper(files, stemcell.rootfs, bundle.upper)
+    write_upper(files, stemcell.rootfs, bundle.upper, bundle.ids)
 
 
 def _place(bundle: Bundle, layer: Path) -> Path:
@@ -50,6 +60,14 @@ def _place(bundle: Bundle, layer: Path) -> Path:
         return layer
     layer.symlink_to(Path(bundle.layers.name, layer.name))
     return bundle.layers / layer.name
+
+
+def _give(bundle: Bundle, *paths: Path) -> None:
+    """Have a VM's root own directories, if its users have ids of their own."""
+    own = bundle.ids
+    if own is not None:
+        for path in paths:
+            os.chown(path, own.first, own.first)
 
 
 def _make_visible(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.stemcells.features import SYNC_TIME, Features
 from runc_cpi.daemon.storage.tree import Tree
@@ -104,7 +105,9 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
 
 
-def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
+def write_upper(
+    files: Sequence[GuestFile], lower: Path, upper: Path, ids: IdRange | None = None
+) -> None:
     """
     Write files into the new, still empty upper layer of an overlay.
 
@@ -112,6 +115,7 @@ def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
     the owner and mode of that.
 
     @param lower: the stemcell's root file system.
+    @param ids: the ids of the VM's users on the host, or L{None} if they are the host's.
     @raise OSError: if something cannot be written.
     """
     with Tree.at(lower) as tree:
@@ -119,14 +123,16 @@ def write_upper(files: Sequence[GuestFile], lower: Path, upper: Path) -> None:
             path = upper
             for part in Path(file.name).parts[:-1]:
                 path /= part
-                _make_like(path, tree.stat(str(path.relative_to(upper))))
+                _make_like(path, tree.stat(str(path.relative_to(upper))), ids)
             target = upper / file.name
             target.touch(mode=0o600, exist_ok=False)
             target.write_text(file.content, "utf-8")
+            if ids is not None:
+                os.chown(target, ids.first, ids.first)
             target.chmod(file.mode)
 
 
-def _make_like(path: Path, model: os.stat_result | None) -> None:
+def _make_like(path: Path, model: os.stat_result | None, ids: IdRange | None) -> None:
     """Make a directory with the owner and mode of another, unless it is there."""
     if path.is_dir():
         return
@@ -134,5 +140,9 @@ def _make_like(path: Path, model: os.stat_result | None) -> None:
         model = None
     path.mkdir()
     path.chmod(0o755 if model is None else stat.S_IMODE(model.st_mode))
-    if model is not None:
-        os.chown(path, model.st_uid, model.st_gid)
+    if model is None and ids is None:
+        return
+    owner, group = (0, 0) if model is None else (model.st_uid, model.st_gid)
+    if ids is not None:
+        owner, group = ids.of(owner), ids.of(group)
+    os.chown(path, owner, group)

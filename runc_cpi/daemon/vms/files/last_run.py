@@ -32,7 +32,9 @@ class LastRun:
     hostname: str | None
 
 
-def look_back(lower: Path, upper: Path, disk_cids: Collection[str]) -> LastRun:
+def look_back(
+    lower: Path, upper: Path, disk_cids: Collection[str], owner: int = 0
+) -> LastRun:
     """
     See what a VM left when it ran last, and put right what would harm its boot.
 
@@ -42,9 +44,10 @@ def look_back(lower: Path, upper: Path, disk_cids: Collection[str]) -> LastRun:
     @param lower: the stemcell's root file system.
     @param upper: the upper layer of a VM that does not run.
     @param disk_cids: the disks that the VM has.
+    @param owner: the id of the VM's root on the host.
     @raise OSError: if the file system cannot be read or changed.
     """
-    make_mount_points(lower, upper)
+    make_mount_points(lower, upper, owner)
     with Tree.at(upper) as tree:
         mounted = managed_disk(tree)
         if mounted is not None and mounted not in disk_cids:
@@ -70,7 +73,7 @@ def forget_managed_disk(tree: Tree) -> None:
     tree.remove(MANAGED_DISK)
 
 
-def make_mount_points(lower: Path, upper: Path) -> None:
+def make_mount_points(lower: Path, upper: Path, owner: int = 0) -> None:
     """
     Make sure that what the OCI runtime mounts on is a directory of the VM, and no link.
 
@@ -79,6 +82,7 @@ def make_mount_points(lower: Path, upper: Path) -> None:
 
     @param lower: the stemcell's root file system.
     @param upper: the upper layer of a VM that does not run.
+    @param owner: the id of the VM's root on the host.
     """
     for name in MOUNT_POINTS:
         found = [path for path in (upper / name, lower / name) if os.path.lexists(path)]
@@ -86,3 +90,5 @@ def make_mount_points(lower: Path, upper: Path) -> None:
             (upper / name).unlink(missing_ok=True)
             (upper / name).mkdir()
             (upper / name).chmod(0o755)
+            if owner:
+                os.chown(upper / name, owner, owner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.vms.device_rules import ALLOWED, NOTHING
 from runc_cpi.daemon.vms.inits import Init
@@ -15,6 +16,7 @@ from runc_cpi.daemon.vms.spec.confinement import (
     seccomp_profile,
 )
 from runc_cpi.daemon.vms.spec.mount_table import MOUNTS, bind_mount, sized, sys_mount
+from runc_cpi.daemon.vms.spec.user_namespace import id_mappings
 
 NO_DISKS = BootParts()
 NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup")
@@ -58,6 +60,8 @@ def runtime_spec(
     disks: BootParts = NO_DISKS,
     privileged: bool = False,
     guarded: bool = False,
+    ids: IdRange | None = None,
+    root: str = "rootfs",
 ) -> dict[str, Any]:
     """
     Return the specification of a container (OCI runtime specification 1.0.2).
@@ -70,8 +74,12 @@ def runtime_spec(
     @param disks: the mounts, device nodes and device rules of the VM's disks.
     @param privileged: whether nothing of the host is kept from the VM.
     @param guarded: whether to refuse the system calls that some capabilities would allow.
+    @param ids: the ids of the VM's users on the host: it gets a user namespace then; or
+        L{None} if they are the host's.
+    @param root: where the root file system is, from the bundle.
     """
     granted = list(capabilities)
+    kinds = NAMESPACES if ids is None else (*NAMESPACES, "user")
     memory = resources.get("memory", {}).get("limit")
     mounts = [
         sys_mount(privileged=privileged),
@@ -83,7 +91,7 @@ def runtime_spec(
     return {
         "ociVersion": "1.0.2",
         "hostname": hostname,
-        "root": {"path": "rootfs"},
+        "root": {"path": root},
         "process": {
             "user": {"uid": 0, "gid": 0},
             "cwd": "/",
@@ -101,7 +109,8 @@ def runtime_spec(
         "linux": {
             "rootfsPropagation": "rslave",
             "cgroupsPath": container_cgroup(cgroup),
-            "namespaces": [{"type": kind} for kind in NAMESPACES],
+            "namespaces": [{"type": kind} for kind in kinds],
+            **({} if ids is None else id_mappings(ids)),
             "resources": {**resources, "devices": rules},
             "devices": list(disks.devices),
             "readonlyPaths": [] if privileged else list(READONLY_PATHS),

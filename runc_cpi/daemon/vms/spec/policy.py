@@ -26,6 +26,8 @@ class ContainerPolicy:
     @ivar all_capabilities: what is granted to those that are to have all.
     @ivar cgroup_parent: below which path their cgroups are.
     @ivar privileged: whether the host's kernel tunables are theirs to change.
+    @ivar own_ids: the first and the last of the ids of which each new VM gets its own; or
+        L{None} if the users of new VMs have the host's ids.
     @ivar pids: how many processes and threads each may have that does not say; L{None}
         if the kernel bounds none.
     @ivar root_disk_size: MiB that each may change on /, that does not say; L{None} for no
@@ -42,14 +44,19 @@ class ContainerPolicy:
     open_files: int
     swap_accounting: bool
     privileged: bool
+    own_ids: tuple[int, int] | None = None
 
     def cgroup_of(self, vm_cid: str) -> str:
         """Return the path of a VM's cgroup."""
         return vm_cgroup(self.cgroup_parent, vm_cid)
 
-    def writable_paths(self) -> Sequence[str]:
+    def _is_privileged(self, bundle: Bundle) -> bool:
+        """Say whether a VM may do all that the daemon may; one with own ids never does."""
+        return self.privileged and bundle.ids is None
+
+    def writable_paths(self, bundle: Bundle) -> Sequence[str]:
         """Return the kernel tunables of a VM's own that must be made writable for it."""
-        return () if self.privileged else WRITABLE_PATHS
+        return () if self._is_privileged(bundle) else WRITABLE_PATHS
 
     def specification(
         self,
@@ -65,8 +72,12 @@ class ContainerPolicy:
         @param hostname: the name that the VM has from its first moment.
         @param disks: the mounts, device nodes and device rules of the VM's disks.
         """
+        every, privileged = properties.all_capabilities, self._is_privileged(bundle)
+        own = bundle.ids
         has_ephemeral_disk = any(mount["destination"] == DATA for mount in disks.mounts)
-        every = properties.all_capabilities
+        if own is not None:
+            # It is mounted when the VM is there.
+            has_ephemeral_disk = bundle.ephemeral.exists()
         return runtime_spec(
             hostname=hostname,
             init=init,
@@ -81,6 +92,8 @@ class ContainerPolicy:
             ),
             open_files=self.open_files,
             disks=disks,
-            privileged=self.privileged,
-            guarded=every and not self.privileged,
+            privileged=privileged,
+            guarded=every and not privileged,
+            ids=own,
+            root="rootfs" if own is None else str(bundle.isolated_root),
         )
