@@ -70,7 +70,8 @@ def _taken_by(bundle: Path) -> set[int]:
             found.add(ids.first)
     except CloudError:
         pass  # its files tell as well
-    for name in ("work", "upper"):
+    # With a root disk the layers are elsewhere, and only the last is here.
+    for name in ("work", "upper", "data"):
         try:
             owner = (bundle / name).lstat().st_uid
         except OSError:
