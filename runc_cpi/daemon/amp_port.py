@@ -16,8 +16,8 @@ from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.listening import Port
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.subjects import Subjects
 
 
 class AMPPort(Port):
@@ -29,23 +29,23 @@ class AMPPort(Port):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, config: DaemonConfig, domain: Domain) -> None:
+    def __init__(self, reactor: Any, config: DaemonConfig, subjects: Subjects) -> None:
         self._peer_log = PeerLog(reactor.seconds)
-        self._calls = CPIFactory(domain, config.limits, self._peer_log, reactor)
+        self._calls = CPIFactory(subjects, config.limits, self._peer_log, reactor)
         self._identity: Identity | None = None
         if config.tls is not None:
             self._identity = Identity(config.tls, self._peer_log)
         super().__init__(
             reactor,
             config.address,
-            self._entrance(reactor, config, domain),
+            self._entrance(reactor, config, subjects),
             mode=config.socket_mode,
             group=config.socket_group,
         )
         if self._identity is not None:
             IdentityReloader(reactor, self._identity).setServiceParent(self)
 
-    def _entrance(self, reactor: Any, config: DaemonConfig, domain: Domain) -> Any:
+    def _entrance(self, reactor: Any, config: DaemonConfig, subjects: Subjects) -> Any:
         """Make what connections come to first; a socket file's may all come in."""
         peer_log = self._peer_log
         if not isinstance(config.address, TCPAddress):
@@ -56,7 +56,7 @@ class AMPPort(Port):
                 networks=config.allow_from or (),
                 users=config.allow_users,
                 sockets=KernelSockets(),
-                vm_at=domain.vms.at,
+                vm_at=subjects.vms.at,
             )
             return CallerCheck(self._calls, access, peer_log, reactor)
         encrypted = EncryptedFactory(

@@ -19,7 +19,7 @@ from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.reconcile.restarts import Restarts
-from runc_cpi.daemon.rpc.domain import Domain
+from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
@@ -82,9 +82,9 @@ class Assembly:
     reconciler: Reconciler
 
     @property
-    def domain(self) -> Domain:
+    def subjects(self) -> Subjects:
         """What calls can be about."""
-        return Domain(
+        return Subjects(
             stemcells=self.stemcells,
             vms=self.vms,
             disks=self.disks,

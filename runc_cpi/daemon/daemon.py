@@ -114,7 +114,7 @@ class Daemon(MultiService):
     def _make_ports(self) -> list[Port]:
         """Make a service for each port that the daemon listens at."""
         return [
-            AMPPort(self._reactor, self._config, self._parts.domain),
+            AMPPort(self._reactor, self._config, self._parts.subjects),
         ]
 
     def _add_services(self) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of all contract tests: a working directory, and a daemon's domain to call."""
+"""Fixtures of all contract tests: a working directory, and a daemon to call."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def domain() -> Iterator[tuple[str, str]]:
+def subjects() -> Iterator[tuple[str, str]]:
     """
-    Serve the real protocol over a real domain, in a process of its own.
+    Serve the real protocol over a daemon's real parts, in a process of its own.
 
     @return: the path of its socket, and the cid of the stemcell that it has.
     """
     directory = tempfile.mkdtemp(prefix="cpi-")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "tests.contract.served_domain", directory]
+    argv = [sys.executable, "-m", "tests.contract.served_parts", directory]
     try:
         with subprocess.Popen(
             argv,

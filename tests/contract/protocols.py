@@ -1,4 +1,4 @@
-"""A test that calls the daemon's real protocol, over a real domain."""
+"""A test that calls the daemon's real protocol, over a daemon's real parts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from twisted.protocols import amp
 from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
@@ -27,7 +27,7 @@ NETWORKS = {"n": {"type": "dynamic", "cloud_properties": {}}}
 
 
 class ProtocolTestCase(ServedTestCase):
-    """A real protocol and a real domain over a fake host."""
+    """A real protocol and a daemon's real parts over a fake host."""
 
     async def setUp(self) -> None:
         super().setUp()
@@ -40,7 +40,7 @@ class ProtocolTestCase(ServedTestCase):
         self.driver = parts.driver
         self.stemcells, self.vms, self.disks = parts.stemcells, parts.vms, parts.disks
         self.factory = CPIFactory(
-            Domain(
+            Subjects(
                 stemcells=parts.stemcells,
                 vms=parts.vms,
                 disks=parts.disks,
@@ -57,7 +57,7 @@ class ProtocolTestCase(ServedTestCase):
         self.script.done.clear()
 
     def protocol(self) -> amp.AMP:
-        """Serve the domain."""
+        """Serve calls."""
         protocol = self.factory.buildProtocol(None)
         assert protocol is not None
         return protocol

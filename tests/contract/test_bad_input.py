@@ -60,9 +60,9 @@ def test_requests(tmp_path: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CALLS, ids=ids(CALLS))
-def test_calls(tmp_path: Path, domain: tuple[str, str], case: Case) -> None:
+def test_calls(tmp_path: Path, subjects: tuple[str, str], case: Case) -> None:
     """Bad calls are refused by the daemon, which asks nothing of the host."""
-    address, stemcell_cid = domain
+    address, stemcell_cid = subjects
     text = json.dumps(case.given).replace("THE STEMCELL", stemcell_cid)
     assert_refused(case, ask(text.encode(), address, tmp_path))
 

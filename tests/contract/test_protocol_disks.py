@@ -173,7 +173,7 @@ class DisksTests(ProtocolTestCase):
     def small_factory(self) -> CPIFactory:
         """Make a factory for two connections."""
         return CPIFactory(
-            self.factory._domain,
+            self.factory._subjects,
             LimitsConfig(connections=2, strangers=3),
             PeerLog(lambda: 0.0),
             self.factory._reactor,

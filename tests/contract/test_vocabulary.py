@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from typing import Any, cast
 
 import pytest
 from twisted.internet.task import Clock
@@ -12,9 +13,9 @@ from runc_cpi import errors
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc import commands
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import CPIProtocol
+from runc_cpi.daemon.rpc.subjects import Subjects
 from tests.contract.peers import COMMANDS
 
 
@@ -25,11 +26,14 @@ def test_commands(command: type[amp.Command]) -> None:
     assert command.__doc__ != amp.Command.__doc__
     assert command.commandName == command.__name__.encode()
     # Not an instance attribute is needed to look a responder up.
-    domain = Domain(stemcells=None, vms=None, disks=None, snapshots=None, reconciler=None)  # type: ignore[arg-type]
+    nobody = cast(Any, None)
+    subjects = Subjects(
+        stemcells=nobody, vms=nobody, disks=nobody, snapshots=nobody, reconciler=nobody
+    )
     clock = Clock()
     peer_log = PeerLog(clock.seconds)
-    house = CPIFactory(domain, LimitsConfig(), peer_log, clock)
-    protocol = CPIProtocol(domain, LimitsConfig(), clock, peer_log, house)
+    house = CPIFactory(subjects, LimitsConfig(), peer_log, clock)
+    protocol = CPIProtocol(subjects, LimitsConfig(), clock, peer_log, house)
     assert protocol.locateResponder(command.commandName) is not None
 
 

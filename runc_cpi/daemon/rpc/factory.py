@@ -11,8 +11,8 @@ from twisted.internet.protocol import Factory
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.protocol import CPIProtocol
+from runc_cpi.daemon.rpc.subjects import Subjects
 
 # For how long a new connection keeps its place: it takes that long to begin TLS and to make
 # a first call on a host that has much to do.
@@ -29,9 +29,9 @@ class CPIFactory(Factory):
     noisy = False
 
     def __init__(
-        self, domain: Domain, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
+        self, subjects: Subjects, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
     ) -> None:
-        self._domain, self._limits = domain, limits
+        self._subjects, self._limits = subjects, limits
         self._peer_log, self._reactor = peer_log, reactor
         self._connections: set[CPIProtocol] = set()
         self._known: set[CPIProtocol] = set()
@@ -47,7 +47,7 @@ class CPIFactory(Factory):
         if not self._strangers.admits(addr):
             return None
         protocol = CPIProtocol(
-            self._domain, self._limits, self._reactor, self._peer_log, self
+            self._subjects, self._limits, self._reactor, self._peer_log, self
         )
         self._connections.add(protocol)
         self._strangers.add(protocol, addr)

@@ -17,13 +17,13 @@ from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.rpc.refusals import refusal
 from runc_cpi.daemon.rpc.responders.disks import DiskResponders
 from runc_cpi.daemon.rpc.responders.operator import OperatorResponders
 from runc_cpi.daemon.rpc.responders.stemcells import StemcellResponders
 from runc_cpi.daemon.rpc.responders.vms import VMResponders
+from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.rpc.uploads import Uploads
 
 Answer = dict[str, Any]
@@ -50,7 +50,7 @@ class CPIProtocol(BoundedAMP):
     Work that a call has begun is brought to its end when the caller goes away.  What
     was made is removed again if nobody is known to have learned its name.
 
-    @param domain: what calls are about.
+    @param subjects: what calls are about.
     @param connections: is told when this one makes its first call, and when it is gone.
     """
 
@@ -58,7 +58,7 @@ class CPIProtocol(BoundedAMP):
 
     def __init__(
         self,
-        domain: Domain,
+        subjects: Subjects,
         limits: LimitsConfig,
         reactor: Any,
         peer_log: PeerLog,
@@ -67,12 +67,12 @@ class CPIProtocol(BoundedAMP):
         super().__init__(limits, reactor, peer_log)
         self._connections = connections
         self._receipts = receipts = Receipts()
-        self._uploads = uploads = Uploads(domain.stemcells, limits.uploads)
+        self._uploads = uploads = Uploads(subjects.stemcells, limits.uploads)
         self._responders = (
-            VMResponders(domain.vms, receipts),
-            DiskResponders(domain.disks, domain.snapshots, domain.vms, receipts),
-            StemcellResponders(domain.stemcells, uploads, receipts, self._getDescriptor),
-            OperatorResponders(domain.reconciler),
+            VMResponders(subjects.vms, receipts),
+            DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
+            StemcellResponders(subjects.stemcells, uploads, receipts, self._getDescriptor),
+            OperatorResponders(subjects.reconciler),
         )
 
     @commands.Ping.responder

@@ -60,7 +60,7 @@ class StartTests(TestCase):
         self.addCleanup(self.depot.release)
 
     async def begin(self, number: int) -> tuple[Assembly, list[VM]]:
-        """Make a domain with some VMs."""
+        """Make a daemon's parts with some VMs."""
         parts = assemble(Script(), self.depot)
         await parts.load()
         with open(os.devnull, "rb") as image:

@@ -1,4 +1,4 @@
-"""What tests of disks share: a domain on a real directory over drivers that are made up."""
+"""What tests of disks share: a daemon's parts on a real directory over fake drivers."""
 
 from __future__ import annotations
 

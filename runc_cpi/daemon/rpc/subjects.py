@@ -12,7 +12,7 @@ from runc_cpi.daemon.vms.vms import VMs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class Subjects:
     """All that the responders of every connection share."""
 
     stemcells: Stemcells

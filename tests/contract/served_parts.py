@@ -1,5 +1,5 @@
 """
-A program that serves the real protocol over the real domain, on a fake host.
+A program that serves the real protocol over a daemon's real parts, on a fake host.
 
 There is one stemcell. Whatever asks the host for anything more is answered as a bug: calls
 that are refused for their arguments must not get so far.
@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from runc_cpi.daemon.rpc.domain import Domain
 from runc_cpi.daemon.rpc.factory import CPIFactory
+from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
 from tests.fakes.script import Script
@@ -56,7 +56,7 @@ async def serve(directory: str) -> None:
         stemcell = await parts.stemcells.create(image.fileno(), {})
     script.__class__ = Unreachable
     factory = CPIFactory(
-        Domain(
+        Subjects(
             stemcells=parts.stemcells,
             vms=parts.vms,
             disks=parts.disks,
