@@ -23,7 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, unless it is asked for."""
+    """Begin with what takes longest, and leave out what is long, unless it is asked for."""
+    items.sort(key=lambda item: not is_within(item.path, (HERE / "reliability",)))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

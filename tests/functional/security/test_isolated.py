@@ -90,6 +90,24 @@ def test_systemd(booted: VM) -> None:
     assert failed == ""
 
 
+def test_the_agent_can_remount(booted: VM) -> None:
+    """
+    The agent sets flags of its bind mounts as it does on a machine: a program of its own
+    remounts the mount alone. The kernel refuses a remount of the whole file system.
+    """
+    booted.shell("mkdir -p /var/vcap/data/log && mount --bind /var/vcap/data/log /var/log")
+    remount = "mount /var/log -o remount -o nodev -o nosuid -o noexec"
+    assert booted.attempt("/bin/sh", "-c", f"/bin/{remount}").returncode != 0
+    booted.shell(f"/var/vcap/bosh/bin/{remount}")
+    (line,) = [
+        line
+        for line in booted.read("/proc/mounts").splitlines()
+        if line.split()[1] == "/var/log"
+    ]
+    assert {"nosuid", "nodev", "noexec"} <= set(line.split()[3].split(","))
+    booted.shell("umount /var/log")
+
+
 def test_other_users_of_the_host(booted: VM) -> None:
     """
     User 1000 of the host is not the VM's: it reads no environment and writes no file there.

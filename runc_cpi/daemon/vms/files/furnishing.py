@@ -9,7 +9,12 @@ from runc_cpi.daemon.networks.settings import name_servers
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage import ids
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.files.guest_files import agent_config, guest_files, write_upper
+from runc_cpi.daemon.vms.files.guest_files import (
+    agent_config,
+    guest_files,
+    isolated_files,
+    write_upper,
+)
 from runc_cpi.daemon.vms.files.settings_file import settings_file
 from runc_cpi.daemon.vms.vm import VM
 
@@ -51,6 +56,8 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     )
     files.append(settings_file(vm.settings({})))
     files += agent_config(stemcell.rootfs, binds=agent_binds)
+    if bundle.ids is not None:
+        files += isolated_files()
     write_upper(files, stemcell.rootfs, bundle.upper, bundle.ids)
 
 

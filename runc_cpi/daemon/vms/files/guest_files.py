@@ -32,6 +32,17 @@ _RESOLVED_UNIT = """\
 ExecStartPost=-+/bin/ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 """
 
+MOUNT = "var/vcap/bosh/bin/mount"
+# The agent remounts its bind mounts for their flags, and does not say "bind".  The kernel
+# takes that for a change of the whole file system, which is not the VM's.
+_MOUNT = """\
+#!/bin/sh
+for argument; do
+  [ "$argument" != remount ] || exec /bin/mount "$@" -o bind
+done
+exec /bin/mount "$@"
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GuestFile:
@@ -83,6 +94,15 @@ def guest_files(
             ),
         ]
     return files
+
+
+def isolated_files() -> list[GuestFile]:
+    """
+    Return what a VM needs besides if its users have ids of their own.
+
+    The agent's C{PATH} begins with the directory of its own programs.
+    """
+    return [GuestFile(name=MOUNT, content=_MOUNT, mode=0o755)]
 
 
 def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
