@@ -29,12 +29,6 @@ OF_VMS = [
     if scenario.method.endswith(("_vm", "attach_disk", "detach_disk"))
     or name == "snapshot_disk, mounted"
 ]
-# All of these would take minutes.
-ALWAYS = ("create_vm", "attach_disk")
-OF_ISOLATED_VMS = [
-    pytest.param(name, marks=[] if name in ALWAYS else [pytest.mark.long])
-    for name in OF_VMS
-]
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +69,9 @@ def test_every_step(
     report(f"{name}: survived {deaths} deaths")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", OF_ISOLATED_VMS)
+@pytest.mark.parametrize("name", OF_VMS)
 def test_every_step_with_isolated_vms(
     isolated_sites: list[Site],
     name: str,
