@@ -16,7 +16,6 @@ from runc_cpi import wire
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import CPIError
 from tests.contract.peers import PATIENCE, ServedTestCase
@@ -40,13 +39,7 @@ class ProtocolTestCase(ServedTestCase):
         self.driver = parts.driver
         self.stemcells, self.vms, self.disks = parts.stemcells, parts.vms, parts.disks
         self.factory = CPIFactory(
-            Subjects(
-                stemcells=parts.stemcells,
-                vms=parts.vms,
-                disks=parts.disks,
-                snapshots=parts.snapshots,
-                reconciler=parts.reconciler,
-            ),
+            parts.subjects,
             LimitsConfig(),
             PeerLog(reactor.seconds),
             reactor,

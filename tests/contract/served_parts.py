@@ -21,7 +21,6 @@ from twisted.python.failure import Failure
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.factory import CPIFactory
-from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
 from tests.fakes.script import Script
@@ -56,13 +55,7 @@ async def serve(directory: str) -> None:
         stemcell = await parts.stemcells.create(image.fileno(), {})
     script.__class__ = Unreachable
     factory = CPIFactory(
-        Subjects(
-            stemcells=parts.stemcells,
-            vms=parts.vms,
-            disks=parts.disks,
-            snapshots=parts.snapshots,
-            reconciler=parts.reconciler,
-        ),
+        parts.subjects,
         LimitsConfig(),
         PeerLog(reactor.seconds),
         reactor,
