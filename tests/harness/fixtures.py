@@ -33,7 +33,7 @@ def leaves_nothing(lab: Lab) -> Iterator[None]:
 @pytest.fixture
 def new_daemon(lab: Lab, leaves_nothing: None) -> Iterator[NewDaemon]:
     """Makes daemons for one test; they are not started yet."""
-    with lab.daemons() as lend:
+    with lab.lending() as lend:
         yield lend
 
 

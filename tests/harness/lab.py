@@ -58,7 +58,12 @@ class Lab:
 
     @contextmanager
     def leaving_nothing(self) -> Iterator[None]:
-        """Fail if anything is left at the end that was not there at the beginning."""
+        """
+        Fail if anything is left at the end that was not there at the beginning.
+
+        Daemons that were made meanwhile and have ended are removed with all they have.
+        """
+        earlier = list(self._daemons)
         before = leaks.find(self.home, self._cgroups())
         yield
         # The bridge stays, as other interfaces of the host do: the next start uses it.
@@ -74,14 +79,25 @@ class Lab:
             for path in leaks.CGROUPS.glob(f"*/{daemon.cgroup}")
         }
         kept = before | bridges | parents
-        left = leaks.left(kept, self.home, self._cgroups())
-        leaks.clear(left | (leaks.find(self.home, ()) & bridges) - before)
+        found = leaks.settled(kept, self.home, self._cgroups())
+        left = found - kept
+        leaks.clear(left | (found & bridges) - before)
         assert not left, "left behind:\n" + "\n".join(sorted(map(str, left)))
+        for daemon in self._daemons:
+            if daemon not in earlier and not daemon.is_running:
+                shutil.rmtree(daemon.home)
+        self._daemons = [daemon for daemon in self._daemons if daemon.home.exists()]
 
     @contextmanager
     def daemons(self) -> Iterator[NewDaemon]:
+        """Lend daemons as L{lending} does; nothing may be left of them at the end."""
+        with self.leaving_nothing(), self.lending() as lend:
+            yield lend
+
+    @contextmanager
+    def lending(self) -> Iterator[NewDaemon]:
         """Lend daemons; at the end their VMs are deleted and they are stopped."""
-        with self.leaving_nothing(), ExitStack() as stack:
+        with ExitStack() as stack:
 
             def lend(**options: Any) -> Daemon:
                 daemon = self.new_daemon(**options)

@@ -50,11 +50,16 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
 
 def left(before: set[Trace], home: Path, names: Iterable[str]) -> set[Trace]:
     """Return what is there beyond C{before}, once that has had time to go."""
+    return settled(before, home, names) - before
+
+
+def settled(kept: set[Trace], home: Path, names: Iterable[str]) -> set[Trace]:
+    """Return what is there, once all beyond C{kept} has had time to go."""
     names = set(names)
     deadline = time.monotonic() + PATIENCE
-    while (more := find(home, names) - before) and time.monotonic() < deadline:
+    while not (found := find(home, names)) <= kept and time.monotonic() < deadline:
         time.sleep(INTERVAL)
-    return more
+    return found
 
 
 def clear(traces: Iterable[Trace]) -> None:
@@ -94,12 +99,10 @@ def _remove_cgroup(path: Path) -> None:
 
 def cgroups(names: set[str]) -> list[Path]:
     """Find these cgroups, and all below them, in every hierarchy of v1 and v2."""
-    tops = [CGROUPS / name for name in names]
-    tops += [path / name for path in CGROUPS.glob("*") for name in names]
     found = []
-    for top in tops:
-        if top.is_dir():
-            found += [Path(directory) for directory, _, _ in os.walk(top)]
+    for parent in (CGROUPS, *(path for path in CGROUPS.iterdir() if path.is_dir())):
+        for name in names.intersection(os.listdir(parent)):
+            found += [Path(directory) for directory, _, _ in os.walk(parent / name)]
     return found
 
 
@@ -112,30 +115,37 @@ def mounts(home: Path) -> list[str]:
 def loops(home: Path) -> list[str]:
     """Name the loop devices of files below C{home}, as C{loop3 of FILE}."""
     found = []
-    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for name in os.listdir("/sys/block"):
         try:
-            backing = path.read_text("utf-8").strip()
+            backing = _read(f"/sys/block/{name}/loop/backing_file").strip()
         except OSError:
             continue
         if f"{home}/" in backing:
-            found.append(f"{path.parts[3]} of {backing}")
+            found.append(f"{name} of {backing}")
     return found
 
 
 def processes(home: Path, names: set[str]) -> list[str]:
     """Find who is in one of the cgroups, or was started for something in C{home}."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
             continue
         try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            cgroup = (entry / "cgroup").read_text("utf-8")
-            state = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
-        except (OSError, UnicodeDecodeError):
+            command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            # The dead, and threads of the kernel, have no command line.
+            if command and (f"{home}/" in command or _is_in(pid, names)):
+                found.append(f"{pid} {command}")
+        except OSError:
             continue
-        ours = f"{home}/" in command or any(f"/{name}" in cgroup for name in names)
-        # The dead wait for the machine's first process to take note; that is its affair.
-        if ours and state not in "ZX":
-            found.append(f"{entry.name} {command.strip()}")
     return found
+
+
+def _is_in(pid: str, names: set[str]) -> bool:
+    cgroup = _read(f"/proc/{pid}/cgroup")
+    return any(f"/{name}" in cgroup for name in names)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
