@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.daemon.host import capabilities, checks, resource_limits
+from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
@@ -47,14 +47,14 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
     @raise Refused: if the host or the configuration is not fit.
     """
     try:
-        checks.check_programs()
+        requirements.check_programs()
         if config.disks.driver == "image":
-            checks.check_loop_devices(config.disks.filesystem)
+            requirements.check_loop_devices(config.disks.filesystem)
             if config.vms.root_disk_size is not None:
-                checks.check_root_disks()
+                requirements.check_root_disks()
         if config.security.profile == "isolated":
-            checks.check_ids(*config.security.ids)
-        runtime = checks.find_runtime(config.runtime)
+            requirements.check_ids(*config.security.ids)
+        runtime = requirements.find_runtime(config.runtime)
         _prepare(depot)
         containers = _container_policy(config)
         try_runtime(
@@ -65,7 +65,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             containers.pids,
             containers.own_ids,
         )
-    except checks.HostUnfit as error:
+    except requirements.HostUnfit as error:
         raise Refused(str(error)) from None
     if containers.pids is None:
         _log.warn("this kernel cannot bound how many processes a VM has")

@@ -11,7 +11,7 @@ from twisted.python import usage
 
 from runc_cpi.daemon.config import ConfigError, DaemonConfig, load
 from runc_cpi.daemon.daemon import Daemon
-from runc_cpi.daemon.host import checks
+from runc_cpi.daemon.host import requirements
 
 
 class Options(usage.Options):
@@ -28,9 +28,9 @@ class Options(usage.Options):
             _refuse("--config: missing; give the path of a YAML file")
         try:
             # Before twistd tries to write its pid file.
-            checks.check_root()
+            requirements.check_root()
             self.config = load(Path(self["config"]))
-        except (checks.HostUnfit, ConfigError) as error:
+        except (requirements.HostUnfit, ConfigError) as error:
             _refuse(str(error))
 
 

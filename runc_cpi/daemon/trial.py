@@ -16,11 +16,10 @@ from uuid import uuid4
 
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
-from runc_cpi.daemon.host.checks import HostUnfit
 from runc_cpi.daemon.host.namespaces import unshare_fs
-from runc_cpi.daemon.host.oci.isolated_root import inside_namespace, namespace_with_root
-from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.processes import DIES_WITH_US
+from runc_cpi.daemon.host.requirements import HostUnfit
 from runc_cpi.daemon.host.resource_limits import open_files
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
@@ -129,26 +128,23 @@ def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
     """
     Return the command line that runs a program which sees the root file system.
 
-    @raise HostUnfit: if this host cannot show VMs files as those of their own users.
+    @raise HostUnfit: if this host cannot mount it.
     """
-    ids, lower = bundle.ids, bundle.path / "lower"
-    if ids is None:
-        yield inside_overlay(argv, bundle, lower)
-        return
     with ThreadPoolExecutor(1) as thread:  # which ends, as it must
         try:
             thread.submit(unshare_fs).result()
-            mounting = thread.submit(namespace_with_root, bundle, lower, ids)
+            mounting = thread.submit(namespace_with_root, bundle, bundle.path / "lower")
             namespace = mounting.result()
         except OSError as error:
-            raise HostUnfit(
-                "security.profile: isolated needs user namespaces, and a kernel and a file "
-                f"system below work_dir with idmapped mounts: {error}"
-            ) from None
-    try:
-        yield inside_namespace(argv, namespace)
-    finally:
-        os.close(namespace)
+            need = "the kernel and the file system below work_dir must have overlays"
+            if bundle.ids is not None:
+                need = (
+                    "security.profile: isolated needs user namespaces, and a kernel and a "
+                    "file system below work_dir with idmapped mounts"
+                )
+            raise HostUnfit(f"{need}: {error}") from None
+    with inside_namespace(argv, namespace) as command:
+        yield command
 
 
 def _run(argv: Sequence[str], log: BinaryIO, mark: int) -> bool:

@@ -16,8 +16,6 @@ from typing import Any
 from runc_cpi.daemon.host.images.formats import decompressor_for
 from runc_cpi.daemon.host.images.pipeline import TAR
 from runc_cpi.daemon.host.images.reading import HEADER_SIZE
-from runc_cpi.daemon.host.oci.overlay import inside_overlay
-from runc_cpi.daemon.storage.bundle import Bundle
 from tests.benchmarks.encryption import STREAM, encrypted, encryption
 from tests.benchmarks.measuring import Row, command, in_turns, timed
 from tests.harness.daemon import Daemon, vm_arguments
@@ -60,6 +58,12 @@ class RawRunc:
         self._lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
         self._home, self._numbers = home, count()
 
+    def _inside_overlay(self, bundle: Path) -> list[str]:
+        layers = f"lowerdir={self._lower},upperdir={bundle}/upper,workdir={bundle}/work"
+        script = 'mount -t overlay -o "$1" overlay "$2" && shift 2 && exec "$@"'
+        shell = ["sh", "-c", script, "overlay", layers, str(bundle / "rootfs")]
+        return ["unshare", "--mount", "--propagation", "slave", *shell]
+
     def __call__(self) -> float:
         """Make a container, which is measured; remove it, which is not."""
         name = f"raw-{os.getpid()}-{next(self._numbers)}"
@@ -78,7 +82,7 @@ class RawRunc:
             with (bundle / "console").open("wb") as console:
                 create = [*base, "create", "--bundle", str(bundle), name]
                 subprocess.run(
-                    inside_overlay(create, Bundle(bundle), self._lower),
+                    [*self._inside_overlay(bundle), *create],
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,

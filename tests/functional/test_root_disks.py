@@ -22,12 +22,14 @@ from tests.harness.waiting import eventually
 
 MIB = 1 << 20
 SMALL = {"root_disk_size": 64}
-BALLAST = "dd if=/dev/zero of=/ballast bs=64k 2>&1 || stat -c %s /ballast"
+DATA = "/var/vcap/data"
 
 
-def fill(vm: VM) -> int:
+def fill(vm: VM, directory: str = "") -> int:
     """Write until there is no room; return how many bytes were written."""
-    *complaint, size = vm.shell(BALLAST).splitlines()
+    file = f"{directory}/ballast"
+    script = f"dd if=/dev/zero of={file} bs=64k 2>&1 || stat -c %s {file}"
+    *complaint, size = vm.shell(script).splitlines()
     assert "No space left on device" in " ".join(complaint)
     return int(size)
 
@@ -74,10 +76,57 @@ def test_it_is_a_limit(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_default_size(daemon: Daemon, tiny: Path) -> None:
-    """A VM has a root disk of 10 GiB unless told otherwise, and it takes little room."""
+    """A VM has a root disk of 20 GiB unless told otherwise, and it takes little room."""
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
-    assert 9 << 30 < size_inside(vm) <= 10 << 30
+    assert 19 << 30 < size_inside(vm) <= 20 << 30
     assert image_of(vm).stat().st_blocks * 512 < 16 * MIB
+
+
+def test_the_vm_alone_sees_its_root(daemon: Daemon, tiny: Path) -> None:
+    """C{/} is an overlay over the stemcell, which is mounted in the VM and nowhere else."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    (root,) = [
+        line
+        for line in Path(f"/proc/{vm.pid}/mountinfo").read_text().splitlines()
+        if line.split()[4] == "/"
+    ]
+    assert " - overlay overlay " in root
+    lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
+    assert f"lowerdir={lower},upperdir={vm.directory}/upper," in root
+    on_the_host = Path("/proc/self/mountinfo").read_text()
+    assert f"{vm.directory}/upper" not in on_the_host
+    assert not list((vm.directory / "rootfs").iterdir())
+
+
+def test_data_is_on_it(daemon: Daemon, tiny: Path) -> None:
+    """
+    The data of a VM without an ephemeral disk is on the root disk, survives a reboot, and
+    leaves C{/} no more room than is left.
+    """
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, cloud_properties=SMALL)
+    vm.shell(f"echo kept >{DATA}/kept")
+    assert 64 * MIB * 0.7 < fill(vm, DATA) <= 64 * MIB
+    assert vm.attempt("dd", "if=/dev/zero", "of=/file", "bs=64k", "count=1").returncode
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.read(f"{DATA}/kept") == "kept\n"
+    assert not list((vm.directory / "data").iterdir())
+    vm.shell(f"rm {DATA}/ballast; echo 1 >/file")
+    with_disk = {**SMALL, "ephemeral_disk_size": 16}
+    other = daemon.create_vm(stemcell, cloud_properties=with_disk)
+    assert fill(other, DATA) <= 16 * MIB
+    other.shell("echo 1 >/file")
+
+
+def test_data_that_is_on_the_host(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A VM whose data is not on its root disk, as an older daemon made it, keeps it."""
+    daemon = new_daemon().start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=SMALL)
+    (vm.directory / "layers" / "data").rmdir()
+    (vm.directory / "data" / "kept").write_text("kept\n")
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.read(f"{DATA}/kept") == "kept\n"
 
 
 def test_what_a_vm_deletes_is_free_on_the_host(daemon: Daemon, tiny: Path) -> None:

@@ -49,7 +49,7 @@ EVERYTHING: dict[str, Any] = {
         "ids": "1879048192-1946157055",
         "anti_spoofing": False,
     },
-    "vms": {"pids": 4096, "root_disk_size": 10240},
+    "vms": {"pids": 4096, "root_disk_size": 20480},
 }
 SOCKET = {
     "network_type": "unix",

@@ -13,6 +13,7 @@ from runc_cpi.daemon.base.bounds import (
     MOST_ROOT_DISK_SIZE,
 )
 from runc_cpi.daemon.base.id_range import SIZE
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.config.checks import (
     PEM,
     ConfigError,
@@ -31,7 +32,6 @@ TLS_FILES = {
     "private_key": "server.key",
     "ca": "ca.crt",
 }
-MEBIBYTE = 1 << 20
 # By systemd's table of ids nothing uses these: above those of its containers, and below
 # its foreign users (systemd.io/UIDS-GIDS).
 IDS = "1879048192-2147352575"
@@ -218,8 +218,9 @@ class VMsConfig(Section):
         "processes and threads that a VM may have, whose `cloud_properties` do not say",
     )
     root_disk_size: int | None = key(
-        10240,
+        20480,
         _root_disk_size,
-        "MiB that a VM may change on `/`, whose `cloud_properties` do not say; `0` for no "
-        "bound: see [below](#what-root_disk_size-costs)",
+        "MiB that a VM may change on `/`, its data included if it has no ephemeral disk, "
+        "whose `cloud_properties` do not say; `0` for no bound: see "
+        "[below](#what-root_disk_size-costs)",
     )

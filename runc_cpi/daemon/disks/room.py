@@ -11,11 +11,11 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import NoDiskSpace
 
-MEBIBYTE = 1 << 20
 TIGHT = 0.8  # of what may be promised
 
 

@@ -11,11 +11,11 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.locks import KeyedLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.loading import load_all
-from runc_cpi.daemon.disks.room import MEBIBYTE
 from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot

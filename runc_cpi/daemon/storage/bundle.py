@@ -93,8 +93,17 @@ class Bundle:
 
     @property
     def data(self) -> Path:
-        """The directory that a VM without an ephemeral disk has as /var/vcap/data."""
+        """
+        The directory that a VM without an ephemeral disk has as /var/vcap/data.
+
+        If there is L{root_disk_data}, it is mounted here where only the runtime sees it.
+        """
         return self.path / "data"
+
+    @property
+    def root_disk_data(self) -> Path:
+        """The directory on the root disk that a VM has as /var/vcap/data, if it has."""
+        return self.layers / "data"
 
     @property
     def ephemeral(self) -> Path:

@@ -147,7 +147,7 @@ def test_nothing_configured(text: str) -> None:
         allow_users=frozenset(),
         limits=LimitsConfig(),
         security=SecurityConfig(profile="default", anti_spoofing=True),
-        vms=VMsConfig(pids=32768, root_disk_size=10240),
+        vms=VMsConfig(pids=32768, root_disk_size=20480),
         socket_mode=0o600,
         socket_group=None,
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runc_cpi.daemon.base.id_range import SIZE, IdRange
 from runc_cpi.daemon.host import capabilities
-from runc_cpi.daemon.host.oci.overlay import inside_overlay
-from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.inits import INITS
 from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
@@ -123,24 +120,6 @@ def test_the_root_is_mounted_by_others() -> None:
     """The root can be written, and the specification mounts nothing over it."""
     assert built()["root"] == {"path": "rootfs"}
     assert "/" not in mounts(built())
-
-
-def test_the_root_is_an_overlay_of_the_stemcell() -> None:
-    """The overlay is mounted in a namespace of the program, and goes with it."""
-    argv = inside_overlay(
-        ["runc", "create", "vm-1"],
-        Bundle(Path("/w/vms/vm-1")),
-        Path("/w/stemcells/s/rootfs"),
-    )
-    assert argv[:2] == ["unshare", "--mount"]
-    assert argv[-3:] == ["runc", "create", "vm-1"]
-    assert "/w/vms/vm-1/rootfs" in argv
-    (options,) = [argument for argument in argv if argument.startswith("lowerdir=")]
-    assert options.split(",") == [
-        "lowerdir=/w/stemcells/s/rootfs",
-        "upperdir=/w/vms/vm-1/upper",
-        "workdir=/w/vms/vm-1/work",
-    ]
 
 
 def test_files_the_agent_renames_over_are_no_mounts() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.host import capabilities
 from runc_cpi.daemon.host.disks.attaching import PATIENCE
 from runc_cpi.daemon.host.disks.filesystems import FileSystem
-from runc_cpi.daemon.host.disks.image_files import MEBIBYTE, ImageFiles
+from runc_cpi.daemon.host.disks.image_files import ImageFiles
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.mounted_disks import MountedDisks
 from runc_cpi.daemon.host.disks.tools import TOOL_TIMEOUT, Tools

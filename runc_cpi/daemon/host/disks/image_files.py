@@ -7,12 +7,12 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.host.disks.filesystems import FileSystem
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.storage.bundle import Bundle
 
-MEBIBYTE = 1 << 20
 BLOCK = 512  # bytes; what st_blocks counts in (stat(2))
 
 

@@ -21,8 +21,7 @@ from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
-from runc_cpi.daemon.host.oci.isolated_root import inside_namespace, namespace_with_root
-from runc_cpi.daemon.host.oci.overlay import inside_overlay
+from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -45,7 +44,7 @@ class Runtime:
     @param cgroup_parent: below which path the cgroups of its containers are.
     @param rules: which devices its containers may use.
     @param consoles: keeps the consoles of its containers short.
-    @param guests: mounts the root file systems of VMs that have ids of their own.
+    @param guests: mounts the root file systems of VMs.
     @param timeout: after how many seconds an operation is given up.
     """
 
@@ -195,15 +194,11 @@ class Runtime:
         """
         if lower is None:
             yield argv
-        elif (ids := bundle.ids) is None:
-            yield inside_overlay(argv, bundle, lower)
-        else:
-            mounting = partial(namespace_with_root, bundle, lower, ids)
-            namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
-            try:
-                yield inside_namespace(argv, namespace)
-            finally:
-                os.close(namespace)
+            return
+        mounting = partial(namespace_with_root, bundle, lower)
+        namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+        with inside_namespace(argv, namespace) as command:
+            yield command
 
     async def _call(
         self,

@@ -40,7 +40,8 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     """
     Make the layers of a VM's root file system, and the files it boots with.
 
-    @param bundle: its root disk is mounted, if it has one.
+    @param bundle: its root disk is mounted, if it has one; /var/vcap/data is on it then,
+        unless that is a disk of its own.
     @param agent_binds: whether the agent is to bind-mount persistent disks.
     @raise OSError: if the layers are there, or something cannot be written.
     """
@@ -48,6 +49,9 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     work.mkdir(mode=0o700)
     _make_visible(upper)
     _give(bundle, work, upper)
+    if bundle.layers.exists() and vm.properties.ephemeral_disk_size is None:
+        _make_visible(bundle.root_disk_data)
+        _give(bundle, bundle.root_disk_data)
     files = guest_files(
         vm_cid=vm.vm_cid,
         address=vm.addresses[0],

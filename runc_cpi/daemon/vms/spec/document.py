@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runc_cpi.daemon.base.id_range import IdRange
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.vms.device_rules import ALLOWED, NOTHING
 from runc_cpi.daemon.vms.inits import Init
@@ -21,7 +22,6 @@ from runc_cpi.daemon.vms.spec.user_namespace import id_mappings
 NO_DISKS = BootParts()
 NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup")
 CPU_PERIOD = 100_000  # microseconds
-MEBIBYTE = 1 << 20
 
 
 def limits(

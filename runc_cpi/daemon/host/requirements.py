@@ -9,7 +9,10 @@ from pathlib import Path
 
 from runc_cpi.daemon.host.disks.filesystems import EXT4, FILESYSTEMS
 
-REQUIRED = ("tar", "rm", "sync", "cp", "sh", "mount", "umount", "unshare", "setpriv")
+REQUIRED = (
+    *("tar", "rm", "sync", "cp", "sh"),
+    *("mount", "umount", "nsenter", "unshare", "setpriv"),
+)
 
 # By file: what tells of a line which ids it is about, and how many.
 USERS: Mapping[str, Callable[[list[str]], tuple[int, int]]] = {

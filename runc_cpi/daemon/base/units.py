@@ -1,0 +1,3 @@
+"""Units of what is counted."""
+
+MEBIBYTE = 1 << 20  # bytes

@@ -1,0 +1,71 @@
+"""A VM's root file system, mounted where only its container sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from runc_cpi.daemon.base.id_range import IdRange
+from runc_cpi.daemon.host import detached_mounts, mounting, namespaces
+from runc_cpi.daemon.host.user_namespaces import user_namespace
+from runc_cpi.daemon.storage.bundle import Bundle
+
+
+def namespace_with_root(bundle: Bundle, lower: Path) -> int:
+    """
+    Make a mount namespace in which the VM's root file system is mounted: an overlay.
+
+    The mounts go when the last process in the namespace ends, so there is nothing to
+    unmount, and nothing that a crash could leave.  Mounts that the host makes later still
+    arrive.  This thread gets into the namespace, and must end.
+
+    @param lower: the stemcell's root file system, which stays as it is.
+    @return: a descriptor of the namespace, which goes with the last that uses it.
+    @raise OSError: if the kernel, or a file system, cannot do that.
+    """
+    namespaces.unshare_mounts()
+    ids = bundle.ids
+    if ids is None:
+        _mount_overlay(bundle, lower, bundle.rootfs)
+    else:
+        _mount_as_own(lower, ids, bundle.rootfs)
+        _mount_overlay(bundle, bundle.rootfs, bundle.isolated_root)
+    if bundle.root_disk_data.exists():
+        mounting.bind(str(bundle.root_disk_data), str(bundle.data))
+        # Programs and nodes in there are the VM's, not the host's.
+        mounting.lift_bounds(str(bundle.data))
+    return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _mount_overlay(bundle: Bundle, lower: Path, target: Path) -> None:
+    mounting.mount_overlay(lower=lower, upper=bundle.upper, work=bundle.work, target=target)
+
+
+def _mount_as_own(lower: Path, ids: IdRange, target: Path) -> None:
+    """
+    Mount a stemcell's files so that they are the VM's.
+
+    All VMs share them, and they stay as they are: this mount alone shows them so.
+    """
+    with user_namespace(ids) as users, detached_mounts.of_directory(lower) as mount:
+        detached_mounts.map_ids(mount, users)
+        point = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            detached_mounts.move(mount, point)
+        finally:
+            os.close(point)
+
+
+@contextmanager
+def inside_namespace(argv: Sequence[str], namespace: int) -> Iterator[Sequence[str]]:
+    """
+    Return the command line that runs a program in a mount namespace.
+
+    @param namespace: a descriptor of this process, which is closed in the end.
+    """
+    try:
+        yield ["nsenter", f"--mount=/proc/{os.getpid()}/fd/{namespace}", "--", *argv]
+    finally:
+        os.close(namespace)
