@@ -11,6 +11,7 @@ from runc_cpi.daemon.host.disks import holders
 from runc_cpi.daemon.host.disks.mountinfo import Mount, parse
 from runc_cpi.daemon.host.disks.mounts import mount_points
 from runc_cpi.printable import printable
+from tests.harness.waiting import eventually
 
 TABLE = rb"""
 21 1 0:34 / / rw,relatime - overlay overlay rw,lowerdir=/l
@@ -54,10 +55,14 @@ def test_the_order_is_kept() -> None:
 
 def test_our_own_mounts() -> None:
     """Mount points are returned with the last mounted first, as they must be unmounted."""
-    points = mount_points(os.getpid(), lambda _: True)
-    ours = parse(Path("/proc/self/mountinfo").read_bytes())
-    assert points == [mount.point for mount in reversed(ours)]
-    assert "/" in points
+
+    def agreed() -> bool:
+        points = mount_points(os.getpid(), lambda _: True)
+        ours = parse(Path("/proc/self/mountinfo").read_bytes())
+        return "/" in points and points == [mount.point for mount in reversed(ours)]
+
+    # Other tests mount and unmount meanwhile.
+    eventually(agreed, "both ways to read the mounts agree")
 
 
 @pytest.mark.parametrize(
