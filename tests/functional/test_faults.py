@@ -165,7 +165,7 @@ def children(daemon: Daemon, program: str) -> list[int]:
 
 PROGRAMS = {
     "create_stemcell": ("tar", "sync"),
-    "create_vm": ("runc", "unshare"),
+    "create_vm": ("runc", "nsenter"),
     "delete_vm": ("runc",),
     "create_disk": ("mkfs.ext4",),
 }

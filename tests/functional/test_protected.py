@@ -23,6 +23,9 @@ from tests.harness.waiting import eventually
 GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 
+# VMs whose files are on the host's file system.
+ON_THE_HOST = {"vms": {"root_disk_size": 0}}
+
 
 def protect(path: Path, flags: int) -> None:
     """
@@ -46,17 +49,19 @@ def protect_open(fd: int, flags: int) -> None:
         pytest.skip(f"the file system has no such flags: {error}")
 
 
-def test_immutable_files(daemon: Daemon, tiny: Path) -> None:
+@pytest.mark.parametrize("root_disk_size", [0, 64])
+def test_immutable_files(new_daemon: NewDaemon, tiny: Path, root_disk_size: int) -> None:
     """A VM's immutable files, directories at any depth and console are all removed."""
+    daemon = new_daemon(config={"vms": {"root_disk_size": root_disk_size}}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/file; echo 2 >/var/vcap/data/file; mkdir -p /a/b; ln -s file /a/l")
     inside = vm.directory / "upper"
-    with deep.made_below(vm.directory / "data") as lowest:
+    with deep.made_below(vm.data) as lowest:
         deep.write(lowest, "file", "3")
         protect_open(lowest, IMMUTABLE)
     for path, flags in (
-        (vm.directory / "data" / "file", IMMUTABLE),
-        (vm.directory / "data", APPEND_ONLY),
+        (vm.data / "file", IMMUTABLE),
+        (vm.data, APPEND_ONLY),
         (inside / "file", APPEND_ONLY),
         (inside / "a" / "b", IMMUTABLE),
         (inside / "a", IMMUTABLE),
@@ -93,7 +98,7 @@ def held(daemon: Daemon, vm: VM) -> Iterator[None]:
     """
     Mount something in a VM's tree where the daemon sees it, wherever the tree is moved.
     """
-    directory = vm.directory / "data" / "held"
+    directory = vm.data / "held"
     subprocess.run(["mount", "-t", "tmpfs", "held", str(directory)], check=True)
     try:
         yield
@@ -105,7 +110,7 @@ def held(daemon: Daemon, vm: VM) -> Iterator[None]:
 
 def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
     """What cannot be removed is reported at a start and by a repair, and tried again."""
-    daemon = new_daemon().start()
+    daemon = new_daemon(config=ON_THE_HOST).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("mkdir /var/vcap/data/held")
     daemon.cpi.ok("reboot_vm", vm.cid)
@@ -133,7 +138,7 @@ def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
 
 def test_what_is_left_goes_by_itself(new_daemon: NewDaemon, tiny: Path) -> None:
     """What could not be removed is removed after C{repair_interval}, and nobody asks."""
-    daemon = new_daemon(config={"repair_interval": 10}).start()
+    daemon = new_daemon(config={**ON_THE_HOST, "repair_interval": 10}).start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("mkdir /var/vcap/data/held")
     daemon.cpi.ok("reboot_vm", vm.cid)

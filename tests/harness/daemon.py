@@ -15,11 +15,15 @@ from typing import Any
 
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import load
+from tests.harness import forks, steps
 from tests.harness.cpi import CPI
+from tests.harness.forks import Forked
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
 TWISTD = Path(sys.executable).with_name("twistd")
+# Programs that begin with the import of what daemons need.
+FORKED = [(str(TWISTD),), steps.LAUNCHER]
 START_TIMEOUT = 60.0
 REFUSAL_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -82,7 +86,7 @@ class Daemon:
         self.cpi = CPI(cpi_config)
         self._path = path
         self.launcher: Sequence[str] = (str(TWISTD),)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def cgroup(self) -> str:
@@ -118,11 +122,26 @@ class Daemon:
         return environment
 
     def launch(self, *twistd_options: str, prefix: Sequence[str] = ()) -> None:
-        """Start the process; L{wait_until_serving} is next."""
+        """Start the process; L{wait_until} is next."""
         assert self.process is None
+        if prefix or twistd_options or self.launcher not in FORKED:
+            self._launch([*prefix, *self.argv(*twistd_options)])
+            return
+        *_, script = self.launcher
+        with self.out.open("ab") as out, self.err.open("ab") as err:
+            self.process = forks.start(
+                script,
+                self.argv()[len(self.launcher) :],
+                cwd=self.home,
+                env=self.environment(),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+            )
+
+    def _launch(self, argv: Sequence[str]) -> None:
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
-                [*prefix, *self.argv(*twistd_options)],
+                argv,
                 cwd=self.home,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -157,7 +176,8 @@ class Daemon:
 
     def refusal(self, *twistd_options: str, prefix: Sequence[str] = ()) -> str:
         """Start with something wrong; return the one line it is refused with."""
-        self.launch(*twistd_options, prefix=prefix)
+        assert self.process is None
+        self._launch([*prefix, *self.argv(*twistd_options)])
         assert self.process is not None
         try:
             status = self.process.wait(REFUSAL_TIMEOUT)

@@ -30,12 +30,15 @@ INHERITED = (
     "http_proxy", "https_proxy", "no_proxy",
     "REGISTRY_AUTH_FILE", "SSL_CERT_FILE",
 )  # fmt: skip
-# No NOTIFY_SOCKET: runc behaves differently when it sees one.
-ENVIRONMENT = {
-    "PATH": os.environ.get("PATH", SEARCH_PATH),
-    "LC_ALL": "C.UTF-8",
-    **{name: os.environ[name] for name in INHERITED if name in os.environ},
-}
+
+
+def environment() -> dict[str, str]:
+    """Return that of children: no NOTIFY_SOCKET, with which runc behaves differently."""
+    return {
+        "PATH": os.environ.get("PATH", SEARCH_PATH),
+        "LC_ALL": "C.UTF-8",
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+    }
 
 
 class Lane(Enum):
@@ -154,15 +157,14 @@ class Processes:
         child, fds = Child(argv), dict(child_fds)
         if marked:
             fds[MARK] = self._mark
-        if shutil.which(argv[0], path=ENVIRONMENT["PATH"]) is None:
+        env = environment()
+        if shutil.which(argv[0], path=env["PATH"]) is None:
             number = errno.EACCES if os.path.exists(argv[0]) else errno.ENOENT
             raise CloudError(f"cannot run {argv[0]}: {os.strerror(number)}")
         if dies_with_us:
             argv = [*DIES_WITH_US, *argv]
         try:
-            self._reactor.spawnProcess(
-                child, argv[0], list(argv), env=ENVIRONMENT, childFDs=fds
-            )
+            self._reactor.spawnProcess(child, argv[0], list(argv), env=env, childFDs=fds)
         except OSError as error:
             raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
         alarm = self._reactor.callLater(timeout, child.expire)
