@@ -13,6 +13,7 @@ import json
 MAX_KEY = 255
 MAX_VALUE = 65535
 MAX_DEPTH = 100
+MAX_DIGITS = 4300  # of a whole number, as in Python since 3.11
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def loads(text: Union[bytes, str]) -> Any:
     @raise ValueError: if the text is no JSON, or is refused.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        value = json.loads(
+            text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_short
+        )
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     openings: Any = b"[{" if isinstance(text, bytes) else "[{"
@@ -117,6 +120,11 @@ def _is_deep(value: Any) -> bool:
                 inner += item
         level = inner
     return any(isinstance(item, (dict, list)) for item in level)
+
+
+def _short(text: str) -> int:
+    # It takes long to convert long ones, and not every Python refuses them.
+    return int(text) if len(text) <= MAX_DIGITS else _refuse_number(text)
 
 
 def _finite(text: str) -> float:

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
+from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
@@ -104,6 +105,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         root_disk_size=config.vms.root_disk_size if has_root_disks else None,
         open_files=resource_limits.open_files(),
         swap_accounting=resource_limits.swap_accounting(),
+        legacy_cgroups=not hierarchies.are_unified(),
         privileged=privileged,
         own_ids=config.security.ids if profile == "isolated" else None,
     )

@@ -67,6 +67,7 @@ def assemble(
     restart: bool = False,
     subnet: Subnet = SUBNET,
     root_disk_size: int | None = None,
+    legacy_cgroups: bool = False,
 ) -> Assembly:
     """
     Put the parts together as the service does; nothing is loaded yet.
@@ -95,6 +96,7 @@ def assemble(
             root_disk_size=root_disk_size,
             open_files=1024,
             swap_accounting=False,
+            legacy_cgroups=legacy_cgroups,
             privileged=False,
         ),
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),

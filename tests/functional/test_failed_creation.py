@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tarfile import SYMTYPE
 
 import pytest
 
+from runc_cpi.daemon.host.cgroups import hierarchies
 from tests.harness import images, leaks
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.lab import NewDaemon
@@ -23,6 +25,27 @@ def wrapper(new_daemon: NewDaemon, tmp_path: Path) -> Wrapper:
 def fragile(new_daemon: NewDaemon, wrapper: Wrapper) -> Daemon:
     """A daemon with a runtime that can be made to fail."""
     return new_daemon(config={"runtime": str(wrapper.program)}).start()
+
+
+@pytest.mark.skipif(hierarchies.are_unified(), reason="this host has no cgroup v1")
+def test_a_systemd_without_cgroup_v1(daemon: Daemon, tmp_path: Path) -> None:
+    """A stemcell whose systemd cannot boot on this host is refused by name."""
+    library = "usr/lib/systemd/libsystemd-shared-259.so"
+    image = tmp_path / "image"
+    image.write_bytes(
+        images.archive(
+            [
+                *images.shell_entries(),
+                images.entry("lib/systemd/systemd", mode=0o755),
+                images.entry("sbin/init", kind=SYMTYPE, link="/lib/systemd/systemd"),
+                images.entry(library),
+            ]
+        )
+    )
+    error = daemon.cpi.error("create_vm", *vm_arguments(daemon.create_stemcell(image)))
+    assert "has systemd 259, which boots with cgroup v2 only" in error["message"]
+    assert error["ok_to_retry"] is False
+    assert daemon.vm_cids() == []
 
 
 @pytest.mark.parametrize("operation", ["create", "start"])

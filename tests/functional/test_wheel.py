@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.cpi import CPI
 from tests.harness.images import PROJECT
+from tests.harness.lab import NewDaemon
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,31 @@ def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
     assert "runc-cpid" in run(installed, "-c", twistd, "--help", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("program", ["runc-cpi", "runc-cpictl"])
+@pytest.mark.parametrize("program", ["runc-cpi", "runc-cpictl", "runc-cpid"])
 def test_programs_are_there(installed: Path, program: str) -> None:
-    """Both programs are on the PATH of the environment."""
+    """All programs are on the PATH of the environment."""
     assert os.access(installed / "bin" / program, os.X_OK)
+
+
+def test_the_daemon_works(installed: Path, new_daemon: NewDaemon) -> None:
+    """C{runc-cpid} serves as C{twistd -n runc-cpid} does, and takes its options."""
+    program = str(installed / "bin" / "runc-cpid")
+    daemon = new_daemon()
+    with daemon.out.open("ab") as out, daemon.err.open("ab") as err:
+        daemon.process = subprocess.Popen(
+            [program, "--config", str(daemon.config_file)],
+            cwd=daemon.home,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
+    daemon.wait_until(lambda: "serving at" in daemon.log)
+    assert daemon.cpi.ok("ping") == "pong"
+    assert not (daemon.home / "twistd.pid").exists()
+    daemon.stop()
+    told = subprocess.run([program, "--nonsense"], capture_output=True, check=False)
+    assert told.returncode == 1
+    assert b"--nonsense" in told.stdout + told.stderr
 
 
 def test_the_executable_works(installed: Path, tmp_path: Path) -> None:

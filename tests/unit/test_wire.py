@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -133,6 +134,18 @@ def test_json_that_nobody_could_pass_on(text: str) -> None:
         wire.loads(text)
     with pytest.raises(ValueError):
         wire.loads(text.encode())
+
+
+def test_long_numbers_take_no_time() -> None:
+    """They are refused before they are converted, also by a Python that would convert."""
+    longest = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        assert wire.loads("9" * wire.MAX_DIGITS) == int("9" * wire.MAX_DIGITS)
+        with pytest.raises(ValueError, match="is no number that JSON can hold"):
+            wire.loads("9" * (wire.MAX_DIGITS + 1))
+    finally:
+        sys.set_int_max_str_digits(longest)
 
 
 def test_json_with_measure() -> None:

@@ -13,7 +13,16 @@ from runc_cpi.daemon.host.libc import check, libc
 _PROG_LOAD = 5  # linux/bpf.h
 _LOAD_ATTEMPTS = 1000
 
-_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
+# The number of the call on each machine (asm/unistd.h).  Programs here are put together for
+# machines that store the lowest byte first.
+_SYSCALL = {
+    "x86_64": 321,
+    "aarch64": 280,
+    "armv7l": 386,
+    "loongarch64": 280,
+    "ppc64le": 361,
+    "riscv64": 280,
+}
 
 
 def load(kind: int, code: bytes, name: bytes, attachment: int = 0) -> int:
@@ -50,7 +59,7 @@ def call(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     """
     Call bpf(2), which may write to C{attributes}.
 
-    @raise OSError: if the kernel refuses, or no number of the call is known here.
+    @raise OSError: if the kernel refuses, or this is a machine that nothing is known of.
     """
     buffer = (
         ctypes.create_string_buffer(attributes, len(attributes))
@@ -59,5 +68,5 @@ def call(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     )
     number = _SYSCALL.get(platform.machine())
     if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "bpf")
+        raise OSError(errno.ENOSYS, f"bpf is not known here on {platform.machine()}")
     return check(libc.syscall(ctypes.c_long(number), command, buffer, len(buffer)), "bpf")

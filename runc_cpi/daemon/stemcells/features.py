@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,14 @@ SYSTEMD_AGENTS = (
 )
 SYNC_TIME = "var/vcap/bosh/bin/sync-time"
 RESOLVED = "lib/systemd/systemd-resolved"
+# Where distributions have systemd's own library, which is named after its version.
+SYSTEMD_LIBRARIES = (
+    "usr/lib/systemd",
+    "usr/lib64/systemd",
+    "usr/lib/x86_64-linux-gnu/systemd",
+    "usr/lib/aarch64-linux-gnu/systemd",
+)
+_LIBRARY = re.compile(r"libsystemd-shared-(\d{1,4})\D.*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +37,13 @@ class Features:
     @ivar init: which init boots it, C{runit} or C{systemd}, or L{None} if it has none.
     @ivar sync_time: whether it has the agent's script that sets the clock.
     @ivar resolved: whether systemd boots it, and systemd-resolved is in it.
+    @ivar systemd: the version of systemd, or L{None} if it has none or does not tell.
     """
 
     init: str | None
     sync_time: bool
     resolved: bool
+    systemd: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the features as the stemcell's record has them."""
@@ -64,7 +76,23 @@ def inspect(rootfs: Path) -> Features | None:
             init=init,
             sync_time=tree.stat(SYNC_TIME) is not None,
             resolved=init == "systemd" and tree.stat(RESOLVED) is not None,
+            systemd=_systemd_version(tree),
         )
+
+
+def _systemd_version(tree: Tree) -> int | None:
+    versions = []
+    for directory in SYSTEMD_LIBRARIES:
+        try:
+            fd = tree.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            continue
+        try:
+            found = map(_LIBRARY.fullmatch, os.listdir(fd))
+            versions += [int(match[1]) for match in found if match is not None]
+        finally:
+            os.close(fd)
+    return max(versions, default=None)
 
 
 def _is_program(tree: Tree, name: str) -> bool:

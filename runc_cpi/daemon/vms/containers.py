@@ -21,9 +21,10 @@ from runc_cpi.daemon.vms import progress
 from runc_cpi.daemon.vms.agents import Agents
 from runc_cpi.daemon.vms.files import furnishing
 from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
-from runc_cpi.daemon.vms.inits import init_of
+from runc_cpi.daemon.vms.inits import Init, init_of
 from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
 from runc_cpi.daemon.vms.progress import Progress
+from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.watcher import Watcher
@@ -122,6 +123,15 @@ class Containers:
         """
         return await self._networker.guard(vm.vm_cid, vm.nics)
 
+    def init_of(self, stemcell: Stemcell, properties: VMProperties) -> Init:
+        """
+        Return what boots a VM.
+
+        @raise InvalidArgument: if nothing in the stemcell can boot it here.
+        """
+        legacy = self._policy.legacy_cgroups
+        return init_of(stemcell, properties.init, legacy_cgroups=legacy)
+
     async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
         """
         Make the directory of a new VM, and the files it boots with.
@@ -174,7 +184,7 @@ class Containers:
     ) -> None:
         bundle = self._bundle(vm.vm_cid)
         properties = vm.properties
-        init = init_of(stemcell, properties.init)
+        init = self.init_of(stemcell, properties)
         spec = self._policy.specification(bundle, properties, init, hostname, disks)
         bundle.config.write_text(json.dumps(spec), "utf-8")
 
@@ -208,7 +218,7 @@ class Containers:
         if process is None:
             return
         try:
-            init = init_of(stemcell, vm.properties.init)
+            init = self.init_of(stemcell, vm.properties)
             if init.halt_signal is not None:
                 process.send(init.halt_signal)
                 await process.ended_within(HALT_SECONDS)

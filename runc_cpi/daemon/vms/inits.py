@@ -21,6 +21,9 @@ ENVIRONMENT = (
 )
 
 
+WITHOUT_LEGACY_CGROUPS = 258  # the first version of systemd (its NEWS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Init:
     """
@@ -68,17 +71,26 @@ INITS = {
 }
 
 
-def init_of(stemcell: Stemcell, name: str | None) -> Init:
+def init_of(stemcell: Stemcell, name: str | None, *, legacy_cgroups: bool) -> Init:
     """
     Choose what boots a VM.
 
     @param name: the init that cloud_properties ask for, or L{None} to go by the stemcell.
-    @raise InvalidArgument: if the stemcell has none, and none is asked for.
+    @param legacy_cgroups: whether the host has cgroup v1.
+    @raise InvalidArgument: if the stemcell has none, and none is asked for, or if it
+        cannot boot here.
     """
     name = name or stemcell.features.init
     if name is None:
         raise InvalidArgument(
             f"{stemcell.cid} has neither runit nor systemd that could boot it; "
             "cloud_properties.init could name one"
+        )
+    version = stemcell.features.systemd or 0
+    if name == "systemd" and legacy_cgroups and version >= WITHOUT_LEGACY_CGROUPS:
+        raise InvalidArgument(
+            f"{stemcell.cid} has systemd {version}, which boots with cgroup v2 only, and "
+            "this host has v1: boot the host with systemd.unified_cgroup_hierarchy=1, or "
+            f"use a stemcell with systemd {WITHOUT_LEGACY_CGROUPS - 1} or older"
         )
     return INITS[name]

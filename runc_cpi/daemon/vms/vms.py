@@ -21,7 +21,6 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
-from runc_cpi.daemon.vms.inits import init_of
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
@@ -81,7 +80,7 @@ class VMs:
         """
         Make a VM and boot it.
 
-        @raise InvalidArgument: if nothing in the stemcell can boot it.
+        @raise InvalidArgument: if nothing in the stemcell can boot it here.
         @raise StemcellNotFound: if there is no such stemcell.
         @raise AddressUnavailable: if an address asked for cannot be had.
         @raise NoDiskSpace: if the disk is full; nothing is left then.
@@ -92,7 +91,7 @@ class VMs:
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
-            init_of(stemcell, new.properties.init)
+            self._containers.init_of(stemcell, new.properties)
             undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
             vm = await plan_vm(vm_cid, new, self._pools)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)

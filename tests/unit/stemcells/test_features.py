@@ -48,6 +48,24 @@ def init_of(root: Path) -> str | None:
     return features.init
 
 
+@pytest.mark.parametrize(
+    ("library", "version"),
+    [
+        ("usr/lib/systemd/libsystemd-shared-252.so", 252),
+        ("usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-259.so", 259),
+        ("usr/lib64/systemd/libsystemd-shared-258.1-1.fc43.so", 258),
+        ("usr/lib/systemd/libsystemd-core-252.so", None),
+    ],
+)
+def test_the_version_of_systemd(root: Path, library: str, version: int | None) -> None:
+    """Its own library tells it, wherever distributions have that."""
+    with_systemd(root, "/lib/systemd/systemd")
+    program(root, library)
+    features = inspect(root)
+    assert features is not None
+    assert features.systemd == version
+
+
 def test_runit_alone(root: Path) -> None:
     """A stemcell with runit's start script alone is booted by runit."""
     program(root, RUNIT)

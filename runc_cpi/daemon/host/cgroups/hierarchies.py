@@ -19,6 +19,11 @@ LIMITS = (
 DELEGATED = ("tasks", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
+def are_unified(root: Path = ROOT) -> bool:
+    """Say whether all controllers are on cgroup v2 (cgroups(7))."""
+    return (root / "cgroup.controllers").exists()
+
+
 def directories(path: str, root: Path = ROOT) -> list[Path]:
     """Return where a cgroup is: one directory on v2, several beside each other on v1."""
     name = path.lstrip("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from runc_cpi.daemon.host import mounting
@@ -41,26 +41,43 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
     @raise CloudError: if it is mounted, but out of reach.
     """
     hidden = None
-    for pid in one_of_each_namespace(cgroup):
-        try:
-            points = mount_points(pid, wanted)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        for point in points:
-            hidden = point
+    for members in members_of_namespaces(cgroup):
+        for pid in members:
             try:
-                with root_of(pid) as tree:
-                    fd = tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
-            except OSError:
-                continue
-            if os.fstat(fd).st_dev == device:
+                fd, points = _open_as_seen_by(pid, device, wanted)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended meanwhile, and another one sees the same
+            if fd is not None:
                 return fd
-            os.close(fd)
+            hidden = points[0] if points else hidden
+            break
     if hidden is not None:
         raise CloudError(
             f"the disk is mounted at {printable(hidden, '')}, under another mount"
         )
     return None
+
+
+def _open_as_seen_by(
+    pid: int, device: int, wanted: Callable[[Mount], bool]
+) -> tuple[int | None, list[str]]:
+    """
+    Open a file system where one process sees it.
+
+    @return: a descriptor, if it is in reach; and where it is mounted.
+    @raise OSError: if the process ended.
+    """
+    points = mount_points(pid, wanted)
+    with root_of(pid) as tree:
+        for point in points:
+            try:
+                fd = tree.open(point, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue
+            if os.fstat(fd).st_dev == device:
+                return fd, points
+            os.close(fd)
+    return None, points
 
 
 def sync(mount: int) -> None:
@@ -81,8 +98,8 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
     @raise OSError: if the kernel refuses for another reason.
     """
     deadline = time.monotonic() + PATIENCE
-    for pid in one_of_each_namespace(cgroup):
-        while (complaint := _unmount_or_complain(cgroup, pid, wanted)) is not None:
+    for members in members_of_namespaces(cgroup):
+        while (complaint := _unmount_or_complain(cgroup, members, wanted)) is not None:
             point, reason = complaint
             # Whom nobody can name may be a child of ours, about to become a program.
             if reason is not None or time.monotonic() > deadline:
@@ -94,17 +111,19 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
 
 
 def _unmount_or_complain(
-    cgroup: str, pid: int, wanted: Callable[[Mount], bool]
+    cgroup: str, members: Sequence[int], wanted: Callable[[Mount], bool]
 ) -> tuple[str, str | None] | None:
     """Unmount in one namespace, or return where that failed, and why if it is known."""
-    try:
-        kept = _unmount_in(pid, wanted)
-    except (FileNotFoundError, ProcessLookupError):
-        return None  # it ended meanwhile
-    if kept is None:
-        return None
-    point, reason = kept
-    return point, reason or holders.mount_holder(cgroup, point)
+    for pid in members:
+        try:
+            kept = _unmount_in(pid, wanted)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile, and another one sees the same
+        if kept is None:
+            return None
+        point, reason = kept
+        return point, reason or holders.mount_holder(cgroup, point)
+    return None
 
 
 def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | None:
@@ -174,12 +193,12 @@ def _unmounted(own: int, mount: Mount) -> bool:
     return True
 
 
-def one_of_each_namespace(cgroup: str) -> list[int]:
-    """Return a process of each mount namespace that a VM's processes are in."""
-    found: dict[str, int] = {}
+def members_of_namespaces(cgroup: str) -> list[list[int]]:
+    """Return the processes in each mount namespace that a VM's processes are in."""
+    found: dict[str, list[int]] = {}
     for pid in sorted(hierarchies.processes(cgroup)):
         try:
-            found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), pid)
+            found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), []).append(pid)
         except (FileNotFoundError, ProcessLookupError):
             continue
     return list(found.values())

@@ -13,6 +13,7 @@ from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.stemcells.features import SYNC_TIME, Features
 from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.wire import loads
 
 AGENT_CONFIG = "var/vcap/bosh/agent.json"
 HOSTNAME = "etc/hostname"
@@ -118,9 +119,9 @@ def agent_config(rootfs: Path, *, binds: bool) -> list[GuestFile]:
     with Tree.at(rootfs) as tree:
         raw = tree.read(AGENT_CONFIG, READ_LIMIT)
     try:
-        config = json.loads(raw or b"")
+        config = loads(raw or b"")
         config["Platform"]["Linux"]["BindMountPersistentDisk"] = binds
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return []
     return [GuestFile(name=AGENT_CONFIG, content=json.dumps(config, indent=2))]
 

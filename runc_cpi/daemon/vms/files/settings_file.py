@@ -10,6 +10,7 @@ from typing import Any
 
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
+from runc_cpi.wire import loads
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
@@ -57,6 +58,6 @@ def told_addresses(tree: Tree) -> list[IPv4Address]:
 def _read(tree: Tree) -> Any:
     """Return what is in the file, which the VM can write to, or L{None}."""
     try:
-        return json.loads(tree.read(SETTINGS, READ_LIMIT) or b"")
-    except (ValueError, RecursionError):
+        return loads(tree.read(SETTINGS, READ_LIMIT) or b"")
+    except ValueError:
         return None

@@ -34,6 +34,7 @@ class ContainerPolicy:
         bound.
     @ivar open_files: how many files each process of a VM may have open.
     @ivar swap_accounting: whether memory and swap can be bounded together.
+    @ivar legacy_cgroups: whether the host has cgroup v1.
     """
 
     capabilities: Sequence[str]
@@ -43,6 +44,7 @@ class ContainerPolicy:
     root_disk_size: int | None
     open_files: int
     swap_accounting: bool
+    legacy_cgroups: bool
     privileged: bool
     own_ids: tuple[int, int] | None = None
 
