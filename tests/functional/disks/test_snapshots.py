@@ -220,7 +220,9 @@ def test_several_at_once(site: Site) -> None:
     Agent(vm).mount_disk(disks[1])
     writer = Writer(vm)
     calls = [site.cpi.start("snapshot_disk", cid, {}) for cid in disks * 2]
-    made = [site.cpi.finish(call)["result"] for call in calls]
+    answers = [site.cpi.finish(call) for call in calls]
+    assert [answer["error"] for answer in answers] == [None] * len(calls)
+    made = [answer["result"] for answer in answers]
     assert sorted(snapshots(site)) == sorted(made)
     for cid in made:
         check(site.image(cid))
