@@ -37,7 +37,7 @@ def bundle(vm: VM, script: str) -> dict[str, Any]:
 
 def run(vm: VM, spec: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
     """Run the container of a bundle."""
-    (vm.data / "bundle" / "config.json").write_text(json.dumps(spec))
+    (vm.directory / "data" / "bundle" / "config.json").write_text(json.dumps(spec))
     return vm.attempt("runc", "run", "--bundle", BUNDLE, "nested")
 
 

@@ -56,12 +56,12 @@ def test_immutable_files(new_daemon: NewDaemon, tiny: Path, root_disk_size: int)
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell("echo 1 >/file; echo 2 >/var/vcap/data/file; mkdir -p /a/b; ln -s file /a/l")
     inside = vm.directory / "upper"
-    with deep.made_below(vm.data) as lowest:
+    with deep.made_below(vm.directory / "data") as lowest:
         deep.write(lowest, "file", "3")
         protect_open(lowest, IMMUTABLE)
     for path, flags in (
-        (vm.data / "file", IMMUTABLE),
-        (vm.data, APPEND_ONLY),
+        (vm.directory / "data" / "file", IMMUTABLE),
+        (vm.directory / "data", APPEND_ONLY),
         (inside / "file", APPEND_ONLY),
         (inside / "a" / "b", IMMUTABLE),
         (inside / "a", IMMUTABLE),
@@ -98,7 +98,7 @@ def held(daemon: Daemon, vm: VM) -> Iterator[None]:
     """
     Mount something in a VM's tree where the daemon sees it, wherever the tree is moved.
     """
-    directory = vm.data / "held"
+    directory = vm.directory / "data" / "held"
     subprocess.run(["mount", "-t", "tmpfs", "held", str(directory)], check=True)
     try:
         yield

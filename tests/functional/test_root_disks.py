@@ -111,7 +111,7 @@ def test_data_is_on_it(daemon: Daemon, tiny: Path) -> None:
     assert vm.attempt("dd", "if=/dev/zero", "of=/file", "bs=64k", "count=1").returncode
     daemon.cpi.ok("reboot_vm", vm.cid)
     assert vm.read(f"{DATA}/kept") == "kept\n"
-    assert not list((vm.directory / "data").iterdir())
+    assert (vm.directory / "data").resolve() == vm.directory / "layers" / "data"
     vm.shell(f"rm {DATA}/ballast; echo 1 >/file")
     with_disk = {**SMALL, "ephemeral_disk_size": 16}
     other = daemon.create_vm(stemcell, cloud_properties=with_disk)
@@ -123,10 +123,29 @@ def test_data_that_is_on_the_host(new_daemon: NewDaemon, tiny: Path) -> None:
     """A VM whose data is not on its root disk, as an older daemon made it, keeps it."""
     daemon = new_daemon().start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=SMALL)
-    (vm.directory / "layers" / "data").rmdir()
-    (vm.directory / "data" / "kept").write_text("kept\n")
+    data = vm.directory / "data"
+    data.unlink()
+    data.mkdir()
+    (data / "kept").write_text("kept\n")
     daemon.cpi.ok("reboot_vm", vm.cid)
     assert vm.read(f"{DATA}/kept") == "kept\n"
+
+
+@pytest.mark.parametrize("instead", ["nothing", "link"])
+def test_data_that_is_lost(daemon: Daemon, tiny: Path, instead: str) -> None:
+    """A VM whose data is not where it was does not boot with other data in its place."""
+    vm = daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=SMALL)
+    data = vm.directory / "layers" / "data"
+    data.rename(data.with_name("lost+found") / "data")
+    if instead == "link":
+        data.symlink_to(daemon.home)
+    error = daemon.cpi.error("reboot_vm", vm.cid)
+    assert str(data) in error["message"]
+    assert not vm.is_alive()
+    data.unlink(missing_ok=True)
+    (data.with_name("lost+found") / "data").rename(data)
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    assert vm.is_alive()
 
 
 def test_what_a_vm_deletes_is_free_on_the_host(daemon: Daemon, tiny: Path) -> None:

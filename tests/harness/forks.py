@@ -38,8 +38,9 @@ class Forked:
 
     def __init__(self, told: socket.socket) -> None:
         self.returncode: int | None = None
-        number, (self._pidfd,), _, _ = socket.recv_fds(told, NUMBER, 1)
-        self.pid, self._told = int(number), told
+        number, descriptors, _, _ = socket.recv_fds(told, NUMBER, 1)
+        assert number, "the process that forks has ended"
+        self.pid, (self._pidfd,), self._told = int(number), descriptors, told
 
     def poll(self) -> int | None:
         """Return C{returncode}, which is L{None} until the program has ended."""
@@ -56,8 +57,8 @@ class Forked:
         if self.returncode is None:
             if not select.select([self._told], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            self.returncode = os.waitstatus_to_exitcode(int(self._told.recv(NUMBER)))
-            self._told.close()
+            self.returncode = int(self._told.recv(NUMBER))
+            self._told.close()  # its pid may be used again from now on
             os.close(self._pidfd)
         return self.returncode
 
@@ -116,11 +117,22 @@ def _server() -> socket.socket:
 def serve(requests: socket.socket) -> None:
     """Fork as asked, and tell how each program ended, until nobody asks any more."""
     asked = requests.fileno()
-    running: dict[int, tuple[int, socket.socket]] = {}
+    # Pidfds of programs, and who is told of each; then the other way round.
+    running: dict[int, socket.socket] = {}
+    ended: dict[int, tuple[socket.socket, int]] = {}
     while True:
-        for ready in select.select([asked, *running], [], [])[0]:
-            if ready != asked:
-                _bury(ready, *running.pop(ready))
+        for ready in select.select([asked, *running, *ended], [], [])[0]:
+            if ready in running:
+                teller = running.pop(ready)
+                with suppress(OSError):
+                    teller.send(str(_exit_status(ready)).encode())
+                ended[teller.fileno()] = (teller, ready)
+                continue
+            if ready in ended:
+                # Whoever had it started has closed it: the pid is not needed any more.
+                teller, pidfd = ended.pop(ready)
+                teller.close()
+                _bury(pidfd)
                 continue
             content, descriptors, _, _ = socket.recv_fds(requests, REQUEST, 3)
             if not content:
@@ -132,15 +144,21 @@ def serve(requests: socket.socket) -> None:
             for descriptor in output:
                 os.close(descriptor)
             teller, pidfd = socket.socket(fileno=told), os.pidfd_open(pid)
-            socket.send_fds(teller, [str(pid).encode()], [pidfd])
-            running[pidfd] = (pid, teller)
+            with suppress(OSError):
+                socket.send_fds(teller, [str(pid).encode()], [pidfd])
+            running[pidfd] = teller
 
 
-def _bury(pidfd: int, pid: int, teller: socket.socket) -> None:
-    _, status = os.waitpid(pid, 0)
+def _exit_status(pidfd: int) -> int:
+    """Return how a program ended, as C{subprocess} has it, and leave it there."""
+    told = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    assert told is not None
+    return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
+
+
+def _bury(pidfd: int) -> None:
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     os.close(pidfd)
-    with teller, suppress(OSError):
-        teller.send(str(status).encode())
 
 
 def _run(request: dict[str, object], stdout: int, stderr: int) -> None:

@@ -134,7 +134,9 @@ def processes(home: Path, names: set[str]) -> list[str]:
         try:
             command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
             # The dead, and threads of the kernel, have no command line.
-            if command and (f"{home}/" in command or _is_in(pid, names)):
+            # A daemon that was forked has its home as its directory, but not its arguments.
+            told = f"{command} {os.readlink(f'/proc/{pid}/cwd')}/"
+            if command and (f"{home}/" in told or _is_in(pid, names)):
                 found.append(f"{pid} {command}")
         except OSError:
             continue

@@ -43,12 +43,6 @@ class VM:
         return str(next(n["ip"] for n in self.networks.values() if n["type"] != "vip"))
 
     @property
-    def data(self) -> Path:
-        """Its C{/var/vcap/data}, outside, if that is no disk of its own."""
-        on_the_root_disk = self.directory / "layers" / "data"
-        return on_the_root_disk if on_the_root_disk.exists() else self.directory / "data"
-
-    @property
     def pid(self) -> int:
         """The pid of its first process, outside."""
         return int((self.directory / "pid").read_text("ascii"))

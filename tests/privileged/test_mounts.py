@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from runc_cpi.daemon.host.disks import mounts
 from runc_cpi.daemon.host.disks.mountinfo import Mount
+from runc_cpi.daemon.host.namespaces import unshare_fs
 from runc_cpi.errors import CloudError
 from tests.harness.waiting import eventually
 
@@ -43,9 +45,19 @@ def _program(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def is_wanted(mount: Mount) -> bool:
     """Say whether a mount is the one in question."""
     return mount.point.endswith("/point")
+
+
+def unmount() -> None:
+    """Unmount it, in a thread that may get into other namespaces."""
+    with ThreadPoolExecutor(1, initializer=unshare_fs) as thread:
+        thread.submit(mounts.unmount_everywhere, "", is_wanted).result()
 
 
 def device_of(pid: int, point: Path) -> int:
@@ -81,6 +93,18 @@ def test_one_that_ends_while_it_is_looked_at(
     os.close(fd)
 
 
+def test_one_that_nobody_has_taken_note_of(members: list[int], point: Path) -> None:
+    """A process that has ended, and is still there for its parent, is passed over."""
+    device = device_of(members[1], point)
+    os.kill(members[0], 9)
+    eventually(lambda: _state(members[0]) == "Z", "it has ended")
+    fd = mounts.open_mounted("", device, is_wanted)
+    assert fd is not None
+    os.close(fd)
+    unmount()
+    assert not mounts.mount_points(members[1], is_wanted)
+
+
 def test_all_end_while_they_are_looked_at(
     members: list[int], point: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,5 +130,5 @@ def test_unmounting_where_the_first_has_ended(
     monkeypatch.setattr(
         mounts, "members_of_namespaces", lambda _: [[2**22 - 1, members[1]]]
     )
-    mounts.unmount_everywhere("", is_wanted)
+    unmount()
     assert not mounts.mount_points(members[1], is_wanted)

@@ -1,3 +1,3 @@
-"""Units of what is counted."""
+"""Units of size."""
 
 MEBIBYTE = 1 << 20  # bytes

@@ -88,7 +88,11 @@ class Bundle:
 
     @property
     def layers(self) -> Path:
-        """The mount point of the root disk on the host; L{upper} and L{work} lead there."""
+        """
+        The mount point of the root disk on the host.
+
+        L{upper}, L{work} and L{data} lead there.
+        """
         return self.path / "layers"
 
     @property
@@ -96,14 +100,10 @@ class Bundle:
         """
         The directory that a VM without an ephemeral disk has as /var/vcap/data.
 
-        If there is L{root_disk_data}, it is mounted here where only the runtime sees it.
+        It is a link to the root disk, if there is one, and if the VM is not so old that its
+        data is beside it.
         """
         return self.path / "data"
-
-    @property
-    def root_disk_data(self) -> Path:
-        """The directory on the root disk that a VM has as /var/vcap/data, if it has."""
-        return self.layers / "data"
 
     @property
     def ephemeral(self) -> Path:

@@ -44,7 +44,7 @@ class VMProperties:
         have here.
     @ivar root_disk_size: MiB of what it may change on /, or L{None} for as many as VMs
         have here.
-    @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} for no bound.
+    @ivar ephemeral_disk_size: MiB of its /var/vcap/data, or L{None} if that is on /.
     @ivar init: C{runit} or C{systemd}, or L{None} to go by the stemcell.
     @ivar all_capabilities: whether it has all that there are, to pass them on.
     @ivar cpi_access: whether it may call the daemon without TLS, as a director must.

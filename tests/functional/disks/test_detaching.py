@@ -94,7 +94,7 @@ def test_in_nested_containers(new_daemon: NewDaemon, image: Callable[[str], Path
     spec["process"].pop("rlimits", None)
     bind = {"destination": "/store", "source": STORE, "options": ["rbind", "rw"]}
     spec["mounts"].append({**bind, "type": "bind"})
-    (vm.data / "bundle" / "config.json").write_text(json.dumps(spec))
+    (vm.directory / "data" / "bundle" / "config.json").write_text(json.dumps(spec))
     vm.shell(f"runc run --detach --bundle {bundle} nested </dev/null >/dev/null 2>&1")
     eventually(lambda: len(sees(vm, device)) > 1, "the container sees it")
     site.detach(vm, disk_cid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -42,10 +43,16 @@ def read(pid: int) -> list[Mount]:
     """
     Return the mounts that a process sees.
 
-    @raise OSError: if it ended.
+    @raise OSError: if it ended: C{ENOENT} or C{ESRCH}.
     """
-    with open(f"/proc/{pid}/mountinfo", "rb") as file:
-        return parse(file.read())
+    try:
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:
+            return parse(file.read())
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            # It has ended, and its parent has not taken note.
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
+        raise
 
 
 def _name(field: bytes) -> str:

@@ -6,7 +6,9 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.cgroups import hierarchies
@@ -17,6 +19,8 @@ from runc_cpi.daemon.host.libc import check, libc
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 from runc_cpi.printable import printable
+
+T = TypeVar("T")
 
 PASSES = 10  # one unmounting can uncover another mount
 PATIENCE, PAUSE = 1.0, 0.02  # seconds
@@ -41,15 +45,18 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
     @raise CloudError: if it is mounted, but out of reach.
     """
     hidden = None
-    for members in members_of_namespaces(cgroup):
-        for pid in members:
+    for _ in range(PASSES):
+        all_answered = True
+        for members in members_of_namespaces(cgroup):
             try:
-                fd, points = _open_as_seen_by(pid, device, wanted)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended meanwhile, and another one sees the same
+                fd, points = _ask(members, partial(_open_as_seen_by, device, wanted))
+            except ProcessLookupError:
+                all_answered = False  # but those that they started may be there
+                continue
             if fd is not None:
                 return fd
             hidden = points[0] if points else hidden
+        if all_answered:
             break
     if hidden is not None:
         raise CloudError(
@@ -58,8 +65,21 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
     return None
 
 
+def _ask(members: Sequence[int], question: Callable[[int], T]) -> T:
+    """
+    Ask about a mount namespace by one of its processes after the other.
+
+    @return: the answer of the first that has not ended meanwhile.
+    @raise ProcessLookupError: if all have.
+    """
+    for pid in members:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return question(pid)
+    raise ProcessLookupError(f"{members} have ended")
+
+
 def _open_as_seen_by(
-    pid: int, device: int, wanted: Callable[[Mount], bool]
+    device: int, wanted: Callable[[Mount], bool], pid: int
 ) -> tuple[int | None, list[str]]:
     """
     Open a file system where one process sees it.
@@ -98,6 +118,20 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
     @raise OSError: if the kernel refuses for another reason.
     """
     deadline = time.monotonic() + PATIENCE
+    for _ in range(PASSES):
+        # Who has ended may have started others.
+        with suppress(ProcessLookupError):
+            _unmount_in_all(cgroup, wanted, deadline)
+            return
+    raise DiskBusy("the processes that have the disk mounted come and go")
+
+
+def _unmount_in_all(cgroup: str, wanted: Callable[[Mount], bool], deadline: float) -> None:
+    """
+    Unmount a disk in the mount namespaces that there are now.
+
+    @raise ProcessLookupError: if all processes in one have ended.
+    """
     for members in members_of_namespaces(cgroup):
         while (complaint := _unmount_or_complain(cgroup, members, wanted)) is not None:
             point, reason = complaint
@@ -114,19 +148,14 @@ def _unmount_or_complain(
     cgroup: str, members: Sequence[int], wanted: Callable[[Mount], bool]
 ) -> tuple[str, str | None] | None:
     """Unmount in one namespace, or return where that failed, and why if it is known."""
-    for pid in members:
-        try:
-            kept = _unmount_in(pid, wanted)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile, and another one sees the same
-        if kept is None:
-            return None
-        point, reason = kept
-        return point, reason or holders.mount_holder(cgroup, point)
-    return None
+    kept = _ask(members, partial(_unmount_in, wanted))
+    if kept is None:
+        return None
+    point, reason = kept
+    return point, reason or holders.mount_holder(cgroup, point)
 
 
-def _unmount_in(pid: int, wanted: Callable[[Mount], bool]) -> tuple[str, str] | None:
+def _unmount_in(wanted: Callable[[Mount], bool], pid: int) -> tuple[str, str] | None:
     """
     Unmount a disk in one namespace.
 
@@ -199,6 +228,6 @@ def members_of_namespaces(cgroup: str) -> list[list[int]]:
     for pid in sorted(hierarchies.processes(cgroup)):
         try:
             found.setdefault(os.readlink(f"/proc/{pid}/ns/mnt"), []).append(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it has ended, or is about to
     return list(found.values())

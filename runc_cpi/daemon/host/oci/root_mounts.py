@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,15 +34,21 @@ def namespace_with_root(bundle: Bundle, lower: Path) -> int:
     else:
         _mount_as_own(lower, ids, bundle.rootfs)
         _mount_overlay(bundle, bundle.rootfs, bundle.isolated_root)
-    if bundle.root_disk_data.exists():
-        mounting.bind(str(bundle.root_disk_data), str(bundle.data))
-        # Programs and nodes in there are the VM's, not the host's.
-        mounting.lift_bounds(str(bundle.data))
+    if bundle.data.is_symlink():
+        _mount_data(bundle.layers / bundle.data.name)
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _mount_overlay(bundle: Bundle, lower: Path, target: Path) -> None:
     mounting.mount_overlay(lower=lower, upper=bundle.upper, work=bundle.work, target=target)
+
+
+def _mount_data(directory: Path) -> None:
+    """Mount data that is on a root disk so that programs and nodes in it are the VM's."""
+    if not stat.S_ISDIR(os.lstat(directory).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+    mounting.bind(str(directory), str(directory))
+    mounting.lift_bounds(str(directory))
 
 
 def _mount_as_own(lower: Path, ids: IdRange, target: Path) -> None:

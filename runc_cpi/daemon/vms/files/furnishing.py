@@ -32,13 +32,11 @@ def make_directory(bundle: Bundle, *, own_ids: tuple[int, int] | None) -> None:
     if own_ids is not None:
         ids.assign(bundle.path, *own_ids)
     bundle.rootfs.mkdir(mode=0o700)
-    _make_visible(bundle.data)
-    _give(bundle, bundle.data)
 
 
 def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) -> None:
     """
-    Make the layers of a VM's root file system, and the files it boots with.
+    Make the layers of a VM's root file system, its data, and the files it boots with.
 
     @param bundle: its root disk is mounted, if it has one; /var/vcap/data is on it then,
         unless that is a disk of its own.
@@ -46,12 +44,13 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     @raise OSError: if the layers are there, or something cannot be written.
     """
     work, upper = _place(bundle, bundle.work), _place(bundle, bundle.upper)
+    data = bundle.data
+    if vm.properties.ephemeral_disk_size is None:
+        data = _place(bundle, data)
     work.mkdir(mode=0o700)
     _make_visible(upper)
-    _give(bundle, work, upper)
-    if bundle.layers.exists() and vm.properties.ephemeral_disk_size is None:
-        _make_visible(bundle.root_disk_data)
-        _give(bundle, bundle.root_disk_data)
+    _make_visible(data)
+    _give(bundle, work, upper, data)
     files = guest_files(
         vm_cid=vm.vm_cid,
         address=vm.addresses[0],
@@ -65,12 +64,12 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     write_upper(files, stemcell.rootfs, bundle.upper, bundle.ids)
 
 
-def _place(bundle: Bundle, layer: Path) -> Path:
-    """Return where to make a layer: on the root disk if there is one, with a link there."""
+def _place(bundle: Bundle, directory: Path) -> Path:
+    """Return where to make a directory: on the root disk, if there is one, with a link."""
     if not bundle.layers.exists():
-        return layer
-    layer.symlink_to(Path(bundle.layers.name, layer.name))
-    return bundle.layers / layer.name
+        return directory
+    directory.symlink_to(Path(bundle.layers.name, directory.name))
+    return bundle.layers / directory.name
 
 
 def _give(bundle: Bundle, *paths: Path) -> None:

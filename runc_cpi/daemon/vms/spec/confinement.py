@@ -39,8 +39,8 @@ ARCHITECTURES = (
 )  # fmt: skip
 
 # What stops a whole file system, to whoever may administer one.  The host's own is within
-# reach of every VM: its files are on it.  The kernel looks at 32 bits of an ioctl's number
-# alone, and so must the filter (ioctl_list(2), linux/fs.h).
+# reach of a VM without a root disk: its files are on it.  The kernel looks at 32 bits of an
+# ioctl's number alone, and so must the filter (ioctl_list(2), linux/fs.h).
 WORD = 0xFFFFFFFF
 GUARDED_IOCTLS = {
     "FIFREEZE": 0xC0045877,  # XFS_IOC_FREEZE is the same
