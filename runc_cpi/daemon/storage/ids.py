@@ -70,7 +70,7 @@ def _taken_by(bundle: Path) -> set[int]:
             found.add(ids.first)
     except CloudError:
         pass  # its files tell as well
-    # With a root disk the layers are elsewhere, and only the last is here.
+    # With a root disk these are links, which belong to the VM as well.
     for name in ("work", "upper", "data"):
         try:
             owner = (bundle / name).lstat().st_uid

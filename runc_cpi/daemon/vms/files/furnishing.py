@@ -69,15 +69,16 @@ def _place(bundle: Bundle, directory: Path) -> Path:
     if not bundle.layers.exists():
         return directory
     directory.symlink_to(Path(bundle.layers.name, directory.name))
+    _give(bundle, directory)  # so it tells the VM's ids while the root disk is not mounted
     return bundle.layers / directory.name
 
 
 def _give(bundle: Bundle, *paths: Path) -> None:
-    """Have a VM's root own directories, if its users have ids of their own."""
+    """Have a VM's root own directories or links, if its users have ids of their own."""
     own = bundle.ids
     if own is not None:
         for path in paths:
-            os.chown(path, own.first, own.first)
+            os.chown(path, own.first, own.first, follow_symlinks=False)
 
 
 def _make_visible(path: Path) -> None:
