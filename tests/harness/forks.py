@@ -26,6 +26,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = 1 << 20  # bytes, at most
 NUMBER = 16  # bytes
+PATIENCE = 60.0  # seconds
 
 
 class Forked:
@@ -93,6 +94,7 @@ def start(
     @param stdout: a descriptor, as C{stderr} is.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(PATIENCE)
     request = {"argv": [script, *arguments], "cwd": str(cwd), "env": dict(env)}
     with theirs:
         descriptors = [stdout, stderr, theirs.fileno()]
@@ -117,8 +119,9 @@ def _server() -> socket.socket:
 def serve(requests: socket.socket) -> None:
     """Fork as asked, and tell how each program ended, until nobody asks any more."""
     asked = requests.fileno()
-    # Pidfds of programs, and who is told of each; then the other way round.
+    # By the pidfd of a program: the socket to its client, who is told of its end.
     running: dict[int, socket.socket] = {}
+    # By the descriptor of that socket: the socket, and the pidfd.
     ended: dict[int, tuple[socket.socket, int]] = {}
     while True:
         for ready in select.select([asked, *running, *ended], [], [])[0]:

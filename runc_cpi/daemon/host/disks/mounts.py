@@ -23,6 +23,7 @@ from runc_cpi.printable import printable
 T = TypeVar("T")
 
 PASSES = 10  # one unmounting can uncover another mount
+ROUNDS = 10  # all who were asked can have ended, and have started others
 PATIENCE, PAUSE = 1.0, 0.02  # seconds
 
 
@@ -44,14 +45,13 @@ def open_mounted(cgroup: str, device: int, wanted: Callable[[Mount], bool]) -> i
     @return: a descriptor, or nothing if it is not mounted.
     @raise CloudError: if it is mounted, but out of reach.
     """
-    hidden = None
-    for _ in range(PASSES):
-        all_answered = True
+    for _ in range(ROUNDS):
+        hidden, all_answered = None, True
         for members in members_of_namespaces(cgroup):
             try:
                 fd, points = _ask(members, partial(_open_as_seen_by, device, wanted))
             except ProcessLookupError:
-                all_answered = False  # but those that they started may be there
+                all_answered = False
                 continue
             if fd is not None:
                 return fd
@@ -118,8 +118,7 @@ def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:
     @raise OSError: if the kernel refuses for another reason.
     """
     deadline = time.monotonic() + PATIENCE
-    for _ in range(PASSES):
-        # Who has ended may have started others.
+    for _ in range(ROUNDS):
         with suppress(ProcessLookupError):
             _unmount_in_all(cgroup, wanted, deadline)
             return
