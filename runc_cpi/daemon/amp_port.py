@@ -66,7 +66,7 @@ class AMPPort(Port):
         if config.allow_from is None:
             return queue
         return SourceFilter(
-            queue, [*LOOPBACK, config.network, *config.allow_from], peer_log
+            queue, [*LOOPBACK, *config.allow_from], subjects.vms.networks, peer_log
         )
 
     def _warn_of_plain(self, address: TCPAddress) -> None:

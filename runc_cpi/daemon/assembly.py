@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 from runc_cpi.daemon.base.locks import Locks
@@ -14,6 +15,7 @@ from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -52,12 +54,17 @@ class Policy:
     """
     What the operator decided, and the host allows.
 
+    @ivar subnets: those that are always there, at least one.
+    @ivar allowed_networks: where others may be, which VMs describe.
+    @ivar dns: the name servers of these.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
     containers: ContainerPolicy
     disks: DiskPolicy
     subnets: Sequence[Subnet]
+    allowed_networks: Sequence[IPv4Network]
+    dns: Sequence[str]
     restart: bool
 
 
@@ -118,6 +125,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         disks=disks,
     )
     pools = AddressPools(policy.subnets)
+    networks = Networks(pools, host.networker, policy.allowed_networks, policy.dns)
     registry, watcher = Registry(depot, stemcells, pools, host.root_disks), Watcher(tasks)
     containers = Containers(
         policy=policy.containers,
@@ -134,7 +142,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         stemcells=stemcells,
         containers=containers,
         disks=disks,
-        pools=pools,
+        networks=networks,
         scratch=scratch,
         locks=locks,
     )
@@ -167,6 +175,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,
+        networks=networks,
         scratch=scratch,
         locks=locks,
         agreement=Agreement(

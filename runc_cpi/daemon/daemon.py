@@ -21,7 +21,6 @@ from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
 from runc_cpi.daemon.host.name_servers import name_servers
 from runc_cpi.daemon.linux_host import LinuxHost
 from runc_cpi.daemon.listening import AddressUnusable, Port
-from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.preflight import Refused
 from runc_cpi.daemon.storage.depot import Depot
 
@@ -78,7 +77,7 @@ class Daemon(MultiService):
             self._reactor,
             self._config,
             self._depot,
-            found.bridge,
+            found.bridges,
             runtime=found.runtime,
             cgroup_parent=found.containers.cgroup_parent,
         )
@@ -100,14 +99,9 @@ class Daemon(MultiService):
             disks=DiskPolicy(
                 filesystem=config.disks.filesystem, overcommit=config.disks.overcommit
             ),
-            subnets=[
-                Subnet(
-                    cidr=config.network,
-                    gateway=config.gateway,
-                    bridge=config.bridge,
-                    dns=name_servers(),
-                )
-            ],
+            subnets=found.subnets,
+            allowed_networks=config.allowed_networks,
+            dns=tuple(name_servers()),
             restart=config.restart,
         )
 

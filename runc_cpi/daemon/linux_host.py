@@ -18,7 +18,7 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
-from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
@@ -31,7 +31,7 @@ class LinuxHost:
     All drivers, as the configuration wants them.
 
     @param depot: prepared already.
-    @param bridge: what VMs are connected to.
+    @param bridges: what VMs are connected to.
     @param runtime: the path of the OCI runtime.
     @param cgroup_parent: below which path the cgroups of VMs are.
     @ivar parts: what L{assemble<runc_cpi.daemon.assembly.assemble>} needs of the host.
@@ -43,7 +43,7 @@ class LinuxHost:
         reactor: Any,
         config: DaemonConfig,
         depot: Depot,
-        bridge: Bridge,
+        bridges: Bridges,
         *,
         runtime: str,
         cgroup_parent: str,
@@ -51,7 +51,9 @@ class LinuxHost:
         limit = max(2, os.cpu_count() or 1)
         self._cgroup_parent = cgroup_parent
         self._processes = Processes(reactor, limit, depot.mark)
-        self._networker = BridgeNetworker(reactor, bridge)
+        self._networker = BridgeNetworker(
+            reactor, bridges, guarded=config.security.anti_spoofing
+        )
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()

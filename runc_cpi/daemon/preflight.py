@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,10 @@ from twisted.logger import Logger
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
-from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
+from runc_cpi.daemon.host.name_servers import name_servers
+from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
+from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
+from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
 from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
@@ -30,18 +34,20 @@ class Found:
     What was found fit.
 
     @ivar runtime: the path of the OCI runtime.
-    @ivar bridge: is up, and has the gateway's address.
+    @ivar subnets: those of the configuration, whose bridges are there.
+    @ivar bridges: the bridges of this daemon.
     @ivar containers: what VMs of this host may have.
     """
 
     runtime: str
-    bridge: Bridge
+    subnets: Sequence[Subnet]
+    bridges: Bridges
     containers: ContainerPolicy
 
 
 def take_hold(config: DaemonConfig, depot: Depot) -> Found:
     """
-    Check the host, make the working directory and the bridge, and try the runtime.
+    Check the host, make the working directory and the bridges, and try the runtime.
 
     This blocks, for the reactor does not run yet.
 
@@ -70,12 +76,49 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         raise Refused(str(error)) from None
     if containers.pids is None:
         _log.warn("this kernel cannot bound how many processes a VM has")
-    bridge = Bridge(config.bridge, config.interface, guarded=config.security.anti_spoofing)
+    subnets = _subnets(config)
+    bridges = Bridges(
+        containers.cgroup_parent.strip("/"), [subnet.bridge for subnet in subnets]
+    )
+    _make_bridges(config, bridges, subnets)
+    return Found(runtime=runtime, subnets=subnets, bridges=bridges, containers=containers)
+
+
+def _subnets(config: DaemonConfig) -> list[Subnet]:
+    dns = tuple(name_servers())
+    return [
+        Subnet(
+            name=network.name,
+            cidr=network.cidr,
+            gateway=network.gateway,
+            bridge=network.bridge,
+            dns=dns if network.dns is None else network.dns,
+            mtu=network.mtu,
+            reserved=network.reserved,
+            dynamic=network.dynamic,
+        )
+        for network in config.networks
+    ]
+
+
+def _make_bridges(
+    config: DaemonConfig, bridges: Bridges, subnets: Sequence[Subnet]
+) -> None:
     try:
-        bridge.ensure()
+        for subnet in subnets:
+            overlap = bridges.overlap(subnet)
+            if overlap is not None:
+                raise Refused(
+                    f"cidr: {subnet.cidr} of the network {subnet.name!r} overlaps with "
+                    f"{overlap} of this host; configure another"
+                )
+            bridges.ensure(subnet)
+        if config.security.anti_spoofing:
+            try_guarding(config.work_dir.name)
     except BridgeUnusable as error:
         raise Refused(f"bridge: {error}") from None
-    return Found(runtime=runtime, bridge=bridge, containers=containers)
+    except NoFilters as error:
+        raise Refused(str(error)) from None
 
 
 def _prepare(depot: Depot) -> None:

@@ -15,7 +15,7 @@ from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.entrance.interfaces import ISockets
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import Nic, Subnet
-from runc_cpi.daemon.networks.planning import plan
+from runc_cpi.daemon.networks.planning import Lease, plan
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
@@ -135,4 +135,5 @@ class HostCase(TestCase):
 
 def nics(address: str) -> Sequence[Nic]:
     """Plan the interface of a VM with one address."""
-    return plan({"net": IPv4Address(address)}, [SUBNET])
+    lease = Lease(address=IPv4Address(address), subnet=SUBNET)
+    return plan({"net": lease}, {"net": {}})

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
-from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
@@ -37,7 +37,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
-from tests.behaviour.case import CGROUP_PARENT, VM, HostCase
+from tests.behaviour.case import CGROUP_PARENT, SUBNET, VM, HostCase
 from tests.harness import images, oci
 
 SLEEP = ("/bin/busybox", "sleep", "1000000")
@@ -164,10 +164,9 @@ class ThisHost(HostCase):
 
     def make_network(self) -> None:
         """Make a bridge, and a process with a network namespace of its own."""
-        bridge = Bridge("behaviour", IPv4Interface("10.99.0.1/24"), guarded=True)
-        bridge.ensure()
-        self.addCleanup(subprocess.run, ["ip", "link", "delete", "behaviour"], check=True)
-        networker = BridgeNetworker(reactor, bridge)
+        bridges = Bridges(f"behaviour {os.getpid()}", configured=())
+        bridges.ensure(SUBNET)
+        networker = BridgeNetworker(reactor, bridges, guarded=True)
         networker.start()
         self.addCleanup(networker.stop)
         process = subprocess.Popen(

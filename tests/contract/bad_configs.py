@@ -151,7 +151,7 @@ CPI = [
 ]
 
 KNOWN = (
-    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, runtime,"
+    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, networks,"
 )
 PATH = "an absolute path"
 LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"

@@ -121,9 +121,45 @@ NETWORKS = [
     ),
     Case(
         "an address elsewhere",
-        network(ip="10.0.1.4"),
-        r"address 10\.0\.1\.4 is outside of 10\.0\.0\.0/29",
+        network(ip="192.0.2.4"),
+        r"networks\.n: 192\.0\.2\.0/29 is no network of .* outside of allowed_networks",
         "CloudError",
+    ),
+    Case(
+        "a network around another",
+        network(ip="10.0.1.4", netmask="255.255.0.0"),
+        r"network 10\.0\.0\.0/16 .* overlaps with 10\.0\.0\.0/29 of this host",
+        "CloudError",
+    ),
+    Case(
+        "an address elsewhere without a netmask",
+        network(ip="10.0.1.4", netmask=None),
+        r"networks\.n\.netmask: None must be a netmask such as 255\.255\.255\.0",
+    ),
+    Case(
+        "a netmask inside out",
+        network(ip="10.0.1.4", netmask="0.0.0.255"),
+        r"networks\.n\.netmask: '0\.0\.0\.255' must be a netmask",
+    ),
+    Case(
+        "a network without room",
+        network(ip="10.0.1.4", netmask="255.255.255.254"),
+        r"networks\.n\.netmask: '255.255.255.254' leaves no room for VMs",
+    ),
+    Case(
+        "a gateway elsewhere",
+        network(ip="10.0.1.4", gateway="10.0.2.1"),
+        r"networks\.n\.gateway: '10\.0\.2\.1' must be an address in 10\.0\.1\.0/29",
+    ),
+    Case(
+        "one interface in two networks",
+        create_vm(
+            networks={
+                "n": {**MANUAL, "nic_group": 1},
+                "m": {**MANUAL, "ip": "10.0.1.4", "nic_group": "1"},
+            }
+        ),
+        r"networks\.m\.nic_group: '1' is that of networks\.n, too",
     ),
     Case(
         "the gateway",

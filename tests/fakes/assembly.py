@@ -101,6 +101,8 @@ def assemble(
         ),
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
         subnets=[subnet],
+        allowed_networks=[IPv4Network("10.0.0.0/8")],
+        dns=["192.0.2.53"],
         restart=restart,
     )
     return Assembly(

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.networks.model import Nic
+from runc_cpi.daemon.networks.model import Nic, Subnet
 from tests.fakes.script import Script
 
 
@@ -19,16 +19,18 @@ class FakeNetworker:
     """
     Interfaces that are no more than notes.
 
-    @ivar links: who has one.
+    @ivar links: how many each VM has.
+    @ivar subnets: those that have a bridge.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self.links: set[str] = set()
+        self.links: dict[str, int] = {}
+        self.subnets: Sequence[Subnet] = ()
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> Any:
         """Note it."""
-        self.links.add(vm_cid)
+        self.links[vm_cid] = len(nics)
         return self._script.act("connect")
 
     def guard(self, vm_cid: str, nics: Sequence[Nic]) -> Any:
@@ -37,12 +39,25 @@ class FakeNetworker:
 
     def disconnect(self, vm_cid: str) -> Any:
         """Note it."""
-        self.links.discard(vm_cid)
+        self.links.pop(vm_cid, None)
         return self._script.act("disconnect")
 
     def connected(self) -> Any:
-        """Name who was connected."""
-        return succeed(set(self.links))
+        """Tell who was connected, and how often."""
+        return succeed(dict(self.links))
+
+    def set_up(self, subnets: Sequence[Subnet]) -> Any:
+        """Note it."""
+        self.subnets = subnets
+        return self._script.act("set up")
+
+    def overlap(self, subnet: Subnet) -> Any:
+        """Say that the host has no network of its own."""
+        return succeed(None)
+
+    def own_addresses(self) -> Any:
+        """Return the addresses of the bridges."""
+        return succeed({subnet.gateway for subnet in self.subnets})
 
 
 verifyObject(INetworker, FakeNetworker(Script()))

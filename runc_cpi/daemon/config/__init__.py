@@ -4,6 +4,7 @@ from runc_cpi.daemon.config.addresses import TCPAddress, UnixAddress
 from runc_cpi.daemon.config.checks import ConfigError
 from runc_cpi.daemon.config.daemon import DaemonConfig
 from runc_cpi.daemon.config.file import load
+from runc_cpi.daemon.config.networks import NetworkConfig
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -17,6 +18,7 @@ __all__ = [
     "DaemonConfig",
     "DisksConfig",
     "LimitsConfig",
+    "NetworkConfig",
     "SecurityConfig",
     "TCPAddress",
     "TLSConfig",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from runc_cpi.daemon.config.checks import ConfigError, texts
+from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.config.checks import ConfigError, quoted, texts
 
 Network = IPv4Network | IPv6Network
 
@@ -92,9 +93,9 @@ def vm_network(key: str, value: str) -> IPv4Network:
     return network
 
 
-def gateway_in(network: IPv4Network, value: str) -> IPv4Address:
+def gateway_in(key: str, network: IPv4Network, value: str) -> IPv4Address:
     """
-    Parse C{gateway}.
+    Parse the gateway of a network.
 
     @raise ConfigError: if it is not the address of a host in C{network}.
     """
@@ -106,7 +107,7 @@ def gateway_in(network: IPv4Network, value: str) -> IPv4Address:
             raise ValueError
     except ValueError:
         raise ConfigError(
-            f"gateway: {value!r} must be the address of a host in {network}"
+            f"{key}: {value!r} must be the address of a host in {network}"
         ) from None
     return gateway
 
@@ -120,7 +121,7 @@ def interface_name(key: str, value: str) -> str:
     return value
 
 
-def networks(key: str, value: Any) -> tuple[Network, ...] | None:
+def source_networks(key: str, value: Any) -> tuple[Network, ...] | None:
     """Check for a list of networks, or nothing."""
     if value is None:
         return None
@@ -130,3 +131,37 @@ def networks(key: str, value: Any) -> tuple[Network, ...] | None:
         raise ConfigError(
             f"{key}: must be networks such as 192.0.2.0/24: {error}"
         ) from None
+
+
+def address_range(key: str, network: IPv4Network, value: Any) -> AddressRange:
+    """
+    Check for addresses of a network: one of them, C{FIRST-LAST}, or a part of it.
+
+    @raise ConfigError: if it is something else.
+    """
+    try:
+        if not isinstance(value, str):
+            raise ValueError
+        if "/" in value:
+            part = IPv4Network(value)
+            first, last = part[0], part[-1]
+        else:
+            start, dash, end = value.partition("-")
+            first = IPv4Address(start.strip())
+            last = IPv4Address(end.strip()) if dash else first
+        if first > last or first not in network or last not in network:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"{key}: {quoted(value)} must be addresses of {network}, as ADDRESS, "
+            "FIRST-LAST or a network in it"
+        ) from None
+    return AddressRange(first=first, last=last)
+
+
+def name_servers(key: str, value: Any) -> tuple[str, ...]:
+    """Check for a list of addresses of name servers."""
+    try:
+        return tuple(str(ip_address(server)) for server in texts(key, value))
+    except ValueError as error:
+        raise ConfigError(f"{key}: must be addresses such as 192.0.2.53: {error}") from None

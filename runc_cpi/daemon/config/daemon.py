@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,12 +17,18 @@ from runc_cpi.daemon.config.addresses import (
     gateway_in,
     interface_name,
     listening_address,
-    networks,
+    source_networks,
     vm_network,
 )
 from runc_cpi.daemon.config.checks import ConfigError, choice, number, text
 from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
 from runc_cpi.daemon.config.keys import Section, key, section
+from runc_cpi.daemon.config.networks import (
+    PRIVATE,
+    NetworkConfig,
+    network_list,
+    network_ranges,
+)
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -31,6 +37,15 @@ from runc_cpi.daemon.config.sections import (
     VMsConfig,
     tls_section,
 )
+
+DEFAULT_BRIDGE = "runc0"
+FIRST_NETWORK = "default"
+
+
+def _network_of(cidr: IPv4Network, gateway: str | None, bridge: str) -> NetworkConfig:
+    """Return the network of the short form."""
+    address = gateway_in("gateway", cidr, gateway or str(cidr[1]))
+    return NetworkConfig(name=FIRST_NETWORK, cidr=cidr, gateway=address, bridge=bridge)
 
 
 def _is_on_failure(key: str, value: Any) -> bool:
@@ -77,9 +92,23 @@ class DaemonConfig(Section):
         shown="first host of `cidr`",
     )
     bridge: str = key(
-        "runc0",
+        DEFAULT_BRIDGE,
         text("an interface name", interface_name),
         "the host's interface to it; made if missing",
+    )
+    networks: tuple[NetworkConfig, ...] = key(
+        None,
+        network_list,
+        "networks of VMs that are always there, in place of the one of `cidr`, `gateway` "
+        "and `bridge`",
+        value=(_network_of(IPv4Network(DEFAULT_CIDR), None, DEFAULT_BRIDGE),),
+        section=NetworkConfig,
+    )
+    allowed_networks: tuple[IPv4Network, ...] = key(
+        PRIVATE,
+        network_ranges,
+        "where the networks may be that VMs describe themselves; nowhere with `[]`",
+        shown="the private ones",
     )
     runtime: str = key(
         "runc",
@@ -131,7 +160,7 @@ class DaemonConfig(Section):
     )
     allow_from: tuple[Network, ...] | None = key(
         None,
-        networks,
+        source_networks,
         "networks to take connections from, such as `[192.0.2.0/24]`",
         only="tcp",
     )
@@ -146,11 +175,6 @@ class DaemonConfig(Section):
     limits: LimitsConfig = section(LimitsConfig, "what a peer may ask of the daemon")
     security: SecurityConfig = section(SecurityConfig, "how much VMs are trusted with")
     vms: VMsConfig = section(VMsConfig, "what each VM gets")
-
-    @property
-    def interface(self) -> IPv4Interface:
-        """The gateway's address with the size of the network."""
-        return IPv4Interface(f"{self.gateway}/{self.network.prefixlen}")
 
     @classmethod
     def parse(cls, raw: Any) -> Self:
@@ -167,13 +191,24 @@ class DaemonConfig(Section):
         network_type = values.get("network_type", cls.network_type)
         address = values.get("address", DEFAULT_ADDRESSES[network_type])
         values["address"] = listening_address(network_type, address)
-        network = values.get("network", cls.network)
-        gateway = values.get("gateway", str(network[1]))
-        values["gateway"] = gateway_in(network, gateway)
+        one = _network_of(
+            values.get("network", cls.network),
+            values.get("gateway"),
+            values.get("bridge", cls.bridge),
+        )
+        values["gateway"] = one.gateway
+        values["networks"] = values.get("networks") or (one,)
         cls._check_network_type(network_type, raw)
+        cls._check_short_form(raw)
         if values.get("tls") is not None and "allow_users" in raw:
             raise ConfigError("allow_users: goes without tls alone; certificates decide")
         return cls(**values)
+
+    @classmethod
+    def _check_short_form(cls, raw: Mapping[str, Any]) -> None:
+        for name in ("cidr", "gateway", "bridge"):
+            if name in raw and raw.get("networks") is not None:
+                raise ConfigError(f"{name}: goes without networks, which has it for each")
 
     @classmethod
     def _check_network_type(cls, network_type: str, raw: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ def key(
     shown: str | None = None,
     only: str | None = None,
     compare: bool = True,
+    section: type[Section] | None = None,
 ) -> Any:
     """
     Declare a key that need not be there.
@@ -61,10 +62,13 @@ def key(
     @param shown: the default as the reference has it, if that is not how the file does.
     @param only: the C{network_type} that the key goes with, if it is one alone.
     @param compare: whether configurations that differ in it are not equal.
+    @param section: the keys of each item, if the value is a list of those.
     """
     if value is None and default is not None:
         value = check(name or "", default)
-    metadata = _metadata(check, doc, shown or _markdown(default), name=name, only=only)
+    metadata = _metadata(
+        check, doc, shown or _markdown(default), name=name, only=only, section=section
+    )
     return field(default=value, compare=compare, metadata=metadata)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -37,19 +37,25 @@ class SourceFilter(Factory):
 
     @param factory: makes the protocols of those that are let in.
     @param networks: from where connections are let in.
+    @param vm_networks: returns the networks of VMs, which are let in as well.
     """
 
     noisy = False
 
     def __init__(
-        self, factory: Any, networks: Sequence[Network], peer_log: PeerLog
+        self,
+        factory: Any,
+        networks: Sequence[Network],
+        vm_networks: Callable[[], Sequence[Network]],
+        peer_log: PeerLog,
     ) -> None:
         self._factory, self._networks, self._peer_log = factory, networks, peer_log
+        self._vm_networks = vm_networks
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make a protocol, or nothing, which has the connection closed at once."""
         address = address_of(addr)
-        if is_within(address, self._networks):
+        if is_within(address, [*self._networks, *self._vm_networks()]):
             return self._factory.buildProtocol(addr)
         _warn(self._peer_log, Refusal(str(address), "add it to allow_from"))
         return None

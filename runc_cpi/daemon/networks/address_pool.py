@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address
 
+from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -12,30 +15,46 @@ class AddressPool:
     Hands out the addresses of one subnet.  It is in memory alone: the records of VMs
     say who has which after a restart.
 
-    @param network: the subnet.
-    @param gateway: the host's own address in it, which no VM gets.
+    @ivar subnet: the subnet.
     """
 
-    def __init__(self, network: IPv4Network, gateway: IPv4Address) -> None:
-        self._network, self._gateway = network, gateway
+    def __init__(self, subnet: Subnet) -> None:
+        self.subnet = subnet
+        self._range = subnet.dynamic or _hosts_of(subnet)
         self._owners: dict[IPv4Address, str] = {}
-        # No address below this is free, so a full subnet is not searched from its start.
-        self._lowest = network.network_address + 1
+        # No dynamic address above this is free, so a full subnet is not searched each time.
+        self._highest = int(self._range.last)
 
-    def acquire(self, owner: str) -> IPv4Address:
+    def acquire(self, owner: str, but: Collection[IPv4Address]) -> IPv4Address:
         """
-        Give C{owner} the lowest free address.
+        Give C{owner} the highest free address.
 
+        The director fills manual networks from the low end, and does not know what
+        dynamic ones have.
+
+        @param but: addresses that it must not get.
         @raise AddressUnavailable: if none is left.
         """
-        address = self._lowest
-        while address in self._owners or address == self._gateway:
-            address += 1
-        self._lowest = address
-        if address >= self._network.broadcast_address:
-            raise AddressUnavailable(f"no address is left in {self._network}")
-        self._owners[address] = owner
-        return address
+        for address in self._free():
+            if address not in but:
+                self._owners[address] = owner
+                return address
+        raise AddressUnavailable(f"no address is left in {self._where()}")
+
+    def _free(self) -> Iterator[IPv4Address]:
+        """Return what is free, the highest address first."""
+        first = int(self._range.first)
+        while self._highest >= first and self._is_taken(IPv4Address(self._highest)):
+            self._highest -= 1
+        below = map(IPv4Address, range(self._highest, first - 1, -1))
+        return (address for address in below if not self._is_taken(address))
+
+    def _is_taken(self, address: IPv4Address) -> bool:
+        return address in self._owners or self._obstacle(address) is not None
+
+    def _where(self) -> str:
+        dynamic = self.subnet.dynamic
+        return f"{dynamic} of {self.subnet.cidr}" if dynamic else str(self.subnet.cidr)
 
     def claim(self, address: IPv4Address, owner: str) -> None:
         """
@@ -43,27 +62,45 @@ class AddressPool:
 
         @raise AddressUnavailable: saying why not.
         """
+        obstacle = self._obstacle(address)
         holder = self._owners.get(address, owner)
-        if address == self._gateway:
-            reason = "is the gateway of the VM network"
-        elif address == self._network.broadcast_address:
-            reason = f"is the broadcast address of {self._network}"
-        elif address == self._network.network_address:
-            reason = f"is the network address of {self._network}"
-        elif holder != owner:
-            reason = f"is in use by {holder}"
-        else:
-            self._owners[address] = owner
-            return
-        raise AddressUnavailable(f"address {address} {reason}")
+        if obstacle is None and holder != owner:
+            obstacle = f"is in use by {holder}"
+        if obstacle is not None:
+            raise AddressUnavailable(f"address {address} {obstacle}")
+        self._owners[address] = owner
+
+    def _obstacle(self, address: IPv4Address) -> str | None:
+        """Return why no VM can have an address, or L{None}."""
+        cidr = self.subnet.cidr
+        if address == self.subnet.gateway:
+            return f"is the gateway of the VM network {cidr}"
+        if address == cidr.broadcast_address:
+            return f"is the broadcast address of {cidr}"
+        if address == cidr.network_address:
+            return f"is the network address of {cidr}"
+        if any(address in reserved for reserved in self.subnet.reserved):
+            return f"is reserved in {cidr} by the configuration"
+        return None
 
     def release(self, owner: str) -> None:
         """Take back all that C{owner} has, if anything."""
         freed = [address for address, held in self._owners.items() if held == owner]
         for address in freed:
             del self._owners[address]
-        self._lowest = min([self._lowest, *freed])
+            if address in self._range:
+                self._highest = max(self._highest, int(address))
 
     def owner(self, address: IPv4Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""
         return self._owners.get(address)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has an address."""
+        return not self._owners
+
+
+def _hosts_of(subnet: Subnet) -> AddressRange:
+    cidr = subnet.cidr
+    return AddressRange(first=cidr.network_address + 1, last=cidr.broadcast_address - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address
 
 from zope.interface import implementer
@@ -18,22 +18,52 @@ class AddressPools:
     """
     The address pools of this host.
 
-    @ivar subnets: the subnets, at least one; dynamic networks are in the first.
+    A subnet that is in no configuration has a pool from L{open} until nobody has an
+    address of it.
+
+    @param configured: the subnets that are always there, at least one.
     """
 
-    def __init__(self, subnets: Sequence[Subnet]) -> None:
-        self.subnets = subnets
-        self._pools = {
-            subnet.cidr: AddressPool(subnet.cidr, subnet.gateway) for subnet in subnets
-        }
+    def __init__(self, configured: Sequence[Subnet]) -> None:
+        self.configured = tuple(configured)
+        self._pools = {subnet.cidr: AddressPool(subnet) for subnet in self.configured}
+        # Addresses of no subnet that VMs may have whose records cannot be read.
+        self._protected: dict[Address, str] = {}
 
-    async def acquire(self, subnet: Subnet, owner: str) -> IPv4Address:
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """All subnets; the configured ones come first."""
+        return tuple(pool.subnet for pool in self._pools.values())
+
+    def open(self, subnet: Subnet) -> None:
         """
-        Give C{owner} the lowest free address of a subnet.
+        Have a pool for one more subnet, if it has none yet.
 
+        @raise AddressUnavailable: if it overlaps with another subnet.
+        """
+        for other in self.subnets:
+            if subnet.interface == other.interface:
+                return
+            if subnet.cidr.overlaps(other.cidr):
+                raise AddressUnavailable(
+                    f"network {subnet.cidr} with the gateway {subnet.gateway} overlaps "
+                    f"with {other.cidr} of this host, whose gateway is {other.gateway}"
+                )
+        pool = self._pools[subnet.cidr] = AddressPool(subnet)
+        for address, owner in self._protected.items():
+            if isinstance(address, IPv4Address) and address in subnet.cidr:
+                pool.claim(address, owner)
+
+    async def acquire(
+        self, subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
+    ) -> IPv4Address:
+        """
+        Give C{owner} the highest free address of a subnet.
+
+        @param but: addresses that it must not get.
         @raise AddressUnavailable: if none is left.
         """
-        return self._pools[subnet.cidr].acquire(owner)
+        return self._pools[subnet.cidr].acquire(owner, but)
 
     async def claim(self, address: Address, owner: str) -> None:
         """
@@ -41,20 +71,25 @@ class AddressPools:
 
         @raise AddressUnavailable: if it is in no subnet, or cannot be had there.
         """
-        if isinstance(address, IPv4Address):
-            for cidr, pool in self._pools.items():
-                if address in cidr:
-                    pool.claim(address, owner)
-                    return
-        networks = ", ".join(str(cidr) for cidr in self._pools)
+        for cidr, pool in self._pools.items():
+            if isinstance(address, IPv4Address) and address in cidr:
+                pool.claim(address, owner)
+                return
+        networks = ", ".join(map(str, self._pools))
         raise AddressUnavailable(
-            f"address {address} is outside of {networks}, the network of this host's VMs"
+            f"address {address} is outside of {networks}, the networks of this host's VMs"
         )
+
+    def protect(self, address: Address, owner: str) -> None:
+        """Have nobody but C{owner} get an address of a subnet that is not known."""
+        self._protected[address] = owner
 
     async def release(self, owner: str) -> None:
         """Take back all that C{owner} has, if anything."""
-        for pool in self._pools.values():
+        for cidr, pool in list(self._pools.items()):
             pool.release(owner)
+            if pool.is_empty and pool.subnet not in self.configured:
+                del self._pools[cidr]
 
     def owner(self, address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from zope.interface import Attribute, Interface
@@ -40,9 +40,32 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses.
         """
 
-    def connected() -> Awaitable[Collection[str]]:
+    def connected() -> Awaitable[Mapping[str, int]]:
         """
-        Name the VMs that have an interface.
+        Return how many interfaces each VM has that has any.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def set_up(subnets: Sequence[Subnet]) -> Awaitable[None]:
+        """
+        Have the bridges of these subnets with the host's addresses, and no other ones.
+
+        Bridges that the daemon did not make stay.  So do those that have a port.
+
+        @raise CloudError: if the kernel refuses, or a bridge's name is another's.
+        """
+
+    def overlap(subnet: Subnet) -> Awaitable[str | None]:
+        """
+        Name the network of the host that a subnet overlaps with, or return L{None}.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def own_addresses() -> Awaitable[Collection[IPv4Address]]:
+        """
+        Return the addresses that the host itself has.
 
         @raise CloudError: if the kernel refuses to tell.
         """
@@ -51,14 +74,23 @@ class INetworker(Interface):
 class IAddressPools(Interface):
     """Hands out the addresses of all subnets, and takes them back."""
 
-    subnets: Sequence[Subnet] = Attribute(
-        "the subnets of this host; dynamic networks are in the first"
-    )
+    configured: Sequence[Subnet] = Attribute("the subnets that are always there")
+    subnets: Sequence[Subnet] = Attribute("all subnets; the configured ones come first")
 
-    def acquire(subnet: Subnet, owner: str) -> Awaitable[IPv4Address]:
+    def open(subnet: Subnet) -> None:
         """
-        Give C{owner} the lowest free address of a subnet.
+        Have a pool for one more subnet, until nobody has an address of it.
 
+        @raise AddressUnavailable: if it overlaps with another subnet.
+        """
+
+    def acquire(
+        subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
+    ) -> Awaitable[IPv4Address]:
+        """
+        Give C{owner} the highest free address of a subnet.
+
+        @param but: addresses that it must not get.
         @raise AddressUnavailable: if none is left.
         """
 
@@ -68,6 +100,9 @@ class IAddressPools(Interface):
 
         @raise AddressUnavailable: saying why not.
         """
+
+    def protect(address: Address, owner: str) -> None:
+        """Have nobody but C{owner} get an address of a subnet that is not known."""
 
     def release(owner: str) -> Awaitable[None]:
         """Take back all that C{owner} has, if anything."""

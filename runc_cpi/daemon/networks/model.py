@@ -17,6 +17,8 @@ from ipaddress import (
 )
 from typing import Any, Self
 
+from runc_cpi.daemon.base.address_range import AddressRange
+
 Address = IPv4Address | IPv6Address
 # An address with the size of its subnet, as an interface has it.
 InterfaceAddress = IPv4Interface | IPv6Interface
@@ -46,13 +48,38 @@ class Subnet:
 
     @ivar gateway: the host's address in it, which is the VMs' default route.
     @ivar bridge: the name of the host's interface in it.
+    @ivar name: that of the configuration; L{None} if the networks of VMs describe it.
     @ivar dns: the name servers of networks that name none.
+    @ivar mtu: bytes that a packet of a VM may have, or L{None} for as many as the host's
+        way out takes.
+    @ivar reserved: addresses that no VM gets.
+    @ivar dynamic: where the addresses of dynamic networks are, or L{None} for everywhere.
     """
 
     cidr: IPv4Network
     gateway: IPv4Address
     bridge: str
-    dns: Sequence[str]
+    name: str | None = None
+    dns: Sequence[str] = ()
+    mtu: int | None = None
+    reserved: tuple[AddressRange, ...] = ()
+    dynamic: AddressRange | None = None
+
+    @property
+    def interface(self) -> IPv4Interface:
+        """The host's address, with the size of the subnet."""
+        return IPv4Interface((self.gateway, self.cidr.prefixlen))
+
+
+def described(gateway: IPv4Interface, dns: Sequence[str] = ()) -> Subnet:
+    """
+    Return the subnet that the networks of VMs describe, and no configuration.
+
+    @param gateway: the host's address in it, with its size.
+    """
+    cidr = gateway.network
+    bridge = f"runc-{int(cidr.network_address):08x}"
+    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge, dns=dns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +123,9 @@ class Nic:
     @ivar mac: its hardware address.
     @ivar addresses: its addresses; the first is the main one.
     @ivar routes: the VM's routes by it.
+    @ivar bridge: the host's interface that it is connected to.
+    @ivar gateway: the host's address there, with the size of the subnet.
+    @ivar mtu: see L{Subnet}.
     """
 
     networks: tuple[str, ...]
@@ -103,6 +133,9 @@ class Nic:
     mac: str
     addresses: tuple[InterfaceAddress, ...]
     routes: tuple[Route, ...]
+    bridge: str
+    gateway: IPv4Interface
+    mtu: int | None
 
     def to_json(self) -> dict[str, Any]:
         """Return what a VM's record holds."""
@@ -112,6 +145,9 @@ class Nic:
             "mac": self.mac,
             "addresses": [str(address) for address in self.addresses],
             "routes": [route.to_json() for route in self.routes],
+            "bridge": self.bridge,
+            "gateway": str(self.gateway),
+            "mtu": self.mtu,
         }
 
     @classmethod
@@ -129,6 +165,9 @@ class Nic:
             mac=record["mac"],
             addresses=tuple(ip_interface(address) for address in record["addresses"]),
             routes=tuple(Route.from_json(route) for route in record["routes"]),
+            bridge=record["bridge"],
+            gateway=IPv4Interface(record["gateway"]),
+            mtu=record["mtu"],
         )
 
 
@@ -142,18 +181,9 @@ def hardware_address(address: IPv4Address) -> str:
     return "02:42:" + address.packed.hex(":")
 
 
-def subnet_of(address: Address | None, subnets: Sequence[Subnet]) -> Subnet:
-    """
-    Return the subnet that has an address.
-
-    The first subnet is that of a network that asks for no address.  It also stands in
-    for the subnet of an address that none has: the address may be from before the
-    configuration was changed.
-
-    @param subnets: those of this host, at least one.
-    """
-    if address is not None:
-        for subnet in subnets:
-            if address in subnet.cidr:
-                return subnet
-    return subnets[0]
+def subnet_of(address: Address | None, subnets: Sequence[Subnet]) -> Subnet | None:
+    """Return the subnet that has an address, or L{None} if none of them has."""
+    for subnet in subnets:
+        if address is not None and address in subnet.cidr:
+            return subnet
+    return None

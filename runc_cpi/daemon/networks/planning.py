@@ -1,97 +1,128 @@
-"""From the networks that a VM asks for to its addresses and its interfaces."""
+"""From the addresses that a VM has to its interfaces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
-from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import (
-    Network,
+    InterfaceAddress,
     Nic,
     Route,
     Subnet,
     hardware_address,
     subnet_of,
 )
+from runc_cpi.daemon.networks.settings import way_out
+from runc_cpi.errors import InvalidArgument
 
-INTERFACE = "eth0"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
-async def assign(
-    networks: Sequence[Network], owner: str, pools: IAddressPools
-) -> dict[str, IPv4Address]:
-    """
-    Take an address for each network but the C{vip} ones.
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """An address that a VM has in one of its networks, and the subnet that it is in."""
 
-    Addresses that are asked for are taken first, so that no dynamic network gets them.
-
-    @param owner: the VM's cid.
-    @return: the addresses by network name, in the order of C{networks}.
-    @raise AddressUnavailable: if one cannot be had; C{owner} may have others by then.
-    """
-    addresses: dict[str, IPv4Address] = {}
-    for network in networks:
-        if network.address is not None:
-            await pools.claim(network.address, owner)
-            addresses[network.name] = network.address
-    for network in networks:
-        if network.kind == "dynamic":
-            addresses[network.name] = await pools.acquire(pools.subnets[0], owner)
-    return {n.name: addresses[n.name] for n in networks if n.name in addresses}
+    address: IPv4Address
+    subnet: Subnet
 
 
 def plan(
-    addresses: Mapping[str, IPv4Address], subnets: Sequence[Subnet]
+    leases: Mapping[str, Lease], networks: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Nic, ...]:
     """
-    Plan the interfaces of a VM: one, with all its addresses.
+    Plan the interfaces of a VM: one for each subnet, in the order of the networks.
 
-    @param addresses: the VM's addresses by network name; the first is the main one,
-        and its subnet has the gateway of the VM.
-    @param subnets: those of this host, at least one.
+    The default route is by the subnet of the network that is the default for C{gateway}.
+
+    @param leases: the VM's addresses by network name, at least one.
+    @param networks: the networks as create_vm has them.
+    @raise InvalidArgument: if networks of one C{nic_group} are in several subnets.
     """
-    main = next(iter(addresses.values()))
-    nic = Nic(
-        networks=tuple(addresses),
-        interface=INTERFACE,
-        mac=hardware_address(main),
-        addresses=tuple(
-            IPv4Interface((address, subnet_of(address, subnets).cidr.prefixlen))
-            for address in addresses.values()
-        ),
-        routes=(Route(destination=EVERYWHERE, gateway=subnet_of(main, subnets).gateway),),
+    by_subnet: dict[IPv4Network, list[str]] = {}
+    for name, lease in leases.items():
+        by_subnet.setdefault(lease.subnet.cidr, []).append(name)
+    _check_groups(leases, networks)
+    main = way_out(networks)
+    return tuple(
+        _nic(f"eth{number}", names, leases, is_way_out=main in names)
+        for number, names in enumerate(by_subnet.values())
     )
-    return (nic,)
 
 
-def updated(nics: Sequence[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
+def _nic(
+    interface: str, names: Sequence[str], leases: Mapping[str, Lease], *, is_way_out: bool
+) -> Nic:
+    subnet = leases[names[0]].subnet
+    addresses = [leases[name].address for name in names]
+    default = Route(destination=EVERYWHERE, gateway=subnet.gateway)
+    return Nic(
+        networks=tuple(names),
+        interface=interface,
+        mac=hardware_address(addresses[0]),
+        addresses=tuple(_within(subnet, address) for address in addresses),
+        routes=(default,) if is_way_out else (),
+        bridge=subnet.bridge,
+        gateway=subnet.interface,
+        mtu=subnet.mtu,
+    )
+
+
+def _within(subnet: Subnet, address: IPv4Address) -> IPv4Interface:
+    return IPv4Interface((address, subnet.cidr.prefixlen))
+
+
+def _check_groups(
+    leases: Mapping[str, Lease], networks: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Networks that share an interface can only be in one subnet."""
+    groups: dict[str, str] = {}
+    for name, lease in leases.items():
+        group = networks[name].get("nic_group")
+        if group is None:
+            continue
+        first = groups.setdefault(str(group), name)
+        if leases[first].subnet.cidr != lease.subnet.cidr:
+            raise InvalidArgument(
+                f"networks.{name}.nic_group: {group!r} is that of networks.{first}, too, "
+                f"which is in another subnet, {leases[first].subnet.cidr}"
+            )
+
+
+def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
     """
     Bring the interfaces of a VM up to date with the subnets as they are configured now.
 
-    The gateway and the size of a subnet may have changed since an interface was planned.
-    It keeps its name, its hardware address and its addresses.
-
-    @param subnets: those of this host, at least one.
+    The gateway, the size and the bridge of a subnet may have changed since an interface
+    was planned.  It keeps its name, its hardware address and its addresses.  One that is
+    in no configured subnet stays as it is.
     """
     return tuple(_updated(nic, subnets) for nic in nics)
 
 
 def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
-    main = nic.addresses[0].ip if nic.addresses else None
-    gateway = subnet_of(main, subnets).gateway
+    own = subnet_of(nic.addresses[0].ip if nic.addresses else None, subnets)
+    subnet = own or subnet_of(nic.gateway.ip, subnets)
+    if subnet is None:
+        return nic
     return replace(
         nic,
-        addresses=tuple(
-            IPv4Interface((address.ip, subnet_of(address.ip, subnets).cidr.prefixlen))
-            if isinstance(address, IPv4Interface)
-            else address
-            for address in nic.addresses
-        ),
+        addresses=tuple(_in_subnet(address, subnet) for address in nic.addresses),
         routes=tuple(
-            replace(route, gateway=gateway) if route.destination == EVERYWHERE else route
+            replace(route, gateway=subnet.gateway)
+            if route.destination == EVERYWHERE
+            else route
             for route in nic.routes
         ),
+        bridge=subnet.bridge,
+        gateway=subnet.interface,
+        mtu=subnet.mtu,
     )
+
+
+def _in_subnet(address: InterfaceAddress, subnet: Subnet) -> InterfaceAddress:
+    """Return an address with the size of the subnet as it is now, if it is in it."""
+    ours = isinstance(address, IPv4Interface) and address.ip in subnet.cidr
+    return IPv4Interface((address.ip, subnet.cidr.prefixlen)) if ours else address

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv4Address, ip_address
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    ip_address,
+)
 from typing import Any
 
 from runc_cpi.daemon.networks.model import Network
 from runc_cpi.errors import InvalidArgument
 
 TYPES = ("manual", "dynamic", "vip")
+LONGEST_PREFIX = 30  # bits; with more there is no room for a VM beside the gateway
 
 
 def parse(networks: Any) -> list[Network]:
@@ -84,3 +91,46 @@ def _address(where: str, value: Any) -> IPv4Address:
     except AddressValueError:
         message = f"{where}: {value!r} is no IPv4 address; a manual network needs one"
         raise InvalidArgument(message) from None
+
+
+def described_gateway(network: Network) -> IPv4Interface:
+    """
+    Return the host's address in the subnet that a manual network describes by its
+    address, its netmask and its gateway, with the size of the subnet.
+
+    Without a gateway it is the subnet's first address.
+
+    @raise InvalidArgument: naming the field and what is accepted.
+    """
+    where, settings = f"networks.{network.name}", network.settings
+    cidr = _described_cidr(where, network.address, settings.get("netmask"))
+    if cidr.prefixlen > LONGEST_PREFIX:
+        message = f"{where}.netmask: {settings['netmask']!r} leaves no room for VMs"
+        raise InvalidArgument(f"{message}; /{LONGEST_PREFIX} is the smallest network")
+    raw = settings.get("gateway")
+    if raw is None:
+        return IPv4Interface((cidr[1], cidr.prefixlen))
+    try:
+        gateway = IPv4Address(raw) if isinstance(raw, str) else None
+    except AddressValueError:
+        gateway = None
+    ends = cidr.network_address, cidr.broadcast_address
+    if gateway is None or gateway not in cidr or gateway in ends:
+        raise InvalidArgument(f"{where}.gateway: {raw!r} must be an address in {cidr}")
+    return IPv4Interface((gateway, cidr.prefixlen))
+
+
+def _described_cidr(where: str, address: IPv4Address | None, netmask: Any) -> IPv4Network:
+    try:
+        if not isinstance(netmask, str):
+            raise ValueError
+        cidr = IPv4Network(f"{address}/{netmask}", strict=False)
+        # A host mask such as 0.0.0.255 is taken for a netmask otherwise.
+        if netmask != str(cidr.netmask):
+            raise ValueError
+    except ValueError:
+        raise InvalidArgument(
+            f"{where}.netmask: {netmask!r} must be a netmask such as 255.255.255.0, as "
+            f"{address} is in no network that this host has"
+        ) from None
+    return cidr

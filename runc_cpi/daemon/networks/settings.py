@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
-from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import Network, Subnet
 
 
 def complete(
     networks: Sequence[Network],
     addresses: Mapping[str, IPv4Address],
-    subnets: Sequence[Subnet],
+    subnets: Mapping[str, Subnet],
 ) -> dict[str, dict[str, Any]]:
     """
     Return the networks as the VM has them: all that was asked for, and the addresses.
@@ -20,12 +20,13 @@ def complete(
     Netmask and gateway are those of the subnet, whatever was asked for.
 
     @param addresses: the VM's addresses by network name.
+    @param subnets: the subnets that they are in, by network name.
     """
     completed: dict[str, dict[str, Any]] = {}
     for network in networks:
         told = completed[network.name] = {**network.settings, "type": network.kind}
         if network.kind != "vip":
-            subnet = subnet_of(addresses[network.name], subnets)
+            subnet = subnets[network.name]
             told.update(_of_subnet(network, subnet))
             if not told.get("dns"):
                 told["dns"] = list(subnet.dns)
@@ -45,15 +46,31 @@ def _of_subnet(network: Network, subnet: Subnet) -> dict[str, str]:
     return {key: value for key, value in ours.items() if key in asked}
 
 
-def overruled(networks: Sequence[Network], subnets: Sequence[Subnet]) -> list[str]:
-    """Name the settings that were asked for and are otherwise in the subnet."""
+def overruled(networks: Sequence[Network], subnets: Mapping[str, Subnet]) -> list[str]:
+    """
+    Name the settings that were asked for and are otherwise in the subnet.
+
+    @param subnets: the subnets of the networks' addresses, by network name.
+    """
     return [
         f"networks.{network.name}.{key}: {network.settings[key]!r}, here it is {value}"
         for network in networks
         if network.kind == "manual"
-        for key, value in _of_subnet(network, subnet_of(network.address, subnets)).items()
+        for key, value in _of_subnet(network, subnets[network.name]).items()
         if network.settings[key] not in (value, None)
     ]
+
+
+def way_out(networks: Mapping[str, Mapping[str, Any]]) -> str:
+    """
+    Name the network by which a VM reaches everything else: the one that is the default
+    for C{gateway}, or else the first.
+
+    @param networks: those of a VM; one is not C{vip}.
+    """
+    real = [name for name, network in networks.items() if network.get("type") != "vip"]
+    chosen = [name for name in real if "gateway" in (networks[name].get("default") or [])]
+    return [*chosen, *real][0]
 
 
 def name_servers(networks: Mapping[str, Mapping[str, Any]]) -> list[str]:

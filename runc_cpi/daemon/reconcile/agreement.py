@@ -31,12 +31,12 @@ class Agreement:
         vm_cids = self._disks.owners() | {vm.vm_cid for vm in self._registry.all()}
         await side_by_side(
             *(
-                self._make_agree(vm_cid, vm_cid in connected, repairs)
+                self._make_agree(vm_cid, connected.get(vm_cid, 0), repairs)
                 for vm_cid in sorted(vm_cids)
             )
         )
 
-    async def _make_agree(self, vm_cid: str, connected: bool, repairs: Repairs) -> None:
+    async def _make_agree(self, vm_cid: str, connected: int, repairs: Repairs) -> None:
         async with self._locks.vm(vm_cid):
             with repairs.attempt(vm_cid):
                 container = self._containers.find(vm_cid)
@@ -48,12 +48,16 @@ class Agreement:
                     await self._repair(vm, container, connected, repairs)
 
     async def _repair(
-        self, vm: VM, container: ContainerState, connected: bool, repairs: Repairs
+        self, vm: VM, container: ContainerState, connected: int, repairs: Repairs
     ) -> None:
-        """Put right what a VM has, and watch it if it runs."""
+        """
+        Put right what a VM has, and watch it if it runs.
+
+        @param connected: how many of its interfaces it had.
+        """
         runs = container.pid is not None
         if runs and not self._containers.was_interrupted(vm.vm_cid):
-            if not connected and await self._containers.reconnect(vm):
+            if connected < len(vm.nics) and await self._containers.reconnect(vm):
                 repairs.did(f"connected {vm.vm_cid} again")
             elif await self._containers.guard(vm):
                 repairs.did(f"bound {vm.vm_cid} to its own addresses")

@@ -7,6 +7,7 @@ from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -29,6 +30,7 @@ class Reconciler:
         stemcells: Stemcells,
         disks: Disks,
         snapshots: Snapshots,
+        networks: Networks,
         scratch: Scratch,
         locks: Locks,
         agreement: Agreement,
@@ -37,7 +39,7 @@ class Reconciler:
     ) -> None:
         self._registry, self._stemcells = registry, stemcells
         self._disks, self._snapshots = disks, snapshots
-        self._scratch, self._locks = scratch, locks
+        self._networks, self._scratch, self._locks = networks, scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
         self._leftovers = leftovers
 
@@ -72,6 +74,8 @@ class Reconciler:
     async def _reconcile(self, repairs: Repairs) -> None:
         await self._stemcells.sweep(repairs)
         await self._leftovers.remove_incomplete(repairs)
+        with repairs.attempt("bridges"):
+            await self._networks.settle(afresh=True)
         await self._agreement.make_all_agree(repairs)
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._locks.vm.is_held, repairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
 
 from twisted.internet.threads import deferToThread
@@ -79,8 +79,8 @@ class Containers:
         """Return the names of all that has a container, a cgroup or an interface."""
         return {*self._runtime.known(), *await self._networker.connected()}
 
-    async def connected(self) -> Collection[str]:
-        """Return the VMs that have an interface."""
+    async def connected(self) -> Mapping[str, int]:
+        """Return how many interfaces each VM has that has any."""
         return await self._networker.connected()
 
     def was_taken_down(self, vm_cid: str) -> bool:
@@ -103,13 +103,14 @@ class Containers:
 
     async def reconnect(self, vm: VM) -> bool:
         """
-        Give a running VM its interface back.
+        Give a running VM its interfaces back.
 
-        @return: whether the VM had lost it.
+        @return: whether the VM had lost one.
         @raise CloudError: if the host fails.
         """
         pid = self.find(vm.vm_cid).pid
-        if pid is None or vm.vm_cid in await self._networker.connected():
+        connected = await self._networker.connected()
+        if pid is None or connected.get(vm.vm_cid, 0) >= len(vm.nics):
             return False
         await self._networker.connect(vm.vm_cid, pid, vm.nics)
         return True

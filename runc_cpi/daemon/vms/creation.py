@@ -6,30 +6,39 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.logger import Logger
+
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.planning import assign, plan
-from runc_cpi.daemon.networks.settings import complete
+from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.planning import plan
+from runc_cpi.daemon.networks.settings import complete, overruled
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, NoDiskSpace, VMCreationFailed
 
+_log = Logger()
 
-async def plan_vm(vm_cid: str, new: NewVM, pools: IAddressPools) -> VM:
+
+async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     """
     Take the addresses of a new VM, and return what its record will be.
 
-    @raise AddressUnavailable: if an address asked for cannot be had; the VM may have
-        others by then.
+    @raise InvalidArgument: if its networks cannot be had as they are described.
+    @raise AddressUnavailable: if an address asked for cannot be had.  With each error the
+        VM may have other addresses by then.
     """
-    addresses = await assign(new.networks, vm_cid, pools)
+    leases = await networks.assign(new.networks, vm_cid)
+    addresses = {name: lease.address for name, lease in leases.items()}
+    subnets = {name: lease.subnet for name, lease in leases.items()}
+    for difference in overruled(new.networks, subnets):
+        _log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
     return VM(
         vm_cid=vm_cid,
         agent_id=new.agent_id,
         stemcell_cid=new.stemcell_cid,
         cloud_properties=new.cloud_properties,
-        networks=complete(new.networks, addresses, pools.subnets),
-        nics=plan(addresses, pools.subnets),
+        networks=complete(new.networks, addresses, subnets),
+        nics=plan(leases, {network.name: network.settings for network in new.networks}),
         env=new.env,
         agent=new.agent,
         created_at=now(),

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks import planning
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.daemon.networks.model import Address, Subnet, described, subnet_of
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
@@ -66,7 +66,7 @@ class Registry:
                 continue  # a VM in the making, or what is left of one
             vm = None
             with repairs.attempt(f"set {record} aside"):
-                vm = _load(path, self._pools.subnets)
+                vm = _load(path, self._pools.configured)
             with repairs.attempt(path.name):
                 if vm is None:
                     await self._protect_unreadable(path)
@@ -81,9 +81,12 @@ class Registry:
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
             self._without_stemcell.add(vm.vm_cid)
-        for address in vm.addresses:
+        for nic in vm.nics:
             try:
-                await self._pools.claim(address, vm.vm_cid)
+                if subnet_of(nic.gateway.ip, self._pools.subnets) is None:
+                    self._pools.open(described(nic.gateway))
+                for address in nic.addresses:
+                    await self._pools.claim(address.ip, vm.vm_cid)
             except AddressUnavailable as error:
                 repairs.failed(f"{vm.vm_cid}: {error}")
 
@@ -93,8 +96,11 @@ class Registry:
         self._stemcells.guard(path.name)
         await self._root_disks.mount(Bundle(path))
         for address in _addresses_of(path):
-            with suppress(AddressUnavailable):
-                await self._pools.claim(address, path.name)
+            if subnet_of(address, self._pools.subnets) is None:
+                self._pools.protect(address, path.name)
+            else:
+                with suppress(AddressUnavailable):
+                    await self._pools.claim(address, path.name)
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -181,7 +187,8 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     """
     Read the record of the VM whose directory this is.
 
-    @param subnets: those of this host; at its next boot the VM is in them.
+    @param subnets: those of the configuration; at its next boot the VM is in them as they
+        are now, unless it is in another.
     @raise OSError: if it cannot be read.
     @raise ValueError: if it is none, or another VM's.
     """

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from runc_cpi.daemon.networks.model import Subnet
-from runc_cpi.daemon.networks.planning import plan
+from runc_cpi.daemon.networks.model import (
+    Subnet,
+    described,
+    hardware_address,
+    subnet_of,
+)
 
 
 def upgraded(record: Mapping[str, Any], subnets: Sequence[Subnet]) -> Mapping[str, Any]:
@@ -24,7 +28,9 @@ def upgraded(record: Mapping[str, Any], subnets: Sequence[Subnet]) -> Mapping[st
             record = _with_stopped(record)
         if record.get("schema") == 2:
             record = _with_nics(record, subnets)
-    except (AttributeError, KeyError, TypeError) as error:
+        if record.get("schema") == 3:
+            record = _with_bridges(record)
+    except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a VM's record: {error}") from None
     return record
 
@@ -46,5 +52,24 @@ def _with_nics(record: Mapping[str, Any], subnets: Sequence[Subnet]) -> dict[str
     if not names or len(names) != len(addresses):
         counts = f"{len(addresses)} addresses for {len(names)} networks"
         raise ValueError(f"not a VM's record: {counts}")
-    nics = plan(dict(zip(names, addresses, strict=True)), subnets)
-    return {**values, "schema": 3, "nics": [nic.to_json() for nic in nics]}
+    main = subnet_of(addresses[0], subnets) or subnets[0]
+    nic = {
+        "networks": names,
+        "interface": "eth0",
+        "mac": hardware_address(addresses[0]),
+        "addresses": [f"{address}/{main.cidr.prefixlen}" for address in addresses],
+        "routes": [{"destination": "0.0.0.0/0", "gateway": str(main.gateway)}],
+    }
+    return {**values, "schema": 3, "nics": [nic]}
+
+
+def _with_bridges(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Before schema 4 there was one bridge, and records did not name it."""
+    return {**record, "schema": 4, "nics": [_with_bridge(nic) for nic in record["nics"]]}
+
+
+def _with_bridge(nic: Mapping[str, Any]) -> dict[str, Any]:
+    prefix = IPv4Interface(nic["addresses"][0]).network.prefixlen
+    gateway = IPv4Interface((nic["routes"][0]["gateway"], prefix))
+    bridge = described(gateway).bridge
+    return {**nic, "bridge": bridge, "gateway": str(gateway), "mtu": None}

@@ -11,7 +11,7 @@ from runc_cpi.daemon.networks.model import Address, Nic
 from runc_cpi.daemon.vms.agent_settings import agent_settings
 from runc_cpi.daemon.vms.properties import VMProperties
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True, kw_only=True)

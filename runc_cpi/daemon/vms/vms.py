@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +14,8 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.settings import overruled
+from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -43,12 +43,12 @@ class VMs:
         stemcells: Stemcells,
         containers: Containers,
         disks: Disks,
-        pools: IAddressPools,
+        networks: Networks,
         scratch: Scratch,
         locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
-        self._disks, self._pools, self._scratch = disks, pools, scratch
+        self._disks, self._networks, self._scratch = disks, networks, scratch
         self._locks = locks
 
     def all(self) -> list[VM]:
@@ -58,6 +58,10 @@ class VMs:
     def at(self, address: Address) -> VM | None:
         """Return the VM that has an address, or L{None}."""
         return self._registry.at(address)
+
+    def networks(self) -> list[IPv4Network]:
+        """Return the networks that VMs are in, or can be."""
+        return self._networks.cidrs()
 
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""
@@ -92,10 +96,11 @@ class VMs:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
             self._containers.init_of(stemcell, new.properties)
-            undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
-            vm = await plan_vm(vm_cid, new, self._pools)
+            undo.push_async_callback(self._quietly, self._networks.release, vm_cid)
+            vm = await plan_vm(vm_cid, new, self._networks)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
+                await self._networks.settle()
                 await self._containers.furnish(vm, stemcell)
                 await self._containers.boot(vm, stemcell)
                 await self._registry.save(vm)
@@ -116,8 +121,6 @@ class VMs:
                 vm_cid=vm_cid,
                 names=", ".join(new.properties.unknown),
             )
-        for difference in overruled(new.networks, self._pools.subnets):
-            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
 
     async def delete(self, vm_cid: str) -> None:
         """
@@ -132,6 +135,7 @@ class VMs:
             await self._containers.take_down(vm_cid)
             await self._disks.release(vm_cid, self._containers.find(vm_cid))
             await self._registry.forget(vm_cid)
+            await self._quietly(self._networks.settle)
             await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 

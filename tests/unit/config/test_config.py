@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import grp
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 import yaml
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config import (
     ConfigError,
     DaemonConfig,
     DisksConfig,
     LimitsConfig,
+    NetworkConfig,
     SecurityConfig,
     TCPAddress,
     TLSConfig,
@@ -21,6 +23,18 @@ from runc_cpi.daemon.config import (
     VMsConfig,
 )
 
+NETWORKS = """\
+networks:
+- {name: default, cidr: 10.0.0.0/16, bridge: runc0}
+- name: storage
+  cidr: 10.9.0.0/24
+  gateway: 10.9.0.254
+  bridge: runc1
+  mtu: 9000
+  reserved: [10.9.0.2-10.9.0.9, 10.9.0.64/28, 10.9.0.99]
+  dynamic: 10.9.0.128/25
+  dns: [192.0.2.53, "2001:db8::53"]
+"""
 WHOLE = """\
 work_dir: /var/lib/cpid-2
 network_type: tcp
@@ -69,6 +83,14 @@ def test_everything_configured() -> None:
         network=IPv4Network("10.7.0.0/24"),
         gateway=IPv4Address("10.7.0.254"),
         bridge="br-vms",
+        networks=(
+            NetworkConfig(
+                name="default",
+                cidr=IPv4Network("10.7.0.0/24"),
+                gateway=IPv4Address("10.7.0.254"),
+                bridge="br-vms",
+            ),
+        ),
         runtime="/usr/local/bin/crun",
         runtime_timeout=2.5,
         visit_timeout=12.5,
@@ -162,7 +184,9 @@ def test_the_gateway_is_the_first_host() -> None:
     """Without C{gateway}, the host has the first address of C{cidr}, with its prefix."""
     config = DaemonConfig.parse({"cidr": "192.168.5.64/26"})
     assert config.gateway == IPv4Address("192.168.5.65")
-    assert config.interface == IPv4Interface("192.168.5.65/26")
+    (network,) = config.networks
+    assert (network.name, network.bridge) == ("default", "runc0")
+    assert (network.cidr, network.gateway) == (config.network, config.gateway)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +217,35 @@ def test_the_longest_socket_path() -> None:
 def test_networks(cidr: str) -> None:
     """A network of VMs needs room for one VM beside the gateway."""
     assert str(DaemonConfig.parse({"cidr": cidr}).network) == cidr
+
+
+def test_several_networks() -> None:
+    """C{networks} has all that the short form has, and more, for each network."""
+    raw = yaml.safe_load(NETWORKS)
+    assert DaemonConfig.parse(raw).networks == (
+        NetworkConfig(
+            name="default",
+            cidr=IPv4Network("10.0.0.0/16"),
+            gateway=IPv4Address("10.0.0.1"),
+            bridge="runc0",
+        ),
+        NetworkConfig(
+            name="storage",
+            cidr=IPv4Network("10.9.0.0/24"),
+            gateway=IPv4Address("10.9.0.254"),
+            bridge="runc1",
+            mtu=9000,
+            reserved=(
+                AddressRange(first=IPv4Address("10.9.0.2"), last=IPv4Address("10.9.0.9")),
+                AddressRange(first=IPv4Address("10.9.0.64"), last=IPv4Address("10.9.0.79")),
+                AddressRange(first=IPv4Address("10.9.0.99"), last=IPv4Address("10.9.0.99")),
+            ),
+            dynamic=AddressRange(
+                first=IPv4Address("10.9.0.128"), last=IPv4Address("10.9.0.255")
+            ),
+            dns=("192.0.2.53", "2001:db8::53"),
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", ["runc0", "a", "br-0.1_x", "x" * 15])

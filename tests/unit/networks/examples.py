@@ -17,6 +17,7 @@ OTHER = Subnet(
     cidr=IPv4Network("10.9.0.0/24"),
     gateway=IPv4Address("10.9.0.254"),
     bridge="br1",
+    name="other",
     dns=["192.0.2.54"],
 )
 MANUAL: dict[str, Any] = {

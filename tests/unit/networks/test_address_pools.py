@@ -1,7 +1,8 @@
-"""The address pools hand out the lowest free address, none twice, and lose none."""
+"""The address pools hand out the highest free address, none twice, and lose none."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address, Subnet
@@ -20,7 +22,7 @@ GATEWAY = IPv4Address("10.0.0.1")
 
 def subnet_with(network: IPv4Network, gateway: IPv4Address) -> Subnet:
     """Return a subnet of these addresses."""
-    return Subnet(cidr=network, gateway=gateway, bridge="br0", dns=[])
+    return Subnet(cidr=network, gateway=gateway, bridge="br0")
 
 
 SUBNET = subnet_with(NETWORK, GATEWAY)
@@ -68,22 +70,42 @@ class AddressPoolsTests(SynchronousTestCase):
         """The pools have the interface that VMs ask for."""
         verifyObject(IAddressPools, self.pools)
 
-    def test_lowest_free_comes_first(self) -> None:
-        """The lowest free address is handed out, and the gateway's never."""
-        self.assertEqual([self.acquire("a"), self.acquire("b")], [host(2), host(3)])
+    def test_highest_free_comes_first(self) -> None:
+        """The highest free address is handed out, and the gateway's never."""
+        given = [self.acquire(str(i)) for i in range(5)]
+        self.assertEqual(given, [host(6), host(5), host(4), host(3), host(2)])
 
     def test_gateway_in_the_middle_is_passed_over(self) -> None:
         """The gateway may be any address of the subnet."""
         self.begin(subnet_with(NETWORK, host(3)))
         given = [self.acquire(str(i)) for i in range(5)]
-        self.assertEqual(given, [host(1), host(2), host(4), host(5), host(6)])
+        self.assertEqual(given, [host(6), host(5), host(4), host(2), host(1)])
 
-    def test_freed_address_is_the_lowest_again(self) -> None:
+    def test_addresses_that_the_configuration_keeps_back(self) -> None:
+        """No VM gets a reserved address; dynamic ones come from the range for them."""
+        reserved = AddressRange(first=host(4), last=host(5))
+        dynamic = AddressRange(first=host(3), last=host(5))
+        subnet = replace(SUBNET, reserved=(reserved,), dynamic=dynamic)
+        self.begin(subnet)
+        self.assertEqual(self.acquire("a"), host(3))
+        self.assertEqual(
+            self.shortage("b"), "no address is left in 10.0.0.3-10.0.0.5 of 10.0.0.0/29"
+        )
+        self.assertIn("10.0.0.4 is reserved in 10.0.0.0/29", self.refusal(host(4)))
+        self.claim(host(6), "c")
+
+    def test_addresses_that_may_not_be_given(self) -> None:
+        """An address that is passed over once can be given the next time."""
+        acquired = self.pools.acquire(SUBNET, "a", {host(6), host(5)})
+        self.assertEqual(self.successResultOf(acquired), host(4))
+        self.assertEqual([self.acquire("b"), self.acquire("c")], [host(6), host(5)])
+
+    def test_freed_address_is_the_highest_again(self) -> None:
         """An address that was taken back is handed out before those never used."""
         for owner in "abc":
             self.acquire(owner)
         self.release("b")
-        self.assertEqual([self.acquire("d"), self.acquire("e")], [host(3), host(5)])
+        self.assertEqual([self.acquire("d"), self.acquire("e")], [host(5), host(3)])
 
     def test_exhaustion_names_the_network(self) -> None:
         """An exhausted subnet refuses each time, until an address comes back."""
@@ -92,20 +114,20 @@ class AddressPoolsTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(self.shortage("late"), "no address is left in 10.0.0.0/29")
         self.release("3")
-        self.assertEqual(self.acquire("late"), host(5))
+        self.assertEqual(self.acquire("late"), host(3))
 
-    def test_the_last_network_of_all_can_be_exhausted(self) -> None:
-        """The subnet with the highest address there is can be exhausted like others."""
-        network = IPv4Network("255.255.255.252/30")
-        self.begin(subnet_with(network, network.network_address + 1))
-        self.assertEqual(self.acquire("a"), IPv4Address("255.255.255.254"))
+    def test_the_first_network_of_all_can_be_exhausted(self) -> None:
+        """The subnet with the lowest address there is can be exhausted like others."""
+        network = IPv4Network("0.0.0.0/30")
+        self.begin(subnet_with(network, IPv4Address("0.0.0.1")))
+        self.assertEqual(self.acquire("a"), IPv4Address("0.0.0.2"))
         self.shortage("b")
 
     def test_claimed_address_is_not_acquired(self) -> None:
         """A claimed address is not handed out to another VM."""
-        self.claim(host(2), "a")
-        self.assertEqual(self.pools.owner(host(2)), "a")
-        self.assertEqual(self.acquire("b"), host(3))
+        self.claim(host(6), "a")
+        self.assertEqual(self.pools.owner(host(6)), "a")
+        self.assertEqual(self.acquire("b"), host(5))
 
     def test_claiming_again_is_fine(self) -> None:
         """A VM may claim an address that it has."""
@@ -141,27 +163,55 @@ class AddressPoolsTests(SynchronousTestCase):
 
     def test_release_takes_all_back(self) -> None:
         """A release takes back all addresses of a VM, and may find none."""
-        self.claim(host(5), "a")
+        self.claim(host(2), "a")
         self.acquire("a")
         self.release("a")
         self.release("a")
-        self.assertEqual(self.acquire("b"), host(2))
-        self.claim(host(5), "b")
+        self.assertEqual(self.acquire("b"), host(6))
+        self.claim(host(2), "b")
 
     def test_several_subnets(self) -> None:
         """Each address is claimed, found and released in the subnet that it is in."""
         other = subnet_with(IPv4Network("10.1.0.0/29"), IPv4Address("10.1.0.1"))
         self.begin(SUBNET, other)
         self.claim(other.cidr.network_address + 2, "a")
-        self.assertEqual(self.acquire("b", other), other.cidr.network_address + 3)
-        self.assertEqual(self.acquire("b"), host(2))
+        self.assertEqual(self.acquire("b", other), other.cidr.network_address + 6)
+        self.assertEqual(self.acquire("b"), host(6))
         self.assertIn("in use by a", self.refusal(IPv4Address("10.1.0.2")))
-        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.3")), "b")
+        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.6")), "b")
         self.release("b")
-        self.assertIsNone(self.pools.owner(host(2)))
-        self.assertIsNone(self.pools.owner(IPv4Address("10.1.0.3")))
+        self.assertIsNone(self.pools.owner(host(6)))
+        self.assertIsNone(self.pools.owner(IPv4Address("10.1.0.6")))
         outside = self.refusal(IPv4Address("10.2.0.2"))
         self.assertIn("is outside of 10.0.0.0/29, 10.1.0.0/29", outside)
+
+    def test_a_subnet_that_is_opened(self) -> None:
+        """It is there until nobody has an address of it, and has the protected ones."""
+        other = subnet_with(IPv4Network("10.1.0.0/29"), IPv4Address("10.1.0.1"))
+        self.pools.protect(IPv4Address("10.1.0.2"), "vm-unread")
+        self.pools.open(other)
+        self.pools.open(replace(other, dns=("192.0.2.53",)))
+        self.assertEqual(self.pools.subnets, (SUBNET, other))
+        self.assertIn("in use by vm-unread", self.refusal(IPv4Address("10.1.0.2")))
+        self.claim(IPv4Address("10.1.0.3"), "a")
+        self.release("vm-unread")
+        self.assertEqual(self.pools.subnets, (SUBNET, other))
+        self.release("a")
+        self.assertEqual(self.pools.subnets, (SUBNET,))
+
+    def test_subnets_that_overlap(self) -> None:
+        """A subnet that overlaps with another is refused, and both are named."""
+        for network, gateway in [
+            ("10.0.0.0/16", "10.0.0.1"),
+            ("10.0.0.0/30", "10.0.0.1"),
+            ("10.0.0.0/29", "10.0.0.2"),
+        ]:
+            other = subnet_with(IPv4Network(network), IPv4Address(gateway))
+            with self.assertRaises(AddressUnavailable) as raised:
+                self.pools.open(other)
+            self.assertIn(f"network {network} with", str(raised.exception))
+            self.assertIn("with 10.0.0.0/29 of this host", str(raised.exception))
+        self.assertEqual(self.pools.subnets, (SUBNET,))
 
     def test_an_ipv6_address(self) -> None:
         """An IPv6 address is outside of all subnets, and nobody has it."""
@@ -185,12 +235,12 @@ class AgainstASet(RuleBasedStateMachine):
 
     @rule(owner=OWNERS)
     def acquire(self, owner: str) -> None:
-        """The lowest free address is given, or there is none."""
+        """The highest free address is given, or there is none."""
         free = POSSIBLE - self.owners.keys()
         acquired = self.pools.acquire(SUBNET, owner)
         if free:
             address = self.case.successResultOf(acquired)
-            assert address == min(free)
+            assert address == max(free)
             self.owners[address] = owner
         else:
             self.case.failureResultOf(acquired, AddressUnavailable)

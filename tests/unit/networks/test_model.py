@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -20,6 +20,9 @@ NIC = Nic(
         Route(destination=ip_network("0.0.0.0/0"), gateway=ip_address("10.0.0.1")),
         Route(destination=ip_network("::/0"), gateway=ip_address("2001:db8::1")),
     ),
+    bridge="runc0",
+    gateway=IPv4Interface("10.0.0.1/16"),
+    mtu=1400,
 )
 
 

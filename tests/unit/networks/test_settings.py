@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 from runc_cpi.daemon.networks import requests
-from runc_cpi.daemon.networks.settings import complete, name_servers, overruled
+from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.settings import (
+    complete,
+    name_servers,
+    overruled,
+    way_out,
+)
 from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
 
 
@@ -17,7 +24,15 @@ def completed(given: dict[str, Any], *addresses: str) -> dict[str, dict[str, Any
     networks = requests.parse(given)
     needing = [network.name for network in networks if network.kind != "vip"]
     assigned = dict(zip(needing, map(IPv4Address, addresses), strict=True))
-    return complete(networks, assigned, [SUBNET, OTHER])
+    return complete(networks, assigned, subnets(assigned))
+
+
+def subnets(addresses: Mapping[str, IPv4Address]) -> dict[str, Subnet]:
+    """Return the subnets of addresses."""
+    return {
+        name: OTHER if address in OTHER.cidr else SUBNET
+        for name, address in addresses.items()
+    }
 
 
 def test_a_manual_network_stays_as_it_is() -> None:
@@ -139,8 +154,24 @@ def test_settings_that_the_subnet_has_otherwise() -> None:
     """A netmask and a gateway that are not the subnet's are named, with the subnet's."""
     asked = {**MANUAL, "netmask": "255.0.0.0", "gateway": None}
     given = {"n": asked, "m": {**MANUAL, "ip": "10.9.0.2"}, "d": DYNAMIC, "v": VIP}
-    assert overruled(requests.parse(given), [SUBNET, OTHER]) == [
+    networks = requests.parse(given)
+    assert overruled(networks, {"n": SUBNET, "m": OTHER, "d": SUBNET}) == [
         "networks.n.netmask: '255.0.0.0', here it is 255.255.0.0",
         "networks.m.netmask: '255.255.0.0', here it is 255.255.255.0",
         "networks.m.gateway: '10.0.0.1', here it is 10.9.0.254",
     ]
+
+
+@pytest.mark.parametrize(
+    ("defaults", "name"),
+    [
+        ({"a": None, "b": None}, "a"),
+        ({"a": ["dns"], "b": ["dns", "gateway"]}, "b"),
+        ({"a": ["gateway"], "b": []}, "a"),
+    ],
+)
+def test_the_way_out(defaults: dict[str, Any], name: str) -> None:
+    """The network that is the default for C{gateway} is it, or the first; never a vip."""
+    networks = {key: {"default": value} for key, value in defaults.items()}
+    vip = {"type": "vip", "default": ["gateway"]}
+    assert way_out({"v": vip, **networks}) == name

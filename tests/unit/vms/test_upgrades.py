@@ -57,12 +57,15 @@ NICS = [
         "mac": "02:42:0a:00:00:07",
         "addresses": ["10.0.0.7/16", "10.0.0.2/16"],
         "routes": [{"destination": "0.0.0.0/0", "gateway": "10.0.0.1"}],
+        "bridge": "runc-0a000000",
+        "gateway": "10.0.0.1/16",
+        "mtu": None,
     }
 ]
 
 
 def without_addresses(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record without the field that schema 3 has no more."""
+    """Return a record without the field that schema 3 had no more."""
     return {name: value for name, value in record.items() if name != "addresses"}
 
 
@@ -71,7 +74,7 @@ def test_a_record_of_the_first_version() -> None:
     vm = VM.from_json(upgraded(FIRST, [SUBNET]))
     assert vm.to_json() == {
         **without_addresses(FIRST),
-        "schema": 3,
+        "schema": 4,
         "stopped": False,
         "nics": NICS,
     }
@@ -80,7 +83,16 @@ def test_a_record_of_the_first_version() -> None:
 def test_a_record_of_the_second_version() -> None:
     """Schema 2 has addresses instead of interfaces."""
     vm = VM.from_json(upgraded(SECOND, [SUBNET]))
-    assert vm.to_json() == {**without_addresses(SECOND), "schema": 3, "nics": NICS}
+    assert vm.to_json() == {**without_addresses(SECOND), "schema": 4, "nics": NICS}
+
+
+def test_a_record_of_the_third_version() -> None:
+    """Schema 3 has interfaces without their bridges."""
+    new = ("bridge", "gateway", "mtu")
+    nics = [{key: nic[key] for key in nic if key not in new} for nic in NICS]
+    third = {**without_addresses(SECOND), "schema": 3, "nics": nics}
+    vm = VM.from_json(upgraded(third, [SUBNET]))
+    assert vm.to_json() == {**third, "schema": 4, "nics": NICS}
 
 
 def test_addresses_of_a_network_that_was_configured_before() -> None:
@@ -98,7 +110,7 @@ def test_addresses_of_a_network_that_was_configured_before() -> None:
 def test_other_records_are_left_as_they_are() -> None:
     """A record of today is not changed, nor is one of a version that is not known."""
     today = dict(upgraded(SECOND, [SUBNET]))
-    for record in (today, {**SECOND, "schema": 4}, {}, {"schema": None}):
+    for record in (today, {**SECOND, "schema": 5}, {}, {"schema": None}):
         assert upgraded(record, [SUBNET]) == record
 
 

@@ -33,6 +33,9 @@ NIC = Nic.from_json(
         "mac": "02:42:0a:00:00:02",
         "addresses": ["10.0.0.2/24", "10.0.0.3/24"],
         "routes": [{"destination": "0.0.0.0/0", "gateway": "10.0.0.1"}],
+        "bridge": "br0",
+        "gateway": "10.0.0.1/24",
+        "mtu": None,
     }
 )
 
@@ -74,7 +77,7 @@ def test_a_record_comes_back_from_disk(tmp_path: Path) -> None:
     "damage",
     [
         {"schema": 2},
-        {"schema": 4},
+        {"schema": 5},
         {"schema": None},
         {"nics": ["not one"]},
         {"nics": [{**NIC.to_json(), "addresses": ["not one"]}]},

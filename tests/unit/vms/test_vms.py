@@ -81,7 +81,7 @@ class VMsTests(TestCase):
         self.assertEqual(self.script.done, ["create", "connect", "prepare", "start"])
         self.assertTrue(self.vms.exists(vm.vm_cid))
         self.assertTrue(self.vms.is_running(vm.vm_cid))
-        self.assertEqual(vm.networks["n"]["ip"], "10.0.0.2")
+        self.assertEqual(vm.networks["n"]["ip"], "10.0.0.6")
 
     async def test_the_record_is_what_was_asked(self) -> None:
         """The record is on disk when create returns, and only root can read it."""
@@ -216,7 +216,7 @@ class VMsTests(TestCase):
         await self.begin()
         self.assertEqual(self.vms.all(), [vm])
         other = await self.create()
-        self.assertEqual(str(other.addresses[0]), "10.0.0.3")
+        self.assertEqual(str(other.addresses[0]), "10.0.0.5")
         with self.assertRaises(StemcellInUse):
             await self.stemcells.delete(self.stemcell_cid)
 

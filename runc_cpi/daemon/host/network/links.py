@@ -29,3 +29,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, NetlinkError):
         return os.strerror(error.code)
     return str(error)
+
+
+def alias_of(link: Any) -> str:
+    """Return the alias of an interface, as netlink tells of it, or nothing."""
+    return str(link.get_attr("IFLA_IFALIAS") or "")

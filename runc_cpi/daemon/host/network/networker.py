@@ -1,8 +1,10 @@
-"""Connects VMs to the bridge, from a thread of its own."""
+"""Connects VMs to the bridges of their subnets, from a thread of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -10,11 +12,12 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
 from runc_cpi.daemon.host.network.links import reason
+from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.network.veth import VethPairs
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.networks.model import Nic
+from runc_cpi.daemon.networks.model import Nic, Subnet
 from runc_cpi.errors import CloudError
 
 P = ParamSpec("P")
@@ -24,17 +27,17 @@ T = TypeVar("T")
 @implementer(INetworker)
 class BridgeNetworker:
     """
-    Works on the bridge from one thread of its own.
+    Works on bridges from one thread of its own.
 
     Netlink calls block, up to 40 ms for a deletion; that is nothing for the reactor.
     One thread also serializes them, and is the only one to visit other namespaces.
 
-    @param bridge: the bridge, which is there.
+    @param guarded: whether VMs may only send from their own addresses.
     """
 
-    def __init__(self, reactor: Any, bridge: Bridge) -> None:
-        self._reactor = reactor
-        self._pairs = VethPairs(bridge.name, guarded=bridge.guarded)
+    def __init__(self, reactor: Any, bridges: Bridges, *, guarded: bool) -> None:
+        self._reactor, self._bridges = reactor, bridges
+        self._pairs = VethPairs(guarded=guarded)
         self._thread = ThreadPool(1, 1, "netlink")
 
     def start(self) -> None:
@@ -42,8 +45,10 @@ class BridgeNetworker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, once it has done what it was given."""
+        """End the thread, once it has done what it was given, and remove empty bridges."""
         self._thread.stop()
+        with suppress(NetlinkError):
+            self._bridges.remove_empty()
 
     async def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> None:
         """
@@ -70,19 +75,50 @@ class BridgeNetworker:
         """
         await self._do(self._pairs.disconnect, vm_cid)
 
-    async def connected(self) -> set[str]:
+    async def connected(self) -> dict[str, int]:
         """
-        Name the VMs that have an interface.
+        Return how many interfaces each VM has that has any.
 
         @raise CloudError: if the kernel refuses to tell.
         """
-        return await self._do(self._pairs.connected)
+        return await self._do(self._connected)
+
+    def _connected(self) -> dict[str, int]:
+        return self._pairs.connected(self._bridges.indexes())
+
+    async def set_up(self, subnets: Sequence[Subnet]) -> None:
+        """
+        Have the bridges of these subnets with the host's addresses, and no other ones.
+
+        Bridges that the daemon did not make stay.  So do those that have a port.
+
+        @raise CloudError: if the kernel refuses, or a bridge's name is another's.
+        """
+        await self._do(self._bridges.set_up, subnets)
+
+    async def overlap(self, subnet: Subnet) -> str | None:
+        """
+        Name the network of the host that a subnet overlaps with, or return L{None}.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(self._bridges.overlap, subnet)
+
+    async def own_addresses(self) -> set[IPv4Address]:
+        """
+        Return the addresses that the host itself has.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(own_addresses)
 
     async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             result: T = await deferToThreadPool(
                 self._reactor, self._thread, work, *args, **kwargs
             )
+        except BridgeUnusable as error:
+            raise CloudError(f"bridge: {error}") from error
         except (NetlinkError, OSError, ValueError) as error:
             raise CloudError(f"network: {work.__name__}: {reason(error)}") from error
         return result

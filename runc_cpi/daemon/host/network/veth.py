@@ -1,17 +1,19 @@
-"""A VM's veth pair: one end in the VM, the other on the bridge of its subnet."""
+"""A VM's veth pairs: of each, one end is in the VM, the other on a subnet's bridge."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
 from runc_cpi.daemon.host.network import filters, ipv6
-from runc_cpi.daemon.host.network.links import remove
+from runc_cpi.daemon.host.network.links import alias_of, remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import Nic
 
@@ -20,61 +22,63 @@ OWN_ALIAS = re.compile(ALIAS + r"(vm-[0-9a-f-]{36})")
 DEFAULT_MTU = 1500  # bytes
 
 
-def host_interface(vm_cid: str) -> str:
-    """Name the host's end of a VM's pair: at most 15 bytes, the same at each boot."""
-    return "v" + sha256(vm_cid.encode()).hexdigest()[:12]
+def host_interface(vm_cid: str, number: int = 0) -> str:
+    """
+    Name the host's end of a VM's pair: at most 15 bytes, the same at each boot.
+
+    @param number: that of the VM's interface.
+    """
+    name = f"{vm_cid} {number}" if number else vm_cid
+    return "v" + sha256(name.encode()).hexdigest()[:12]
 
 
 class VethPairs:
     """
-    The veth pairs of the VMs on one bridge; every method blocks.
+    The veth pairs of the VMs; every method blocks.
 
-    A VM has one interface, as planned today: more than one is a L{ValueError}.
+    The pairs of a VM are made one after the other, and removed in the opposite order: so
+    those that there are, are the first ones.
 
-    @param bridge: the name of the bridge.
     @param guarded: whether VMs may only send from their own addresses.
     """
 
-    def __init__(self, bridge: str, *, guarded: bool) -> None:
-        self._bridge, self._guarded = bridge, guarded
+    def __init__(self, *, guarded: bool) -> None:
+        self._guarded = guarded
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> None:
         """
-        Make a VM's pair, and set up its end in the network namespace of C{pid}.
+        Make a VM's pairs, and set up its ends in the network namespace of C{pid}.
 
         @raise NetlinkError: if the kernel refuses.
         @raise OSError: if the kernel refuses.
         """
-        (nic,) = nics
-        self._make_pair(vm_cid, pid, nic)
-        with inside(pid, CLONE_NEWNET), IPRoute() as ip:
-            _set_up(ip, nic)
-
-    def _make_pair(self, vm_cid: str, pid: int, nic: Nic) -> None:
-        """Make a pair; the host's end goes to the bridge when all else is done."""
-        name = host_interface(vm_cid)
         with IPRoute() as ip:
-            remove(ip, name)
-            (bridge,) = ip.link_lookup(ifname=self._bridge)
-            mtu = _uplink_mtu(ip)
-            ip.link(
-                "add",
-                ifname=name,
-                kind="veth",
-                mtu=mtu,
-                peer={
-                    "ifname": nic.interface,
-                    "address": nic.mac,
-                    "mtu": mtu,
-                    "net_ns_pid": pid,
-                },
-            )
-            (index,) = ip.link_lookup(ifname=name)
-            ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
-            ipv6.turn_off(name)
-            if self._guarded:
-                filters.guard(ip, index, allowed_sources(nic))
-            ip.link("set", index=index, master=bridge, state="up")
+            _remove_pairs(ip, vm_cid)
+            uplink_mtu = _uplink_mtu(ip)
+            for number, nic in enumerate(nics):
+                self._make_pair(ip, vm_cid, number, pid, nic, nic.mtu or uplink_mtu)
+        with inside(pid, CLONE_NEWNET), IPRoute() as ip:
+            _set_up(ip, nics)
+
+    def _make_pair(
+        self, ip: Any, vm_cid: str, number: int, pid: int, nic: Nic, mtu: int
+    ) -> None:
+        """Make a pair; the host's end goes to the bridge when all else is done."""
+        name = host_interface(vm_cid, number)
+        peer = {
+            "ifname": nic.interface,
+            "address": nic.mac,
+            "mtu": mtu,
+            "net_ns_pid": pid,
+        }
+        bridge = _bridge(ip, nic.bridge)
+        ip.link("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
+        (index,) = ip.link_lookup(ifname=name)
+        ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
+        ipv6.turn_off(name)
+        if self._guarded:
+            filters.guard(ip, index, allowed_sources(nic))
+        ip.link("set", index=index, master=bridge, state="up")
 
     def guard(self, vm_cid: str, nics: Sequence[Nic]) -> bool:
         """
@@ -84,56 +88,76 @@ class VethPairs:
         @raise NetlinkError: if the kernel refuses.
         @raise OSError: if the kernel refuses.
         """
-        if not self._guarded:
-            return False
-        (nic,) = nics
-        name = host_interface(vm_cid)
+        changed = False
         with IPRoute() as ip:
-            (index,) = ip.link_lookup(ifname=name)
-            ipv6.turn_off(name)
-            return filters.guard(ip, index, allowed_sources(nic))
+            for number, nic in enumerate(nics if self._guarded else ()):
+                name = host_interface(vm_cid, number)
+                (index,) = ip.link_lookup(ifname=name)
+                ipv6.turn_off(name)
+                changed |= filters.guard(ip, index, allowed_sources(nic))
+        return changed
 
     def disconnect(self, vm_cid: str) -> None:
         """
-        Remove a VM's pair; one that is gone is no error.
+        Remove a VM's pairs; it is no error if there are none.
 
         @raise NetlinkError: if the kernel refuses.
         """
         with IPRoute() as ip:
-            remove(ip, host_interface(vm_cid))
+            _remove_pairs(ip, vm_cid)
 
-    def connected(self) -> set[str]:
+    def connected(self, bridges: Collection[int]) -> dict[str, int]:
         """
-        Name the VMs that have a pair with one end on the bridge.
+        Return how many pairs with one end on a bridge each VM has that has any.
 
+        @param bridges: the indexes of the bridges that count.
         @raise NetlinkError: if the kernel refuses to tell.
         """
         with IPRoute() as ip:
-            (bridge,) = ip.link_lookup(ifname=self._bridge)
             links = ip.get_links()
         aliases = [
-            OWN_ALIAS.fullmatch(str(link.get_attr("IFLA_IFALIAS") or ""))
+            OWN_ALIAS.fullmatch(alias_of(link))
             for link in links
-            if link.get_attr("IFLA_MASTER") == bridge
+            if link.get_attr("IFLA_MASTER") in bridges
         ]
-        return {alias[1] for alias in aliases if alias is not None}
+        return Counter(alias[1] for alias in aliases if alias is not None)
 
 
-def _set_up(ip: Any, nic: Nic) -> None:
+def _bridge(ip: Any, name: str) -> int:
+    found = ip.link_lookup(ifname=name)
+    if not found:
+        raise ValueError(f"there is no bridge {name}; runc-cpictl repair makes it again")
+    return int(found[0])
+
+
+def _remove_pairs(ip: Any, vm_cid: str) -> None:
+    """Remove the pairs of a VM, the last one first."""
+    names = []
+    for number in count():
+        name = host_interface(vm_cid, number)
+        if not ip.link_lookup(ifname=name):
+            break
+        names.append(name)
+    for name in reversed(names):
+        remove(ip, name)
+
+
+def _set_up(ip: Any, nics: Sequence[Nic]) -> None:
     """
-    Give an interface its addresses and routes, and turn it on, and loopback as well.
+    Give interfaces their addresses and routes, and turn them on, and loopback as well.
 
     @param ip: an C{IPRoute} of the VM's network namespace.
     """
     (loopback,) = ip.link_lookup(ifname="lo")
     ip.link("set", index=loopback, state="up")
-    (index,) = ip.link_lookup(ifname=nic.interface)
-    for address in nic.addresses:
-        prefix = address.network.prefixlen
-        ip.addr("add", index=index, address=str(address.ip), prefixlen=prefix)
-    ip.link("set", index=index, state="up")
-    for route in nic.routes:
-        ip.route("add", dst=str(route.destination), gateway=str(route.gateway))
+    for nic in nics:
+        (index,) = ip.link_lookup(ifname=nic.interface)
+        for address in nic.addresses:
+            prefix = address.network.prefixlen
+            ip.addr("add", index=index, address=str(address.ip), prefixlen=prefix)
+        ip.link("set", index=index, state="up")
+        for route in nic.routes:
+            ip.route("add", dst=str(route.destination), gateway=str(route.gateway))
 
 
 def _uplink_mtu(ip: Any) -> int:

@@ -1,0 +1,152 @@
+"""The networks of VMs in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
+from typing import Any, Self
+
+from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.config.addresses import (
+    address_range,
+    gateway_in,
+    interface_name,
+    name_servers,
+    vm_network,
+)
+from runc_cpi.daemon.config.checks import ConfigError, quoted, text, whole_number
+from runc_cpi.daemon.config.keys import Section, key, required
+
+PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]  # RFC 1918
+# What IPv4 asks of a link, and the most that the kernel's virtual interfaces take (bytes).
+LEAST_MTU, MOST_MTU = 576, 65535
+
+
+def _name(key: str, value: str) -> str:
+    if not value or not value.isprintable():
+        raise ConfigError(f"{key}: {value!r} must be a name")
+    return value
+
+
+def _anything(key: str, value: Any) -> Any:
+    """Leave a value as it is: what it must be depends on the network's other keys."""
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(Section):
+    """A network of VMs that is always there."""
+
+    name: str = required(
+        text("a name", _name),
+        "what `cloud_properties.name` of dynamic networks says to be in it",
+    )
+    cidr: IPv4Network = required(
+        text("an IPv4 network such as 10.0.0.0/16", vm_network), "its addresses"
+    )
+    bridge: str = required(
+        text("an interface name", interface_name),
+        "the host's interface to it; made if missing",
+    )
+    gateway: IPv4Address = key(
+        None,
+        _anything,
+        "the host's address in it, and the VMs' default route",
+        value=IPv4Address(0),
+        shown="first host of `cidr`",
+    )
+    mtu: int | None = key(
+        None,
+        whole_number(LEAST_MTU, MOST_MTU),
+        "bytes that a packet may have, 576 to 65535",
+        shown="that of the host's default route",
+    )
+    reserved: tuple[AddressRange, ...] = key(
+        [],
+        _anything,
+        "addresses that no VM gets, as `[10.0.0.2-10.0.0.9, 10.0.0.64/28]`",
+        value=(),
+    )
+    dynamic: AddressRange | None = key(
+        None,
+        _anything,
+        "where the addresses of dynamic networks are taken from, the highest first",
+        shown="all of `cidr`",
+    )
+    dns: tuple[str, ...] | None = key(
+        None,
+        name_servers,
+        "name servers of networks that name none",
+        shown="the host's",
+    )
+
+    @classmethod
+    def parse_section(cls, name: str, raw: Any) -> Self:
+        """
+        Check a network.
+
+        @param name: of the section.
+        @param raw: what YAML gives for it.
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{name}: {quoted(raw)} must be keys and values")
+        values = cls.read(f"{name}.", raw)
+        cidr = values["cidr"]
+        gateway = values.get("gateway") or str(cidr[1])
+        if not isinstance(gateway, str):
+            raise ConfigError(f"{name}.gateway: {quoted(gateway)} must be an IPv4 address")
+        values["gateway"] = gateway_in(f"{name}.gateway", cidr, gateway)
+        if values.get("dynamic") is not None:
+            values["dynamic"] = address_range(f"{name}.dynamic", cidr, values["dynamic"])
+        reserved = values.get("reserved") or []
+        if not isinstance(reserved, list):
+            raise ConfigError(f"{name}.reserved: {quoted(reserved)} must be a list")
+        values["reserved"] = tuple(
+            address_range(f"{name}.reserved", cidr, item) for item in reserved
+        )
+        return cls(**values)
+
+
+def network_list(key: str, value: Any) -> tuple[NetworkConfig, ...] | None:
+    """Check for a list of networks that can be side by side, or nothing."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value:
+        raise ConfigError(f"{key}: {quoted(value)} must be a list of networks")
+    networks = tuple(
+        NetworkConfig.parse_section(f"{key}[{index}]", item)
+        for index, item in enumerate(value)
+    )
+    _check_distinct(key, networks)
+    return networks
+
+
+def _check_distinct(key: str, networks: Sequence[NetworkConfig]) -> None:
+    for one, other in combinations(networks, 2):
+        for what in ("name", "bridge"):
+            if getattr(one, what) == getattr(other, what):
+                value = getattr(one, what)
+                raise ConfigError(f"{key}: two networks have the {what} {value!r}")
+        if one.cidr.overlaps(other.cidr):
+            raise ConfigError(
+                f"{key}: {one.cidr} of {one.name!r} overlaps with {other.cidr} of "
+                f"{other.name!r}"
+            )
+
+
+def network_ranges(key: str, value: Any) -> tuple[IPv4Network, ...]:
+    """Check for a list of IPv4 networks."""
+    if not isinstance(value, list):
+        raise ConfigError(f"{key}: {quoted(value)} must be a list of networks")
+    return tuple(text("an IPv4 network", _network)(key, item) for item in value)
+
+
+def _network(key: str, value: str) -> IPv4Network:
+    try:
+        return IPv4Network(value)
+    except ValueError as error:
+        message = f"{key}: {value!r} must be an IPv4 network such as 10.0.0.0/8: {error}"
+        raise ConfigError(message) from None

@@ -1,0 +1,167 @@
+"""The bridges of the subnets, each with the host's address in its subnet."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Sequence
+from hashlib import sha256
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from runc_cpi.daemon.host.network import ipv6
+from runc_cpi.daemon.host.network.links import alias_of, reason, remove
+from runc_cpi.daemon.host.network.overlaps import overlap
+from runc_cpi.daemon.networks.model import Subnet
+
+EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
+ALIAS = "runc-cpid bridge of "
+
+
+class BridgeUnusable(Exception):
+    """A bridge cannot be made or used as configured."""
+
+
+class Bridges:
+    """
+    The bridges of one daemon; every method blocks.
+
+    Each bridge that the daemon makes has an alias that names the daemon.  Others are the
+    operator's: they are used, and never removed.
+
+    @param daemon: tells this daemon from others of this host.
+    @param configured: the names of the bridges that are always there.
+    """
+
+    def __init__(self, daemon: str, configured: Collection[str]) -> None:
+        self._alias, self._configured = ALIAS + daemon, configured
+
+    def set_up(self, subnets: Sequence[Subnet]) -> None:
+        """
+        Have the bridges of these subnets, and no others but those with ports.
+
+        @raise BridgeUnusable: if the name of one belongs to something else, or the kernel
+            refuses.
+        """
+        try:
+            with IPRoute() as ip:
+                self._remove_others(ip, {subnet.bridge for subnet in subnets})
+        except (NetlinkError, OSError) as error:
+            raise BridgeUnusable(reason(error)) from error
+        for subnet in subnets:
+            self.ensure(subnet)
+
+    def ensure(self, subnet: Subnet) -> None:
+        """
+        Have the bridge of a subnet, whatever others there are.
+
+        @raise BridgeUnusable: if its name belongs to something else, or the kernel refuses.
+        """
+        try:
+            with IPRoute() as ip:
+                self._ensure(ip, subnet)
+        except (NetlinkError, OSError) as error:
+            raise BridgeUnusable(f"{subnet.bridge}: {reason(error)}") from error
+
+    def remove_empty(self) -> None:
+        """
+        Remove the bridges of this daemon that have no port.
+
+        @raise NetlinkError: if the kernel refuses.
+        """
+        with IPRoute() as ip:
+            self._remove_others(ip, set())
+
+    def _remove_others(self, ip: Any, wanted: Collection[str]) -> None:
+        spare = [
+            str(link.get_attr("IFLA_IFNAME"))
+            for link in ip.get_links(kind="bridge")
+            if alias_of(link) == self._alias
+        ]
+        spare = [name for name in spare if name not in wanted]
+        if spare:
+            masters = _masters(ip)
+            for name in spare:
+                if name not in masters:
+                    remove(ip, name)
+
+    def indexes(self) -> set[int]:
+        """
+        Return the indexes of the bridges that VMs of this daemon can be connected to.
+
+        @raise NetlinkError: if the kernel refuses to tell.
+        """
+        with IPRoute() as ip:
+            return {
+                link["index"]
+                for link in ip.get_links(kind="bridge")
+                if alias_of(link) == self._alias
+                or link.get_attr("IFLA_IFNAME") in self._configured
+            }
+
+    def overlap(self, subnet: Subnet) -> str | None:
+        """
+        Name the network of the host that a subnet overlaps with, or return L{None}.
+
+        @raise NetlinkError: if the kernel refuses to tell.
+        """
+        with IPRoute() as ip:
+            return overlap(ip, subnet.cidr, subnet.bridge)
+
+    def _ensure(self, ip: Any, subnet: Subnet) -> None:
+        """
+        Make a bridge, unless it is there, and give it its address.
+
+        IPv6 is turned off on it, unless somebody gave it an address of that kind.
+        """
+        index = self._ensure_link(ip, subnet.bridge)
+        _ensure_address(ip, index, subnet)
+        ipv6.ignore_routers(subnet.bridge)
+        if not _has_ipv6(ip, index):
+            ipv6.turn_off(subnet.bridge)
+        ip.link("set", index=index, state="up")
+
+    def _ensure_link(self, ip: Any, name: str) -> int:
+        """Make the interface, unless it is there, and return its index."""
+        found = ip.link_lookup(ifname=name)
+        if not found:
+            # Without an address of its own a bridge takes that of a port, and changes
+            # it as ports come and go.
+            digest = sha256(name.encode()).hexdigest()
+            hardware = ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
+            ip.link("add", ifname=name, kind="bridge", address=hardware)
+            found = ip.link_lookup(ifname=name)
+            ip.link("set", index=found[0], ifalias=self._alias)
+        (link,) = ip.get_links(found[0])
+        info = link.get_attr("IFLA_LINKINFO")
+        kind = info.get_attr("IFLA_INFO_KIND") if info else None
+        if kind != "bridge":
+            raise BridgeUnusable(f"{name}: there is such an interface, no bridge")
+        alias = alias_of(link)
+        if alias.startswith(ALIAS) and alias != self._alias:
+            raise BridgeUnusable(f"{name}: this bridge is another runc-cpid's")
+        return int(found[0])
+
+
+def _ensure_address(ip: Any, index: int, subnet: Subnet) -> None:
+    address, prefix = str(subnet.gateway), subnet.cidr.prefixlen
+    if not any(
+        entry.get_attr("IFA_LOCAL") == address for entry in ip.get_addr(index=index)
+    ):
+        ip.addr("add", index=index, address=address, prefixlen=prefix)
+
+
+def _has_ipv6(ip: Any, index: int) -> bool:
+    """Say whether somebody gave an interface an IPv6 address; a router's do not count."""
+    return any(
+        entry["scope"] == EVERYWHERE and entry.get_attr("IFA_FLAGS") & PERMANENT
+        for entry in ip.get_addr(family=socket.AF_INET6, index=index)
+    )
+
+
+def _masters(ip: Any) -> set[str]:
+    """Name the bridges that have a port."""
+    links = {link["index"]: link for link in ip.get_links()}
+    masters = {link.get_attr("IFLA_MASTER") for link in links.values()} & links.keys()
+    return {str(links[index].get_attr("IFLA_IFNAME")) for index in masters}

@@ -1,0 +1,60 @@
+"""The networks and addresses that the host has by itself."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+
+from pyroute2 import IPRoute
+
+MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
+
+
+def overlap(ip: Any, cidr: IPv4Network, bridge: str) -> str | None:
+    """
+    Name the network of the host that a subnet overlaps with, or return L{None}.
+
+    A route to a larger network is no overlap: the one to the subnet comes before it
+    (ip-route(8)).  But a network that the host itself has an address in is.
+
+    @param ip: an C{IPRoute}.
+    @param bridge: the subnet's own, which does not count.
+    @raise NetlinkError: if the kernel refuses to tell.
+    """
+    names = {link["index"]: str(link.get_attr("IFLA_IFNAME")) for link in ip.get_links()}
+    own = {index for index, name in names.items() if name == bridge}
+    for interface, index in _addresses(ip):
+        if index not in own and interface.network.overlaps(cidr):
+            return f"{interface}, an address of {names.get(index, index)}"
+    for network, way in _routes(ip):
+        is_inside = network.prefixlen >= cidr.prefixlen
+        if way not in own and is_inside and network.overlaps(cidr):
+            where = f" by {names[way]}" if way in names else ""
+            return f"{network}, a route{where}"
+    return None
+
+
+def own_addresses() -> set[IPv4Address]:
+    """
+    Return the addresses that the host itself has.
+
+    @raise NetlinkError: if the kernel refuses to tell.
+    """
+    with IPRoute() as ip:
+        return {interface.ip for interface, _ in _addresses(ip)}
+
+
+def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int]]:
+    for entry in ip.get_addr(family=socket.AF_INET):
+        address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+        yield IPv4Interface((address, entry["prefixlen"])), entry["index"]
+
+
+def _routes(ip: Any) -> Iterator[tuple[IPv4Network, int | None]]:
+    """Return the networks that there are routes to, and the interface of each."""
+    for route in ip.get_routes(family=socket.AF_INET, table=MAIN_TABLE):
+        if route["dst_len"]:
+            network = IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]))
+            yield network, route.get_attr("RTA_OIF")

@@ -1,0 +1,123 @@
+"""The networks of VMs: the subnets that there are, and who has which address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from twisted.internet.defer import DeferredLock
+
+from runc_cpi.daemon.networks.interfaces import IAddressPools, INetworker
+from runc_cpi.daemon.networks.model import Network, Subnet, described, subnet_of
+from runc_cpi.daemon.networks.planning import Lease
+from runc_cpi.daemon.networks.requests import described_gateway
+from runc_cpi.errors import AddressUnavailable
+
+
+class Networks:
+    """
+    Gives VMs their addresses, and keeps a bridge for each subnet that has a VM.
+
+    @param allowed: where subnets can be that no configuration has.
+    @param dns: the name servers of these.
+    """
+
+    def __init__(
+        self,
+        pools: IAddressPools,
+        networker: INetworker,
+        allowed: Sequence[IPv4Network],
+        dns: Sequence[str],
+    ) -> None:
+        self._pools, self._networker = pools, networker
+        self._allowed, self._dns = allowed, dns
+        self._lock = DeferredLock()
+        self._present: tuple[Subnet, ...] | None = None
+
+    def cidrs(self) -> list[IPv4Network]:
+        """Return the networks that VMs are in, or can be without describing them."""
+        return [subnet.cidr for subnet in self._pools.subnets]
+
+    async def assign(self, networks: Sequence[Network], owner: str) -> dict[str, Lease]:
+        """
+        Take an address for each network but the C{vip} ones.
+
+        Addresses that are asked for are taken first, so that no dynamic network gets them.
+
+        @param owner: the VM's cid.
+        @return: the addresses by network name, in the order of C{networks}.
+        @raise InvalidArgument: if an address is in no subnet, and none is described.
+        @raise AddressUnavailable: if one cannot be had; C{owner} may have others by then.
+        @raise CloudError: if the kernel does not tell what the host has.
+        """
+        leases: dict[str, Lease] = {}
+        own = await self._networker.own_addresses()
+        for network in networks:
+            if network.address is not None:
+                leases[network.name] = await self._claim(network, network.address, owner)
+                if network.address in own:
+                    raise AddressUnavailable(f"address {network.address} is the host's own")
+        for network in networks:
+            if network.kind == "dynamic":
+                subnet = self._chosen(network)
+                address = await self._pools.acquire(subnet, owner, own)
+                leases[network.name] = Lease(address=address, subnet=subnet)
+        return {n.name: leases[n.name] for n in networks if n.name in leases}
+
+    async def _claim(self, network: Network, address: IPv4Address, owner: str) -> Lease:
+        subnet = subnet_of(address, self._pools.subnets)
+        if subnet is None:
+            subnet = await self._open(network)
+        await self._pools.claim(address, owner)
+        return Lease(address=address, subnet=subnet)
+
+    async def _open(self, network: Network) -> Subnet:
+        """Have the subnet that a network describes."""
+        subnet = described(described_gateway(network), self._dns)
+        where = f"networks.{network.name}: {subnet.cidr}"
+        if not any(subnet.cidr.subnet_of(allowed) for allowed in self._allowed):
+            allowed = ", ".join(map(str, self._allowed)) or "empty"
+            raise AddressUnavailable(
+                f"{where} is no network of this host, and outside of allowed_networks of "
+                f"the daemon, which is {allowed}"
+            )
+        overlap = await self._networker.overlap(subnet)
+        if overlap is not None:
+            raise AddressUnavailable(f"{where} overlaps with {overlap} of this host")
+        self._pools.open(subnet)
+        return subnet
+
+    def _chosen(self, network: Network) -> Subnet:
+        """Return the subnet of a dynamic network: the one that it names, or the first."""
+        properties = network.settings.get("cloud_properties")
+        name = properties.get("name") if isinstance(properties, dict) else None
+        for subnet in self._pools.configured:
+            if name is not None and subnet.name == name:
+                return subnet
+        return self._pools.configured[0]
+
+    async def release(self, owner: str) -> None:
+        """
+        Take back all that C{owner} has, and remove the bridges that nobody needs then.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._pools.release(owner)
+        await self.settle()
+
+    async def settle(self, *, afresh: bool = False) -> None:
+        """
+        Have the bridges of the subnets that there are now.
+
+        @param afresh: whether to look at each, though the subnets are the same as before.
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._lock.acquire()
+        try:
+            wanted = tuple(self._pools.subnets)
+            if afresh or wanted != self._present:
+                self._present = None
+                await self._networker.set_up(wanted)
+                self._present = wanted
+        finally:
+            self._lock.release()

@@ -1,0 +1,167 @@
+"""VMs get addresses in subnets that are configured, or that they describe."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from runc_cpi.daemon.networks import requests
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.errors import AddressUnavailable, InvalidArgument
+from tests.fakes.networks import FakeNetworker
+from tests.fakes.script import Script
+from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
+
+ALLOWED = [IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12")]
+ELSEWHERE: dict[str, Any] = {
+    **MANUAL,
+    "ip": "10.244.0.34",
+    "netmask": "255.255.255.0",
+    "gateway": "10.244.0.1",
+}
+BRIDGE = "runc-0af40000"
+
+
+class Host(FakeNetworker):
+    """A host with a network of its own."""
+
+    def overlap(self, subnet: Subnet) -> Any:
+        """Have one network, 10.10.0.0/16."""
+        own = IPv4Network("10.10.0.0/16")
+        return succeed("eth9" if subnet.cidr.overlaps(own) else None)
+
+    def own_addresses(self) -> Any:
+        """Have one address in a subnet of VMs beside the gateways."""
+        return succeed({IPv4Address("10.0.255.254")})
+
+
+class NetworksTests(SynchronousTestCase):
+    """There are two subnets in the configuration, and a host with a network of its own."""
+
+    def setUp(self) -> None:
+        self.pools = AddressPools([SUBNET, OTHER])
+        self.script = Script()
+        self.host = Host(self.script)
+        self.networks = Networks(self.pools, self.host, ALLOWED, ["192.0.2.53"])
+
+    def assign(self, given: dict[str, Any], owner: str = "vm-1") -> Deferred[Any]:
+        """Assign addresses."""
+        networks = requests.parse(given)
+        return Deferred.fromCoroutine(self.networks.assign(networks, owner))
+
+    def assigned(self, given: dict[str, Any], owner: str = "vm-1") -> dict[str, str]:
+        """Assign addresses, and return them."""
+        leases = self.successResultOf(self.assign(given, owner))
+        return {name: str(lease.address) for name, lease in leases.items()}
+
+    def refusal(self, kind: type[Exception], **settings: Any) -> str:
+        """Return why there are no addresses for a network like L{ELSEWHERE}."""
+        given = {"n": {**ELSEWHERE, **settings}}
+        return str(self.failureResultOf(self.assign(given), kind).value)
+
+    def settle(self) -> None:
+        """Have the bridges that are needed."""
+        self.successResultOf(Deferred.fromCoroutine(self.networks.settle()))
+
+    def release(self, owner: str) -> None:
+        """Release what an owner has."""
+        self.successResultOf(Deferred.fromCoroutine(self.networks.release(owner)))
+
+    def bridges(self) -> list[str]:
+        """Return the bridges that the host has."""
+        return [subnet.bridge for subnet in self.host.subnets]
+
+    def test_order_of_the_request_is_kept(self) -> None:
+        """The first network comes first, whichever address was taken first."""
+        manual = {**MANUAL, "ip": "10.0.255.253"}
+        assigned = self.assigned({"d": DYNAMIC, "v": VIP, "m": manual})
+        self.assertEqual(
+            list(assigned.items()), [("d", "10.0.255.252"), ("m", "10.0.255.253")]
+        )
+
+    def test_conflict_names_the_other_vm(self) -> None:
+        """Addresses taken before a conflict stay the VM's until they are released."""
+        self.assigned({"m": MANUAL}, "vm-first")
+        given = {"a": {**MANUAL, "ip": "10.0.0.5"}, "m": MANUAL}
+        failure = self.failureResultOf(self.assign(given), AddressUnavailable)
+        self.assertIn("vm-first", str(failure.value))
+        self.assertEqual(self.pools.owner(IPv4Address("10.0.0.5")), "vm-1")
+        self.release("vm-1")
+        self.assertIsNone(self.pools.owner(IPv4Address("10.0.0.5")))
+
+    def test_a_dynamic_network_may_name_its_subnet(self) -> None:
+        """A dynamic network is in the subnet of its name, or else in the first."""
+        named = {**DYNAMIC, "cloud_properties": {"name": "other"}}
+        unknown = {**DYNAMIC, "cloud_properties": {"name": "random"}}
+        assigned = self.assigned({"n": named, "u": unknown})
+        self.assertEqual(assigned, {"n": "10.9.0.253", "u": "10.0.255.253"})
+
+    def test_the_hosts_own_addresses_are_no_vms(self) -> None:
+        """A VM gets no address that the host has, and the refusal says so."""
+        given = {"m": {**MANUAL, "ip": "10.0.255.254"}}
+        failure = self.failureResultOf(self.assign(given), AddressUnavailable)
+        self.assertIn("10.0.255.254 is the host's own", str(failure.value))
+
+    def test_a_subnet_that_a_vm_describes(self) -> None:
+        """It has a bridge from the first VM in it to the last."""
+        self.settle()
+        self.assertEqual(self.bridges(), ["br0", "br1"])
+        self.assertEqual(self.assigned({"n": ELSEWHERE}), {"n": "10.244.0.34"})
+        self.settle()
+        self.assertEqual(self.bridges(), ["br0", "br1", BRIDGE])
+        self.assigned({"n": {**ELSEWHERE, "ip": "10.244.0.35"}}, "vm-2")
+        self.release("vm-1")
+        self.assertIn(BRIDGE, self.bridges())
+        self.release("vm-2")
+        self.assertEqual(self.bridges(), ["br0", "br1"])
+
+    def test_bridges_are_looked_at_when_subnets_change(self) -> None:
+        """While the subnets are the same, the host is left alone, unless that is asked."""
+        self.settle()
+        calls = self.script.done.count("set up")
+        self.assigned({"m": MANUAL})
+        self.settle()
+        self.assertEqual(self.script.done.count("set up"), calls)
+        self.successResultOf(Deferred.fromCoroutine(self.networks.settle(afresh=True)))
+        self.assertEqual(self.script.done.count("set up"), calls + 1)
+
+    def test_a_subnet_without_a_gateway(self) -> None:
+        """The host has the first address of a subnet for which no gateway is named."""
+        self.assigned({"n": {**ELSEWHERE, "gateway": None}})
+        self.assertEqual(str(self.pools.subnets[-1].interface), "10.244.0.1/24")
+
+    def test_networks_that_are_not_allowed(self) -> None:
+        """A VM cannot describe a subnet outside of what the operator allows."""
+        refusal = self.refusal(AddressUnavailable, ip="203.0.113.9", gateway="203.0.113.1")
+        self.assertIn("networks.n: 203.0.113.0/24 is no network of this host", refusal)
+        self.assertIn("allowed_networks of the daemon, which is 10.0.0.0/8, 172", refusal)
+        self.assertEqual(self.pools.subnets, (SUBNET, OTHER))
+
+    def test_networks_of_the_host(self) -> None:
+        """A VM cannot describe a network that the host has otherwise."""
+        refusal = self.refusal(AddressUnavailable, ip="10.10.0.9", gateway="10.10.0.1")
+        self.assertIn("networks.n: 10.10.0.0/24 overlaps with eth9 of this host", refusal)
+
+    def test_a_subnet_around_another(self) -> None:
+        """A VM cannot describe a subnet that has another one in it."""
+        refusal = self.refusal(
+            AddressUnavailable, ip="10.9.1.9", netmask="255.255.0.0", gateway="10.9.1.1"
+        )
+        self.assertIn("10.9.0.0/16", refusal)
+        self.assertIn("overlaps with 10.9.0.0/24 of this host", refusal)
+
+    def test_what_describes_no_subnet(self) -> None:
+        """A netmask or a gateway that cannot be is named."""
+        for netmask in (None, 24, "24", "0.0.0.255", "255.0.255.0", "x"):
+            refusal = self.refusal(InvalidArgument, netmask=netmask)
+            self.assertTrue(refusal.startswith("networks.n.netmask: "), refusal)
+        refusal = self.refusal(InvalidArgument, netmask="255.255.255.254")
+        self.assertIn("leaves no room for VMs; /30 is the smallest", refusal)
+        for gateway in ("10.245.0.1", "10.244.0.0", "10.244.0.255", 7, "x", "::1"):
+            refusal = self.refusal(InvalidArgument, gateway=gateway)
+            self.assertTrue(refusal.startswith("networks.n.gateway: "), refusal)
