@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface
+
 from runc_cpi.daemon.networks.interfaces import INetworker
-from tests.behaviour.case import VM, HostCase
+from runc_cpi.daemon.networks.model import described
+from tests.behaviour.case import SUBNET, VM, HostCase
+
+OTHER = described(IPv4Interface("10.98.0.1/24"))
 
 
 class Behaviour(HostCase):
@@ -11,17 +16,18 @@ class Behaviour(HostCase):
 
     interfaces = (INetworker,)
 
-    async def connected(self) -> set[str]:
-        """Return the VMs that have an interface."""
-        return set(await self.networker.connected())
+    async def connected(self) -> dict[str, list[str]]:
+        """Return the bridges of the VMs that have an interface."""
+        found = await self.networker.connected()
+        return {name: list(bridges) for name, bridges in found.items()}
 
     async def test_a_vm_is_connected_until_it_is_disconnected(self) -> None:
         """C{connected} names a VM from C{connect} to C{disconnect}."""
-        self.assertEqual(await self.connected(), set())
+        self.assertEqual(await self.connected(), {})
         await self.connect()
-        self.assertEqual(await self.connected(), {VM})
+        self.assertEqual(await self.connected(), {VM: [SUBNET.bridge]})
         await self.networker.disconnect(VM)
-        self.assertEqual(await self.connected(), set())
+        self.assertEqual(await self.connected(), {})
 
     async def test_disconnecting_a_vm_that_is_not_connected(self) -> None:
         """To disconnect a VM without an interface is no error."""
@@ -35,9 +41,24 @@ class Behaviour(HostCase):
         await self.connect()
         await self.networker.disconnect(VM)
         await self.connect()
-        self.assertEqual(await self.connected(), {VM})
+        self.assertEqual(await self.connected(), {VM: [SUBNET.bridge]})
 
     async def test_a_vm_is_guarded_from_the_beginning(self) -> None:
         """C{guard} finds nothing to do after C{connect}."""
         await self.connect()
         self.assertIs(await self.guard(), False)
+
+    async def test_the_host_has_the_gateways_of_its_subnets(self) -> None:
+        """The host has an address in each subnet that there is, and in no other."""
+        for subnets in ([SUBNET], [SUBNET, OTHER], [SUBNET, OTHER], [OTHER], [SUBNET]):
+            await self.networker.set_up(subnets)
+            own = set(await self.networker.own_addresses())
+            gateways = {subnet.gateway for subnet in (SUBNET, OTHER)}
+            wanted = {subnet.gateway for subnet in subnets}
+            self.assertEqual(own & gateways, wanted)
+
+    async def test_the_own_subnet_does_not_overlap(self) -> None:
+        """A subnet that is there does not overlap with itself."""
+        await self.networker.set_up([SUBNET, OTHER])
+        self.assertIsNone(await self.networker.overlap(SUBNET))
+        self.assertIsNone(await self.networker.overlap(OTHER))

@@ -155,6 +155,8 @@ KNOWN = (
 )
 PATH = "an absolute path"
 LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"
+A = "name: a, cidr: 10.0.0.0/16, bridge: a0"
+PART = "must be addresses of 10.0.0.0/16, as ADDRESS"
 HOST = "must be the address of a host in 10.0.0.0/16"
 INTERFACE = "must be an interface name: 1 to 15"
 DAEMON = [
@@ -231,6 +233,52 @@ DAEMON = [
         "bridge: sixteen-letters-",
         f"bridge: 'sixteen-letters-' {INTERFACE}",
     ),
+    *[
+        Case(f"{text} as networks", f"networks: {text}", "networks: .* must be a list of n")
+        for text in ("[]", "yes", "10.0.0.0/16", "{name: a}")
+    ],
+    *[
+        Case(f"networks {text}", f"networks: [{text}]", f"networks{message}")
+        for text, message in (
+            ("10.0.0.0/16", r"\[0\]: '10.0.0.0/16' must be keys and values"),
+            ("{}", r"\[0\]\.name: None must be a name"),
+            ("{name: ''}", r"\[0\]\.name: '' must be a name"),
+            ("{name: a, bridge: b}", r"\[0\]\.cidr: None must be an IPv4 network"),
+            ("{name: a, cidr: 10.0.0.0/16}", r"\[0\]\.bridge: None must be an interface"),
+            ("{name: a, nets: 1}", r"\[0\]\.nets: unknown key; the known ones are name"),
+            (f"{{{A}, gateway: 10.1.0.1}}", rf"\[0\]\.gateway: '10.1.0.1' {HOST}"),
+            (f"{{{A}, gateway: 1}}", r"\[0\]\.gateway: 1 must be an IPv4 address"),
+            (f"{{{A}, mtu: 100}}", r"\[0\]\.mtu: 100 must be a whole number from 576"),
+            (f"{{{A}, dynamic: 10.0.0.9-10.0.0.8}}", rf"\[0\]\.dynamic: .*8' {PART}"),
+            (f"{{{A}, dynamic: [10.0.0.9]}}", rf"\[0\]\.dynamic: .* {PART}"),
+            (f"{{{A}, reserved: 10.0.0.9}}", r"\[0\]\.reserved: '10.0.0.9' must be a l"),
+            (f"{{{A}, reserved: [10.1.0.9]}}", rf"\[0\]\.reserved: '10.1.0.9' {PART}"),
+            (f"{{{A}, dns: [here]}}", r"\[0\]\.dns: must be addresses such as"),
+            (f"{{{A}}}, {{{A}}}", ": two networks have the name 'a'"),
+            (
+                f"{{{A}}}, {{name: b, cidr: 10.1.0.0/16, bridge: a0}}",
+                ": two networks have the bridge 'a0'",
+            ),
+            (
+                f"{{{A}}}, {{name: b, cidr: 10.0.1.0/24, bridge: b0}}",
+                ": 10.0.0.0/16 of 'a' overlaps with 10.0.1.0/24 of 'b'",
+            ),
+        )
+    ],
+    Case(
+        "both forms of networks",
+        f"{{cidr: 10.0.0.0/16, networks: [{{{A}}}]}}",
+        "cidr: goes without networks, which has it for each",
+    ),
+    *[
+        Case(f"{text} allowed", f"allowed_networks: {text}", f"allowed_networks: .*{what}")
+        for text, what in (
+            ("10.0.0.0/8", "must be a list"),
+            ("[10.0.0.1/8]", "host bits set"),
+            ("['fd00::/8']", "must be an IPv4 network"),
+            ("[8]", "must be an IPv4 network"),
+        )
+    ],
     Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
     Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
     Case("a bridge like an option", "bridge: -br", f"bridge: '-br' {INTERFACE}"),

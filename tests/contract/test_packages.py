@@ -19,6 +19,7 @@ TOP = "runc_cpi"
 SHARED = {f"{TOP}.errors", f"{TOP}.printable", f"{TOP}.wire"}
 # Values and pure functions that the host is told.  They may be used below where they are.
 TOLD_TO_THE_HOST = {
+    f"{DAEMON}.base.address_range",
     f"{DAEMON}.disks.disk",
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.firewall",

@@ -33,7 +33,7 @@ class ProtocolTests(ProtocolTestCase):
         box = await self.create_vm()
         vm_cid = box[b"vm_cid"].decode()
         networks = json.loads(wire.join(b"networks", box) or b"")
-        self.assertEqual(networks["n"]["ip"], "10.0.0.2")
+        self.assertEqual(networks["n"]["ip"], "10.0.0.6")
         exists = (await self.call("HasVM", vm_cid=vm_cid))[b"exists"]
         self.assertEqual(exists, b"True")
         await self.call("SetVMMetadata", vm_cid=vm_cid, metadata={"job": "db"})

@@ -19,18 +19,18 @@ class FakeNetworker:
     """
     Interfaces that are no more than notes.
 
-    @ivar links: how many each VM has.
+    @ivar links: the bridges that each VM has one to.
     @ivar subnets: those that have a bridge.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self.links: dict[str, int] = {}
+        self.links: dict[str, list[str]] = {}
         self.subnets: Sequence[Subnet] = ()
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> Any:
         """Note it."""
-        self.links[vm_cid] = len(nics)
+        self.links[vm_cid] = [nic.bridge for nic in nics]
         return self._script.act("connect")
 
     def guard(self, vm_cid: str, nics: Sequence[Nic]) -> Any:
@@ -43,7 +43,7 @@ class FakeNetworker:
         return self._script.act("disconnect")
 
     def connected(self) -> Any:
-        """Tell who was connected, and how often."""
+        """Tell who was connected, and to which bridges."""
         return succeed(dict(self.links))
 
     def set_up(self, subnets: Sequence[Subnet]) -> Any:

@@ -68,7 +68,7 @@ def test_runtime_fails(
     vm = fragile.create_vm(stemcell, networks)
     assert [vm.networks[name]["ip"] for name in "ab"] == [
         fragile.network + "30",
-        fragile.network + "2",
+        fragile.network + "254",
     ]
     fragile.cpi.ok("delete_vm", vm.cid)
     assert fragile.cpi.ok("delete_stemcell", stemcell) is None
@@ -89,7 +89,7 @@ def test_undoing_fails_as_well(fragile: Daemon, wrapper: Wrapper, tiny: Path) ->
     fragile.start()
     assert fragile.vm_cids() == []
     assert list((fragile.work_dir / "runtime").iterdir()) == []
-    assert fragile.create_vm(stemcell).address == fragile.network + "2"
+    assert fragile.create_vm(stemcell).address == fragile.network + "254"
 
 
 def test_deletion_fails(fragile: Daemon, wrapper: Wrapper, tiny: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_runtime_that_hangs(
     assert "took too long and was killed" in error["message"]
     wrapper.mend()
     daemon.cpi.ok("delete_vm", vm.cid)
-    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+    assert daemon.create_vm(stemcell).address == daemon.network + "254"
 
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])

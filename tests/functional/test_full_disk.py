@@ -103,4 +103,4 @@ def test_full(confined: tuple[Daemon, SmallDisk], tmp_path: Path, tiny: Path) ->
     disk.fill()
     daemon.cpi.ok("delete_vm", vm.cid)
     disk.empty()
-    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+    assert daemon.create_vm(stemcell).address == daemon.network + "254"

@@ -50,19 +50,19 @@ def test_manual_networks_come_back_as_they_were(daemon: Daemon, stemcell: str) -
     assert vm.networks == {"a name": {**asked, "nic_group": "1"}}
 
 
-def test_dynamic_networks_get_the_lowest_free_address(
+def test_dynamic_networks_get_the_highest_free_address(
     daemon: Daemon, stemcell: str
 ) -> None:
     """
-    A dynamic network gets the lowest free address; an address that is given back is used
+    A dynamic network gets the highest free address; an address that is given back is used
     again.
     """
     vms = [daemon.create_vm(stemcell) for _ in range(3)]
-    assert [vm.address for vm in vms] == [f"{daemon.network}{n}" for n in (2, 3, 4)]
+    assert [vm.address for vm in vms] == [f"{daemon.network}{n}" for n in (254, 253, 252)]
     daemon.cpi.ok("delete_vm", vms[1].cid)
-    daemon.create_vm(stemcell, {"m": manual(daemon.network + "5")})
-    assert daemon.create_vm(stemcell).address == daemon.network + "3"
-    assert daemon.create_vm(stemcell).address == daemon.network + "6"
+    daemon.create_vm(stemcell, {"m": manual(daemon.network + "251")})
+    assert daemon.create_vm(stemcell).address == daemon.network + "253"
+    assert daemon.create_vm(stemcell).address == daemon.network + "250"
     told = vms[0].networks["default"]
     assert told["netmask"] == "255.255.255.0"
     assert told["gateway"] == daemon.network + "1"
@@ -73,16 +73,16 @@ def test_several_networks(daemon: Daemon, stemcell: str) -> None:
     networks = {
         "virtual": {"type": "vip", "ip": "192.0.2.77"},
         "first": DYNAMIC,
-        "second": manual(daemon.network + "2"),
+        "second": manual(daemon.network + "254"),
         "third": DYNAMIC,
     }
     vm = daemon.create_vm(stemcell, networks)
     told = {name: network["ip"] for name, network in vm.networks.items()}
     assert told == {
         "virtual": "192.0.2.77",
-        "first": daemon.network + "3",
-        "second": daemon.network + "2",
-        "third": daemon.network + "4",
+        "first": daemon.network + "253",
+        "second": daemon.network + "254",
+        "third": daemon.network + "252",
     }
     seen = vm.run("ip", "addr")
     for name, address in told.items():
@@ -131,11 +131,12 @@ def test_addresses_that_are_no_vms(
 
 def test_an_address_outside(daemon: Daemon, stemcell: str) -> None:
     """
-    An address outside of the bridge's range is refused, and the error names the range.
+    An address outside of the networks that VMs may describe is refused, and the error
+    names these.
     """
     error = refused(daemon, stemcell, manual("198.51.100.4"))
     assert error["type"] == "Bosh::Clouds::CloudError"
-    assert daemon.config["cidr"] in error["message"]
+    assert "outside of allowed_networks of the daemon, which is 10.0" in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_bad_networks(
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert error["message"].startswith(named)
     # The refused calls keep no address.
-    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+    assert daemon.create_vm(stemcell).address == daemon.network + "254"
 
 
 def test_one_address_asked_for_twice(daemon: Daemon, stemcell: str) -> None:
@@ -193,13 +194,13 @@ def test_the_network_can_be_used_up(new_daemon: NewDaemon, tiny: Path) -> None:
 
 
 def test_a_gateway_of_ones_own(new_daemon: NewDaemon, tiny: Path) -> None:
-    """The gateway may be any host address; then a VM can get the first address."""
+    """The gateway may be any host address; then a dynamic network does not get it."""
     daemon = new_daemon()
     daemon.config["gateway"] = daemon.network + "254"
     daemon.write_config()
     daemon.start()
     vm = daemon.create_vm(daemon.create_stemcell(tiny))
-    assert vm.address == daemon.network + "1"
+    assert vm.address == daemon.network + "253"
     assert f"default via {daemon.network}254" in vm.run("ip", "route")
     vm.run("ping", "-c", "1", "-W", "2", daemon.network + "254")
 
@@ -211,13 +212,13 @@ def test_addresses_outlive_the_daemon(daemon: Daemon, stemcell: str, end: str) -
     vm = daemon.create_vm(stemcell, networks)
     getattr(daemon, end)()
     daemon.start()
-    for host in ("2", "60"):
+    for host in ("254", "60"):
         assert vm.cid in refused(daemon, stemcell, manual(daemon.network + host))["message"]
     other = daemon.create_vm(stemcell)
-    assert other.address == daemon.network + "3"
+    assert other.address == daemon.network + "253"
     vm.run("ping", "-c", "1", "-W", "2", other.address)
     daemon.cpi.ok("delete_vm", vm.cid)
-    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+    assert daemon.create_vm(stemcell).address == daemon.network + "254"
 
 
 @pytest.fixture

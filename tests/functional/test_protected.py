@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.test_repair import control
 from tests.harness import deep
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
@@ -120,7 +119,7 @@ def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
         daemon.cpi.ok("delete_vm", vm.cid)
         assert daemon.cpi.ok("has_vm", vm.cid) is False
         eventually(lambda: "cannot remove" in daemon.log, "it is reported", 60)
-        told = control(daemon, "repair")
+        told = daemon.control("repair")
         (left,) = daemon.scratch.iterdir()
         assert f"cannot remove {left}: rm: exit status 1" in told
         assert "removed" in told
@@ -132,7 +131,7 @@ def test_what_cannot_be_removed(new_daemon: NewDaemon, tiny: Path) -> None:
         assert list(daemon.scratch.iterdir()) == [left]
         assert f"cannot remove {left}" in daemon.log
         assert daemon.create_vm(daemon.create_stemcell(tiny)).is_alive()
-    control(daemon, "repair")
+    daemon.control("repair")
     assert list(daemon.scratch.iterdir()) == []
 
 

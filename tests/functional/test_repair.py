@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,14 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 
-CONTROL = Path(sys.executable).with_name("runc-cpictl")
 NOTHING = "0 things put right, 0 problems left"
 
 
 def repair(daemon: Daemon) -> list[str]:
     """Repair, and return the lines; a second repair must have nothing to do."""
-    lines = control(daemon, "repair").splitlines()
-    assert control(daemon, "repair") == NOTHING + "\n"
+    lines = daemon.control("repair").splitlines()
+    assert daemon.control("repair") == NOTHING + "\n"
     return lines
-
-
-def control(daemon: Daemon, *arguments: str) -> str:
-    """Run C{runc-cpictl}."""
-    outcome = subprocess.run(
-        [CONTROL, "--config", daemon.config_file, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    return outcome.stdout
 
 
 def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
@@ -47,7 +32,7 @@ def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
     daemon.cpi.ok("attach_disk", vm.cid, disk)
     pid = vm.pid
     assert repair(daemon) == [NOTHING]
-    assert json.loads(control(daemon, "--json", "repair")) == {"done": [], "problems": []}
+    assert json.loads(daemon.control("--json", "repair")) == {"done": [], "problems": []}
     assert vm.pid == pid
     assert vm.is_alive()
     daemon.stop()

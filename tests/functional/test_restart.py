@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness import netns
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -109,7 +111,7 @@ def test_killed_at_any_time(daemon: Daemon, tiny: Path, delay: float) -> None:
         assert daemon.cpi.ok("has_vm", vm_cid) is True
         daemon.cpi.ok("delete_vm", vm_cid)
     eventually(lambda: is_clean(daemon), "nothing is left of any VM", 5)
-    assert daemon.create_vm(stemcell).address == daemon.network + "2"
+    assert daemon.create_vm(stemcell).address == daemon.network + "254"
 
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])
@@ -206,7 +208,7 @@ def test_records_of_the_first_version(daemon: Daemon, tiny: Path) -> None:
     record.write_text(json.dumps(older))
     daemon.start()
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
-    assert json.loads(record.read_text())["schema"] == 3
+    assert json.loads(record.read_text())["schema"] == 4
     assert vm.is_alive()
 
 
@@ -234,18 +236,22 @@ def test_record_of_a_lost_stemcell(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_another_network(daemon: Daemon, tiny: Path) -> None:
-    """VMs of a network that was configured before still exist, and can be deleted."""
+    """VMs of a network that was configured before keep that, and can be deleted."""
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     daemon.stop()
     before, daemon.config["cidr"] = daemon.config["cidr"], "10.78.0.0/24"
     daemon.write_config()
     daemon.start()
-    assert f"{vm.cid}: address {vm.address} is outside of 10.78.0.0/24" in daemon.log
     assert daemon.cpi.ok("has_vm", vm.cid) is True
     assert vm.is_alive()
-    assert daemon.create_vm(stemcell).address == "10.78.0.2"
+    other = daemon.create_vm(stemcell)
+    assert other.address == "10.78.0.254"
+    for one in (vm, other):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((one.address, 9), timeout=5)
     daemon.cpi.ok("delete_vm", vm.cid)
+    assert netns.bridges_of(daemon.cgroup) == {daemon.config["bridge"]}
     daemon.config["cidr"] = before
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 
 TWISTD = Path(sys.executable).with_name("twistd")
+CONTROL = Path(sys.executable).with_name("runc-cpictl")
 # Programs that begin with the import of what daemons need.
 FORKED = [(str(TWISTD),), steps.LAUNCHER]
 START_TIMEOUT = 60.0
@@ -69,6 +71,7 @@ class Daemon:
             **(config or {}),
         }
         self.network = f"10.77.{number % 256}."
+        self._described = (f"10.{128 + number % 100}.{n >> 8}.{n & 255}" for n in count(2))
         self.work_dir = Path(str(self.config["work_dir"]))
         self.scratch = self.work_dir / "scratch"
         self.out, self.err = home / "out", home / "err"
@@ -230,6 +233,24 @@ class Daemon:
         """Name the VMs whose directories are there."""
         vms = self.work_dir / "vms"
         return sorted(path.name for path in vms.iterdir()) if vms.is_dir() else []
+
+    def control(self, *arguments: str) -> str:
+        """Run C{runc-cpictl}, and return what it says."""
+        outcome = subprocess.run(
+            [CONTROL, "--config", self.config_file, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert outcome.returncode == 0, outcome.stderr
+        return outcome.stdout
+
+    def described_network(self) -> dict[str, Any]:
+        """Return a network that no configuration has, with an address not used before."""
+        address = next(self._described)
+        gateway = ".".join([*address.split(".")[:2], "0.1"])
+        return manual(address, netmask="255.255.0.0", gateway=gateway)
 
     def tear_down(self) -> None:
         """Delete all VMs the regular way, and stop."""

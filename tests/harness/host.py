@@ -37,8 +37,8 @@ def reboot_host(daemon: Daemon) -> None:
     shutil.rmtree(daemon.work_dir / "runtime")
     # A new boot has a new id.
     (daemon.work_dir / "boot_id").unlink()
-    bridge = str(daemon.config["bridge"])
-    subprocess.run(["ip", "link", "delete", bridge], check=True)
+    for bridge in netns.bridges_of(daemon.cgroup):
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
     eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")
 
 

@@ -8,6 +8,8 @@ import os
 import socket
 import struct
 
+from pyroute2 import IPRoute
+
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -22,6 +24,20 @@ def enter() -> None:
     request = struct.pack("16sH14x", b"lo", _IFF_UP)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, request)
+
+
+def bridges_of(daemon: str) -> set[str]:
+    """
+    Name the bridges that a daemon has made.
+
+    @param daemon: the name of its cgroup.
+    """
+    with IPRoute() as ip:
+        return {
+            str(link.get_attr("IFLA_IFNAME"))
+            for link in ip.get_links(kind="bridge")
+            if link.get_attr("IFLA_IFALIAS") == f"runc-cpid bridge of {daemon}"
+        }
 
 
 def links() -> set[str]:

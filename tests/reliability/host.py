@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.veth import host_interface
-from tests.harness import leaks
+from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
 from tests.reliability.world import World
 
@@ -53,7 +54,9 @@ def _there(daemon: Daemon) -> Iterator[str]:
     # The name of a loop device is that of its file.
     yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
     yield from (f"mount {line.split()[4]}" for line in leaks.mounts(daemon.home))
-    yield from (f"link {name}" for name in _ports(str(daemon.config["bridge"])))
+    for bridge in netns.bridges_of(daemon.cgroup):
+        yield f"bridge {bridge}"
+        yield from (f"link {name}" for name in _ports(bridge))
     top = {daemon.cgroup}
     yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
     for line in leaks.processes(daemon.home, top):
@@ -64,7 +67,12 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     running = [cid for cid, vm in world.vms.items() if vm.running]
     yield from (f"vms {cid}" for cid in world.vms)
     yield from (f"{what} {cid}" for what in ("runtime", "cgroup") for cid in running)
-    yield from (f"link {host_interface(cid)}" for cid in running)
+    yield f"bridge {daemon.config['bridge']}"
+    for cid in world.vms:
+        for number, nic in enumerate(_nics(daemon, cid)):
+            yield f"bridge {nic['bridge']}"
+            if cid in running:
+                yield f"link {host_interface(cid, number)}"
     yield from (f"process of {cid}" for cid in running)
     yield from (_console(daemon, cid) for cid in running)
     yield from (f"disks {cid}" for cid in world.disks)
@@ -81,6 +89,12 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     for cid in running:
         if (image := daemon.work_dir / "vms" / cid / "ephemeral").exists():
             yield f"loop {image}"
+
+
+def _nics(daemon: Daemon, vm_cid: str) -> list[dict[str, Any]]:
+    record = json.loads((daemon.work_dir / "vms" / vm_cid / "vm.json").read_text())
+    nics: list[dict[str, Any]] = record["nics"]
+    return nics
 
 
 def _console(daemon: Daemon, vm_cid: str) -> str:

@@ -45,7 +45,7 @@ def _light_stemcell(site: Site) -> list[Any]:
 
 
 def _vm_with_a_disk(site: Site) -> list[Any]:
-    vm = site.new_vm()
+    vm = site.new_vm_in_two_networks()
     site.give(vm, site.new_disk())
     return [vm.cid]
 

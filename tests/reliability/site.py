@@ -53,12 +53,22 @@ class Site:
         return self.daemon.cpi
 
     def new_vm(self) -> VM:
-        """Make a VM."""
+        """Make a VM, on one dynamic network."""
         return self.daemon.create_vm(self.stemcell, cloud_properties=EPHEMERAL)
 
+    def new_vm_in_two_networks(self) -> VM:
+        """Make a VM of which one network goes with it."""
+        return self.daemon.create_vm(
+            self.stemcell, self._two_networks(), cloud_properties=EPHEMERAL
+        )
+
+    def _two_networks(self) -> dict[str, Any]:
+        return {"a": {"type": "dynamic"}, "b": self.daemon.described_network()}
+
     def vm_arguments(self) -> list[Any]:
-        """Return the arguments of create_vm for a VM like L{new_vm}'s."""
-        return vm_arguments(self.stemcell, cloud_properties=EPHEMERAL)
+        """Return the arguments of create_vm for L{new_vm_in_two_networks}."""
+        networks = self._two_networks()
+        return vm_arguments(self.stemcell, networks, cloud_properties=EPHEMERAL)
 
     def new_disk(self) -> str:
         """Make a disk with a file on it."""

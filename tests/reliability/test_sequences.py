@@ -124,7 +124,10 @@ class Sequences(RuleBasedStateMachine):
         """Return the arguments of create_vm."""
         properties = {"ephemeral_disk_size": 8} if bounded else {}
         stemcell = self.pick("stemcells", number)
-        return vm_arguments(stemcell, cloud_properties=properties)
+        networks: dict[str, Any] = {"dynamic": {"type": "dynamic"}}
+        if number % 3:
+            networks["described"] = self.ground.daemon.described_network()
+        return vm_arguments(stemcell, networks, cloud_properties=properties)
 
     @move(number=numbers)
     def delete_vm(self, number: int) -> None:

@@ -9,6 +9,9 @@ from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 
+# The bridges that each VM is connected to that has an interface, by the VM's cid.
+Connections = Mapping[str, Sequence[str]]
+
 
 class INetworker(Interface):
     """
@@ -40,9 +43,9 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses.
         """
 
-    def connected() -> Awaitable[Mapping[str, int]]:
+    def connected() -> Awaitable[Connections]:
         """
-        Return how many interfaces each VM has that has any.
+        Return the bridges that each VM is connected to that has an interface.
 
         @raise CloudError: if the kernel refuses to tell.
         """

@@ -12,6 +12,7 @@ from runc_cpi.daemon.networks.model import (
     Nic,
     Route,
     Subnet,
+    described,
     hardware_address,
     subnet_of,
 )
@@ -96,8 +97,8 @@ def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
     Bring the interfaces of a VM up to date with the subnets as they are configured now.
 
     The gateway, the size and the bridge of a subnet may have changed since an interface
-    was planned.  It keeps its name, its hardware address and its addresses.  One that is
-    in no configured subnet stays as it is.
+    was planned.  It keeps its name, its hardware address and its addresses.  One whose
+    subnet is in the configuration no more has the bridge that it would have then.
     """
     return tuple(_updated(nic, subnets) for nic in nics)
 
@@ -106,7 +107,7 @@ def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
     own = subnet_of(nic.addresses[0].ip if nic.addresses else None, subnets)
     subnet = own or subnet_of(nic.gateway.ip, subnets)
     if subnet is None:
-        return nic
+        return replace(nic, bridge=described(nic.gateway).bridge, mtu=None)
     return replace(
         nic,
         addresses=tuple(_in_subnet(address, subnet) for address in nic.addresses),

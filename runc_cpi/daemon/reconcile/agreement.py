@@ -6,8 +6,9 @@ from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.interfaces import Connections
 from runc_cpi.daemon.storage.container import ContainerState
-from runc_cpi.daemon.vms.containers import Containers
+from runc_cpi.daemon.vms.containers import Containers, is_connected
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
 
@@ -30,13 +31,12 @@ class Agreement:
         connected = await self._containers.connected()
         vm_cids = self._disks.owners() | {vm.vm_cid for vm in self._registry.all()}
         await side_by_side(
-            *(
-                self._make_agree(vm_cid, connected.get(vm_cid, 0), repairs)
-                for vm_cid in sorted(vm_cids)
-            )
+            *(self._make_agree(vm_cid, connected, repairs) for vm_cid in sorted(vm_cids))
         )
 
-    async def _make_agree(self, vm_cid: str, connected: int, repairs: Repairs) -> None:
+    async def _make_agree(
+        self, vm_cid: str, connected: Connections, repairs: Repairs
+    ) -> None:
         async with self._locks.vm(vm_cid):
             with repairs.attempt(vm_cid):
                 container = self._containers.find(vm_cid)
@@ -48,16 +48,20 @@ class Agreement:
                     await self._repair(vm, container, connected, repairs)
 
     async def _repair(
-        self, vm: VM, container: ContainerState, connected: int, repairs: Repairs
+        self,
+        vm: VM,
+        container: ContainerState,
+        connected: Connections,
+        repairs: Repairs,
     ) -> None:
         """
         Put right what a VM has, and watch it if it runs.
 
-        @param connected: how many of its interfaces it had.
+        @param connected: the bridges that each VM was connected to.
         """
         runs = container.pid is not None
         if runs and not self._containers.was_interrupted(vm.vm_cid):
-            if connected < len(vm.nics) and await self._containers.reconnect(vm):
+            if not is_connected(vm, connected) and await self._containers.reconnect(vm):
                 repairs.did(f"connected {vm.vm_cid} again")
             elif await self._containers.guard(vm):
                 repairs.did(f"bound {vm.vm_cid} to its own addresses")

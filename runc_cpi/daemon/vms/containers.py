@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 
 from twisted.internet.threads import deferToThread
@@ -12,7 +11,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.interfaces import Connections, INetworker
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
@@ -33,6 +32,15 @@ HALT_SECONDS = 10.0
 # What a machine has in memory, and loses when it boots.
 STALE = "var/vcap/data/sys"
 PID_FILES = "run"
+
+
+def is_connected(vm: VM, connected: Connections) -> bool:
+    """
+    Say whether a VM has all its interfaces.
+
+    @param connected: the bridges that each VM is connected to.
+    """
+    return sorted(connected.get(vm.vm_cid, ())) == sorted(nic.bridge for nic in vm.nics)
 
 
 class Containers:
@@ -79,8 +87,8 @@ class Containers:
         """Return the names of all that has a container, a cgroup or an interface."""
         return {*self._runtime.known(), *await self._networker.connected()}
 
-    async def connected(self) -> Mapping[str, int]:
-        """Return how many interfaces each VM has that has any."""
+    async def connected(self) -> Connections:
+        """Return the bridges that each VM is connected to that has an interface."""
         return await self._networker.connected()
 
     def was_taken_down(self, vm_cid: str) -> bool:
@@ -105,12 +113,12 @@ class Containers:
         """
         Give a running VM its interfaces back.
 
-        @return: whether the VM had lost one.
+        @return: whether it had lost one, or was connected to another network.
         @raise CloudError: if the host fails.
         """
         pid = self.find(vm.vm_cid).pid
         connected = await self._networker.connected()
-        if pid is None or connected.get(vm.vm_cid, 0) >= len(vm.nics):
+        if pid is None or is_connected(vm, connected):
             return False
         await self._networker.connect(vm.vm_cid, pid, vm.nics)
         return True

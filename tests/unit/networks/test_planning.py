@@ -97,6 +97,6 @@ def test_a_change_of_the_configuration() -> None:
 
 
 def test_a_network_that_is_configured_no_more() -> None:
-    """An interface whose subnet is in the configuration no more stays as it is."""
-    nics = planned({}, a="10.0.0.2")
-    assert updated(nics, [OTHER]) == nics
+    """An interface whose subnet is in the configuration no more has a bridge of its own."""
+    (nic,) = planned({}, a="10.0.0.2")
+    assert updated([nic], [OTHER]) == (replace(nic, bridge="runc-0a000000"),)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
+from ipaddress import IPv4Interface
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -86,19 +87,21 @@ class Bridges:
                 if name not in masters:
                     remove(ip, name)
 
-    def indexes(self) -> set[int]:
+    def names(self) -> dict[int, str]:
         """
-        Return the indexes of the bridges that VMs of this daemon can be connected to.
+        Return the bridges that VMs of this daemon can be connected to, by their indexes.
 
         @raise NetlinkError: if the kernel refuses to tell.
         """
         with IPRoute() as ip:
-            return {
-                link["index"]
-                for link in ip.get_links(kind="bridge")
-                if alias_of(link) == self._alias
-                or link.get_attr("IFLA_IFNAME") in self._configured
-            }
+            return dict(self._names(ip))
+
+    def _names(self, ip: Any) -> Iterator[tuple[int, str]]:
+        for link in ip.get_links(kind="bridge"):
+            alias, name = alias_of(link), str(link.get_attr("IFLA_IFNAME"))
+            is_free = name in self._configured and not alias.startswith(ALIAS)
+            if alias == self._alias or is_free:
+                yield link["index"], name
 
     def overlap(self, subnet: Subnet) -> str | None:
         """
@@ -107,7 +110,8 @@ class Bridges:
         @raise NetlinkError: if the kernel refuses to tell.
         """
         with IPRoute() as ip:
-            return overlap(ip, subnet.cidr, subnet.bridge)
+            own = {index for index, name in self._names(ip) if name == subnet.bridge}
+            return overlap(ip, subnet.cidr, own)
 
     def _ensure(self, ip: Any, subnet: Subnet) -> None:
         """
@@ -115,15 +119,16 @@ class Bridges:
 
         IPv6 is turned off on it, unless somebody gave it an address of that kind.
         """
-        index = self._ensure_link(ip, subnet.bridge)
-        _ensure_address(ip, index, subnet)
+        link = self._ensure_link(ip, subnet.bridge)
+        index = int(link["index"])
+        _ensure_address(ip, index, subnet, is_own=alias_of(link) == self._alias)
         ipv6.ignore_routers(subnet.bridge)
         if not _has_ipv6(ip, index):
             ipv6.turn_off(subnet.bridge)
         ip.link("set", index=index, state="up")
 
-    def _ensure_link(self, ip: Any, name: str) -> int:
-        """Make the interface, unless it is there, and return its index."""
+    def _ensure_link(self, ip: Any, name: str) -> Any:
+        """Make the interface, unless it is there, and return what netlink tells of it."""
         found = ip.link_lookup(ifname=name)
         if not found:
             # Without an address of its own a bridge takes that of a port, and changes
@@ -141,15 +146,30 @@ class Bridges:
         alias = alias_of(link)
         if alias.startswith(ALIAS) and alias != self._alias:
             raise BridgeUnusable(f"{name}: this bridge is another runc-cpid's")
-        return int(found[0])
+        return link
 
 
-def _ensure_address(ip: Any, index: int, subnet: Subnet) -> None:
-    address, prefix = str(subnet.gateway), subnet.cidr.prefixlen
-    if not any(
-        entry.get_attr("IFA_LOCAL") == address for entry in ip.get_addr(index=index)
-    ):
-        ip.addr("add", index=index, address=address, prefixlen=prefix)
+def _ensure_address(ip: Any, index: int, subnet: Subnet, *, is_own: bool) -> None:
+    """
+    Give a bridge the host's address in the subnet.
+
+    A bridge of this daemon that had another subnet before has that address no more.  But
+    one that was the gateway in the same subnet stays: VMs use it until they boot.
+
+    @param is_own: whether the daemon made the bridge.
+    """
+    wanted = subnet.interface
+    present = [
+        IPv4Interface((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]))
+        for entry in ip.get_addr(family=socket.AF_INET, index=index)
+    ]
+    if wanted not in present:
+        ip.addr("add", index=index, address=str(wanted.ip), prefixlen=subnet.cidr.prefixlen)
+    for other in present:
+        is_former = other.ip == wanted.ip or other.ip not in subnet.cidr
+        if is_own and other != wanted and is_former:
+            prefix = other.network.prefixlen
+            ip.addr("del", index=index, address=str(other.ip), prefixlen=prefix)
 
 
 def _has_ipv6(ip: Any, index: int) -> bool:

@@ -75,16 +75,16 @@ class BridgeNetworker:
         """
         await self._do(self._pairs.disconnect, vm_cid)
 
-    async def connected(self) -> dict[str, int]:
+    async def connected(self) -> dict[str, list[str]]:
         """
-        Return how many interfaces each VM has that has any.
+        Return the bridges that each VM is connected to that has an interface.
 
         @raise CloudError: if the kernel refuses to tell.
         """
         return await self._do(self._connected)
 
-    def _connected(self) -> dict[str, int]:
-        return self._pairs.connected(self._bridges.indexes())
+    def _connected(self) -> dict[str, list[str]]:
+        return self._pairs.connected(self._bridges.names())
 
     async def set_up(self, subnets: Sequence[Subnet]) -> None:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyroute2 import IPRoute
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
-def overlap(ip: Any, cidr: IPv4Network, bridge: str) -> str | None:
+def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
     """
     Name the network of the host that a subnet overlaps with, or return L{None}.
 
@@ -20,11 +20,10 @@ def overlap(ip: Any, cidr: IPv4Network, bridge: str) -> str | None:
     (ip-route(8)).  But a network that the host itself has an address in is.
 
     @param ip: an C{IPRoute}.
-    @param bridge: the subnet's own, which does not count.
+    @param own: the indexes of interfaces that do not count: the subnet's own bridge.
     @raise NetlinkError: if the kernel refuses to tell.
     """
     names = {link["index"]: str(link.get_attr("IFLA_IFNAME")) for link in ip.get_links()}
-    own = {index for index, name in names.items() if name == bridge}
     for interface, index in _addresses(ip):
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {names.get(index, index)}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -106,21 +105,22 @@ class VethPairs:
         with IPRoute() as ip:
             _remove_pairs(ip, vm_cid)
 
-    def connected(self, bridges: Collection[int]) -> dict[str, int]:
+    def connected(self, bridges: Mapping[int, str]) -> dict[str, list[str]]:
         """
-        Return how many pairs with one end on a bridge each VM has that has any.
+        Return the bridges that have an end of a pair of each VM that has any.
 
-        @param bridges: the indexes of the bridges that count.
+        @param bridges: the names of the bridges that count, by their indexes.
         @raise NetlinkError: if the kernel refuses to tell.
         """
         with IPRoute() as ip:
             links = ip.get_links()
-        aliases = [
-            OWN_ALIAS.fullmatch(alias_of(link))
-            for link in links
-            if link.get_attr("IFLA_MASTER") in bridges
-        ]
-        return Counter(alias[1] for alias in aliases if alias is not None)
+        found: dict[str, list[str]] = {}
+        for link in links:
+            alias = OWN_ALIAS.fullmatch(alias_of(link))
+            bridge = bridges.get(link.get_attr("IFLA_MASTER"))
+            if alias is not None and bridge is not None:
+                found.setdefault(alias[1], []).append(bridge)
+        return found
 
 
 def _bridge(ip: Any, name: str) -> int:
