@@ -115,10 +115,8 @@ def _make_bridges(
             bridges.ensure(subnet)
         if config.security.anti_spoofing:
             try_guarding(config.work_dir.name)
-    except BridgeUnusable as error:
+    except (BridgeUnusable, NoFilters) as error:
         raise Refused(f"bridge: {error}") from None
-    except NoFilters as error:
-        raise Refused(str(error)) from None
 
 
 def _prepare(depot: Depot) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Interface
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from runc_cpi.daemon.host.network import ipv6
+from runc_cpi.daemon.host.network import ipv6, link_dump
+from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap
 from runc_cpi.daemon.networks.model import Subnet
@@ -70,47 +71,38 @@ class Bridges:
         Remove the bridges of this daemon that have no port.
 
         @raise NetlinkError: if the kernel refuses.
+        @raise OSError: if the kernel refuses to tell which there are.
         """
         with IPRoute() as ip:
             self._remove_others(ip, set())
 
     def _remove_others(self, ip: Any, wanted: Collection[str]) -> None:
-        spare = [
-            str(link.get_attr("IFLA_IFNAME"))
-            for link in ip.get_links(kind="bridge")
-            if alias_of(link) == self._alias
-        ]
-        spare = [name for name in spare if name not in wanted]
-        if spare:
-            masters = _masters(ip)
-            for name in spare:
-                if name not in masters:
-                    remove(ip, name)
+        for link in link_dump.bridges():
+            is_spare = link.alias == self._alias and link.name not in wanted
+            if is_spare and not link_dump.ports(link.index):
+                remove(ip, link.name)
 
-    def names(self) -> dict[int, str]:
+    def own(self) -> list[Link]:
         """
-        Return the bridges that VMs of this daemon can be connected to, by their indexes.
+        Return the bridges that VMs of this daemon can be connected to.
 
-        @raise NetlinkError: if the kernel refuses to tell.
+        @raise OSError: if the kernel refuses to tell.
         """
-        with IPRoute() as ip:
-            return dict(self._names(ip))
+        return [link for link in link_dump.bridges() if self._is_own(link)]
 
-    def _names(self, ip: Any) -> Iterator[tuple[int, str]]:
-        for link in ip.get_links(kind="bridge"):
-            alias, name = alias_of(link), str(link.get_attr("IFLA_IFNAME"))
-            is_free = name in self._configured and not alias.startswith(ALIAS)
-            if alias == self._alias or is_free:
-                yield link["index"], name
+    def _is_own(self, link: Link) -> bool:
+        is_free = link.name in self._configured and not link.alias.startswith(ALIAS)
+        return link.alias == self._alias or is_free
 
     def overlap(self, subnet: Subnet) -> str | None:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
         @raise NetlinkError: if the kernel refuses to tell.
+        @raise OSError: likewise.
         """
+        own = {link.index for link in self.own() if link.name == subnet.bridge}
         with IPRoute() as ip:
-            own = {index for index, name in self._names(ip) if name == subnet.bridge}
             return overlap(ip, subnet.cidr, own)
 
     def _ensure(self, ip: Any, subnet: Subnet) -> None:
@@ -178,10 +170,3 @@ def _has_ipv6(ip: Any, index: int) -> bool:
         entry["scope"] == EVERYWHERE and entry.get_attr("IFA_FLAGS") & PERMANENT
         for entry in ip.get_addr(family=socket.AF_INET6, index=index)
     )
-
-
-def _masters(ip: Any) -> set[str]:
-    """Name the bridges that have a port."""
-    links = {link["index"]: link for link in ip.get_links()}
-    masters = {link.get_attr("IFLA_MASTER") for link in links.values()} & links.keys()
-    return {str(links[index].get_attr("IFLA_IFNAME")) for index in masters}

@@ -31,6 +31,17 @@ def reason(error: Exception) -> str:
     return str(error)
 
 
+def name_of(ip: Any, index: int) -> str:
+    """
+    Return the name of an interface.
+
+    @param ip: an C{IPRoute}.
+    @raise NetlinkError: if it is gone.
+    """
+    (link,) = ip.get_links(index)
+    return str(link.get_attr("IFLA_IFNAME"))
+
+
 def alias_of(link: Any) -> str:
     """Return the alias of an interface, as netlink tells of it, or nothing."""
     return str(link.get_attr("IFLA_IFALIAS") or "")

@@ -47,7 +47,7 @@ class BridgeNetworker:
     def stop(self) -> None:
         """End the thread, once it has done what it was given, and remove empty bridges."""
         self._thread.stop()
-        with suppress(NetlinkError):
+        with suppress(NetlinkError, OSError):
             self._bridges.remove_empty()
 
     async def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> None:
@@ -84,7 +84,7 @@ class BridgeNetworker:
         return await self._do(self._connected)
 
     def _connected(self) -> dict[str, list[str]]:
-        return self._pairs.connected(self._bridges.names())
+        return self._pairs.connected(self._bridges.own())
 
     async def set_up(self, subnets: Sequence[Subnet]) -> None:
         """

@@ -9,6 +9,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
+from runc_cpi.daemon.host.network.links import name_of
+
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
@@ -23,14 +25,13 @@ def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    names = {link["index"]: str(link.get_attr("IFLA_IFNAME")) for link in ip.get_links()}
     for interface, index in _addresses(ip):
         if index not in own and interface.network.overlaps(cidr):
-            return f"{interface}, an address of {names.get(index, index)}"
+            return f"{interface}, an address of {name_of(ip, index)}"
     for network, way in _routes(ip):
         is_inside = network.prefixlen >= cidr.prefixlen
         if way not in own and is_inside and network.overlaps(cidr):
-            where = f" by {names[way]}" if way in names else ""
+            where = "" if way is None else f" by {name_of(ip, way)}"
             return f"{network}, a route{where}"
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import count
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
-from runc_cpi.daemon.host.network import filters, ipv6
-from runc_cpi.daemon.host.network.links import alias_of, remove
+from runc_cpi.daemon.host.network import filters, ipv6, link_dump
+from runc_cpi.daemon.host.network.link_dump import Link
+from runc_cpi.daemon.host.network.links import remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import Nic
 
@@ -105,21 +106,19 @@ class VethPairs:
         with IPRoute() as ip:
             _remove_pairs(ip, vm_cid)
 
-    def connected(self, bridges: Mapping[int, str]) -> dict[str, list[str]]:
+    def connected(self, bridges: Iterable[Link]) -> dict[str, list[str]]:
         """
         Return the bridges that have an end of a pair of each VM that has any.
 
-        @param bridges: the names of the bridges that count, by their indexes.
-        @raise NetlinkError: if the kernel refuses to tell.
+        @param bridges: those that count.
+        @raise OSError: if the kernel refuses to tell.
         """
-        with IPRoute() as ip:
-            links = ip.get_links()
         found: dict[str, list[str]] = {}
-        for link in links:
-            alias = OWN_ALIAS.fullmatch(alias_of(link))
-            bridge = bridges.get(link.get_attr("IFLA_MASTER"))
-            if alias is not None and bridge is not None:
-                found.setdefault(alias[1], []).append(bridge)
+        for bridge in bridges:
+            for port in link_dump.ports(bridge.index):
+                alias = OWN_ALIAS.fullmatch(port.alias)
+                if alias is not None:
+                    found.setdefault(alias[1], []).append(bridge.name)
         return found
 
 
