@@ -166,6 +166,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         registry=registry,
         containers=containers,
         vms=vms,
+        networks=networks,
         scratch=scratch,
         locks=locks,
         tasks=tasks,

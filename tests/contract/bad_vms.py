@@ -115,6 +115,12 @@ NETWORKS = [
     ),
     Case("a list as prefix", network(prefix=[32]), r"networks\.n\.prefix: \[32\]"),
     Case(
+        "a block of addresses",
+        network(prefix="28"),
+        r"networks\.n\.prefix: '28' asks for a block of addresses",
+        "NotSupported",
+    ),
+    Case(
         "one address twice",
         create_vm(networks={"n": MANUAL, "m": MANUAL}),
         r"networks\.m.*10\.0\.0\.4",

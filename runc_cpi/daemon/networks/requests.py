@@ -13,9 +13,10 @@ from ipaddress import (
 from typing import Any
 
 from runc_cpi.daemon.networks.model import Network
-from runc_cpi.errors import InvalidArgument
+from runc_cpi.errors import InvalidArgument, NotSupported
 
 TYPES = ("manual", "dynamic", "vip")
+WHOLE = 32  # bits of an IPv4 address
 LONGEST_PREFIX = 30  # bits; with more there is no room for a VM beside the gateway
 
 
@@ -24,6 +25,7 @@ def parse(networks: Any) -> list[Network]:
     Check the C{networks} of a create_vm call.
 
     @raise InvalidArgument: naming the network, the field and what is accepted.
+    @raise NotSupported: if a network asks for a block of addresses.
     """
     if not isinstance(networks, dict):
         raise InvalidArgument("networks: must be an object of networks by name")
@@ -60,13 +62,26 @@ def _parse(name: str, settings: Any) -> Network:
     default = settings.get("default")
     if default is not None and not _are_strings(default):
         raise InvalidArgument(f"{where}.default: {default!r} must be a list of strings")
-    prefix = settings.get("prefix")
-    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
-        raise InvalidArgument(f"{where}.prefix: {prefix!r} must be a number of bits")
+    _check_prefix(f"{where}.prefix", kind, settings.get("prefix"))
     address = None
     if kind == "manual":
         address = _address(f"{where}.ip", settings.get("ip"))
     return Network(name=name, kind=kind, address=address, settings=settings)
+
+
+def _check_prefix(where: str, kind: str, prefix: Any) -> None:
+    """
+    Check how many bits of an address the director leaves no choice of.
+
+    With fewer than all, the VM is to have a whole block of addresses.
+    """
+    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
+        raise InvalidArgument(f"{where}: {prefix!r} must be a number of bits")
+    if kind == "manual" and prefix not in (None, "", WHOLE, str(WHOLE)):
+        raise NotSupported(
+            f"{where}: {prefix!r} asks for a block of addresses, which VMs cannot have "
+            f"here; leave it out, or say {WHOLE}"
+        )
 
 
 def _are_addresses(value: Any) -> bool:

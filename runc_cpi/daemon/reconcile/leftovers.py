@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
@@ -29,13 +30,14 @@ class Leftovers:
         registry: Registry,
         containers: Containers,
         vms: VMs,
+        networks: Networks,
         scratch: Scratch,
         locks: Locks,
         tasks: TaskGroup,
     ) -> None:
         self._reactor, self._registry, self._containers = reactor, registry, containers
-        self._vms, self._scratch, self._locks = vms, scratch, locks
-        self._tasks = tasks
+        self._vms, self._networks, self._scratch = vms, networks, scratch
+        self._locks, self._tasks = locks, tasks
 
     def keep_clearing(self, interval: float) -> None:
         """
@@ -87,4 +89,5 @@ class Leftovers:
             with repairs.attempt(f"cannot remove {name}, which is no whole VM"):
                 self._registry.path(name).mkdir(mode=0o700, exist_ok=True)
                 await self._vms.clear_away(name)
+                await self._networks.settle(afresh=True)
                 repairs.did(f"removed {name}, which was no whole VM")

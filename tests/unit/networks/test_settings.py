@@ -73,7 +73,7 @@ def test_a_virtual_address_is_left_alone() -> None:
     assert completed({"v": VIP, "n": MANUAL}, "10.0.0.2")["v"] == VIP
 
 
-@pytest.mark.parametrize(("prefix", "text"), [(32, "32"), ("32", "32"), (128, "128")])
+@pytest.mark.parametrize(("prefix", "text"), [(32, "32"), ("32", "32")])
 def test_a_prefix_is_a_string(prefix: Any, text: str) -> None:
     """A prefix is told as a string: a number breaks the agent's settings."""
     given = {"n": {**MANUAL, "prefix": prefix}, "v": {**VIP, "prefix": prefix}}
