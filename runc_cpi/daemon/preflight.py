@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,9 @@ from twisted.logger import Logger
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.network.bridge import Bridge, BridgeUnusable
+from runc_cpi.daemon.host.shared_mounts import SharedMounts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
 from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
@@ -31,11 +34,13 @@ class Found:
 
     @ivar runtime: the path of the OCI runtime.
     @ivar bridge: is up, and has the gateway's address.
+    @ivar shared_mounts: the file systems that VMs are kept from making read-only.
     @ivar containers: what VMs of this host may have.
     """
 
     runtime: str
     bridge: Bridge
+    shared_mounts: SharedMounts
     containers: ContainerPolicy
 
 
@@ -47,6 +52,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
 
     @raise Refused: if the host or the configuration is not fit.
     """
+    shared_mounts = SharedMounts()
     try:
         requirements.check_programs()
         if config.disks.driver == "image":
@@ -57,6 +63,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
         _prepare(depot)
+        shared_mounts.hold(mountinfo.read(os.getpid()))
         containers = _container_policy(config)
         try_runtime(
             runtime,
@@ -75,7 +82,9 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         bridge.ensure()
     except BridgeUnusable as error:
         raise Refused(f"bridge: {error}") from None
-    return Found(runtime=runtime, bridge=bridge, containers=containers)
+    return Found(
+        runtime=runtime, bridge=bridge, shared_mounts=shared_mounts, containers=containers
+    )
 
 
 def _prepare(depot: Depot) -> None:
