@@ -107,7 +107,7 @@ class LinuxHost:
         self._guests.close()
 
     def stop(self) -> None:
-        """Let go of the kernel and its file systems, and remove the cgroup of the VMs if there are none."""
+        """Let go of the kernel, and remove the cgroup of the VMs if there are none."""
         self._networker.stop()
         hierarchies.remove_empty(self._cgroup_parent)
         self._shared_mounts.release()

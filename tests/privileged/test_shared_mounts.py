@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -21,14 +22,17 @@ READ_ONLY = mounting.MS_REMOUNT | 1  # MS_RDONLY
 def point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file system that counts as shared."""
     monkeypatch.setattr(shared_mounts, "SHARED", ("tmpfs",))
-    mount(tmp_path)
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", "--recursive", str(tmp_path)], check=True)
+    with mounted(tmp_path):
+        yield tmp_path
 
 
-def mount(point: Path) -> None:
+@contextmanager
+def mounted(point: Path) -> Iterator[None]:
+    """Mount a file system in memory for a while."""
     options = "nosuid,size=1m,mode=700"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "own", str(point)], check=True)
+    yield
+    subprocess.run(["umount", "--lazy", str(point)], check=True)
 
 
 def remount(point: Path) -> bool:
@@ -67,13 +71,13 @@ def test_read_only_before(point: Path) -> None:
 
 def test_hidden(point: Path) -> None:
     """Of two that are mounted in one place, the one that can be seen is held."""
-    mount(point)
     shared = SharedMounts()
-    hold(shared, point)
-    assert not remount(point)
-    (held,) = shared.descriptors
-    assert os.fstat(held).st_dev == point.stat().st_dev
-    shared.release()
+    with mounted(point):
+        hold(shared, point)
+        assert not remount(point)
+        (held,) = shared.descriptors
+        assert os.fstat(held).st_dev == point.stat().st_dev
+        shared.release()
 
 
 def test_again_and_again(point: Path) -> None:
