@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from twisted.logger import capturedLogs
 
 from runc_cpi.daemon.host import mounting, shared_mounts
 from runc_cpi.daemon.host.disks import mountinfo
@@ -32,7 +33,7 @@ def mounted(point: Path) -> Iterator[None]:
     options = "nosuid,size=1m,mode=700"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "own", str(point)], check=True)
     yield
-    subprocess.run(["umount", "--lazy", str(point)], check=True)
+    subprocess.run(["umount", "--lazy", "--recursive", str(point)], check=True)
 
 
 def remount(point: Path) -> bool:
@@ -41,9 +42,10 @@ def remount(point: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def hold(shared: SharedMounts, point: Path) -> None:
-    """Hold what is mounted somewhere."""
-    shared.hold(found for found in mountinfo.read(os.getpid()) if found.point == str(point))
+def hold(shared: SharedMounts, *points: Path) -> None:
+    """Hold what is mounted in some places."""
+    mounts = mountinfo.read(os.getpid())
+    shared.hold(mount for mount in mounts if mount.point in map(str, points))
 
 
 def test_held(point: Path) -> None:
@@ -102,3 +104,20 @@ def test_again_and_again(point: Path) -> None:
         done.set()
         hostile.join()
         shared.release()
+
+
+def test_what_cannot_be_held(point: Path) -> None:
+    """It is reported once, unless another mount of the same file system is held."""
+    node = point / "node"
+    node.touch()
+    for _ in range(2):
+        subprocess.run(["mount", "--bind", str(node), str(node)], check=True)
+    shared = SharedMounts()
+    with capturedLogs() as events:
+        hold(shared, node)
+    assert [event["point"] for event in events] == [str(node)]
+    with capturedLogs() as events:
+        hold(shared, node, point)
+    assert len(shared.descriptors) == 1
+    assert not events
+    shared.release()

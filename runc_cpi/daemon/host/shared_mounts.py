@@ -43,16 +43,20 @@ class SharedMounts:
 
         @param mounts: those of the host, among others.
         """
+        failed: dict[str, tuple[str, str]] = {}
         for mount in mounts:
             if mount.filesystem in SHARED and mount.device not in self._held:
                 try:
                     self._hold(mount)
                 except OSError as error:
-                    self.log.warn(
-                        "a VM may be able to make {point} read-only: {reason}",
-                        point=mount.point,
-                        reason=error.strerror,
-                    )
+                    failed[mount.device] = (mount.point, str(error.strerror))
+        for device in failed.keys() - self._held.keys():
+            point, reason = failed[device]
+            self.log.warn(
+                "a VM may be able to make {point} read-only: {reason}",
+                point=point,
+                reason=reason,
+            )
 
     def _hold(self, mount: Mount) -> None:
         fd = _open(mount)
