@@ -72,12 +72,15 @@ class Daemon(MultiService):
         # Modes are given where files are made; twistd's own umask would cut those of VMs.
         os.umask(0o022)
         resource_limits.raise_open_files()
+        systemd.take_back()
         found = preflight.take_hold(self._config, self._depot)
+        systemd.keep(found.shared_mounts.descriptors)
         self._host = LinuxHost(
             self._reactor,
             self._config,
             self._depot,
             found.bridges,
+            found.shared_mounts,
             runtime=found.runtime,
             cgroup_parent=found.containers.cgroup_parent,
         )

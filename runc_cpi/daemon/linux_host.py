@@ -23,6 +23,7 @@ from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.host.shared_mounts import SharedMounts
 from runc_cpi.daemon.storage.depot import Depot
 
 
@@ -32,6 +33,7 @@ class LinuxHost:
 
     @param depot: prepared already.
     @param bridges: what VMs are connected to.
+    @param shared_mounts: the file systems that are kept writable until the end.
     @param runtime: the path of the OCI runtime.
     @param cgroup_parent: below which path the cgroups of VMs are.
     @ivar parts: what L{assemble<runc_cpi.daemon.assembly.assemble>} needs of the host.
@@ -44,12 +46,14 @@ class LinuxHost:
         config: DaemonConfig,
         depot: Depot,
         bridges: Bridges,
+        shared_mounts: SharedMounts,
         *,
         runtime: str,
         cgroup_parent: str,
     ) -> None:
         limit = max(2, os.cpu_count() or 1)
         self._cgroup_parent = cgroup_parent
+        self._shared_mounts = shared_mounts
         self._processes = Processes(reactor, limit, depot.mark)
         self._networker = BridgeNetworker(
             reactor, bridges, guarded=config.security.anti_spoofing
@@ -108,3 +112,4 @@ class LinuxHost:
         """Let go of the kernel, and remove the cgroup of the VMs if there are none."""
         self._networker.stop()
         hierarchies.remove_empty(self._cgroup_parent)
+        self._shared_mounts.release()

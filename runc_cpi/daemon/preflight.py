@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,9 +13,11 @@ from twisted.logger import Logger
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.name_servers import name_servers
 from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
 from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
+from runc_cpi.daemon.host.shared_mounts import SharedMounts
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
@@ -36,12 +39,14 @@ class Found:
     @ivar runtime: the path of the OCI runtime.
     @ivar subnets: those of the configuration, whose bridges are there.
     @ivar bridges: the bridges of this daemon.
+    @ivar shared_mounts: the file systems that VMs are kept from making read-only.
     @ivar containers: what VMs of this host may have.
     """
 
     runtime: str
     subnets: Sequence[Subnet]
     bridges: Bridges
+    shared_mounts: SharedMounts
     containers: ContainerPolicy
 
 
@@ -53,6 +58,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
 
     @raise Refused: if the host or the configuration is not fit.
     """
+    shared_mounts = SharedMounts()
     try:
         requirements.check_programs()
         if config.disks.driver == "image":
@@ -63,6 +69,7 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
         _prepare(depot)
+        shared_mounts.hold(mountinfo.read(os.getpid()))
         containers = _container_policy(config)
         try_runtime(
             runtime,
@@ -81,7 +88,13 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         containers.cgroup_parent.strip("/"), [subnet.bridge for subnet in subnets]
     )
     _make_bridges(config, bridges, subnets)
-    return Found(runtime=runtime, subnets=subnets, bridges=bridges, containers=containers)
+    return Found(
+        runtime=runtime,
+        subnets=subnets,
+        bridges=bridges,
+        shared_mounts=shared_mounts,
+        containers=containers,
+    )
 
 
 def _subnets(config: DaemonConfig) -> list[Subnet]:

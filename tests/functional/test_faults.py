@@ -77,10 +77,10 @@ def test_read_only(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) -> N
     # A file behind a loop device, as a root disk is, would keep the mount writable.
     daemon = new_daemon(config={"vms": {"root_disk_size": 0}})
     with mounted(daemon.work_dir, "size=64m"):
-        # The container's layer keeps its file system writable; the daemon's mount does not.
+        daemon.start()
+        # Its lock keeps the mount writable that it was opened on.
         bound = ["mount", "--bind", str(daemon.work_dir), str(daemon.work_dir)]
         subprocess.run(bound, check=True)
-        daemon.start()
         stemcell = daemon.create_stemcell(tiny)
         vm = daemon.create_vm(stemcell)
         remount(daemon.work_dir, "bind,ro")

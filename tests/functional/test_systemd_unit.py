@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.host.disks import mountinfo
 from tests.harness.images import PROJECT
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 
 UNIT = PROJECT / "operations/systemd/runc-cpid.service"
+MOST_FILES = 64
 
 
 def settings() -> dict[str, list[str]]:
@@ -93,6 +95,47 @@ def test_in_step_with_systemd(
     told(notified, "STOPPING=1")
     daemon.process.wait(20)
     daemon.process = None
+
+
+def kept(listener: socket.socket) -> set[str]:
+    """Wait until systemd is given files to keep, and name them."""
+    while True:
+        message, files, _, _ = socket.recv_fds(listener, 4096, MOST_FILES)
+        names = {os.readlink(f"/proc/self/fd/{file}") for file in files}
+        for file in files:
+            os.close(file)
+        if message.startswith(b"FDSTORE=1\n"):
+            assert b"FDNAME=writable" in message.split(b"\n")
+            return names
+        assert not names
+
+
+def test_what_systemd_keeps(new_daemon: NewDaemon, notified: socket.socket) -> None:
+    """
+    While no daemon runs, systemd keeps the files that keep the host's cgroups writable.
+    The next daemon gives it new ones, and lets go of what it inherits.
+    """
+    daemon = new_daemon()
+    daemon.launch()
+    held = kept(notified)
+    daemon.wait_until(lambda: "serving at" in daemon.log)
+    daemon.stop()
+    table = mountinfo.read(os.getpid())
+    cgroups = {
+        f"{mount.point}/cgroup.procs" for mount in table if mount.filesystem == "cgroup2"
+    }
+    assert cgroups <= held
+    drain(notified)
+    passes = f'exec 3<{daemon.config_file}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    daemon.launch(prefix=("sh", "-c", passes, "systemd"))
+    assert cgroups <= kept(notified)
+    assert daemon.process is not None
+    inherited = Path(f"/proc/{daemon.process.pid}/fd").iterdir()
+    assert str(daemon.config_file) not in map(os.readlink, inherited)
+    daemon.wait_until(lambda: daemon.log.count("serving at") == 2)
+    found = settings()
+    assert int(*found["FileDescriptorStoreMax"]) >= len(held)
+    assert found["FileDescriptorStorePreserve"] == ["yes"]
 
 
 def test_a_systemd_that_does_not_listen(

@@ -158,6 +158,7 @@ def instrument() -> None:
         "mount_harmless",
         "mount_memory",
         "bind",
+        "make_file_system_writable",
         "share_root",
         "unmount",
         "detach",

@@ -90,6 +90,19 @@ def make_writable(path: str) -> None:
     _mount("none", path, "none", MS_BIND | MS_REMOUNT | MS_NOSUID_NODEV_NOEXEC)
 
 
+def make_file_system_writable(path: str, options: str) -> None:
+    """
+    Make a file system writable that was made read-only, in all places that it is mounted.
+
+    @param path: where it is mounted.
+    @param options: its own, which are to stay as they are.
+    @raise OSError: as mount(2) says.
+    """
+    # Unless the flags of this mount are said again, it loses them.
+    kept = os.statvfs(path).f_flag & MS_NOSUID_NODEV_NOEXEC
+    _mount("none", path, "none", MS_REMOUNT | kept, options)
+
+
 def share_root() -> None:
     """
     Share mounts with the namespaces that are made from this thread's from now on.

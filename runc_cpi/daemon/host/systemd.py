@@ -1,9 +1,10 @@
-"""Tells systemd whether the daemon is ready, stops, or is alive (sd_notify(3))."""
+"""What the daemon tells systemd, and which files systemd keeps for it (sd_notify(3))."""
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -12,10 +13,19 @@ from twisted.internet.task import LoopingCall
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
+# What systemd keeps has a name.  It keeps these whatever state they are in.
+NAME = "FDNAME=writable"
+KEEP = f"FDSTORE=1\n{NAME}\nFDPOLL=0"
+FORGET = f"FDSTOREREMOVE=1\n{NAME}"
+FIRST_KEPT = 3  # descriptor (sd_listen_fds(3))
 
 
-def tell(state: str) -> None:
-    """Send a state to systemd, if systemd started the daemon and asked for it."""
+def tell(state: str, descriptors: Sequence[int] = ()) -> None:
+    """
+    Send a state to systemd, if systemd started the daemon and asked for it.
+
+    @param descriptors: open files that go with it.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -25,9 +35,27 @@ def tell(state: str) -> None:
         # The daemon does not wait for systemd to listen.
         peer.setblocking(False)
         try:
-            peer.sendto(state.encode("ascii"), address)
+            peer.connect(address)
+            socket.send_fds(peer, [state.encode("ascii")], descriptors)
         except OSError:
             return  # nobody listens any more, or nobody has for long
+
+
+def keep(descriptors: Sequence[int]) -> None:
+    """
+    Have systemd keep files open while no daemon runs, in place of those it kept before.
+
+    The unit's C{FileDescriptorStoreMax} bounds how many it takes.
+    """
+    if descriptors:
+        tell(FORGET)
+        tell(KEEP, descriptors)
+
+
+def take_back() -> None:
+    """Close what systemd kept and passes to this process: no child may inherit it."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        os.closerange(FIRST_KEPT, FIRST_KEPT + int(os.environ["LISTEN_FDS"]))
 
 
 class Watchdog(Service):

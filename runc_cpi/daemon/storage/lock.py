@@ -17,6 +17,9 @@ class DaemonLock:
     """
     Holds a C{work_dir} for one daemon, by two locked files (flock(2)).
 
+    Both are open for writing: so no VM that has a part of the file system of C{work_dir}
+    can make that read-only (C{EBUSY} of mount(2)).
+
     C{lock} is held by the daemon alone.  C{children} is held by the daemon and by each
     process that inherits L{mark}, so it is free when the last of them has ended.
     """
@@ -63,7 +66,7 @@ def _locked(path: Path, timeout: float) -> int:
     @return: a descriptor of the file; the lock is released with its last copy.
     @raise BlockingIOError: if it is still locked then.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     deadline = time.monotonic() + timeout
     while True:
         try:

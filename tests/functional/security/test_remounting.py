@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,17 @@ DATA = "/var/vcap/data"
 
 
 @pytest.fixture
-def confined(leaves_nothing: None, new_daemon: NewDaemon) -> Iterator[Daemon]:
+def config() -> dict[str, Any]:
+    """What else the daemon is told."""
+    return {}
+
+
+@pytest.fixture
+def confined(
+    leaves_nothing: None, new_daemon: NewDaemon, config: dict[str, Any]
+) -> Iterator[Daemon]:
     """A daemon whose work_dir is a file system of its own: its size can be changed."""
-    daemon = new_daemon()
+    daemon = new_daemon(config=config)
     disk = SmallDisk(daemon.work_dir)
     yield daemon.start()
     daemon.tear_down()
@@ -58,6 +67,16 @@ def test_the_host_keeps_its_own(
     assert confined.create_vm(
         confined.create_stemcell(tiny), cloud_properties=SMALL
     ).is_alive()
+
+
+@pytest.mark.parametrize("config", [{"vms": {"root_disk_size": 0}}])
+def test_the_hosts_own_stays_writable(confined: Daemon, tiny: Path) -> None:
+    """A VM that has its data on the file system of work_dir cannot stop the daemon."""
+    stemcell = confined.create_stemcell(tiny)
+    vm = confined.create_vm(stemcell)
+    refused = vm.attempt("mount", "-o", "remount,ro", DATA)
+    assert "busy" in refused.stderr, refused
+    assert confined.create_vm(stemcell).is_alive()
 
 
 def test_programs_and_nodes_in_data(daemon: Daemon, tiny: Path) -> None:

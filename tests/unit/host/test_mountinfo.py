@@ -24,8 +24,8 @@ TABLE = rb"""
 def test_fields() -> None:
     """A line is read with or without optional fields."""
     assert parse(TABLE)[:2] == [
-        Mount(21, "0:34", "/", "/"),
-        Mount(30, "7:3", "/", "/var/vcap/store"),
+        Mount(21, "0:34", "/", "/", "overlay", "rw,lowerdir=/l"),
+        Mount(30, "7:3", "/", "/var/vcap/store", "ext4", "rw"),
     ]
     assert parse(b"") == []
 
@@ -90,7 +90,7 @@ def test_nothing_but_blanks_and_newlines_separates(name: str) -> None:
     """A name with what Python takes for the end of a line forges no entry."""
     table = b"30 21 7:3 / %s rw - ext4 x rw\n31 21 7:4 / /z rw - ext4 x rw\n"
     first, second = parse(table % os.fsencode(name))
-    assert first == Mount(30, "7:3", "/", name)
+    assert first == Mount(30, "7:3", "/", name, "ext4", "rw")
     assert second.point == "/z"
 
 

@@ -21,22 +21,24 @@ class Mount:
     @ivar device: major and minor number, as C{7:3}.
     @ivar root: which directory of the file system is mounted.
     @ivar point: where, as the process sees it.
+    @ivar filesystem: its type, such as C{ext4}.
+    @ivar options: those of the file system, which all its mounts share.  The first is
+        C{ro} or C{rw}.
     """
 
     number: int
     device: str
     root: str
     point: str
+    filesystem: str
+    options: str
 
 
 def parse(table: bytes) -> list[Mount]:
     """Read mountinfo, in its order: what is mounted later hides what is before it."""
     # Only blanks, tabs, newlines and backslashes in names are escaped by the kernel.
     lines = (line.split(b" ") for line in table.split(b"\n") if line)
-    return [
-        Mount(int(fields[0]), fields[2].decode("ascii"), *map(_name, fields[3:5]))
-        for fields in lines
-    ]
+    return [_mount(fields) for fields in lines]
 
 
 def read(pid: int) -> list[Mount]:
@@ -53,6 +55,13 @@ def read(pid: int) -> list[Mount]:
             # It has ended, and its parent has not taken note.
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
         raise
+
+
+def _mount(fields: list[bytes]) -> Mount:
+    # Any number of optional fields is before the separator.
+    filesystem, _, options = fields[fields.index(b"-", 6) + 1 :]
+    names = (fields[3], fields[4], filesystem, options)
+    return Mount(int(fields[0]), fields[2].decode("ascii"), *map(_name, names))
 
 
 def _name(field: bytes) -> str:
