@@ -20,6 +20,7 @@ from runc_cpi.cpi.request import REQUEST_LIMIT
 from tests.contract.executables import (
     BARE,
     SCRIPT,
+    WITHOUT_PRIVATE,
     config_text,
     end,
     judge,
@@ -31,6 +32,11 @@ from tests.contract.peers import served
 
 FORMATS = ["warden-tar", "general-tar", "oci-light"]
 INFO = {"api_version": 3, "stemcell_formats": FORMATS}
+WAYS: dict[str, Any] = {
+    "bare": BARE,
+    "without private modules": WITHOUT_PRIVATE,
+    "installed": [SCRIPT],
+}
 Configure = Callable[[str], str]
 
 
@@ -52,7 +58,7 @@ def nowhere(tmp_path: Path, configure: Configure) -> Iterator[str]:
     return configure(str(tmp_path / "socket"))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize(
     "config",
     [[], ["/no/such/file"], ["/"], ["a", "b"]],
@@ -70,7 +76,7 @@ def test_info_with_a_broken_configuration(tmp_path: Path) -> None:
     assert run(request("info", api_version=2), str(path)).result == INFO
 
 
-@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
 def test_a_call(configure: Configure, argv: Any) -> None:
     """A call works with only a PATH in the environment."""
 
@@ -120,6 +126,7 @@ BAD_INPUT = {
 def test_bad_input(nowhere: str, name: str) -> None:
     """Bad input is the caller's error, or that of an unknown version."""
     response = run(BAD_INPUT[name], nowhere)
+    assert run(BAD_INPUT[name], nowhere, argv=WITHOUT_PRIVATE) == response
     assert response.type in ("CpiError", "NotSupported", "NotImplemented")
     assert "internal error" not in response.message
 
@@ -279,7 +286,7 @@ def in_process(
     monkeypatch.setattr(sys, "stdin", _Stdin(source))
     monkeypatch.setattr(sys, "argv", ["runc-cpi", *arguments])
     try:
-        __main__.main()
+        __main__.run()
     finally:
         monkeypatch.undo()
     return judge(capsys.readouterr().out)
