@@ -43,7 +43,7 @@ def lost(config: CPIConfig, error: Exception) -> Exception:
     @param error: what reading or writing ended with.
     """
     if config.tls is not None:
-        import ssl
+        from runc_cpi.cpi.encrypted import ssl
 
         if isinstance(error, ssl.SSLEOFError):
             error = EOFError()

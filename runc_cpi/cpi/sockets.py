@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import socket as socket  # others use what is found here
     from typing import Any, Optional
 else:
     try:
