@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import socket
@@ -141,6 +142,34 @@ def test_nesting_around_what_can_be_parsed(nowhere: str, depth: int) -> None:
     response = run(raw, nowhere)
     assert response.type in ("CpiError", "CloudError")
     assert "internal error" not in response.message
+
+
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
+def test_a_large_response(configure: Configure, argv: Any) -> None:
+    """A response larger than any buffer is whole, though the process ends at once."""
+    disk_cids = [f"disk-{number:08}" for number in range(100_000)]
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            box = wire.read_box(stream)
+        pairs = wire.split(b"disk_cids", json.dumps(disk_cids).encode())
+        connection.sendall(wire.encode_box([(b"_answer", box[b"_ask"]), *pairs]))
+
+    with served(behave) as path:
+        response = run(request("get_disks", "vm-1"), configure(path), argv=argv)
+    assert response.result == disk_cids
+
+
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
+def test_a_response_that_cannot_be_written(argv: Any) -> None:
+    """The status and stderr tell that nobody got the response."""
+    with open("/dev/full", "wb") as full:
+        outcome = subprocess.run(
+            argv, input=request("info"), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert outcome.returncode == 1
+    told = b"runc-cpi: cannot write the response: [Errno 28] No space left on device\n"
+    assert outcome.stderr == told
 
 
 def test_stdin_is_closed(nowhere: str) -> None:

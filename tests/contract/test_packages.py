@@ -69,7 +69,12 @@ KEPT_APART = {
     "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certs"),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded", "runc_cpi.ctl"),
-    "ssl": ("runc_cpi.cpi",),
+    "ssl": ("runc_cpi.cpi.encrypted",),
+    # Private: each is used in one place, which can do without it.
+    "_json": ("runc_cpi.json_text",),
+    "_socket": ("runc_cpi.cpi.sockets",),
+    "_ssl": ("runc_cpi.cpi.encrypted",),
+    "posix": ("runc_cpi.cpi.__main__", "runc_cpi.cpi.tls"),
 }
 
 
