@@ -8,27 +8,18 @@ A value of any size is carried as parts: C{name}, C{name.1}, C{name.2} and so on
 
 from __future__ import annotations
 
-import json
-
 MAX_KEY = 255
 MAX_VALUE = 65535
-MAX_DEPTH = 100
-MAX_DIGITS = 4300  # of a whole number, as in Python since 3.11
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import (
-        Any,
-        BinaryIO,
-        Dict,
-        Iterable,
-        Iterator,
-        List,
-        Mapping,
-        Optional,
-        Tuple,
-        Union,
-    )
+    from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Tuple
+
+    class Source(Protocol):
+        """What bytes are read from."""
+
+        def read(self, size: int, /) -> bytes:
+            """Return so many bytes; less only at the end."""
 
 
 class WireError(Exception):
@@ -52,7 +43,7 @@ def encode_box(pairs: Iterable[Tuple[bytes, bytes]]) -> bytes:
     return b"".join(out)
 
 
-def read_box(stream: BinaryIO) -> Dict[bytes, bytes]:
+def read_box(stream: Source) -> Dict[bytes, bytes]:
     """
     Read one box.
 
@@ -71,11 +62,11 @@ def read_box(stream: BinaryIO) -> Dict[bytes, bytes]:
         box[key] = _read_exactly(stream, _read_size(stream))
 
 
-def _read_size(stream: BinaryIO) -> int:
+def _read_size(stream: Source) -> int:
     return int.from_bytes(_read_exactly(stream, 2), "big")
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: Source, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError
@@ -88,52 +79,6 @@ def split(name: bytes, value: bytes) -> Iterator[Tuple[bytes, bytes]]:
     for part in range(1, -(-len(value) // MAX_VALUE)):
         start = part * MAX_VALUE
         yield b"%s.%d" % (name, part), value[start : start + MAX_VALUE]
-
-
-def loads(text: Union[bytes, str]) -> Any:
-    """
-    Parse JSON, but not what Python alone accepts, such as NaN, nor what nests too deeply.
-
-    @raise ValueError: if the text is no JSON, or is refused.
-    """
-    try:
-        value = json.loads(
-            text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_short
-        )
-    except RecursionError:
-        raise ValueError("it nests too deeply") from None
-    openings: Any = b"[{" if isinstance(text, bytes) else "[{"
-    # To count brackets is quick, and is enough for nearly all texts.
-    if sum(map(text.count, (openings[:1], openings[1:]))) > MAX_DEPTH and _is_deep(value):
-        raise ValueError(f"it nests deeper than {MAX_DEPTH}")
-    return value
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: List[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner += item.values()
-            elif isinstance(item, list):
-                inner += item
-        level = inner
-    return any(isinstance(item, (dict, list)) for item in level)
-
-
-def _short(text: str) -> int:
-    # It takes long to convert long ones, and not every Python refuses them.
-    return int(text) if len(text) <= MAX_DIGITS else _refuse_number(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if abs(value) != float("inf") else _refuse_number(text)
-
-
-def _refuse_number(text: str) -> Any:
-    raise ValueError(f"{text[:40]} is no number that JSON can hold")
 
 
 def join(name: bytes, box: Mapping[bytes, bytes]) -> Optional[bytes]:

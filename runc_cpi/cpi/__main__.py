@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from runc_cpi.cpi import methods, request
+from runc_cpi.cpi import request
 from runc_cpi.errors import CPIError, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import _exit
     from typing import Any, List
+else:
+    # All that os would be imported for; it adds a tenth to the time of info.
+    try:
+        from posix import _exit
+    except ImportError:
+        from os import _exit
 
 
 class Call:
@@ -55,15 +61,15 @@ class Call:
         """
         asked = request.parse(raw)
         if asked.method == "info":
-            return methods.info()
+            return request.info()
+        # These imports, and the call, make all other methods slower than info.
+        from runc_cpi.cpi import client, config, methods
+
         methods.check(asked.method)
         if len(argv) != 1:
             raise InvalidArgument(
                 "usage: runc-cpi CONFIG, the path of a configuration file"
             )
-        # These imports, and the call, make all other methods slower than info.
-        from runc_cpi.cpi import client, config
-
         settings = config.load(argv[0], asked.context)
         self._client = client.Client(settings, asked.request_id, methods.MAKING)
         return methods.call(asked, settings, self._client)
@@ -79,9 +85,13 @@ def read_request() -> bytes:
         return b""
 
 
-def main() -> None:
-    """Run the executable."""
-    # The exit status is 0 with every response: the bosh CLI ignores stdout otherwise.
+def run() -> int:
+    """
+    Answer the request on stdin.
+
+    @return: the exit status.  It is 0 with every response: the bosh CLI ignores stdout
+        otherwise.
+    """
     call = Call()
     try:
         response = call.respond(sys.argv[1:], read_request())
@@ -91,11 +101,22 @@ def main() -> None:
         sys.stdout.write(response + "\n")
         sys.stdout.flush()
     except (OSError, AttributeError) as error:
-        # Only stderr is left.  os._exit, as Python would try to flush stdout once more.
+        # Only stderr is left.
         sys.stderr.write(f"runc-cpi: cannot write the response: {error}\n")
         # The daemon finds the connection closed, and undoes what nobody was told of.
-        os._exit(1)
+        return 1
     call.confirm()
+    return 0
+
+
+def main() -> None:
+    """
+    Run the executable.
+
+    All is written by then, so the process ends at once: to take an interpreter down takes
+    a fifth of the time of C{info}, and would flush stdout once more, which may be full.
+    """
+    _exit(run())
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import socket
-
 from runc_cpi import wire
-from runc_cpi.cpi import connecting
+from runc_cpi.cpi import connecting, sockets
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.errors import BY_CODE, CloudError
+from runc_cpi.json_text import dumps_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +66,10 @@ class Client:
         """
         self._connect()
         try:
-            # AMP tells descriptors apart by their order; one rides on one byte at least.
+            # AMP tells descriptors apart by their order.
             box = self._box(command, {**arguments, name: self._descriptors})
-            socket.send_fds(self._socket, [box[:1]], [fd])
+            sockets.send_with_file(self._socket, box, fd)
             self._descriptors += 1
-            self._socket.sendall(box[1:])
         except OSError as error:
             raise connecting.lost(self._config, error) from None
         return self._result(command)
@@ -118,20 +115,19 @@ class Client:
     def close(self) -> None:
         """Hang up."""
         if self._socket is not None:
-            self._answers.close()
             self._socket.close()
 
     def _connect(self) -> None:
         if self._socket is None:
             connection = connecting.connect(self._config)
             connection.settimeout(ANSWER_TIMEOUT)
-            self._socket, self._answers = connection, connection.makefile("rb")
+            self._socket, self._answers = connection, sockets.Incoming(connection)
 
     def _send(self, command: str, arguments: Dict[str, Any]) -> None:
         self._connect()
         try:
             self._socket.sendall(self._box(command, arguments))
-        except socket.timeout as error:
+        except sockets.Timeout as error:
             raise connecting.lost(self._config, error) from None
         except OSError:
             # The daemon hung up on what was being sent, and may have said why.
@@ -182,5 +178,5 @@ def _encode(value: Any) -> bytes:
         return b"True" if value else b"False"
     if isinstance(value, int):
         return b"%d" % value
-    # Not escaped, as it would be up to three times as long; lone surrogates are let pass.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    # Lone surrogates are let pass.
+    return dumps_short(value).encode("utf-8", "surrogatepass")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from runc_cpi.errors import InvalidArgument
+from runc_cpi.json_text import loads_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _overridden(raw: Any, context: Mapping[str, Any]) -> Any:
 
 def _deserialize(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads_trusted(text)
     except (ValueError, RecursionError):
         # JSON needs no further import, which is felt at each of the many calls.
         pass

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
 import time
 
 from runc_cpi import wire
+from runc_cpi.cpi import sockets
 from runc_cpi.cpi.config import CPIConfig, split_address
 from runc_cpi.errors import DaemonUnreachable
 
@@ -16,10 +14,8 @@ if TYPE_CHECKING:
     from typing import Any, Dict
 
 # All of these are seconds.  One attempt to connect:
-ATTEMPT_TIMEOUT = 5.0
+ATTEMPT_TIMEOUT = 5
 RETRY_PAUSE = 0.05
-# A connection that is silent for so long is probed, as the daemon may be gone.
-KEEPALIVE_IDLE = 30
 CLOSED = (EOFError, ConnectionResetError, BrokenPipeError)
 AGAIN_AND_AGAIN = "; if it does so each time, its log tells why"
 
@@ -47,7 +43,7 @@ def lost(config: CPIConfig, error: Exception) -> Exception:
     @param error: what reading or writing ended with.
     """
     if config.tls is not None:
-        import ssl
+        from runc_cpi.cpi.encrypted import ssl
 
         if isinstance(error, ssl.SSLEOFError):
             error = EOFError()
@@ -82,25 +78,9 @@ def _reach(config: CPIConfig, deadline: float) -> Any:
 
 def _attempt(config: CPIConfig) -> Any:
     if config.network_type == "unix":
-        connection = socket.socket(socket.AF_UNIX)
-        # With a timeout of Python's it would not wait for a full queue.
-        seconds = struct.pack("ll", int(ATTEMPT_TIMEOUT), 0)
-        try:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
-            connection.connect(config.address)
-        except OSError:
-            connection.close()
-            raise
-        return connection
+        return sockets.connect_unix(config.address, ATTEMPT_TIMEOUT)
     host, port = split_address(config.address)
-    # As bytes it is not encoded by the codec for the names of hosts.
-    address = (host.encode("ascii"), port)
-    connection = socket.create_connection(address, ATTEMPT_TIMEOUT)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
-    return connection
+    return sockets.connect_tcp(host, port, ATTEMPT_TIMEOUT)
 
 
 def _encrypted(
@@ -145,8 +125,6 @@ def _reason(error: Exception) -> str:
         return f"is it runc-cpid, and does it expect TLS? {error}"
     if isinstance(error, EOFError):
         return "it closed the connection"
-    if isinstance(error, socket.timeout):
+    if isinstance(error, sockets.Timeout):
         return "timed out"
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    return str(error)
+    return getattr(error, "strerror", None) or str(error)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-
 from runc_cpi import wire
 from runc_cpi.cpi.arguments import (
     amount,
@@ -18,6 +14,7 @@ from runc_cpi.cpi.arguments import (
     texts_or_none,
 )
 from runc_cpi.errors import CloudError, InvalidArgument, MethodNotImplemented, NotSupported
+from runc_cpi.json_text import loads_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from runc_cpi.cpi.config import CPIConfig
     from runc_cpi.cpi.request import Request
 
-API_VERSION = 3
 # The commands that make something, each with the name of its cid in the answer.
 MAKING = {
     "ImportStemcell": b"stemcell_cid",
@@ -37,12 +33,6 @@ MAKING = {
     "CreateDisk": b"disk_cid",
     "SnapshotDisk": b"snapshot_cid",
 }
-STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
-
-
-def info() -> Any:
-    """Answer C{info} without the daemon, as the Director sends it before every call."""
-    return {"api_version": API_VERSION, "stemcell_formats": list(STEMCELL_FORMATS)}
 
 
 class Methods:
@@ -114,7 +104,7 @@ class Methods:
         vm_cid = _text(answer, b"vm_cid")
         if self._request.api_version == 1:
             return vm_cid
-        return [vm_cid, json.loads(wire.join(b"networks", answer) or b"{}")]
+        return [vm_cid, loads_trusted(wire.join(b"networks", answer) or b"{}")]
 
     def delete_vm(self) -> None:
         """Delete a VM."""
@@ -176,7 +166,7 @@ class Methods:
     def get_disks(self) -> Any:
         """Return the disks of a VM."""
         answer = self._client.call("GetDisks", vm_cid=self._vm_cid())
-        return json.loads(wire.join(b"disk_cids", answer) or b"[]")
+        return loads_trusted(wire.join(b"disk_cids", answer) or b"[]")
 
     def resize_disk(self) -> None:
         """Make a disk larger."""
@@ -256,6 +246,9 @@ def call(request: Request, config: CPIConfig, client: Client) -> Any:
 
 
 def _opened(path: str) -> Any:
+    import os
+    import stat
+
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InvalidArgument(f"image_path: {path}: not an ordinary file")

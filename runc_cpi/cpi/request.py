@@ -1,10 +1,8 @@
-"""The CPI contract's envelope: the request that comes in, the response that goes out."""
+"""The CPI contract's envelope: which requests there are, and what a response holds."""
 
 from __future__ import annotations
 
-import json
-
-from runc_cpi import wire
+from runc_cpi import json_text
 from runc_cpi.cpi.arguments import shown
 from runc_cpi.errors import CPIError, InvalidArgument, NotSupported
 
@@ -13,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 API_VERSIONS = (1, 2, 3)
+STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
 REQUEST_LIMIT = 16 << 20
 
 
@@ -52,6 +51,11 @@ class Request:
         return self.api_version > 1 and (not isinstance(version, int) or version > 1)
 
 
+def info() -> Any:
+    """Answer C{info} without the daemon, as the Director sends it before every call."""
+    return {"api_version": max(API_VERSIONS), "stemcell_formats": list(STEMCELL_FORMATS)}
+
+
 def parse(raw: bytes) -> Request:
     """
     Read a request.
@@ -64,7 +68,7 @@ def parse(raw: bytes) -> Request:
     if len(raw) > REQUEST_LIMIT:
         raise InvalidArgument(f"the request has more than {REQUEST_LIMIT} bytes")
     try:
-        request = wire.loads(raw)
+        request = json_text.loads(raw)
     except ValueError as error:
         raise InvalidArgument(f"the request is not JSON: {error}") from None
     if not isinstance(request, dict):
@@ -104,4 +108,4 @@ def response(result: Any, error: Optional[CPIError], log: str = "") -> str:
             "message": str(error),
             "ok_to_retry": error.ok_to_retry,
         }
-    return json.dumps({"result": result, "error": told, "log": log})
+    return json_text.dumps({"result": result, "error": told, "log": log})

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import binascii
-import os
-import ssl
-
+from runc_cpi.cpi import encrypted
+from runc_cpi.cpi.encrypted import ssl
 from runc_cpi.errors import InvalidArgument, TLSRejected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import os
     from typing import Any, Dict
+else:
+    # All that a call with TLS would import os for; that takes a tenth of Python's start.
+    try:
+        import posix as os
+    except ImportError:
+        import os
 
 PEM = "-----BEGIN "
 # Why a daemon refuses a certificate, by OpenSSL's names of the alerts.
@@ -28,7 +32,7 @@ ALERTS = {
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 
 
-def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SSLSocket:
+def wrap(connection: Any, host: str, config: Dict[str, Any]) -> Any:
     """
     Speak TLS over a connection, and see that it is the daemon at its end.
 
@@ -42,15 +46,9 @@ def wrap(connection: socket.socket, host: str, config: Dict[str, Any]) -> ssl.SS
     """
     context = _context(config)
     try:
-        wrapped = context.wrap_socket(connection, server_hostname=host)
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        raise EOFError from None
+        return encrypted.begin(context, connection, host)
     except ssl.SSLError as error:
         raise explain(error) from None
-    if wrapped.version() is None:
-        # It was closed by then, which the ssl module takes for not connected yet.
-        raise EOFError
-    return wrapped
 
 
 def explain(error: ssl.SSLError) -> TLSRejected:
@@ -84,18 +82,15 @@ def rejection(reason: str) -> TLSRejected:
     return TLSRejected(f"TLS with runc-cpid failed: {reason}")
 
 
-def _context(config: Dict[str, Any]) -> ssl.SSLContext:
-    ca = config["ca"]
+def _context(config: Dict[str, Any]) -> Any:
+    context, ca = encrypted.client_context(), config["ca"]
     try:
         if ca.startswith(PEM):
-            context = ssl.create_default_context(cadata=ca)
+            context.load_verify_locations(cadata=ca)
         else:
-            context = ssl.create_default_context(cafile=ca)
+            context.load_verify_locations(cafile=ca)
     except (ssl.SSLError, OSError) as error:
         raise InvalidArgument(f"tls.ca: {_what(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 would refuse what earlier ones, and the daemon, accept.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if config.get("certificate") is not None:
         certificate, private_key = config["certificate"], config["private_key"]
         try:
@@ -134,9 +129,10 @@ class _Readable:
 
 def _temporary() -> Any:
     """Make a file that only this user can read, on systems without memfd_create."""
-    directory = os.environ.get("TMPDIR") or "/tmp"
-    name = f"runc-cpi-{binascii.hexlify(os.urandom(12)).decode('ascii')}.pem"
-    path = os.path.join(directory, name)
+    from os import environ
+
+    directory = environ.get("TMPDIR") or "/tmp"
+    path = f"{directory}/runc-cpi-{os.urandom(12).hex()}.pem"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from runc_cpi import json_text
+from runc_cpi.cpi import sockets
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +25,18 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Work in a directory that is removed afterwards: trial's C{mktemp} uses the current one.
     """
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(params=["private modules", "public modules"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Run a test with the private modules of the standard library that make a call short, and
+    with the public ones that take their place where they are missing.
+    """
+    if request.param == "public modules":
+        monkeypatch.setattr(json_text, "_scan", None)
+        monkeypatch.setattr(json_text, "_make_encoder", None)
+        monkeypatch.setattr(sockets, "socket", socket)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,20 @@ BARE = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     "from runc_cpi.cpi.__main__ import main\nmain()",
 )
+# The same where Python has none of the private modules that make a call short.
+WITHOUT_PRIVATE = (
+    *BARE[:-1],
+    """import builtins
+import_ = builtins.__import__
+def refuse(name, globals=None, *others, **named):
+    ours = globals is not None and globals["__name__"].startswith("runc_cpi.")
+    if ours and name in ("_json", "_socket", "_ssl", "posix"):
+        raise ImportError(name)
+    return import_(name, globals, *others, **named)
+builtins.__import__ = refuse
+"""
+    + BARE[-1],
+)
 TIMEOUT = 30
 STDERR_LIMIT = 500
 

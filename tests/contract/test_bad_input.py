@@ -52,6 +52,7 @@ def ask(raw: bytes, address: str, directory: Path) -> Response:
     return judge(Call().respond([str(config)], raw))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("case", REQUESTS, ids=ids(REQUESTS))
 def test_requests(tmp_path: Path, case: Case) -> None:
     """Bad requests are refused without a daemon."""

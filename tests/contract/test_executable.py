@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from runc_cpi.cpi.request import REQUEST_LIMIT
 from tests.contract.executables import (
     BARE,
     SCRIPT,
+    WITHOUT_PRIVATE,
     config_text,
     end,
     judge,
@@ -31,6 +33,11 @@ from tests.contract.peers import served
 
 FORMATS = ["warden-tar", "general-tar", "oci-light"]
 INFO = {"api_version": 3, "stemcell_formats": FORMATS}
+WAYS: dict[str, Any] = {
+    "bare": BARE,
+    "without private modules": WITHOUT_PRIVATE,
+    "installed": [SCRIPT],
+}
 Configure = Callable[[str], str]
 
 
@@ -52,7 +59,7 @@ def nowhere(tmp_path: Path, configure: Configure) -> Iterator[str]:
     return configure(str(tmp_path / "socket"))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize(
     "config",
     [[], ["/no/such/file"], ["/"], ["a", "b"]],
@@ -70,7 +77,7 @@ def test_info_with_a_broken_configuration(tmp_path: Path) -> None:
     assert run(request("info", api_version=2), str(path)).result == INFO
 
 
-@pytest.mark.parametrize("argv", [BARE, [SCRIPT]], ids=["bare", "installed"])
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
 def test_a_call(configure: Configure, argv: Any) -> None:
     """A call works with only a PATH in the environment."""
 
@@ -120,6 +127,7 @@ BAD_INPUT = {
 def test_bad_input(nowhere: str, name: str) -> None:
     """Bad input is the caller's error, or that of an unknown version."""
     response = run(BAD_INPUT[name], nowhere)
+    assert run(BAD_INPUT[name], nowhere, argv=WITHOUT_PRIVATE) == response
     assert response.type in ("CpiError", "NotSupported", "NotImplemented")
     assert "internal error" not in response.message
 
@@ -134,6 +142,34 @@ def test_nesting_around_what_can_be_parsed(nowhere: str, depth: int) -> None:
     response = run(raw, nowhere)
     assert response.type in ("CpiError", "CloudError")
     assert "internal error" not in response.message
+
+
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
+def test_a_large_response(configure: Configure, argv: Any) -> None:
+    """A response larger than any buffer is whole, though the process ends at once."""
+    disk_cids = [f"disk-{number:08}" for number in range(100_000)]
+
+    def behave(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            box = wire.read_box(stream)
+        pairs = wire.split(b"disk_cids", json.dumps(disk_cids).encode())
+        connection.sendall(wire.encode_box([(b"_answer", box[b"_ask"]), *pairs]))
+
+    with served(behave) as path:
+        response = run(request("get_disks", "vm-1"), configure(path), argv=argv)
+    assert response.result == disk_cids
+
+
+@pytest.mark.parametrize("argv", WAYS.values(), ids=WAYS)
+def test_a_response_that_cannot_be_written(argv: Any) -> None:
+    """The status and stderr tell that nobody got the response."""
+    with open("/dev/full", "wb") as full:
+        outcome = subprocess.run(
+            argv, input=request("info"), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert outcome.returncode == 1
+    told = b"runc-cpi: cannot write the response: [Errno 28] No space left on device\n"
+    assert outcome.stderr == told
 
 
 def test_stdin_is_closed(nowhere: str) -> None:
@@ -279,7 +315,7 @@ def in_process(
     monkeypatch.setattr(sys, "stdin", _Stdin(source))
     monkeypatch.setattr(sys, "argv", ["runc-cpi", *arguments])
     try:
-        __main__.main()
+        __main__.run()
     finally:
         monkeypatch.undo()
     return judge(capsys.readouterr().out)

@@ -21,6 +21,9 @@ from tests.contract.peers import PATIENCE, cpi_config, served
 ANSWER = wire.encode_box([(b"_answer", b"1"), (b"exists", b"True")])
 
 
+pytestmark = pytest.mark.usefixtures("way")
+
+
 def client_of(address: str, network_type: str = "unix") -> Client:
     """Make a client."""
     return Client(cpi_config(address, network_type), "cpi-123456")
@@ -218,7 +221,7 @@ def test_a_stream_keeps_to_its_window() -> None:
         with connection.makefile("rb", buffering=0) as raw:
             reader = _Exact(raw)
             for _ in range(WINDOW):
-                wire.read_box(reader)  # type: ignore[arg-type]
+                wire.read_box(reader)
             unread = pieces - WINDOW
             for number in range(1, pieces + 1):
                 readable, _, _ = select.select([connection], [], [], 0.02)
@@ -227,7 +230,7 @@ def test_a_stream_keeps_to_its_window() -> None:
                 if number % half == 0 and unread:
                     unread -= half
                     for _ in range(half):
-                        wire.read_box(reader)  # type: ignore[arg-type]
+                        wire.read_box(reader)
             assert unread == 0
 
     with served(behave) as path:

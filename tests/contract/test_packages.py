@@ -15,8 +15,8 @@ import runc_cpi
 PACKAGE = Path(runc_cpi.__file__).parent
 DAEMON = "runc_cpi.daemon"
 TOP = "runc_cpi"
-# What both programs share: errors, their bytes on the wire, texts for a terminal.
-SHARED = {f"{TOP}.errors", f"{TOP}.printable", f"{TOP}.wire"}
+# What both programs share: errors, JSON, their bytes on the wire, texts for a terminal.
+SHARED = {f"{TOP}.{name}" for name in ("errors", "json_text", "printable", "wire")}
 # Values and pure functions that the host is told.  They may be used below where they are.
 TOLD_TO_THE_HOST = {
     f"{DAEMON}.base.address_range",
@@ -70,7 +70,12 @@ KEPT_APART = {
     "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certs"),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded", "runc_cpi.ctl"),
-    "ssl": ("runc_cpi.cpi",),
+    "ssl": ("runc_cpi.cpi.encrypted",),
+    # Private: each is used in one place, which can do without it.
+    "_json": ("runc_cpi.json_text",),
+    "_socket": ("runc_cpi.cpi.sockets",),
+    "_ssl": ("runc_cpi.cpi.encrypted",),
+    "posix": ("runc_cpi.cpi.__main__", "runc_cpi.cpi.tls"),
 }
 
 

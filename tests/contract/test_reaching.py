@@ -16,6 +16,8 @@ from runc_cpi.errors import DaemonUnreachable
 from tests.contract.peers import PATIENCE, cpi_config, listening
 from tests.contract.test_hangups import ANSWER, call, client_of, read_request
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def test_nobody_listens_at_a_socket(tmp_path: Path) -> None:
     """The error names a socket that does not exist, or that nobody listens at."""

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols import amp
 
+from runc_cpi.cpi import encrypted
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
@@ -191,3 +192,11 @@ class TLSTests(ServedTestCase):
         error = await self.refusal(port=self.ports[1])
         self.assertIs(type(error), DaemonUnreachable)
         self.assertTrue(error.ok_to_retry)
+
+
+class PublicTLSTests(TLSTests):
+    """The same by the ssl module, as where its C half differs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(encrypted, "_plain_context", lambda: None)

@@ -1,4 +1,4 @@
-"""C{operations/setup} refuses files that are not in the locks."""
+"""C{operations/setup}: which files it refuses, and how the CPI starts that it installs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.cpi import EXECUTABLE
 from tests.harness.images import PROJECT
 
 METADATA = "Metadata-Version: 2.1\nName: example\nVersion: 1.0\n"
@@ -59,3 +60,19 @@ def test_another_file_than_the_locked_one(checkout: Path, tmp_path: Path) -> Non
     assert f"{lock}: these files cannot be installed" in outcome.stderr
     assert not list(checkout.glob(".venv/lib/python*/site-packages/example*"))
     assert not (checkout / ".venv" / ".setup").exists()
+
+
+def test_the_executable_is_isolated(tmp_path: Path) -> None:
+    """The CPI of a checkout takes no module from where the environment says."""
+    for name in ("re", "json", "socket", "_json", "runc_cpi", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('foreign')\n")
+    outcome = subprocess.run(
+        [EXECUTABLE],
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        input=b'{"method": "info"}',
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert b"stemcell_formats" in outcome.stdout

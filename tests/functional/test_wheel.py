@@ -92,10 +92,14 @@ def test_the_daemon_works(installed: Path, new_daemon: NewDaemon) -> None:
 
 def test_the_executable_works(installed: Path, tmp_path: Path) -> None:
     """The installed executable answers."""
-    config = tmp_path / "cpi.json"
+    config, program = tmp_path / "cpi.json", installed / "bin" / "runc-cpi"
     config.write_text("{}")
-    cpi = CPI(config, installed / "bin" / "runc-cpi")
-    assert cpi.ok("info")["api_version"] == 3
+    assert CPI(config, program).ok("info")["api_version"] == 3
+    # Pip names the Python, and adds no import to ours.
+    python, *rest = program.read_text().splitlines()
+    assert python == f"#!{installed}/bin/python"
+    launcher = PROJECT / "operations" / "launchers" / "runc-cpi"
+    assert rest == launcher.read_text().splitlines()[1:]
 
 
 def test_control_works(installed: Path, tmp_path: Path) -> None:

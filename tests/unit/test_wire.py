@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import sys
 
 import pytest
 from hypothesis import given
@@ -113,44 +111,3 @@ def test_what_is_not_there_is_told_from_what_is_empty() -> None:
 def test_a_part_after_a_gap_is_not_taken() -> None:
     """Parts count up from the first."""
     assert wire.join(b"n", {b"n": b"a", b"n.2": b"c"}) == b"a"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 100_000,
-        '{"a":' * 100_000,
-        "[" * (wire.MAX_DEPTH + 1) + "]" * (wire.MAX_DEPTH + 1),
-        '{"a":[' * 51 + "]}" * 51,
-        "1e400",
-        "NaN",
-        "9" * 5000,
-    ],
-    ids=lambda text: text[:10],
-)
-def test_json_that_nobody_could_pass_on(text: str) -> None:
-    """It is refused as a whole, as text and as bytes."""
-    with pytest.raises(ValueError):
-        wire.loads(text)
-    with pytest.raises(ValueError):
-        wire.loads(text.encode())
-
-
-def test_long_numbers_take_no_time() -> None:
-    """They are refused before they are converted, also by a Python that would convert."""
-    longest = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)
-    try:
-        assert wire.loads("9" * wire.MAX_DIGITS) == int("9" * wire.MAX_DIGITS)
-        with pytest.raises(ValueError, match="is no number that JSON can hold"):
-            wire.loads("9" * (wire.MAX_DIGITS + 1))
-    finally:
-        sys.set_int_max_str_digits(longest)
-
-
-def test_json_with_measure() -> None:
-    """Depth is counted as it is, and not by the number of objects."""
-    deepest = "[" * wire.MAX_DEPTH + "]" * wire.MAX_DEPTH
-    for text in (deepest, json.dumps([[{}]] * 1000), json.dumps("[{" * 1000)):
-        assert wire.loads(text) == json.loads(text)
-        assert wire.loads(text.encode()) == json.loads(text)

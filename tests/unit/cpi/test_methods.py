@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from runc_cpi import wire
-from runc_cpi.cpi import methods
+from runc_cpi.cpi import methods, request
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.request import Request
 from runc_cpi.errors import CPIError, InvalidArgument, MethodNotImplemented, NotSupported
@@ -76,7 +76,7 @@ def created() -> RecordingClient:
 
 def test_info_offers_version_3() -> None:
     """C{info} offers version 3 of the contract and three stemcell formats."""
-    assert methods.info() == {
+    assert request.info() == {
         "api_version": 3,
         "stemcell_formats": ["warden-tar", "general-tar", "oci-light"],
     }

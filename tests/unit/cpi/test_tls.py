@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.cpi import config, tls
+from runc_cpi.cpi import config, encrypted, tls
 from runc_cpi.errors import InvalidArgument
 from tests.harness.certificates import Authority, encrypted_key
 
@@ -19,6 +19,13 @@ GOOD = AUTHORITY.issue("director")
 OTHER = AUTHORITY.issue("other")
 BROKEN = "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
 PAIR = "tls.certificate, tls.private_key"
+
+
+@pytest.fixture(autouse=True, params=["_ssl", "ssl"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C half of the ssl module, and all of it."""
+    if request.param == "ssl":
+        monkeypatch.setattr(encrypted, "_plain_context", lambda: None)
 
 
 def context(given: dict[str, str]) -> ssl.SSLContext:
@@ -47,7 +54,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_without_memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without memfd_create, the temporary file of a key is removed again."""
-    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.delattr("runc_cpi.cpi.tls.os.memfd_create")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     context(GOOD)
     with pytest.raises(InvalidArgument):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from twisted.protocols import amp
 
-from runc_cpi import errors, wire
+from runc_cpi import errors, json_text, wire
 
 # AMP takes the first class that matches, so subclasses go before their bases.
 WIRE_ERRORS: dict[type[Exception], bytes] = {
@@ -33,7 +33,7 @@ class JSON(amp.Argument):
         @raise InvalidArgument: if the bytes are not JSON.
         """
         try:
-            return wire.loads(inString)
+            return json_text.loads(inString)
         except ValueError as error:
             raise errors.InvalidArgument(f"not JSON: {error}") from None
 

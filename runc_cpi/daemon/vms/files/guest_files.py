@@ -13,7 +13,7 @@ from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.stemcells.features import SYNC_TIME, Features
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.wire import loads
+from runc_cpi.json_text import loads
 
 AGENT_CONFIG = "var/vcap/bosh/agent.json"
 HOSTNAME = "etc/hostname"

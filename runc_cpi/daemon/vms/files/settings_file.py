@@ -10,7 +10,7 @@ from typing import Any
 
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
-from runc_cpi.wire import loads
+from runc_cpi.json_text import loads
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
 
