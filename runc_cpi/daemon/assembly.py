@@ -12,7 +12,7 @@ from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pools import AddressPools
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.interfaces import INameService, INetworker
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
@@ -39,6 +39,7 @@ class HostParts:
 
     runtime: IRuntime
     networker: INetworker
+    names: INameService
     guests: IGuests
     root_disks: IRootDisks
     disk_driver: IDiskDriver
@@ -135,6 +136,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         containers=containers,
         disks=disks,
         pools=pools,
+        names=host.names,
         scratch=scratch,
         locks=locks,
     )

@@ -151,7 +151,7 @@ CPI = [
 ]
 
 KNOWN = (
-    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, runtime,"
+    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, dns_server,"
 )
 PATH = "an absolute path"
 LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"
@@ -233,6 +233,11 @@ DAEMON = [
     ),
     Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
     Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
+    Case(
+        "a text as a truth value",
+        "dns_server: sometimes",
+        "dns_server: 'sometimes' must be true or false",
+    ),
     Case("a bridge like an option", "bridge: -br", f"bridge: '-br' {INTERFACE}"),
     Case(
         "an empty runtime",

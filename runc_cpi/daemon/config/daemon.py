@@ -20,7 +20,7 @@ from runc_cpi.daemon.config.addresses import (
     networks,
     vm_network,
 )
-from runc_cpi.daemon.config.checks import ConfigError, choice, number, text
+from runc_cpi.daemon.config.checks import ConfigError, boolean, choice, number, text
 from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
 from runc_cpi.daemon.config.keys import Section, key, section
 from runc_cpi.daemon.config.sections import (
@@ -80,6 +80,12 @@ class DaemonConfig(Section):
         "runc0",
         text("an interface name", interface_name),
         "the host's interface to it; made if missing",
+    )
+    dns_server: bool = key(
+        True,
+        boolean,
+        "whether the gateway answers DNS, and is the name server of networks that name "
+        "none; otherwise these get the host's: see [names](bosh.md#names)",
     )
     runtime: str = key(
         "runc",

@@ -46,7 +46,8 @@ class Subnet:
 
     @ivar gateway: the host's address in it, which is the VMs' default route.
     @ivar bridge: the name of the host's interface in it.
-    @ivar dns: the name servers of networks that name none.
+    @ivar dns: the name servers of networks that name none; if it is empty, those that
+        C{INameService} has for it.
     """
 
     cidr: IPv4Network

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from runc_cpi.daemon.base.timestamps import now
-from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService
 from runc_cpi.daemon.networks.planning import assign, plan
 from runc_cpi.daemon.networks.settings import complete
 from runc_cpi.daemon.vms.new_vm import NewVM
@@ -15,21 +16,24 @@ from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, NoDiskSpace, VMCreationFailed
 
 
-async def plan_vm(vm_cid: str, new: NewVM, pools: IAddressPools) -> VM:
+async def plan_vm(vm_cid: str, new: NewVM, pools: IAddressPools, names: INameService) -> VM:
     """
     Take the addresses of a new VM, and return what its record will be.
+
+    @param names: has the name servers of networks that name none.
 
     @raise AddressUnavailable: if an address asked for cannot be had; the VM may have
         others by then.
     """
     addresses = await assign(new.networks, vm_cid, pools)
+    subnets = [replace(subnet, dns=names.name_servers(subnet)) for subnet in pools.subnets]
     return VM(
         vm_cid=vm_cid,
         agent_id=new.agent_id,
         stemcell_cid=new.stemcell_cid,
         cloud_properties=new.cloud_properties,
-        networks=complete(new.networks, addresses, pools.subnets),
-        nics=plan(addresses, pools.subnets),
+        networks=complete(new.networks, addresses, subnets),
+        nics=plan(addresses, subnets),
         env=new.env,
         agent=new.agent,
         created_at=now(),

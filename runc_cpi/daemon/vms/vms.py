@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks.interfaces import IAddressPools
+from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.settings import overruled
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
@@ -44,12 +44,13 @@ class VMs:
         containers: Containers,
         disks: Disks,
         pools: IAddressPools,
+        names: INameService,
         scratch: Scratch,
         locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._pools, self._scratch = disks, pools, scratch
-        self._locks = locks
+        self._names, self._locks = names, locks
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -93,7 +94,7 @@ class VMs:
             undo.callback(self._stemcells.release, stemcell.cid)
             self._containers.init_of(stemcell, new.properties)
             undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
-            vm = await plan_vm(vm_cid, new, self._pools)
+            vm = await plan_vm(vm_cid, new, self._pools, self._names)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)

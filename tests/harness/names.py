@@ -1,0 +1,196 @@
+"""DNS for tests: a name server that knows what it is told, and questions to others."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from socketserver import (
+    BaseRequestHandler,
+    BaseServer,
+    StreamRequestHandler,
+    ThreadingTCPServer,
+    ThreadingUDPServer,
+)
+from threading import Thread
+from typing import Any, BinaryIO
+
+from twisted.names import dns
+
+from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
+
+PORT = 53
+TTL = 300  # seconds
+POLL = 0.02  # seconds
+PATIENCE = 20.0  # seconds
+DATAGRAM = 512  # bytes
+
+
+class NameServer:
+    """
+    A name server at an address of this host, by UDP and TCP.
+
+    @param addresses: what it knows, by name.
+    @ivar asked: the names that it was asked for, in this order, by C{udp} or C{tcp}.
+    @ivar code: how it answers: 0 is well, 2 a failure of its own.
+    """
+
+    def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:
+        self.addresses, self.code = dict(addresses), 0
+        self.asked: list[tuple[str, str]] = []
+
+    @contextmanager
+    def serving(self, address: str) -> Iterator[NameServer]:
+        """Answer until the end."""
+        servers = [_UDP((address, PORT), _Datagram), _TCP((address, PORT), _Connection)]
+        threads = [Thread(target=server.serve_forever, args=(POLL,)) for server in servers]
+        for server, thread in zip(servers, threads, strict=True):
+            server.knows = self
+            thread.start()
+        try:
+            yield self
+        finally:
+            for server, thread in zip(servers, threads, strict=True):
+                server.shutdown()
+                server.server_close()
+                thread.join()
+
+    def answer(self, query: bytes, way: str, most: int) -> bytes:
+        """Answer a query; what is longer than C{most} bytes is truncated."""
+        message = dns.Message()
+        message.fromStr(query)
+        (question,) = message.queries
+        name = question.name.name.decode().lower()
+        self.asked.append((name, way))
+        message.answer, message.recAv, message.additional = 1, 1, []
+        known = self.addresses.get(name)
+        message.rCode = self.code or (dns.ENAME if known is None else dns.OK)
+        if known and not self.code and question.type == dns.A:
+            message.answers = [
+                dns.RRHeader(name, dns.A, ttl=TTL, payload=dns.Record_A(address, TTL))
+                for address in known
+            ]
+        elif not self.code:
+            soa = dns.Record_SOA("ns.example", "root.example", 1, 1, 1, 1, TTL, TTL)
+            message.authority = [dns.RRHeader("example", dns.SOA, ttl=TTL, payload=soa)]
+        encoded: bytes = message.toStr()
+        if len(encoded) > most:
+            message.trunc, message.answers = 1, []
+            encoded = message.toStr()
+        return encoded
+
+
+class _Knowing(BaseServer):
+    knows: NameServer
+
+
+class _UDP(_Knowing, ThreadingUDPServer):
+    daemon_threads = True
+
+
+class _TCP(_Knowing, ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+
+
+class _Datagram(BaseRequestHandler):
+    server: _UDP
+
+    def handle(self) -> None:
+        query, udp = self.request
+        udp.sendto(self.server.knows.answer(query, "udp", DATAGRAM), self.client_address)
+
+
+class _Connection(StreamRequestHandler):
+    server: _TCP
+
+    def handle(self) -> None:
+        while prefix := self.rfile.read(2):
+            query = self.rfile.read(*struct.unpack("!H", prefix))
+            answer = self.server.knows.answer(query, "tcp", 65535)
+            self.wfile.write(struct.pack("!H", len(answer)) + answer)
+
+
+def query_of(name: str, kind: int = dns.A) -> bytes:
+    """Return a query."""
+    message = dns.Message(id=secrets.randbelow(1 << 16), recDes=1)
+    message.addQuery(name.encode(), kind)
+    encoded: bytes = message.toStr()
+    return encoded
+
+
+def decoded(answer: bytes) -> Any:
+    """Return an answer as a C{dns.Message}."""
+    message = dns.Message()
+    message.fromStr(answer)
+    return message
+
+
+def addresses_in(answer: Any) -> list[str]:
+    """Return the addresses that an answer has."""
+    return [rec.payload.dottedQuad() for rec in answer.answers if rec.type == dns.A]
+
+
+def socket_of(pid: int | None, kind: socket.SocketKind) -> socket.socket:
+    """
+    Make a socket in the network namespace of a process.
+
+    @param pid: L{None} for this one's.
+    """
+
+    def make() -> socket.socket:
+        with inside(pid or 1, CLONE_NEWNET):
+            return socket.socket(socket.AF_INET, kind)
+
+    if pid is None:
+        made = socket.socket(socket.AF_INET, kind)
+    else:
+        with ThreadPoolExecutor(1) as thread:
+            made = thread.submit(make).result()
+    made.settimeout(PATIENCE)
+    return made
+
+
+def ask(
+    server: str,
+    name: str,
+    *,
+    pid: int | None = None,
+    kind: int = dns.A,
+    tcp: bool = False,
+    patience: float = PATIENCE,
+) -> Any:
+    """
+    Ask a name server once.
+
+    @param pid: of a process in whose network namespace this is done.
+    @return: the answer.
+    @raise OSError: if there is none.
+    """
+    query = query_of(name, kind)
+    how = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+    with closing(socket_of(pid, how)) as asking:
+        asking.settimeout(patience)
+        asking.connect((server, PORT))
+        if tcp:
+            asking.sendall(struct.pack("!H", len(query)) + query)
+            with asking.makefile("rb") as stream:
+                answer = read_answer(stream)
+        else:
+            asking.send(query)
+            answer = asking.recv(65535)
+    assert answer[:2] == query[:2]
+    return decoded(answer)
+
+
+def read_answer(stream: BinaryIO) -> bytes:
+    """Read one answer of those that come by TCP."""
+    prefix = stream.read(2)
+    if not prefix:
+        raise ConnectionResetError("the server ended the connection")
+    (length,) = struct.unpack("!H", prefix)
+    answer = stream.read(length)
+    assert len(answer) == length
+    return answer
