@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from socketserver import (
     BaseRequestHandler,
     BaseServer,
@@ -16,11 +17,13 @@ from socketserver import (
     ThreadingUDPServer,
 )
 from threading import Thread
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from twisted.names import dns
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
+
+T = TypeVar("T")
 
 PORT = 53
 TTL = 300  # seconds
@@ -34,18 +37,29 @@ class NameServer:
     A name server at an address of this host, by UDP and TCP.
 
     @param addresses: what it knows, by name.
+    @param recursor: the address of one to ask for what it does not know.
+    @param pid: of a process in whose network namespace it is, or L{None} for this one's.
     @ivar asked: the names that it was asked for, in this order, by C{udp} or C{tcp}.
     @ivar code: how it answers: 0 is well, 2 a failure of its own.
     """
 
-    def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, Sequence[str]],
+        recursor: str | None = None,
+        pid: int | None = None,
+    ) -> None:
         self.addresses, self.code = dict(addresses), 0
+        self._recursor, self._pid = recursor, pid
         self.asked: list[tuple[str, str]] = []
 
     @contextmanager
     def serving(self, address: str) -> Iterator[NameServer]:
         """Answer until the end."""
-        servers = [_UDP((address, PORT), _Datagram), _TCP((address, PORT), _Connection)]
+        servers = [
+            made_in(self._pid, partial(kind, (address, PORT), handler))
+            for kind, handler in ((_UDP, _Datagram), (_TCP, _Connection))
+        ]
         threads = [Thread(target=server.serve_forever, args=(POLL,)) for server in servers]
         for server, thread in zip(servers, threads, strict=True):
             server.knows = self
@@ -67,6 +81,8 @@ class NameServer:
         self.asked.append((name, way))
         message.answer, message.recAv, message.additional = 1, 1, []
         known = self.addresses.get(name)
+        if known is None and self._recursor is not None:
+            return exchange(self._recursor, query, pid=self._pid)
         message.rCode = self.code or (dns.ENAME if known is None else dns.OK)
         if known and not self.code and question.type == dns.A:
             message.answers = [
@@ -133,22 +149,27 @@ def addresses_in(answer: Any) -> list[str]:
     return [rec.payload.dottedQuad() for rec in answer.answers if rec.type == dns.A]
 
 
-def socket_of(pid: int | None, kind: socket.SocketKind) -> socket.socket:
+def made_in(pid: int | None, make: Callable[[], T]) -> T:
     """
-    Make a socket in the network namespace of a process.
+    Have something made, such as a socket, in the network namespace of a process.
 
     @param pid: L{None} for this one's.
     """
-
-    def make() -> socket.socket:
-        with inside(pid or 1, CLONE_NEWNET):
-            return socket.socket(socket.AF_INET, kind)
-
     if pid is None:
-        made = socket.socket(socket.AF_INET, kind)
-    else:
-        with ThreadPoolExecutor(1) as thread:
-            made = thread.submit(make).result()
+        return make()
+    there = pid
+
+    def enter_and_make() -> T:
+        with inside(there, CLONE_NEWNET):
+            return make()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(enter_and_make).result()
+
+
+def socket_of(pid: int | None, kind: socket.SocketKind) -> socket.socket:
+    """Make a socket in the network namespace of a process."""
+    made = made_in(pid, partial(socket.socket, socket.AF_INET, kind))
     made.settimeout(PATIENCE)
     return made
 
@@ -170,19 +191,34 @@ def ask(
     @raise OSError: if there is none.
     """
     query = query_of(name, kind)
+    answer = exchange(server, query, pid=pid, tcp=tcp, patience=patience)
+    assert answer[:2] == query[:2]
+    return decoded(answer)
+
+
+def exchange(
+    server: str,
+    query: bytes,
+    *,
+    pid: int | None = None,
+    tcp: bool = False,
+    patience: float = PATIENCE,
+) -> bytes:
+    """
+    Send a query to a name server, and return the answer.
+
+    @raise OSError: if there is none.
+    """
     how = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
     with closing(socket_of(pid, how)) as asking:
         asking.settimeout(patience)
         asking.connect((server, PORT))
-        if tcp:
-            asking.sendall(struct.pack("!H", len(query)) + query)
-            with asking.makefile("rb") as stream:
-                answer = read_answer(stream)
-        else:
+        if not tcp:
             asking.send(query)
-            answer = asking.recv(65535)
-    assert answer[:2] == query[:2]
-    return decoded(answer)
+            return asking.recv(65535)
+        asking.sendall(struct.pack("!H", len(query)) + query)
+        with asking.makefile("rb") as stream:
+            return read_answer(stream)
 
 
 def read_answer(stream: BinaryIO) -> bytes:

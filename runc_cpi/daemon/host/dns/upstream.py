@@ -9,13 +9,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import (
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    connectProtocol,
-)
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
@@ -123,11 +119,9 @@ class Upstream:
         conversation = _Stream(sent, question)
         is_ipv4 = _family(server) == socket.AF_INET
         kind = TCP4ClientEndpoint if is_ipv4 else TCP6ClientEndpoint
-        connecting = connectProtocol(
-            kind(self._reactor, server, PORT, timeout=PATIENCE), conversation
-        )
+        endpoint = kind(self._reactor, server, PORT, timeout=PATIENCE)
         try:
-            await self._patiently(connecting, PATIENCE)
+            await self._patiently(endpoint.connect(_Once(conversation)), PATIENCE)
             answer: bytes = await self._patiently(conversation.answer, PATIENCE_FOR_LONG)
             return answer
         finally:
@@ -142,6 +136,19 @@ class Upstream:
 
 def _family(server: str) -> socket.AddressFamily:
     return socket.AF_INET if ip_address(server).version == 4 else socket.AF_INET6
+
+
+class _Once(Factory):
+    """Makes one connection, and logs nothing of it."""
+
+    noisy = False
+
+    def __init__(self, conversation: _Stream) -> None:
+        self._conversation = conversation
+
+    def buildProtocol(self, addr: Any) -> _Stream:
+        """Return the conversation."""
+        return self._conversation
 
 
 class _Stream(Int16StringReceiver):
