@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from socketserver import (
     BaseRequestHandler,
@@ -123,10 +123,11 @@ class _Connection(StreamRequestHandler):
     server: _TCP
 
     def handle(self) -> None:
-        while prefix := self.rfile.read(2):
-            query = self.rfile.read(*struct.unpack("!H", prefix))
-            answer = self.server.knows.answer(query, "tcp", 65535)
-            self.wfile.write(struct.pack("!H", len(answer)) + answer)
+        with suppress(ConnectionError):
+            while prefix := self.rfile.read(2):
+                query = self.rfile.read(*struct.unpack("!H", prefix))
+                answer = self.server.knows.answer(query, "tcp", 65535)
+                self.wfile.write(struct.pack("!H", len(answer)) + answer)
 
 
 def query_of(name: str, kind: int = dns.A) -> bytes:

@@ -10,8 +10,9 @@ from typing import Any
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
-# About two milliseconds' work, so that a flood holds up nothing else for longer.
-DATAGRAMS_A_TURN = 16
+# Half a millisecond's work, or some milliseconds' for the longest answers that are kept:
+# a flood holds up nothing else for longer.
+DATAGRAMS_A_TURN = 8
 LONGEST = 65535  # bytes
 
 

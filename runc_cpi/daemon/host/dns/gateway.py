@@ -15,7 +15,7 @@ from runc_cpi.daemon.host.dns import messages
 from runc_cpi.daemon.host.dns.datagrams import Datagrams
 from runc_cpi.daemon.host.dns.messages import LONGEST_QUERY, BadMessage
 from runc_cpi.daemon.host.dns.places import Places
-from runc_cpi.daemon.host.dns.resolver import Resolver
+from runc_cpi.daemon.host.dns.resolver import Resolver, TooMany
 from runc_cpi.daemon.host.dns.stream import Streams
 
 PORT = 53
@@ -42,13 +42,11 @@ class Desk:
     """
     What all gateways share.
 
-    @ivar queries: places for those under way.
-    @ivar connections: places for those that are open.
+    @ivar connections: places for the clients'.
     """
 
     reactor: Any
     resolver: Resolver
-    queries: Places
     connections: Places
     tasks: TaskGroup
 
@@ -121,13 +119,11 @@ class Gateway:
         # A VM may be free to send from any address (security.anti_spoofing).
         if ip_address(client) not in self._place.cidr or len(message) > LONGEST_QUERY:
             return None
-        if not self._desk.queries.take(client):
-            return None  # the client asks again
         try:
             query = messages.read_query(message)
-            answer = await self._desk.resolver.answer(query, self._place.gateway)
+            answer = await self._desk.resolver.answer(query, client, self._place.gateway)
             return messages.fitted(answer, query) if by_datagram else answer
         except BadMessage as error:
             return error.reply
-        finally:
-            self._desk.queries.free(client)
+        except TooMany:
+            return None  # the client asks again

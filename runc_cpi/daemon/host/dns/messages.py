@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 
@@ -19,7 +20,8 @@ _ANSWER, _OPCODE, _TRUNCATED, _WANTED = 0x8000, 0x7800, 0x0200, 0x0100
 _OWN, _AVAILABLE, _CODE = 0x0400, 0x0080, 0x000F
 # After the name: a question has a type and a class, a record a TTL and a length as well.
 _QUESTION, _RECORD = struct.Struct("!HH"), struct.Struct("!HHIH")
-NUMBER_SIZE, _TTL_OFFSET = 2, 4
+_TTL, _TTL_OFFSET = struct.Struct("!I"), 4
+NUMBER_SIZE = 2
 _POINTER, _LONGEST_LABEL, _LONGEST_NAME = 0xC0, 63, 255
 # A name that is told by a pointer to that of the question.
 _THAT_NAME = b"\xc0\x0c"
@@ -76,19 +78,20 @@ class Query:
         return self.message[NUMBER_SIZE:]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """
-    Where a record is in a message.
+    A record of a message.
 
-    @ivar ttl_at: the offset of its TTL.
+    @ivar start: the offset of its first byte.
+    @ivar fields: the offset of what follows its name.
+    @ivar end: the offset after its last byte.
     """
 
     kind: int
     data_class: int
     ttl: int
     start: int
-    ttl_at: int
+    fields: int
     end: int
 
 
@@ -118,11 +121,12 @@ def read_query(message: bytes) -> Query:
         ]
     except (ValueError, IndexError, struct.error):
         raise BadMessage(reply(message, MALFORMED)) from None
+    question = message[_HEADER.size : end]
     if kind in _TRANSFERS:
-        raise BadMessage(reply(message, REFUSED))
+        raise BadMessage(reply(message, REFUSED, question))
     return Query(
         message=message,
-        question=message[_HEADER.size : end],
+        question=question,
         name=name,
         kind=kind,
         datagram_size=min(max([LEAST_DATAGRAM, *sizes]), MOST_DATAGRAM),
@@ -159,13 +163,10 @@ def _records(message: bytes, at: int, count: int) -> Iterator[Record]:
             at += 1 + length
         at += 1
         kind, data_class, ttl, size = _RECORD.unpack_from(message, at)
-        ttl_at = at + _TTL_OFFSET
-        at += _RECORD.size + size
+        fields, at = at, at + _RECORD.size + size
         if at > len(message):
             raise ValueError
-        yield Record(
-            kind=kind, data_class=data_class, ttl=ttl, start=start, ttl_at=ttl_at, end=at
-        )
+        yield Record(kind, data_class, ttl, start, fields, at)
 
 
 def answer_records(answer: bytes) -> list[Record]:
@@ -207,7 +208,7 @@ def aged(answer: bytes, seconds: int) -> bytes:
     changed = bytearray(answer)
     for record in _lasting(answer):
         left = max(record.ttl - seconds, 0)
-        changed[record.ttl_at : record.ttl_at + 4] = left.to_bytes(4, "big")
+        _TTL.pack_into(changed, record.fields + _TTL_OFFSET, left)
     return bytes(changed)
 
 

@@ -49,8 +49,12 @@ class NameService:
         self._tasks = TaskGroup(reactor)
         self._desk = Desk(
             reactor=reactor,
-            resolver=Resolver(reactor, Upstream(reactor), self._servers),
-            queries=Places(MOST_QUERIES, MOST_QUERIES_OF_ONE),
+            resolver=Resolver(
+                reactor,
+                Upstream(reactor),
+                Places(MOST_QUERIES, MOST_QUERIES_OF_ONE),
+                self._servers,
+            ),
             connections=Places(MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE),
             tasks=self._tasks,
         )

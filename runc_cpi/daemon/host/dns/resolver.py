@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from runc_cpi.daemon.host.dns import messages
 from runc_cpi.daemon.host.dns.cache import Cache
 from runc_cpi.daemon.host.dns.messages import Address, Query
+from runc_cpi.daemon.host.dns.places import Places
 from runc_cpi.daemon.host.dns.upstream import NoAnswer, Upstream
 
 # Whoever asks for it learns the gateway's address, at which programs of the host listen.
@@ -17,27 +18,38 @@ HOST_NAME = b"host.internal"
 HOST_TTL = 60  # seconds
 
 
+class TooMany(Exception):
+    """The client asks too much at once."""
+
+
 class Resolver:
     """
     Answers queries, whoever sent them.
 
+    @param places: for those whose answer is not here and has to be waited for.
     @param servers: returns the addresses of the name servers to ask, as they are now.
     """
 
     def __init__(
-        self, reactor: Any, upstream: Upstream, servers: Callable[[], Sequence[str]]
+        self,
+        reactor: Any,
+        upstream: Upstream,
+        places: Places,
+        servers: Callable[[], Sequence[str]],
     ) -> None:
-        self._upstream, self._servers = upstream, servers
+        self._upstream, self._places, self._servers = upstream, places, servers
         self._known: Sequence[str] = ()
         self._cache = Cache(reactor.seconds)
         # By what is asked: those who wait for the answer to somebody else's query.
         self._under_way: dict[bytes, list[Deferred[bytes]]] = {}
 
-    async def answer(self, query: Query, gateway: Address) -> bytes:
+    async def answer(self, query: Query, client: str, gateway: Address) -> bytes:
         """
         Answer a query; if nobody can, that is told.
 
+        @param client: the address of whom it is from.
         @param gateway: the address at which it came.
+        @raise TooMany: if the client has too many under way, or all clients have.
         """
         if query.name == HOST_NAME:
             return messages.address_reply(query, [gateway], HOST_TTL)
@@ -48,7 +60,12 @@ class Resolver:
             self._known = servers
         answer = self._cache.get(query.identity)
         if answer is None:
-            answer = await self._ask(query, servers)
+            if not self._places.take(client):
+                raise TooMany
+            try:
+                answer = await self._ask(query, servers)
+            finally:
+                self._places.free(client)
         return messages.renumbered(answer, query.number)
 
     async def _ask(self, query: Query, servers: Sequence[str]) -> bytes:
