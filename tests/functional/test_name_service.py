@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -20,7 +21,7 @@ from twisted.logger import capturedLogs
 from twisted.names import dns
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.host.dns import gateway, name_service
+from runc_cpi.daemon.host.dns import gateway, name_service, upstream
 from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.host.network.bridge import Bridge
@@ -72,8 +73,8 @@ class NameServiceCase(TestCase):
         self.resources = ExitStack()
         self.addCleanup(self.resources.close)
         self.vm = self.make_network(SUBNET, "10.98.0.2")
-        self.resolv_conf = Path(self.mktemp()).absolute()
-        self.resolv_conf.parent.mkdir(parents=True, exist_ok=True)
+        directory = self.resources.enter_context(TemporaryDirectory(prefix="cpi"))
+        self.resolv_conf = Path(directory, "resolv.conf")
         self.tell_servers(FIRST, SECOND)
         self.names = NameService(reactor, enabled=True, resolv_conf=str(self.resolv_conf))
         self.addCleanup(self.names.stop)
@@ -209,7 +210,8 @@ class ServerTests(NameServiceCase):
         self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.99"])
 
     async def test_a_server_that_is_not_there(self) -> None:
-        """If nothing listens at the first server, the second one is asked."""
+        """If nothing listens at the first server, the second one is asked at once."""
+        self.patch(upstream, "PATIENCE", 3600.0)
         self.name_server(SECOND)
         self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
 
@@ -234,7 +236,11 @@ class ServerTests(NameServiceCase):
         self.assertEqual((await self.ask("many.example")).rCode, dns.EREFUSED)
 
     async def test_no_server(self) -> None:
-        """Without a server there is an answer at once: that there can be none."""
+        """
+        Without a server there is an answer at once: that there can be none.  The gateway is
+        no server for itself.
+        """
+        self.patch(upstream, "PATIENCE", 3600.0)
         for servers in ((), (GATEWAY,)):
             self.tell_servers(*servers)
             self.assertEqual((await self.ask("one.example")).rCode, dns.ESERVER)
@@ -261,18 +267,40 @@ class StrangerTests(NameServiceCase):
                 await asking
 
     async def test_by_another_interface(self) -> None:
-        """Who comes by another interface is not answered, though it knows the way."""
+        """
+        Who comes by another interface is not answered, though it knows the way; nor is
+        anybody whose address it uses.
+        """
         stranger = self.make_network(OTHER, "10.97.0.2")
         await self.assert_silence(pid=stranger)
-        # Nor if it has an address of the subnet.
-        enter = ["nsenter", f"--target={stranger}", "--net"]
-        own = ["ip", "address", "add", "10.98.0.77/32", "dev", "eth0"]
-        subprocess.run([*enter, *own], check=True)
-        await self.assert_silence(pid=stranger)
+        self.filter_no_sources(OTHER_BRIDGE)
+        own = ["ip", "address", "add", "10.98.0.2/32", "dev", "eth0"]
+        subprocess.run(["nsenter", f"--target={stranger}", "--net", *own], check=True)
+        with ExitStack() as stack:
+            forging, surprised = (
+                stack.enter_context(closing(socket_of(pid, socket.SOCK_DGRAM)))
+                for pid in (stranger, self.vm)
+            )
+            for udp in (forging, surprised):
+                udp.bind(("10.98.0.2", 5353))
+            forging.sendto(query_of("host.internal"), (GATEWAY, 53))
+            surprised.settimeout(A_MOMENT)
+            with self.assertRaises(TimeoutError):
+                await deferToThread(surprised.recv, 512)
         # Its own gateway answers it, once it is served.
         await self.names.serve([SUBNET, OTHER])
         answer = await deferToThread(ask, OTHER_GATEWAY, "host.internal", pid=stranger)
         self.assertEqual(addresses_in(answer), [OTHER_GATEWAY])
+
+    def filter_no_sources(self, interface: str) -> None:
+        """Have the kernel take whatever comes by an interface (ip-sysctl, rp_filter)."""
+        of_all, own = (
+            Path("/proc/sys/net/ipv4/conf", name, "rp_filter")
+            for name in ("all", interface)
+        )
+        self.addCleanup(of_all.write_text, of_all.read_text())
+        for knob in (of_all, own):
+            knob.write_text("0")
 
     async def test_an_address_of_others(self) -> None:
         """Who is on the bridge, and has an address of elsewhere, is not answered."""
