@@ -116,10 +116,12 @@ class NameServiceCase(TestCase):
         new.write_text("".join(f"nameserver {server}\n" for server in servers))
         new.rename(self.resolv_conf)
 
-    def name_server(self, address: str = FIRST, known: Any = None) -> NameServer:
+    def name_server(
+        self, address: str = FIRST, known: Any = None, *, tcp: bool = True
+    ) -> NameServer:
         """Run a name server of the host's."""
         server = NameServer(KNOWN if known is None else known)
-        return self.resources.enter_context(server.serving(address))
+        return self.resources.enter_context(server.serving(address, tcp=tcp))
 
     async def ask(self, name: str, **how: Any) -> Any:
         """Ask the gateway, as a VM unless it is told otherwise."""
@@ -154,6 +156,13 @@ class AnswerTests(NameServiceCase):
         self.assertEqual(addresses_in(answer), MANY)
         # It was fetched by TCP for the first question already.
         self.assertEqual(server.asked, [("many.example", "udp"), ("many.example", "tcp")])
+
+    async def test_long_answers_of_a_server_without_tcp(self) -> None:
+        """What cannot be had whole is answered as the server did, by TCP as well."""
+        self.name_server(tcp=False)
+        for tcp in (False, True):
+            answer = await self.ask("many.example", tcp=tcp)
+            self.assertEqual((answer.trunc, answer.answers), (1, []))
 
     async def test_the_host(self) -> None:
         """C{host.internal} is the gateway; no server is asked."""
@@ -319,6 +328,7 @@ class StrangerTests(NameServiceCase):
         Who waits for too many answers gets no more of those, but what is known here; the
         questions of others are passed on.
         """
+        self.patch(upstream, "PATIENCE", 3600.0)
         self.tell_servers(FIRST)
         silent = socket_of(None, socket.SOCK_DGRAM)
         self.addCleanup(silent.close)
@@ -393,7 +403,7 @@ class PlaceTests(NameServiceCase):
             self.assertEqual(addresses_in(await self.ask("host.internal")), [GATEWAY])
             await self.names.serve([])
             with self.assertRaises(ConnectionResetError):
-                connection.recv(1)
+                await deferToThread(connection.recv, 1)
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with closing(socket.socket(socket.AF_INET, kind)) as free:
                 free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -54,11 +54,12 @@ class NameServer:
         self.asked: list[tuple[str, str]] = []
 
     @contextmanager
-    def serving(self, address: str) -> Iterator[NameServer]:
-        """Answer until the end."""
+    def serving(self, address: str, *, tcp: bool = True) -> Iterator[NameServer]:
+        """Answer until the end, by UDP and perhaps by TCP."""
+        kinds = [(_UDP, _Datagram), (_TCP, _Connection)]
         servers = [
             made_in(self._pid, partial(kind, (address, PORT), handler))
-            for kind, handler in ((_UDP, _Datagram), (_TCP, _Connection))
+            for kind, handler in (kinds if tcp else kinds[:1])
         ]
         threads = [Thread(target=server.serve_forever, args=(POLL,)) for server in servers]
         for server, thread in zip(servers, threads, strict=True):

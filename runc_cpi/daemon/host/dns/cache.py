@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runc_cpi.daemon.host.dns import messages
+from runc_cpi.daemon.host.dns import messages, records
 
 MOST_ANSWERS = 2048
 LONGEST_ANSWER = 4096  # bytes; the longer it is, the longer it takes to look through
@@ -48,7 +48,7 @@ class Cache:
         """
         Return an answer whose records have as much time to live as is left of it.
 
-        @param identity: L{messages.Query.identity}.
+        @param identity: L{Query.identity<runc_cpi.daemon.host.dns.queries.Query.identity>}.
         @return: L{None} if there is none.
         """
         kept = self._kept.get(identity)
@@ -59,7 +59,7 @@ class Cache:
             del self._kept[identity]
             return None
         self._kept.move_to_end(identity)
-        return messages.aged(kept.answer, int(now - kept.came))
+        return records.aged(kept.answer, int(now - kept.came))
 
     def put(self, identity: bytes, answer: bytes) -> None:
         """Keep an answer, if it may be kept: no failure, and none without records."""
@@ -71,7 +71,7 @@ class Cache:
         ):
             return
         longest = LONGEST_TIME if messages.has_answers(answer) else LONGEST_TIME_WITHOUT
-        holds = min(longest, messages.lifetime(answer))
+        holds = min(longest, records.lifetime(answer))
         if not holds:
             return
         now = self._seconds()

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import maybeDeferred
 
 from runc_cpi.daemon.base.tasks import TaskGroup
-from runc_cpi.daemon.host.dns import messages
 from runc_cpi.daemon.host.dns.datagrams import Datagrams
-from runc_cpi.daemon.host.dns.messages import LONGEST_QUERY, BadMessage
 from runc_cpi.daemon.host.dns.places import Places
+from runc_cpi.daemon.host.dns.queries import LONGEST_QUERY, BadQuery, fitted, read_query
 from runc_cpi.daemon.host.dns.resolver import Resolver, TooMany
 from runc_cpi.daemon.host.dns.stream import Streams
 
@@ -120,10 +119,10 @@ class Gateway:
         if ip_address(client) not in self._place.cidr or len(message) > LONGEST_QUERY:
             return None
         try:
-            query = messages.read_query(message)
+            query = read_query(message)
             answer = await self._desk.resolver.answer(query, client, self._place.gateway)
-            return messages.fitted(answer, query) if by_datagram else answer
-        except BadMessage as error:
+            return fitted(answer, query) if by_datagram else answer
+        except BadQuery as error:
             return error.reply
         except TooMany:
             return None  # the client asks again

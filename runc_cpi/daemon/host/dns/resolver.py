@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from runc_cpi.daemon.host.dns import messages
+from runc_cpi.daemon.host.dns import messages, queries
 from runc_cpi.daemon.host.dns.cache import Cache
-from runc_cpi.daemon.host.dns.messages import Address, Query
 from runc_cpi.daemon.host.dns.places import Places
+from runc_cpi.daemon.host.dns.queries import Address, Query
 from runc_cpi.daemon.host.dns.upstream import NoAnswer, Upstream
 
 # Whoever asks for it learns the gateway's address, at which programs of the host listen.
@@ -52,7 +52,7 @@ class Resolver:
         @raise TooMany: if the client has too many under way, or all clients have.
         """
         if query.name == HOST_NAME:
-            return messages.address_reply(query, [gateway], HOST_TTL)
+            return queries.address_reply(query, [gateway], HOST_TTL)
         servers = self._servers()
         if servers != self._known:
             # Others may know other names: those of a private network, say.

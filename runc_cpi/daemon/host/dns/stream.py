@@ -11,8 +11,8 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.base.tasks import TaskGroup
-from runc_cpi.daemon.host.dns.messages import LONGEST_QUERY
 from runc_cpi.daemon.host.dns.places import Places
+from runc_cpi.daemon.host.dns.queries import LONGEST_QUERY
 
 # For the next query, and for an answer to be read (RFC 7766 asks for some seconds).
 IDLE_SECONDS = 10.0

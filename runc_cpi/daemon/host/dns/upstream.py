@@ -10,14 +10,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.host.dns import messages
 from runc_cpi.daemon.host.dns.datagrams import Datagrams
-from runc_cpi.daemon.host.dns.messages import Query
+from runc_cpi.daemon.host.dns.queries import Query
 
 PORT = 53
 # Clients ask again after 5 s (resolv.conf(5)); by then a second server has answered.
@@ -110,8 +110,7 @@ class Upstream:
             udp.send(sent)
             datagrams = Datagrams(self._reactor, udp, received, failed)
             try:
-                answer: bytes = await self._patiently(coming, PATIENCE)
-                return answer
+                return await self._patiently(coming, PATIENCE)
             finally:
                 datagrams.close()
 
@@ -121,16 +120,17 @@ class Upstream:
         kind = TCP4ClientEndpoint if is_ipv4 else TCP6ClientEndpoint
         endpoint = kind(self._reactor, server, PORT, timeout=PATIENCE)
         try:
-            await self._patiently(endpoint.connect(_Once(conversation)), PATIENCE)
-            answer: bytes = await self._patiently(conversation.answer, PATIENCE_FOR_LONG)
-            return answer
+            await endpoint.connect(_Once(conversation))
+            return await self._patiently(conversation.answer, PATIENCE_FOR_LONG)
+        except (ConnectError, ConnectingCancelledError):
+            raise NoAnswer from None
         finally:
             conversation.end()
 
-    async def _patiently(self, answer: Deferred[Any], seconds: float) -> Any:
+    async def _patiently(self, coming: Deferred[bytes], seconds: float) -> bytes:
         try:
-            return await answer.addTimeout(seconds, self._reactor)
-        except (TimeoutError, ConnectError):
+            return await coming.addTimeout(seconds, self._reactor)
+        except TimeoutError:
             raise NoAnswer from None
 
 

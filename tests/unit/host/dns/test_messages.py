@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.names import dns
 
-from runc_cpi.daemon.host.dns import messages
-from runc_cpi.daemon.host.dns.messages import BadMessage
+from runc_cpi.daemon.host.dns import messages, queries, records
+from runc_cpi.daemon.host.dns.queries import BadQuery
+from runc_cpi.daemon.host.dns.records import Malformed
 from tests.harness.names import addresses_in, decoded, query_of
 
 QUERY = query_of("One.Example")
@@ -37,7 +38,7 @@ def answer_to(query: bytes, *ttls: int) -> bytes:
 
 def test_a_query() -> None:
     """A query's name is read in small letters, and the question kept as it is."""
-    query = messages.read_query(QUERY)
+    query = queries.read_query(QUERY)
     assert (query.name, query.kind) == (b"one.example", dns.A)
     assert query.question == QUERY[12:]
     assert query.datagram_size == 512
@@ -49,7 +50,7 @@ def test_a_query() -> None:
 def test_the_size_of_datagrams(size: int, taken: int) -> None:
     """A client may take longer datagrams, and says so by EDNS."""
     option = EDNS[:3] + size.to_bytes(2, "big") + EDNS[5:]
-    assert messages.read_query(with_edns(QUERY, option)).datagram_size == taken
+    assert queries.read_query(with_edns(QUERY, option)).datagram_size == taken
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,8 @@ def test_the_size_of_datagrams(size: int, taken: int) -> None:
 )
 def test_what_is_no_query(message: bytes, code: int | None) -> None:
     """What is no query is told so, unless it is an answer, or hardly anything."""
-    with pytest.raises(BadMessage) as caught:
-        messages.read_query(message)
+    with pytest.raises(BadQuery) as caught:
+        queries.read_query(message)
     reply = caught.value.reply
     if reply is None:
         assert code is None
@@ -86,32 +87,32 @@ def test_what_is_no_query(message: bytes, code: int | None) -> None:
 
 @given(st.binary(max_size=80), st.integers(0, len(QUERY)))
 def test_any_bytes(noise: bytes, kept: int) -> None:
-    """Whatever comes, nothing but L{BadMessage} comes of it."""
+    """Whatever comes, nothing but L{BadQuery} comes of it."""
     message = QUERY[:kept] + noise
-    with suppress(BadMessage):
-        query = messages.read_query(message)
-        messages.fitted(message + bytes(4096), query)
+    with suppress(BadQuery):
+        query = queries.read_query(message)
+        queries.fitted(message + bytes(4096), query)
     if len(message) >= 12:
-        messages.lifetime(message)
-        with suppress(BadMessage):
-            messages.aged(message, 1)
+        records.lifetime(message)
+        with suppress(Malformed):
+            records.aged(message, 1)
 
 
 def test_time_to_live() -> None:
     """An answer holds as long as the record that holds the shortest."""
     answer = answer_to(QUERY, 300, 7, 60)
-    assert messages.lifetime(answer) == 7
-    assert messages.lifetime(answer_to(QUERY)) == 0
+    assert records.lifetime(answer) == 7
+    assert records.lifetime(answer_to(QUERY)) == 0
     # What EDNS has in that place are flags.
-    assert messages.lifetime(with_edns(answer)) == 7
-    older = decoded(messages.aged(with_edns(answer), 10))
+    assert records.lifetime(with_edns(answer)) == 7
+    older = decoded(records.aged(with_edns(answer), 10))
     assert [record.ttl for record in older.answers] == [290, 0, 50]
-    assert messages.aged(with_edns(answer), 10).endswith(EDNS)
+    assert records.aged(with_edns(answer), 10).endswith(EDNS)
 
 
 def test_which_answer_is_ones_own() -> None:
     """An answer has the id and the question of the query, or is an error without one."""
-    question = messages.read_query(QUERY).question
+    question = queries.read_query(QUERY).question
     own = answer_to(QUERY, 1)
     error = QUERY[:2] + b"\x80\x01" + bytes(8)
     for taken in (own, own[:12] + own[12:].lower(), error):
@@ -130,14 +131,14 @@ def test_which_answer_is_ones_own() -> None:
 
 def test_what_does_not_fit() -> None:
     """A long answer is cut to the question and what EDNS says, and tells it."""
-    query = messages.read_query(QUERY)
+    query = queries.read_query(QUERY)
     answer = with_edns(answer_to(QUERY, *[1] * 40))
-    cut = messages.fitted(answer, query)
+    cut = queries.fitted(answer, query)
     assert cut.endswith(EDNS)
     told = decoded(cut)
     assert (told.trunc, told.answers, len(told.queries)) == (1, [], 1)
-    assert messages.fitted(answer, messages.read_query(with_edns(QUERY))) == answer
-    assert len(messages.fitted(bytes(1000), query)) <= 512
+    assert queries.fitted(answer, queries.read_query(with_edns(QUERY))) == answer
+    assert len(queries.fitted(bytes(1000), query)) <= 512
 
 
 @pytest.mark.parametrize(
@@ -146,8 +147,8 @@ def test_what_does_not_fit() -> None:
 )
 def test_an_address_of_ours(kind: int, address: str, found: bool) -> None:
     """A name has addresses of the kind that is asked for, or none."""
-    query = messages.read_query(query_of("host.internal", kind))
-    answer = decoded(messages.address_reply(query, [ip_address(address)], 60))
+    query = queries.read_query(query_of("host.internal", kind))
+    answer = decoded(queries.address_reply(query, [ip_address(address)], 60))
     assert (answer.auth, answer.rCode, len(answer.answers)) == (1, dns.OK, found)
     assert [record.ttl for record in answer.answers] == [60] * found
     if found and kind == dns.A:
