@@ -103,15 +103,15 @@ class NameService:
                 reason = f"port {PORT} is taken by {who or 'another program'}"
             if self._failed.get(gateway) != reason:
                 self.log.warn(
-                    "VMs get no DNS at {gateway}, but the host's name servers: {reason}; "
-                    "VMs that were made before, and have it as theirs, resolve no names",
+                    "no DNS for VMs at {gateway}: {reason}; new VMs get the host's name "
+                    "servers, and those whose name server it is resolve no names",
                     gateway=str(gateway),
                     reason=reason,
                 )
             self._failed[gateway] = reason
         else:
             if self._failed.pop(gateway, None) is not None:
-                self.log.info("VMs get DNS at {gateway} now", gateway=str(gateway))
+                self.log.info("there is DNS for VMs at {gateway} now", gateway=str(gateway))
 
     def name_servers(self, subnet: Subnet) -> Sequence[str]:
         """
