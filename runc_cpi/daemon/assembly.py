@@ -13,7 +13,7 @@ from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pools import AddressPools
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.interfaces import INameService, INetworker
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
@@ -41,6 +41,7 @@ class HostParts:
 
     runtime: IRuntime
     networker: INetworker
+    names: INameService
     guests: IGuests
     root_disks: IRootDisks
     disk_driver: IDiskDriver
@@ -56,7 +57,6 @@ class Policy:
 
     @ivar subnets: those that are always there, at least one.
     @ivar allowed_networks: where others may be, which VMs describe.
-    @ivar dns: the name servers of these.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
@@ -64,7 +64,6 @@ class Policy:
     disks: DiskPolicy
     subnets: Sequence[Subnet]
     allowed_networks: Sequence[IPv4Network]
-    dns: Sequence[str]
     restart: bool
 
 
@@ -125,7 +124,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         disks=disks,
     )
     pools = AddressPools(policy.subnets)
-    networks = Networks(pools, host.networker, policy.allowed_networks, policy.dns)
+    networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
     registry, watcher = Registry(depot, stemcells, pools, host.root_disks), Watcher(tasks)
     containers = Containers(
         policy=policy.containers,

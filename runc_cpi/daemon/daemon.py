@@ -18,7 +18,6 @@ from runc_cpi.daemon.assembly import Assembly, Policy, assemble
 from runc_cpi.daemon.config import ConfigError, DaemonConfig
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
-from runc_cpi.daemon.host.name_servers import name_servers
 from runc_cpi.daemon.linux_host import LinuxHost
 from runc_cpi.daemon.listening import AddressUnusable, Port
 from runc_cpi.daemon.preflight import Refused
@@ -104,7 +103,6 @@ class Daemon(MultiService):
             ),
             subnets=found.subnets,
             allowed_networks=config.allowed_networks,
-            dns=tuple(name_servers()),
             restart=config.restart,
         )
 
@@ -116,10 +114,13 @@ class Daemon(MultiService):
 
     def _add_services(self) -> None:
         room = TimerService(ROOM_INTERVAL, self._parts.disks.room.watch)
-        room.clock = self._reactor
+        names = TimerService(self._config.repair_interval, self._host.parts.names.retry)
+        for timer in (room, names):
+            timer.clock = self._reactor
         for service in (
             self._host.console_trimmer,
             room,
+            names,
             systemd.Watchdog(self._reactor),
             *self._ports,
         ):
@@ -185,6 +186,7 @@ class Daemon(MultiService):
         self._parts.tasks.cancel()
         self._parts.watcher.close()
         await super().stopService()
+        await self._host.parts.names.stop()
         self._host.stop()
         self._depot.release()
 

@@ -14,6 +14,7 @@ from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.root_disks import RootDisks
+from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
@@ -76,6 +77,7 @@ class LinuxHost:
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
+            names=NameService(reactor, enabled=config.dns_server),
             guests=self._guests,
             root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),

@@ -14,7 +14,6 @@ from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import mountinfo
-from runc_cpi.daemon.host.name_servers import name_servers
 from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
 from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
 from runc_cpi.daemon.host.shared_mounts import SharedMounts
@@ -98,14 +97,13 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
 
 
 def _subnets(config: DaemonConfig) -> list[Subnet]:
-    dns = tuple(name_servers())
     return [
         Subnet(
             name=network.name,
             cidr=network.cidr,
             gateway=network.gateway,
             bridge=network.bridge,
-            dns=dns if network.dns is None else network.dns,
+            dns=network.dns,
             mtu=network.mtu,
             reserved=network.reserved,
             dynamic=network.dynamic,

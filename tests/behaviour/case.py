@@ -13,7 +13,7 @@ from zope.interface.interface import InterfaceClass
 
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.entrance.interfaces import ISockets
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.interfaces import INameService, INetworker
 from runc_cpi.daemon.networks.model import Nic, Subnet
 from runc_cpi.daemon.networks.planning import Lease, plan
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
@@ -59,6 +59,7 @@ class HostCase(TestCase):
     guests: IGuests
     root_disks: IRootDisks
     networker: INetworker
+    names: INameService
     archiver: IArchiver
     images: IImages
     trees: ITrees

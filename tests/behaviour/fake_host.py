@@ -10,7 +10,7 @@ from typing import Any
 from tests.behaviour.case import HostCase
 from tests.fakes.disks import FakeDriver
 from tests.fakes.entrance import OWN_ADDRESS, OWN_PORT, PORT, FakeSockets
-from tests.fakes.networks import FakeNetworker
+from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -28,6 +28,7 @@ class FakeHost(HostCase):
         self.directory.mkdir()
         self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
+        self.names = FakeNameService()
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
         self.trees, self.root_disks = FakeTrees(script), FakeRootDisks(script)
         self.sockets, self.uid, self.connection = FakeSockets(1000), 1000, object()

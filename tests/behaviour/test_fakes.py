@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.behaviour import (
     disks,
     guests,
+    names,
     networker,
     root_disks,
     runtime,
@@ -29,6 +30,10 @@ class FakeRootDisksTests(FakeHost, root_disks.Behaviour):
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):
     """L{FakeNetworker}."""
+
+
+class FakeNameServiceTests(FakeHost, names.Behaviour):
+    """L{FakeNameService}."""
 
 
 class FakeSocketsTests(FakeHost, sockets.Behaviour):

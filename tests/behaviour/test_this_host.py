@@ -7,6 +7,7 @@ from typing import ClassVar
 from tests.behaviour import (
     disks,
     guests,
+    names,
     networker,
     root_disks,
     runtime,
@@ -35,6 +36,15 @@ class NetworkerTests(ThisHost, networker.Behaviour):
     async def setUp(self) -> None:
         await super().setUp()
         self.make_network()
+
+
+class NameServiceTests(ThisHost, names.Behaviour):
+    """Sockets at a gateway."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.make_network()
+        self.make_names()
 
 
 class SocketsTests(ThisHost, sockets.Behaviour):

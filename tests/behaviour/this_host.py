@@ -22,6 +22,7 @@ from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.root_disks import RootDisks
+from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
@@ -179,3 +180,8 @@ class ThisHost(HostCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.networker, self.namespace = networker, process.pid
+
+    def make_names(self) -> None:
+        """Make what answers DNS at the bridge's address."""
+        self.names = NameService(reactor, enabled=True)
+        self.addCleanup(self.names.stop)

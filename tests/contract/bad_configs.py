@@ -281,6 +281,11 @@ DAEMON = [
     ],
     Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
     Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
+    Case(
+        "a text as a truth value",
+        "dns_server: sometimes",
+        "dns_server: 'sometimes' must be true or false",
+    ),
     Case("a bridge like an option", "bridge: -br", f"bridge: '-br' {INTERFACE}"),
     Case(
         "an empty runtime",

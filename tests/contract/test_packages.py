@@ -62,7 +62,10 @@ PROGRAMS = {
 }
 # Who alone may use a library: the rest need not know how it is done.
 KEPT_APART = {
-    "twisted.protocols": (f"{DAEMON}.rpc", f"{DAEMON}.entrance", "runc_cpi.ctl"),
+    "twisted.protocols": (
+        *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
+        *(f"{DAEMON}.host.dns.upstream", "runc_cpi.ctl"),
+    ),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (f"{DAEMON}.host", f"{DAEMON}.trial", "runc_cpi.ctl"),

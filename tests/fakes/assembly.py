@@ -17,7 +17,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from tests.fakes.disks import FakeDriver
-from tests.fakes.networks import FakeNetworker
+from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -80,6 +80,7 @@ def assemble(
     host = HostParts(
         runtime=runtime,
         networker=networker,
+        names=FakeNameService(),
         guests=guests,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
@@ -102,7 +103,6 @@ def assemble(
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
         subnets=[subnet],
         allowed_networks=[IPv4Network("10.0.0.0/8")],
-        dns=["192.0.2.53"],
         restart=restart,
     )
     return Assembly(

@@ -1,15 +1,15 @@
-"""A fake of the VM network."""
+"""Fakes of the VM network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.interfaces import INameService, INetworker
 from runc_cpi.daemon.networks.model import Nic, Subnet
 from tests.fakes.script import Script
 
@@ -60,4 +60,36 @@ class FakeNetworker:
         return succeed({subnet.gateway for subnet in self.subnets})
 
 
+@implementer(INameService)
+class FakeNameService:
+    """
+    Gateways that are said to answer.
+
+    @ivar served: the subnets at whose gateways it answers.
+    """
+
+    def __init__(self) -> None:
+        self.served: list[Subnet] = []
+
+    def serve(self, subnets: Collection[Subnet]) -> Any:
+        """Note them."""
+        self.served = list(subnets)
+        return succeed(None)
+
+    def retry(self) -> Any:
+        """Do nothing: nothing can fail."""
+        return succeed(None)
+
+    def name_servers(self, subnet: Subnet) -> Sequence[str]:
+        """Return the subnet's, or the gateway; the host has none."""
+        if subnet.dns:
+            return subnet.dns
+        return [str(subnet.gateway)] if subnet in self.served else []
+
+    def stop(self) -> Any:
+        """Answer nowhere."""
+        return self.serve([])
+
+
 verifyObject(INetworker, FakeNetworker(Script()))
+verifyObject(INameService, FakeNameService())

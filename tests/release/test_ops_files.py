@@ -19,7 +19,6 @@ VALUES = {
     "director_name": "runc",
     "external_cpid_ip": "127.0.0.1",
     "internal_cpid_ip": "10.0.0.1",
-    "internal_cpid_gw": "192.0.2.1",
     "internal_ip": "10.0.0.4",
     "internal_gw": "10.0.0.1",
     "internal_cidr": "10.0.0.0/16",
@@ -36,13 +35,12 @@ VALUES = {
     "second_cpid_ip": "192.0.2.12",
     "second_cidr": "10.1.0.0/16",
     "second_gw": "10.1.0.1",
-    "second_dns": "192.0.2.3",
 }
 # The files on top of runc-cpi.yml: which variables each needs, and which it replaces.
 LAYERS = {
     "dev-release.yml": ({"runc_cpi_release"}, "runc_cpi_release_url runc_cpi_release_sha1"),
     "tls.yml": ({"runc_cpi_tls"}, ""),
-    "internal-dns.yml": ({"internal_dns"}, "internal_cpid_gw"),
+    "internal-dns.yml": ({"internal_dns"}, ""),
     "director-disk.yml": ({"director_disk_size"}, ""),
     "local-stemcell.yml": ({"local_stemcell"}, ""),
     "use-jammy.yml": (set(), ""),
@@ -51,7 +49,7 @@ LAYERS = {
 }
 CONFIGS = {"cloud-config.yml", "cloud-config-hosts.yml", "cpi-config.yml"}
 BASE = {
-    "director_name", "external_cpid_ip", "internal_cpid_ip", "internal_cpid_gw",
+    "director_name", "external_cpid_ip", "internal_cpid_ip",
     "internal_ip", "internal_gw", "internal_cidr",
     "runc_cpi_release_url", "runc_cpi_release_sha1",
 }  # fmt: skip
@@ -108,15 +106,18 @@ def test_release(layout: str) -> None:
     assert by_name(group["jobs"], "runc_cpi") == job
     assert document["cloud_provider"]["template"] == job
     assert group["properties"]["director"]["cpi_job"] == "runc_cpi"
-    assert document["networks"][0]["subnets"][0]["dns"] == ["192.0.2.1"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_only_additions(layout: str) -> None:
-    """runc-cpi.yml changes nothing of bosh-deployment but the name server."""
-    before = ops.load(SKELETONS / f"{layout}.yml")
-    before["networks"][0]["subnets"][0]["dns"] = ["((internal_cpid_gw))"]
-    assert_contained(before, manifest(layout), "")
+    """
+    runc-cpi.yml changes nothing of bosh-deployment but the name server, which is the
+    daemon's if there is none.
+    """
+    before, after = ops.load(SKELETONS / f"{layout}.yml"), manifest(layout)
+    del before["networks"][0]["subnets"][0]["dns"]
+    assert_contained(before, after, "")
+    assert "dns" not in after["networks"][0]["subnets"][0]
 
 
 def assert_contained(part: Any, whole: Any, where: str) -> None:
@@ -249,18 +250,21 @@ def test_cloud_config() -> None:
     (subnet,) = by_name(document["networks"], "default")["subnets"]
     assert subnet["range"] == "10.0.0.0/16"
     assert subnet["reserved"] == ["10.0.0.4"]
-    assert subnet["dns"] == ["192.0.2.1"]
+    assert "dns" not in subnet
     assert set(subnet["azs"]) == {az["name"] for az in document["azs"]}
     by_name(document["vm_types"], document["compilation"]["vm_type"])
     by_name(document["disk_types"], "default")
 
 
-def test_name_server_of_cloud_config() -> None:
-    """The name server in the cloud config can be given by its better name."""
-    document = cloud_config("internal-dns.yml")
-    assert "internal_cpid_gw" not in wanted(document)
-    subnet = ops.interpolate(document, VALUES)["networks"][0]["subnets"][0]
-    assert subnet["dns"] == ["192.0.2.2"]
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_another_name_server(layout: str) -> None:
+    """internal-dns.yml names a name server, for the director and in the cloud config."""
+    for document in (
+        manifest(layout, "internal-dns.yml"),
+        cloud_config("internal-dns.yml"),
+    ):
+        subnet = ops.interpolate(document, VALUES)["networks"][0]["subnets"][0]
+        assert subnet["dns"] == ["192.0.2.2"]
 
 
 def test_several_hosts() -> None:

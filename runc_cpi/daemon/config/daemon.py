@@ -20,7 +20,7 @@ from runc_cpi.daemon.config.addresses import (
     source_networks,
     vm_network,
 )
-from runc_cpi.daemon.config.checks import ConfigError, choice, number, text
+from runc_cpi.daemon.config.checks import ConfigError, boolean, choice, number, text
 from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
 from runc_cpi.daemon.config.keys import Section, key, section
 from runc_cpi.daemon.config.networks import (
@@ -109,6 +109,12 @@ class DaemonConfig(Section):
         network_ranges,
         "where the networks may be that VMs describe themselves; nowhere with `[]`",
         shown="the private ones",
+    )
+    dns_server: bool = key(
+        True,
+        boolean,
+        "whether gateways answer DNS, and are the name servers of networks that name "
+        "none; otherwise these get the host's: see [names](bosh.md#names)",
     )
     runtime: str = key(
         "runc",

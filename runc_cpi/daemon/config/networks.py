@@ -75,11 +75,11 @@ class NetworkConfig(Section):
         "where the addresses of dynamic networks are taken from, the highest first",
         shown="all of `cidr`",
     )
-    dns: tuple[str, ...] | None = key(
-        None,
+    dns: tuple[str, ...] = key(
+        [],
         name_servers,
         "name servers of networks that name none",
-        shown="the host's",
+        shown="the gateway; see `dns_server`",
     )
 
     @classmethod

@@ -112,3 +112,27 @@ class IAddressPools(Interface):
 
     def owner(address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""
+
+
+class INameService(Interface):
+    """Answers the DNS queries of VMs at the gateways of their subnets."""
+
+    def serve(subnets: Collection[Subnet]) -> Awaitable[None]:
+        """
+        Answer at the gateways of these subnets, and of no others.
+
+        Their bridges are there.  Whoever makes or removes one calls this again.  If it is
+        not possible at a gateway, that is logged, and no error.
+        """
+
+    def retry() -> Awaitable[None]:
+        """Have all as it was asked for last, also where it was not possible before."""
+
+    def name_servers(subnet: Subnet) -> Sequence[str]:
+        """
+        Return the name servers of a network in this subnet that names none itself: those
+        of the subnet; or the gateway if it answers; or those of the host.
+        """
+
+    def stop() -> Awaitable[None]:
+        """Answer no more, nowhere."""

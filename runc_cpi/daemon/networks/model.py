@@ -49,7 +49,8 @@ class Subnet:
     @ivar gateway: the host's address in it, which is the VMs' default route.
     @ivar bridge: the name of the host's interface in it.
     @ivar name: that of the configuration; L{None} if the networks of VMs describe it.
-    @ivar dns: the name servers of networks that name none.
+    @ivar dns: the name servers of networks that name none; if it is empty, those that
+        C{INameService} has for it.
     @ivar mtu: bytes that a packet of a VM may have, or L{None} for as many as the host's
         way out takes.
     @ivar reserved: addresses that no VM gets.
@@ -71,7 +72,7 @@ class Subnet:
         return IPv4Interface((self.gateway, self.cidr.prefixlen))
 
 
-def described(gateway: IPv4Interface, dns: Sequence[str] = ()) -> Subnet:
+def described(gateway: IPv4Interface) -> Subnet:
     """
     Return the subnet that the networks of VMs describe, and no configuration.
 
@@ -79,7 +80,7 @@ def described(gateway: IPv4Interface, dns: Sequence[str] = ()) -> Subnet:
     """
     cidr = gateway.network
     bridge = f"runc-{int(cidr.network_address):08x}"
-    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge, dns=dns)
+    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge)
 
 
 @dataclass(frozen=True, kw_only=True)

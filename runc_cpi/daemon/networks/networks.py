@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from twisted.internet.defer import DeferredLock
 
-from runc_cpi.daemon.networks.interfaces import IAddressPools, INetworker
+from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
 from runc_cpi.daemon.networks.model import Network, Subnet, described, subnet_of
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
@@ -16,21 +17,20 @@ from runc_cpi.errors import AddressUnavailable
 
 class Networks:
     """
-    Gives VMs their addresses, and keeps a bridge for each subnet that has a VM.
+    Gives VMs their addresses, and keeps a bridge and DNS for each subnet that has a VM.
 
     @param allowed: where subnets can be that no configuration has.
-    @param dns: the name servers of these.
     """
 
     def __init__(
         self,
         pools: IAddressPools,
         networker: INetworker,
+        names: INameService,
         allowed: Sequence[IPv4Network],
-        dns: Sequence[str],
     ) -> None:
-        self._pools, self._networker = pools, networker
-        self._allowed, self._dns = allowed, dns
+        self._pools, self._networker, self._names = pools, networker, names
+        self._allowed = allowed
         self._lock = DeferredLock()
         self._present: tuple[Subnet, ...] | None = None
 
@@ -73,7 +73,7 @@ class Networks:
 
     async def _open(self, network: Network) -> Subnet:
         """Have the subnet that a network describes."""
-        subnet = described(described_gateway(network), self._dns)
+        subnet = described(described_gateway(network))
         where = f"networks.{network.name}: {subnet.cidr}"
         if not any(subnet.cidr.subnet_of(allowed) for allowed in self._allowed):
             allowed = ", ".join(map(str, self._allowed)) or "empty"
@@ -87,6 +87,10 @@ class Networks:
         self._pools.open(subnet)
         return subnet
 
+    def with_dns(self, subnet: Subnet) -> Subnet:
+        """Return a subnet with the name servers that networks get that name none."""
+        return replace(subnet, dns=tuple(self._names.name_servers(subnet)))
+
     def _chosen(self, network: Network) -> Subnet:
         """Return the subnet of a dynamic network: the one that it names, or the first."""
         properties = network.settings.get("cloud_properties")
@@ -98,7 +102,7 @@ class Networks:
 
     async def release(self, owner: str) -> None:
         """
-        Take back all that C{owner} has, and remove the bridges that nobody needs then.
+        Take back all that C{owner} has, and remove what nobody needs then.
 
         @raise CloudError: if the kernel refuses.
         """
@@ -107,7 +111,7 @@ class Networks:
 
     async def settle(self, *, afresh: bool = False) -> None:
         """
-        Have the bridges of the subnets that there are now.
+        Have the bridges of the subnets that there are now, and DNS at their gateways.
 
         @param afresh: whether to look at each, though the subnets are the same as before.
         @raise CloudError: if the kernel refuses.
@@ -118,6 +122,7 @@ class Networks:
             if afresh or wanted != self._present:
                 self._present = None
                 await self._networker.set_up(wanted)
+                await self._names.serve(wanted)
                 self._present = wanted
         finally:
             self._lock.release()

@@ -24,12 +24,14 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     Take the addresses of a new VM, and return what its record will be.
 
     @raise InvalidArgument: if its networks cannot be had as they are described.
-    @raise AddressUnavailable: if an address asked for cannot be had.  With each error the
-        VM may have other addresses by then.
+    @raise AddressUnavailable: if an address asked for cannot be had.
+    @raise CloudError: if the host fails.  With any error the VM may have addresses.
     """
     leases = await networks.assign(new.networks, vm_cid)
+    # Which name servers there are depends on what could be set up.
+    await networks.settle()
     addresses = {name: lease.address for name, lease in leases.items()}
-    subnets = {name: lease.subnet for name, lease in leases.items()}
+    subnets = {name: networks.with_dns(lease.subnet) for name, lease in leases.items()}
     for difference in overruled(new.networks, subnets):
         _log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
     return VM(

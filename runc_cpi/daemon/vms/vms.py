@@ -97,10 +97,10 @@ class VMs:
             undo.callback(self._stemcells.release, stemcell.cid)
             self._containers.init_of(stemcell, new.properties)
             undo.push_async_callback(self._quietly, self._networks.release, vm_cid)
-            vm = await plan_vm(vm_cid, new, self._networks)
+            with failures_of_the_host():
+                vm = await plan_vm(vm_cid, new, self._networks)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
-                await self._networks.settle()
                 await self._containers.furnish(vm, stemcell)
                 await self._containers.boot(vm, stemcell)
                 await self._registry.save(vm)

@@ -53,3 +53,22 @@ def test_name_servers_that_no_vm_reaches(tmp_path: Path) -> None:
 def test_a_comment_in_another_encoding(tmp_path: Path) -> None:
     """A file that is not UTF-8 is read all the same."""
     assert servers(tmp_path, b"# caf\xe9\nnameserver 192.0.2.1\n") == ["192.0.2.1"]
+
+
+def test_a_file_that_changes(tmp_path: Path) -> None:
+    """The servers of programs of the host are those that the file names by now."""
+    path = tmp_path / "resolv.conf"
+    followed = name_servers.ResolvConf(str(path))
+    assert list(followed.servers()) == []
+    path.write_text(
+        "nameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver x.example\n"
+    )
+    assert list(followed.servers()) == ["127.0.0.53", "fe80::1%eth0"]
+    path.write_text("".join(f"nameserver 192.0.2.{n}\n" for n in range(9)))
+    assert list(followed.servers()) == ["192.0.2.0", "192.0.2.1", "192.0.2.2"]
+    other = tmp_path / "other"
+    other.write_text("nameserver 192.0.2.7\n")
+    other.rename(path)
+    assert list(followed.servers()) == ["192.0.2.7"]
+    path.unlink()
+    assert list(followed.servers()) == []

@@ -13,7 +13,7 @@ from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.errors import AddressUnavailable, InvalidArgument
-from tests.fakes.networks import FakeNetworker
+from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
 from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
 
@@ -46,8 +46,8 @@ class NetworksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.pools = AddressPools([SUBNET, OTHER])
         self.script = Script()
-        self.host = Host(self.script)
-        self.networks = Networks(self.pools, self.host, ALLOWED, ["192.0.2.53"])
+        self.host, self.names = Host(self.script), FakeNameService()
+        self.networks = Networks(self.pools, self.host, self.names, ALLOWED)
 
     def assign(self, given: dict[str, Any], owner: str = "vm-1") -> Deferred[Any]:
         """Assign addresses."""
@@ -114,6 +114,7 @@ class NetworksTests(SynchronousTestCase):
         self.assertEqual(self.assigned({"n": ELSEWHERE}), {"n": "10.244.0.34"})
         self.settle()
         self.assertEqual(self.bridges(), ["br0", "br1", BRIDGE])
+        self.assertEqual(self.names.served, list(self.host.subnets))
         self.assigned({"n": {**ELSEWHERE, "ip": "10.244.0.35"}}, "vm-2")
         self.release("vm-1")
         self.assertIn(BRIDGE, self.bridges())

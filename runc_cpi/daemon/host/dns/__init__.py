@@ -1,0 +1,1 @@
+"""DNS for VMs: answered at the gateways, and passed on to the host's name servers."""
