@@ -12,7 +12,8 @@ from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pools import AddressPools
-from runc_cpi.daemon.networks.interfaces import INetworker
+from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.interfaces import IFirewall, IHostPorts, INetworker
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
@@ -39,6 +40,8 @@ class HostParts:
 
     runtime: IRuntime
     networker: INetworker
+    firewall: IFirewall
+    host_ports: IHostPorts
     guests: IGuests
     root_disks: IRootDisks
     disk_driver: IDiskDriver
@@ -117,13 +120,15 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         driver=host.disk_driver,
         disks=disks,
     )
-    pools = AddressPools(policy.subnets)
-    registry, watcher = Registry(depot, stemcells, pools, host.root_disks), Watcher(tasks)
+    pools, watcher = AddressPools(policy.subnets), Watcher(tasks)
+    forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
     containers = Containers(
         policy=policy.containers,
         depot=depot,
         runtime=host.runtime,
         networker=host.networker,
+        forwarding=forwarding,
         guests=host.guests,
         root_disks=host.root_disks,
         disks=disks,
@@ -135,6 +140,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         containers=containers,
         disks=disks,
         pools=pools,
+        forwarding=forwarding,
         scratch=scratch,
         locks=locks,
     )
@@ -159,6 +165,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         containers=containers,
         vms=vms,
         scratch=scratch,
+        forwarding=forwarding,
         locks=locks,
         tasks=tasks,
     )
@@ -174,6 +181,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         ),
         down_vms=down_vms,
         leftovers=leftovers,
+        forwarding=forwarding,
     )
     return Assembly(
         locks=locks,

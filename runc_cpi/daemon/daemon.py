@@ -106,6 +106,7 @@ class Daemon(MultiService):
                     gateway=config.gateway,
                     bridge=config.bridge,
                     dns=name_servers(),
+                    nat=config.nat,
                 )
             ],
             restart=config.restart,

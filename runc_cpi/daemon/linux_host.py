@@ -19,7 +19,10 @@ from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridge import Bridge
+from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
+from runc_cpi.daemon.host.network.nftables import Firewall
+from runc_cpi.daemon.host.network.table import name_of
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -52,6 +55,7 @@ class LinuxHost:
         self._cgroup_parent = cgroup_parent
         self._processes = Processes(reactor, limit, depot.mark)
         self._networker = BridgeNetworker(reactor, bridge)
+        self._firewall = Firewall(reactor, name_of(config.work_dir))
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()
@@ -70,6 +74,8 @@ class LinuxHost:
                 timeout=config.runtime_timeout,
             ),
             networker=self._networker,
+            firewall=self._firewall,
+            host_ports=HostPorts(),
             guests=self._guests,
             root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),
@@ -94,8 +100,9 @@ class LinuxHost:
         )
 
     def start(self) -> None:
-        """Start the thread that talks to the kernel about interfaces."""
+        """Start the threads that talk to the kernel about interfaces and forwarding."""
         self._networker.start()
+        self._firewall.start()
 
     def break_off(self) -> None:
         """End child processes and visits to VMs; whoever waits for one sees it fail."""
@@ -105,4 +112,5 @@ class LinuxHost:
     def stop(self) -> None:
         """Let go of the kernel, and remove the cgroup of the VMs if there are none."""
         self._networker.stop()
+        self._firewall.stop()
         hierarchies.remove_empty(self._cgroup_parent)

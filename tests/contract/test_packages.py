@@ -23,6 +23,8 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",
+    f"{DAEMON}.networks.ports",
+    f"{DAEMON}.networks.rules",
     f"{DAEMON}.vms.device_rules",
     f"{DAEMON}.vms.spec.cgroup_path",
     f"{DAEMON}.vms.spec.confinement",

@@ -17,7 +17,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from tests.fakes.disks import FakeDriver
-from tests.fakes.networks import FakeNetworker
+from tests.fakes.networks import FakeFirewall, FakeHostPorts, FakeNetworker
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -37,6 +37,8 @@ class Assembly(assembly.Assembly):
     driver: FakeDriver
     images: FakeImages
     networker: FakeNetworker
+    firewall: FakeFirewall
+    host_ports: FakeHostPorts
     clock: Clock
 
     async def load(self) -> Repairs:
@@ -77,9 +79,12 @@ def assemble(
     clock, runtime, guests = Clock(), FakeRuntime(script), FakeGuests(script)
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
     networker = FakeNetworker(script)
+    firewall, host_ports = FakeFirewall(script), FakeHostPorts()
     host = HostParts(
         runtime=runtime,
         networker=networker,
+        firewall=firewall,
+        host_ports=host_ports,
         guests=guests,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
@@ -110,5 +115,7 @@ def assemble(
         driver=driver,
         images=images,
         networker=networker,
+        firewall=firewall,
+        host_ports=host_ports,
         clock=clock,
     )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from runc_cpi.daemon.host.network import libnftables, sysctls, table
 from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
@@ -37,6 +38,8 @@ def reboot_host(daemon: Daemon) -> None:
     shutil.rmtree(daemon.work_dir / "runtime")
     # A new boot has a new id.
     (daemon.work_dir / "boot_id").unlink()
+    libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+    sysctls.set_forwarding(on=bool(leaks.rules()))
     bridge = str(daemon.config["bridge"])
     subprocess.run(["ip", "link", "delete", bridge], check=True)
     eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")

@@ -29,6 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "cidr": "10.9.0.0/16",
     "gateway": "10.9.0.9",
     "bridge": "b",
+    "nat": False,
     "runtime": "/bin/true",
     "runtime_timeout": 90,
     "visit_timeout": 45,

@@ -20,7 +20,7 @@ from runc_cpi.daemon.config.addresses import (
     networks,
     vm_network,
 )
-from runc_cpi.daemon.config.checks import ConfigError, choice, number, text
+from runc_cpi.daemon.config.checks import ConfigError, boolean, choice, number, text
 from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
 from runc_cpi.daemon.config.keys import Section, key, section
 from runc_cpi.daemon.config.sections import (
@@ -80,6 +80,11 @@ class DaemonConfig(Section):
         "runc0",
         text("an interface name", interface_name),
         "the host's interface to it; made if missing",
+    )
+    nat: bool = key(
+        True,
+        boolean,
+        "whether VMs reach other networks, by the host's addresses",
     )
     runtime: str = key(
         "runc",

@@ -8,6 +8,8 @@ from ipaddress import IPv4Address
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.daemon.networks.rules import Ruleset
 
 
 class INetworker(Interface):
@@ -74,3 +76,40 @@ class IAddressPools(Interface):
 
     def owner(address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""
+
+
+class IFirewall(Interface):
+    """
+    Has the host forward packets of VMs, by rules that are replaced as a whole.
+
+    The caller waits for one call to end before it makes the next.
+    """
+
+    def apply(ruleset: Ruleset) -> Awaitable[None]:
+        """
+        Make these the rules of this daemon; nothing happens if they are already.
+
+        @raise CloudError: if the kernel refuses; what was asked for before is still so.
+        """
+
+    def restore() -> Awaitable[bool]:
+        """
+        Put back what somebody else took away since L{apply}.
+
+        @return: whether something was missing.
+        @raise CloudError: if the kernel refuses.
+        """
+
+
+class IHostPorts(Interface):
+    """Tells which ports the host itself has in use."""
+
+    def user(port: PublishedPort) -> Awaitable[str | None]:
+        """
+        Name a process of the host that one of these ports leads to now, if there is one.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def is_local(address: IPv4Address) -> bool:
+        """Say whether an address is one of this host's own."""

@@ -47,12 +47,16 @@ class Subnet:
     @ivar gateway: the host's address in it, which is the VMs' default route.
     @ivar bridge: the name of the host's interface in it.
     @ivar dns: the name servers of networks that name none.
+    @ivar nat: whether its VMs leave it by the host's addresses.
+    @ivar isolated: whether its VMs are kept apart from those of other subnets.
     """
 
     cidr: IPv4Network
     gateway: IPv4Address
     bridge: str
     dns: Sequence[str]
+    nat: bool = True
+    isolated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

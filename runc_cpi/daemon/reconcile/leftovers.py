@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
@@ -30,12 +31,13 @@ class Leftovers:
         containers: Containers,
         vms: VMs,
         scratch: Scratch,
+        forwarding: Forwarding,
         locks: Locks,
         tasks: TaskGroup,
     ) -> None:
         self._reactor, self._registry, self._containers = reactor, registry, containers
         self._vms, self._scratch, self._locks = vms, scratch, locks
-        self._tasks = tasks
+        self._forwarding, self._tasks = forwarding, tasks
 
     def keep_clearing(self, interval: float) -> None:
         """
@@ -55,6 +57,7 @@ class Leftovers:
         for vm_cid in self._registry.half_deleted():
             await self._delete_again(vm_cid, repairs)
         await self.remove_incomplete(repairs)
+        await self._forwarding.repair(repairs)
         await self._scratch.sweep(repairs)
 
     async def _delete_again(self, vm_cid: str, repairs: Repairs) -> None:

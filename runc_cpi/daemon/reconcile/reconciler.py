@@ -7,6 +7,7 @@ from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -34,12 +35,13 @@ class Reconciler:
         agreement: Agreement,
         down_vms: DownVMs,
         leftovers: Leftovers,
+        forwarding: Forwarding,
     ) -> None:
         self._registry, self._stemcells = registry, stemcells
         self._disks, self._snapshots = disks, snapshots
         self._scratch, self._locks = scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
-        self._leftovers = leftovers
+        self._leftovers, self._forwarding = leftovers, forwarding
 
     async def load(self) -> Repairs:
         """
@@ -73,5 +75,6 @@ class Reconciler:
         await self._stemcells.sweep(repairs)
         await self._leftovers.remove_incomplete(repairs)
         await self._agreement.make_all_agree(repairs)
+        await self._forwarding.repair(repairs)
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._locks.vm.is_held, repairs)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -51,6 +52,7 @@ class Containers:
         depot: Depot,
         runtime: IRuntime,
         networker: INetworker,
+        forwarding: Forwarding,
         guests: IGuests,
         root_disks: IRootDisks,
         disks: Disks,
@@ -58,6 +60,7 @@ class Containers:
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
+        self._forwarding = forwarding
         self._root_disks, self._watcher = root_disks, watcher
         self.agents = Agents(guests, root_disks, disks, self.find)
 
@@ -165,6 +168,7 @@ class Containers:
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
+        await self._forwarding.apply()
         await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
         writable = self._policy.writable_paths(bundle)
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)

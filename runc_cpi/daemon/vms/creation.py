@@ -30,6 +30,7 @@ async def plan_vm(vm_cid: str, new: NewVM, pools: IAddressPools) -> VM:
         cloud_properties=new.cloud_properties,
         networks=complete(new.networks, addresses, pools.subnets),
         nics=plan(addresses, pools.subnets),
+        ports=tuple(new.ports),
         env=new.env,
         agent=new.agent,
         created_at=now(),

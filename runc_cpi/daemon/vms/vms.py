@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.settings import overruled
@@ -44,12 +45,13 @@ class VMs:
         containers: Containers,
         disks: Disks,
         pools: IAddressPools,
+        forwarding: Forwarding,
         scratch: Scratch,
         locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._pools, self._scratch = disks, pools, scratch
-        self._locks = locks
+        self._forwarding, self._locks = forwarding, locks
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -83,6 +85,7 @@ class VMs:
         @raise InvalidArgument: if nothing in the stemcell can boot it here.
         @raise StemcellNotFound: if there is no such stemcell.
         @raise AddressUnavailable: if an address asked for cannot be had.
+        @raise PortUnavailable: if a port of the host asked for is taken.
         @raise NoDiskSpace: if the disk is full; nothing is left then.
         @raise VMCreationFailed: if the host fails; nothing is left then.
         """
@@ -94,6 +97,8 @@ class VMs:
             self._containers.init_of(stemcell, new.properties)
             undo.push_async_callback(self._quietly, self._pools.release, vm_cid)
             vm = await plan_vm(vm_cid, new, self._pools)
+            undo.push_async_callback(self._quietly, self._forwarding.dismiss, vm_cid)
+            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)
@@ -131,6 +136,8 @@ class VMs:
             await self._registry.erase(vm_cid)
             await self._containers.take_down(vm_cid)
             await self._disks.release(vm_cid, self._containers.find(vm_cid))
+            # Before its address is another VM's.
+            await self._forwarding.dismiss(vm_cid)
             await self._registry.forget(vm_cid)
             await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)

@@ -28,6 +28,7 @@ address: "[::1]:9998"
 cidr: 10.7.0.0/24
 gateway: 10.7.0.254
 bridge: br-vms
+nat: false
 runtime: /usr/local/bin/crun
 log_format: json
 restart: on-failure
@@ -69,6 +70,7 @@ def test_everything_configured() -> None:
         network=IPv4Network("10.7.0.0/24"),
         gateway=IPv4Address("10.7.0.254"),
         bridge="br-vms",
+        nat=False,
         runtime="/usr/local/bin/crun",
         runtime_timeout=2.5,
         visit_timeout=12.5,
@@ -130,6 +132,7 @@ def test_nothing_configured(text: str) -> None:
         network=IPv4Network("10.0.0.0/16"),
         gateway=IPv4Address("10.0.0.1"),
         bridge="runc0",
+        nat=True,
         runtime="runc",
         runtime_timeout=60,
         visit_timeout=30,

@@ -74,13 +74,15 @@ def test_a_record_of_the_first_version() -> None:
         "schema": 3,
         "stopped": False,
         "nics": NICS,
+        "ports": [],
     }
 
 
 def test_a_record_of_the_second_version() -> None:
     """Schema 2 has addresses instead of interfaces."""
     vm = VM.from_json(upgraded(SECOND, [SUBNET]))
-    assert vm.to_json() == {**without_addresses(SECOND), "schema": 3, "nics": NICS}
+    new = {"schema": 3, "nics": NICS, "ports": []}
+    assert vm.to_json() == {**without_addresses(SECOND), **new}
 
 
 def test_addresses_of_a_network_that_was_configured_before() -> None:

@@ -1,0 +1,175 @@
+"""Has the host forward packets of VMs, by a table of nftables and by sysctls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from runc_cpi.daemon.host.network import libnftables, sysctls, table
+from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
+from runc_cpi.errors import CloudError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Table:
+    """
+    The table of one daemon, and what goes with it; every method blocks.
+
+    @param name: the table's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # What an earlier daemon left is not known.
+        self._loaded: Ruleset | None = None
+
+    def apply(self, ruleset: Ruleset) -> None:
+        """
+        Make these the rules; only what differs is changed.
+
+        @raise OSError: if the kernel refuses; the next call makes all rules anew.
+        """
+        before, self._loaded = self._loaded, None
+        if before is None or not _is_alike(before, ruleset):
+            self._replace(ruleset)
+        elif before != ruleset:
+            self._loop(before.looped - ruleset.looped, on=False)
+            try:
+                libnftables.run(table.change(self._name, before, ruleset))
+            except libnftables.NftablesUnusable:
+                self._replace(ruleset)  # somebody else was at it
+        # A bridge may be a new one of the same name.
+        self._loop(ruleset.looped, on=True)
+        self._loaded = ruleset
+
+    def restore(self) -> bool:
+        """
+        Put back what is missing of the rules.
+
+        @return: whether something was.
+        @raise OSError: if the kernel refuses.
+        """
+        ruleset = self._loaded
+        if ruleset is None or ruleset == NO_RULES:
+            return False
+        chains = self._tables().get(self._name, set())
+        if table.EDITION in chains and (
+            sysctls.is_forwarding() or not ruleset.is_forwarding
+        ):
+            return False
+        self._replace(ruleset)
+        self._loop(ruleset.looped, on=True)
+        return True
+
+    def _replace(self, ruleset: Ruleset) -> None:
+        """Make the table anew, or remove it, whatever there is."""
+        tables = self._tables()
+        found = tables.pop(self._name, None)
+        if found is not None:
+            self._loop(self._found_looped() - ruleset.looped, on=False)
+        # Tables of other daemons tell as well: the first of them turned forwarding on.
+        marked = any(
+            table.MARK in chains
+            for name, chains in [*tables.items(), (self._name, found or set())]
+            if name.startswith(table.PREFIX)
+        )
+        if not ruleset.is_forwarding and table.MARK in (found or ()):
+            marked = self._stop_forwarding(others=tables)
+        if ruleset == NO_RULES:
+            if found is not None:
+                libnftables.run(table.removal(self._name))
+            return
+        if ruleset.is_forwarding:
+            marked = marked or not sysctls.is_forwarding()
+        libnftables.run(table.whole(self._name, ruleset, marked=marked))
+        # The table says by now what it was before.
+        if ruleset.is_forwarding:
+            sysctls.set_forwarding(on=True)
+
+    def _stop_forwarding(self, others: Any) -> bool:
+        """
+        Have the host not forward, as it was, unless another daemon needs it.
+
+        @return: whether the mark is still needed.
+        """
+        if any(name.startswith(table.PREFIX) for name in others):
+            return True
+        sysctls.set_forwarding(on=False)
+        return False
+
+    def _tables(self) -> dict[str, set[str]]:
+        printed = libnftables.run(f"list chains {table.FAMILY}")
+        return dict(table.chains_in(printed))
+
+    def _found_looped(self) -> set[str]:
+        """Return the bridges that the table has in its set of that name, if it has one."""
+        try:
+            printed = libnftables.run(f"list set {table.FAMILY} {self._name} looped")
+        except libnftables.NftablesUnusable:
+            return set()
+        return table.looped_in(printed)
+
+    def _loop(self, bridges: Any, *, on: bool) -> None:
+        for bridge in sorted(bridges):
+            sysctls.route_loopback(bridge, on=on)
+
+
+def _is_alike(one: Ruleset, other: Ruleset) -> bool:
+    """Say whether the contents of sets are all that differs."""
+    return (one == NO_RULES) == (other == NO_RULES) and (
+        one.is_forwarding == other.is_forwarding
+    )
+
+
+@implementer(IFirewall)
+class Firewall:
+    """
+    Works on a table from one thread of its own, for some of it takes 20 ms.
+
+    @param name: the table's.
+    """
+
+    def __init__(self, reactor: Any, name: str) -> None:
+        self._reactor, self._table = reactor, Table(name)
+        self._thread = ThreadPool(1, 1, "nftables")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once it has done what it was given."""
+        self._thread.stop()
+
+    async def apply(self, ruleset: Ruleset) -> None:
+        """
+        Make these the rules of this daemon; nothing happens if they are already.
+
+        @raise CloudError: if the kernel refuses; what was asked for before is still so.
+        """
+        await self._do(self._table.apply, ruleset)
+
+    async def restore(self) -> bool:
+        """
+        Put back what somebody else took away since L{apply}.
+
+        @return: whether something was missing.
+        @raise CloudError: if the kernel refuses.
+        """
+        return await self._do(self._table.restore)
+
+    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            result: T = await deferToThreadPool(
+                self._reactor, self._thread, work, *args, **kwargs
+            )
+        except OSError as error:
+            raise CloudError(f"forwarding: {error}") from error
+        return result
