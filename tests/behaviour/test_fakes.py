@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.behaviour import (
     disks,
+    firewall,
     guests,
+    host_ports,
     networker,
     root_disks,
     runtime,
@@ -29,6 +31,14 @@ class FakeRootDisksTests(FakeHost, root_disks.Behaviour):
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):
     """L{FakeNetworker}."""
+
+
+class FakeFirewallTests(FakeHost, firewall.Behaviour):
+    """L{FakeFirewall}."""
+
+
+class FakeHostPortsTests(FakeHost, host_ports.Behaviour):
+    """L{FakeHostPorts}."""
 
 
 class FakeSocketsTests(FakeHost, sockets.Behaviour):

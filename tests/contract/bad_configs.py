@@ -150,9 +150,7 @@ CPI = [
     ),
 ]
 
-KNOWN = (
-    "the known ones are work_dir, network_type, address, cidr, gateway, bridge, runtime,"
-)
+KNOWN = "the known ones are work_dir, network_type, address, cidr, gateway, bridge, nat,"
 PATH = "an absolute path"
 LISTEN = r"must be IP:PORT or \[IPv6\]:PORT, as network_type is tcp"
 HOST = "must be the address of a host in 10.0.0.0/16"

@@ -66,8 +66,12 @@ class FakeFirewall:
         """Note them."""
         if ruleset == self.ruleset:
             return succeed(None)
-        self.ruleset = ruleset
+        self.ruleset, self.missing = ruleset, False
         return self._script.act("apply rules")
+
+    def reflect(self, vm_cid: str) -> Any:
+        """Note whom."""
+        return self._script.act(f"reflect {vm_cid}")
 
     def restore(self) -> Any:
         """Say whether they were taken away."""

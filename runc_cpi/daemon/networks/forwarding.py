@@ -68,6 +68,16 @@ class Forwarding:
                     raise PortUnavailable(f"port {port} is published by {other_cid}")
         self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
 
+    async def connected(self, vm_cid: str) -> None:
+        """
+        Have the host do what a VM needs that was just connected.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self.apply()
+        if self._occupants[vm_cid].ports:
+            await self._firewall.reflect(vm_cid)
+
     async def dismiss(self, vm_cid: str) -> None:
         """
         Take away what a VM has; it is no error if it has nothing.

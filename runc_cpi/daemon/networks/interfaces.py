@@ -92,6 +92,13 @@ class IFirewall(Interface):
         @raise CloudError: if the kernel refuses; what was asked for before is still so.
         """
 
+    def reflect(vm_cid: str) -> Awaitable[None]:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        @raise CloudError: if the kernel refuses.
+        """
+
     def restore() -> Awaitable[bool]:
         """
         Put back what somebody else took away since L{apply}.

@@ -61,6 +61,11 @@ class Ruleset:
     redirections: frozenset[Redirection] = frozenset()
 
     @property
+    def own(self) -> frozenset[IPv4Address]:
+        """The addresses of VMs that publish ports, and so can meet themselves."""
+        return frozenset(redirection.vm_address for redirection in self.redirections)
+
+    @property
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
         return bool(self.translated or self.redirections)

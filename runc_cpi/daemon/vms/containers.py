@@ -115,6 +115,7 @@ class Containers:
         if pid is None or vm.vm_cid in await self._networker.connected():
             return False
         await self._networker.connect(vm.vm_cid, pid, vm.nics)
+        await self._forwarding.connected(vm.vm_cid)
         return True
 
     async def guard(self, vm: VM) -> bool:
@@ -168,7 +169,7 @@ class Containers:
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
-        await self._forwarding.apply()
+        await self._forwarding.connected(vm_cid)
         await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
         writable = self._policy.writable_paths(bundle)
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)

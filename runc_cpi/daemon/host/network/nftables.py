@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import libnftables, sysctls, table
+from runc_cpi.daemon.host.network import libnftables, links, sysctls, table
+from runc_cpi.daemon.host.network.veth import host_interface
 from runc_cpi.daemon.networks.interfaces import IFirewall
 from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
 from runc_cpi.errors import CloudError
@@ -116,6 +119,15 @@ class Table:
             return set()
         return table.looped_in(printed)
 
+    def reflect(self, vm_cid: str) -> None:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        @raise NetlinkError: if the kernel refuses.
+        """
+        with IPRoute() as ip:
+            links.reflect(ip, host_interface(vm_cid))
+
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):
             sysctls.route_loopback(bridge, on=on)
@@ -156,6 +168,17 @@ class Firewall:
         """
         await self._do(self._table.apply, ruleset)
 
+    async def reflect(self, vm_cid: str) -> None:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        What is bridged is translated as well while C{bridge-nf-call-iptables} is on, as it
+        is beside Docker; it then goes back by the port of the bridge that it came from.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._do(self._table.reflect, vm_cid)
+
     async def restore(self) -> bool:
         """
         Put back what somebody else took away since L{apply}.
@@ -170,6 +193,6 @@ class Firewall:
             result: T = await deferToThreadPool(
                 self._reactor, self._thread, work, *args, **kwargs
             )
-        except OSError as error:
-            raise CloudError(f"forwarding: {error}") from error
+        except (NetlinkError, OSError) as error:
+            raise CloudError(f"network: {links.reason(error)}") from error
         return result

@@ -19,9 +19,12 @@ _TYPES = {
     "set isolated": "ifname",
     "set looped": "ifname",
     "set within": "ifname . ifname",
+    "set own": "ipv4_addr . ipv4_addr",
     "map ports": "inet_proto . inet_service : ipv4_addr . inet_service",
     "map ports_at": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
 }
+# What is bridged and passes these chains nevertheless (br_netfilter) has no iifname when it
+# leaves; answers to it come back this way without translation, unless a VM meets itself.
 # "martians" comes before connections are tracked: what answers a connection that the host
 # made from its loopback is not addressed to the loopback yet.
 _CHAINS = """
@@ -46,6 +49,7 @@ _CHAINS = """
     type nat hook postrouting priority srcnat; policy accept;
     meta nfproto ipv4 iifname @translated oifname != @bridges masquerade
     ip saddr 127.0.0.0/8 oifname @looped masquerade
+    ip saddr . ip daddr @own ct status dnat masquerade
     meta nfproto ipv4 iifname @bridges oifname @bridges ct status dnat masquerade
   }
   chain forward {
@@ -148,6 +152,7 @@ def _contents(ruleset: Ruleset) -> Mapping[str, frozenset[str]]:
         "set isolated": _quoted(ruleset.isolated),
         "set looped": _quoted(ruleset.looped),
         "set within": frozenset(f'"{name}" . "{name}"' for name in ruleset.bridges),
+        "set own": frozenset(f"{address} . {address}" for address in ruleset.own),
         "map ports": frozenset(_port(r) for r in anywhere),
         "map ports_at": frozenset(
             f"{r.address} . {_port(r)}" for r in redirections - anywhere
