@@ -55,7 +55,7 @@ class LinuxHost:
         self._cgroup_parent = cgroup_parent
         self._processes = Processes(reactor, limit, depot.mark)
         self._networker = BridgeNetworker(reactor, bridge)
-        self._firewall = Firewall(reactor, name_of(config.work_dir))
+        self._firewall = Firewall(reactor, name_of(config.work_dir), self._processes)
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()

@@ -71,7 +71,7 @@ class ThisHost(HostCase):
         depot = Depot(self.directory / "w")
         depot.prepare()
         self.addCleanup(depot.release)
-        processes = Processes(reactor, 2, depot.mark)
+        self.processes = processes = Processes(reactor, 2, depot.mark)
         self.addCleanup(hierarchies.remove_empty, CGROUP_PARENT)
         rules, guests = device_rules(), Guests(reactor, 30)
         self.guests = guests
@@ -189,7 +189,8 @@ class ThisHost(HostCase):
 
     def make_firewall(self) -> None:
         """Begin with the rules of forwarding, which the test may leave."""
-        firewall = Firewall(reactor, name_of(self.directory))
+        name = name_of(self.directory)
+        firewall = Firewall(reactor, name, self.processes)
         firewall.start()
         self.addCleanup(firewall.stop)
         self.addCleanup(firewall.apply, NO_RULES)

@@ -45,7 +45,7 @@ class Redirection:
 @dataclass(frozen=True, kw_only=True)
 class Ruleset:
     """
-    All rules.  One without anything in it means that the host has no rules of ours.
+    All rules.  For VMs that stay inside there need not be any.
 
     @ivar bridges: the bridges of subnets with VMs.
     @ivar translated: those whose VMs leave by the host's addresses.
@@ -64,6 +64,11 @@ class Ruleset:
     def own(self) -> frozenset[IPv4Address]:
         """The addresses of VMs that publish ports, and so can meet themselves."""
         return frozenset(redirection.vm_address for redirection in self.redirections)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to do but to let pass what goes by the bridges."""
+        return bool(self.translated or self.isolated or self.redirections)
 
     @property
     def is_forwarding(self) -> bool:
@@ -95,14 +100,10 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
                 redirections.update(_redirections(address, occupant.ports))
                 if any(_is_looped(port) for port in occupant.ports):
                     looped.add(subnet.bridge)
-    translated = frozenset(name for name, subnet in used.items() if subnet.nat)
-    isolated = frozenset(name for name, subnet in used.items() if subnet.isolated)
-    if not (translated or isolated or redirections):
-        return NO_RULES
     return Ruleset(
         bridges=frozenset(used),
-        translated=translated,
-        isolated=isolated,
+        translated=frozenset(name for name, subnet in used.items() if subnet.nat),
+        isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
         looped=frozenset(looped),
         redirections=frozenset(redirections),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2 import IPRoute
@@ -12,10 +12,14 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from runc_cpi.daemon.host.network import libnftables, links, sysctls, table
+from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.veth import host_interface
+from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.interfaces import IFirewall
-from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
+from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.errors import CloudError
+
+FIREWALLD = "firewalld"  # the name of its table
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +46,7 @@ class Table:
         before, self._loaded = self._loaded, None
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset)
-        elif before != ruleset:
+        elif before != ruleset and ruleset.is_needed:
             self._loop(before.looped - ruleset.looped, on=False)
             try:
                 libnftables.run(table.change(self._name, before, ruleset))
@@ -60,7 +64,7 @@ class Table:
         @raise OSError: if the kernel refuses.
         """
         ruleset = self._loaded
-        if ruleset is None or ruleset == NO_RULES:
+        if ruleset is None or not ruleset.is_needed:
             return False
         chains = self._tables().get(self._name, set())
         if table.EDITION in chains and (
@@ -85,7 +89,7 @@ class Table:
         )
         if not ruleset.is_forwarding and table.MARK in (found or ()):
             marked = self._stop_forwarding(others=tables)
-        if ruleset == NO_RULES:
+        if not ruleset.is_needed:
             if found is not None:
                 libnftables.run(table.removal(self._name))
             return
@@ -106,6 +110,16 @@ class Table:
             return True
         sysctls.set_forwarding(on=False)
         return False
+
+    def firewalld(self) -> str | None:
+        """
+        Return what nft prints of firewalld's table, or L{None} if there is none.
+
+        @raise OSError: if the kernel refuses to tell.
+        """
+        if FIREWALLD not in self._tables():
+            return None
+        return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")
 
     def _tables(self) -> dict[str, set[str]]:
         printed = libnftables.run(f"list chains {table.FAMILY}")
@@ -135,9 +149,7 @@ class Table:
 
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:
     """Say whether the contents of sets are all that differs."""
-    return (one == NO_RULES) == (other == NO_RULES) and (
-        one.is_forwarding == other.is_forwarding
-    )
+    return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)
 
 
 @implementer(IFirewall)
@@ -145,11 +157,14 @@ class Firewall:
     """
     Works on a table from one thread of its own, for some of it takes 20 ms.
 
-    @param name: the table's.
+    @param name: the table's, which marks what is ours in other places as well.
     """
 
-    def __init__(self, reactor: Any, name: str) -> None:
+    def __init__(self, reactor: Any, name: str, processes: Processes) -> None:
         self._reactor, self._table = reactor, Table(name)
+        self._neighbours = Neighbours(processes, name)
+        # What an earlier daemon left is not known.
+        self._bridges: frozenset[str] | None = None
         self._thread = ThreadPool(1, 1, "nftables")
 
     def start(self) -> None:
@@ -167,6 +182,9 @@ class Firewall:
         @raise CloudError: if the kernel refuses; what was asked for before is still so.
         """
         await self._do(self._table.apply, ruleset)
+        if ruleset.bridges != self._bridges:
+            await self._agree(ruleset.bridges)
+            self._bridges = ruleset.bridges
 
     async def reflect(self, vm_cid: str) -> None:
         """
@@ -186,7 +204,13 @@ class Firewall:
         @return: whether something was missing.
         @raise CloudError: if the kernel refuses.
         """
-        return await self._do(self._table.restore)
+        missing = await self._do(self._table.restore)
+        changed = await self._agree(self._bridges) if self._bridges else False
+        return missing or changed
+
+    async def _agree(self, bridges: Collection[str]) -> bool:
+        firewalld = await self._do(self._table.firewalld)
+        return await self._neighbours.agree(bridges, firewalld)
 
     async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
