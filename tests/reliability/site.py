@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Site:
         daemon.launcher = steps.LAUNCHER
         daemon.start()
         self._marked: set[str] = set()
+        self._ports = count(30000)
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
@@ -54,11 +56,14 @@ class Site:
 
     def new_vm(self) -> VM:
         """Make a VM."""
-        return self.daemon.create_vm(self.stemcell, cloud_properties=EPHEMERAL)
+        return self.daemon.create_vm(self.stemcell, cloud_properties=self._properties())
 
     def vm_arguments(self) -> list[Any]:
         """Return the arguments of create_vm for a VM like L{new_vm}'s."""
-        return vm_arguments(self.stemcell, cloud_properties=EPHEMERAL)
+        return vm_arguments(self.stemcell, cloud_properties=self._properties())
+
+    def _properties(self) -> dict[str, Any]:
+        return {**EPHEMERAL, "ports": [f"{next(self._ports)}:80"]}
 
     def new_disk(self) -> str:
         """Make a disk with a file on it."""

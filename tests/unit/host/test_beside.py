@@ -20,7 +20,7 @@ def changed(listing: str, *bridges: str) -> list[str]:
 
 
 def test_docker() -> None:
-    """Docker's chain gets a rule for each way, once, and loses those that are not wanted."""
+    """Docker's chain gets a rule for each way, and loses those that are not wanted."""
     assert changed(OPEN, "br1") == []
     assert changed(DOCKER, "br1") == [f"-I {IN}", f"-I {OUT}"]
     both = f"{DOCKER}{OTHERS}-A {IN}\n-A {OUT}\n-A DOCKER-USER -j RETURN\n"
