@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.ports import PublishedPort
-
-
-@dataclass(frozen=True, kw_only=True)
-class Occupant:
-    """
-    What rules follow from, of one VM.
-
-    @ivar addresses: all it has; the first is the main one.
-    @ivar ports: what it publishes.
-    """
-
-    addresses: tuple[Address, ...]
-    ports: tuple[PublishedPort, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +31,42 @@ class Redirection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Occupant:
+    """
+    What rules follow from, of one VM.
+
+    @ivar addresses: all it has; the first is the main one.
+    @ivar ports: what it publishes.
+    """
+
+    addresses: tuple[Address, ...]
+    ports: tuple[PublishedPort, ...] = ()
+
+    @cached_property
+    def redirections(self) -> frozenset[Redirection]:
+        """Each of its ports; sets of all of them are made anew for each change."""
+        address = self.addresses[0] if self.addresses else None
+        if not isinstance(address, IPv4Address):
+            return frozenset()
+        return frozenset(
+            Redirection(
+                protocol=port.protocol,
+                address=port.address,
+                port=number,
+                vm_address=address,
+                vm_port=port.container + number - port.first,
+            )
+            for port in self.ports
+            for number in range(port.first, port.last + 1)
+        )
+
+    @cached_property
+    def own(self) -> frozenset[IPv4Address]:
+        """The address that its ports lead to, if it has any."""
+        return frozenset(redirection.vm_address for redirection in self.redirections)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ruleset:
     """
     All rules.  For VMs that stay inside there need not be any.
@@ -51,6 +75,7 @@ class Ruleset:
     @ivar translated: those whose VMs leave by the host's addresses.
     @ivar isolated: those that are kept apart from the others.
     @ivar looped: those that the host reaches from its loopback addresses.
+    @ivar own: the addresses of VMs that publish ports, and so can meet themselves.
     @ivar redirections: the published ports.
     """
 
@@ -58,12 +83,8 @@ class Ruleset:
     translated: frozenset[str] = frozenset()
     isolated: frozenset[str] = frozenset()
     looped: frozenset[str] = frozenset()
+    own: frozenset[IPv4Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
-
-    @property
-    def own(self) -> frozenset[IPv4Address]:
-        """The addresses of VMs that publish ports, and so can meet themselves."""
-        return frozenset(redirection.vm_address for redirection in self.redirections)
 
     @property
     def is_needed(self) -> bool:
@@ -74,6 +95,17 @@ class Ruleset:
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
         return bool(self.translated or self.redirections)
+
+    def __sub__(self, other: Ruleset) -> Ruleset:
+        """Return what is in this ruleset, and not in another."""
+        return Ruleset(
+            bridges=self.bridges - other.bridges,
+            translated=self.translated - other.translated,
+            isolated=self.isolated - other.isolated,
+            looped=self.looped - other.looped,
+            own=self.own - other.own,
+            redirections=self.redirections - other.redirections,
+        )
 
 
 NO_RULES = Ruleset()
@@ -89,6 +121,7 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
     """
     used: dict[str, Subnet] = {}
     looped: set[str] = set()
+    own: set[IPv4Address] = set()
     redirections: set[Redirection] = set()
     for occupant in occupants:
         for address in occupant.addresses:
@@ -96,8 +129,9 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
             if subnet is None:
                 continue
             used[subnet.bridge] = subnet
-            if occupant.ports and address == occupant.addresses[0]:
-                redirections.update(_redirections(address, occupant.ports))
+            if occupant.redirections and address is occupant.addresses[0]:
+                own |= occupant.own
+                redirections |= occupant.redirections
                 if any(_is_looped(port) for port in occupant.ports):
                     looped.add(subnet.bridge)
     return Ruleset(
@@ -105,6 +139,7 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
         isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
         looped=frozenset(looped),
+        own=frozenset(own),
         redirections=frozenset(redirections),
     )
 
@@ -115,19 +150,3 @@ def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:
 
 def _is_looped(port: PublishedPort) -> bool:
     return port.address is None or port.address.is_loopback
-
-
-def _redirections(
-    address: Address, ports: Sequence[PublishedPort]
-) -> Iterable[Redirection]:
-    if not isinstance(address, IPv4Address):
-        return
-    for port in ports:
-        for number in range(port.first, port.last + 1):
-            yield Redirection(
-                protocol=port.protocol,
-                address=port.address,
-                port=number,
-                vm_address=address,
-                vm_port=port.container + number - port.first,
-            )

@@ -18,6 +18,7 @@ PORT = Redirection(
 SECOND = Ruleset(
     bridges=frozenset(["br1"]),
     translated=frozenset(["br1"]),
+    own=frozenset([PORT.vm_address]),
     redirections=frozenset([PORT]),
 )
 

@@ -95,15 +95,12 @@ def removal(name: str) -> str:
 
 def change(name: str, before: Ruleset, after: Ruleset) -> str:
     """Return commands that take a table from one set of rules to another, if any."""
-    old, new = _contents(before), _contents(after)
+    changes = {"delete": _contents(before - after), "add": _contents(after - before)}
     return "".join(
-        _command(verb, name, kind, elements)
+        _command(verb, name, kind, contents[kind])
+        for verb, contents in changes.items()
         for kind in _TYPES
-        for verb, elements in (
-            ("delete", old[kind] - new[kind]),
-            ("add", new[kind] - old[kind]),
-        )
-        if elements
+        if contents[kind]
     )
 
 
