@@ -30,6 +30,7 @@ class Client:
     @param confirmed: the commands that make something for which L{confirm} will be
         called, each with the name of the cid in its answer.  Unless it is called, the
         daemon removes what was made when the connection ends.
+    @ivar warnings: texts of the daemon about what was asked for and cannot be had.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Client:
         self._config, self._request_id = config, request_id
         self._confirmed = confirmed or {}
         self._made = b""
+        self.warnings: List[str] = []
         self._asks = 0
         self._descriptors = 0
         self._socket: Any = None
@@ -157,6 +159,8 @@ class Client:
         answer = self._receive()
         if command in self._confirmed:
             self._made = answer.get(self._confirmed[command], b"")
+        # A daemon of before has none to tell.
+        self.warnings += json.loads(wire.join(b"warnings", answer) or b"[]")
         return answer
 
     def _receive(self) -> Dict[bytes, bytes]:

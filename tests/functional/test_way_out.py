@@ -69,3 +69,19 @@ def test_after_ends(beyond: int, daemon: Daemon, tiny: Path) -> None:
     with daemon.connection() as client:
         client.call("Repair")
     assert ask(vm.pid, WORLD, PORT) == f"world {HOST}"
+
+
+def test_two_daemons(beyond: int, new_daemon: NewDaemon, tiny: Path) -> None:
+    """
+    The host forwards as long as one of two daemons needs it, whichever came first, and no
+    longer.
+    """
+    before = rules(), FORWARDING.read_text()
+    first, second = new_daemon().start(), new_daemon().start()
+    vms = [daemon.create_vm(daemon.create_stemcell(tiny)) for daemon in (first, second)]
+    for vm in vms:
+        assert ask(vm.pid, WORLD, PORT) == f"world {HOST}"
+    first.cpi.ok("delete_vm", vms[0].cid)
+    assert ask(vms[1].pid, WORLD, PORT) == f"world {HOST}"
+    second.cpi.ok("delete_vm", vms[1].cid)
+    assert (rules(), FORWARDING.read_text()) == before

@@ -22,29 +22,38 @@ ROOM = 1024
 
 
 @contextmanager
+def new_namespace() -> Iterator[int]:
+    """Return the pid of a process in a network namespace of its own."""
+    process = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo; exec sleep 1000000"], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def world() -> Iterator[int]:
     """
     Connect the host to a machine that knows no way back to VMs.
 
     @return: the pid of a process in the machine's network namespace.
     """
-    process = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", "echo; exec sleep 1000000"], stdout=subprocess.PIPE
-    )
     with ExitStack() as stack:
-        stack.callback(process.wait)
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        with process.stdout:
-            process.stdout.readline()
+        pid = stack.enter_context(new_namespace())
         with IPRoute() as ip:
-            peer = {"ifname": BEYOND, "net_ns_pid": process.pid}
+            peer = {"ifname": BEYOND, "net_ns_pid": pid}
             ip.link("add", ifname=UPLINK, kind="veth", peer=peer)
             stack.callback(_remove_uplink)
             _set_up(ip, UPLINK, HOST)
-        with inside(process.pid, CLONE_NEWNET), IPRoute() as ip:
+        with inside(pid, CLONE_NEWNET), IPRoute() as ip:
             _set_up(ip, BEYOND, WORLD)
-        yield process.pid
+        yield pid
 
 
 def _set_up(ip: IPRoute, name: str, address: str) -> None:

@@ -90,7 +90,8 @@ class VMs:
         @raise VMCreationFailed: if the host fails; nothing is left then.
         """
         vm_cid = f"vm-{uuid4()}"
-        self._warn(vm_cid, new)
+        for text in self.warnings(new):
+            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
@@ -113,16 +114,13 @@ class VMs:
         )
         return vm
 
-    def _warn(self, vm_cid: str, new: NewVM) -> None:
-        """Log what a call asks for and does not get."""
-        if new.properties.unknown:
-            self.log.warn(
-                "{vm_cid}: cloud_properties {names} mean nothing to this CPI",
-                vm_cid=vm_cid,
-                names=", ".join(new.properties.unknown),
-            )
-        for difference in overruled(new.networks, self._pools.subnets):
-            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
+    def warnings(self, new: NewVM) -> list[str]:
+        """Return what a call asks for and does not get."""
+        differences = overruled(new.networks, self._pools.subnets)
+        if not new.properties.unknown:
+            return differences
+        names = ", ".join(new.properties.unknown)
+        return [f"cloud_properties {names} mean nothing to this CPI", *differences]
 
     async def delete(self, vm_cid: str) -> None:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2 import IPRoute
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 class Table:
     """
-    The table of one daemon, and what goes with it; every method blocks.
+    The table of one daemon, and what goes with it; every method but L{has} blocks.
 
     @param name: the table's.
     """
@@ -36,6 +37,12 @@ class Table:
         self._name = name
         # What an earlier daemon left is not known.
         self._loaded: Ruleset | None = None
+        # Whether the table has the mark, also when somebody took the table away.
+        self._marked = False
+
+    def has(self, ruleset: Ruleset) -> bool:
+        """Say, at once, whether L{apply} would have nothing to do or to look at."""
+        return ruleset == self._loaded and not ruleset.looped
 
     def apply(self, ruleset: Ruleset) -> None:
         """
@@ -77,49 +84,39 @@ class Table:
 
     def _replace(self, ruleset: Ruleset) -> None:
         """Make the table anew, or remove it, whatever there is."""
-        tables = self._tables()
+        try:
+            tables = self._tables()
+        except libnftables.NftablesUnusable:
+            if ruleset.is_needed:
+                raise
+            return  # a host without it has no table
         found = tables.pop(self._name, None)
         if found is not None:
             self._loop(self._found_looped() - ruleset.looped, on=False)
-        # Tables of other daemons tell as well: the first of them turned forwarding on.
-        marked = any(
-            table.MARK in chains
-            for name, chains in [*tables.items(), (self._name, found or set())]
-            if name.startswith(table.PREFIX)
-        )
-        if not ruleset.is_forwarding and table.MARK in (found or ()):
-            marked = self._stop_forwarding(others=tables)
-        if not ruleset.is_needed:
-            if found is not None:
-                libnftables.run(table.removal(self._name))
-            return
+        # The tables of other daemons tell as well: one of them turned forwarding on.
+        others = [chains for name, chains in tables.items() if _is_a_daemons(name)]
+        self._marked = self._marked or table.MARK in (found or ())
         if ruleset.is_forwarding:
-            marked = marked or not sysctls.is_forwarding()
-        libnftables.run(table.whole(self._name, ruleset, marked=marked))
+            marks = any(table.MARK in chains for chains in others)
+            self._marked = self._marked or marks or not sysctls.is_forwarding()
+        elif self._marked and not others:
+            sysctls.set_forwarding(on=False)
+            self._marked = False
+        if ruleset.is_needed:
+            libnftables.run(table.whole(self._name, ruleset, marked=self._marked))
+        elif found is not None:
+            libnftables.run(table.removal(self._name))
         # The table says by now what it was before.
         if ruleset.is_forwarding:
             sysctls.set_forwarding(on=True)
-
-    def _stop_forwarding(self, others: Any) -> bool:
-        """
-        Have the host not forward, as it was, unless another daemon needs it.
-
-        @return: whether the mark is still needed.
-        """
-        if any(name.startswith(table.PREFIX) for name in others):
-            return True
-        sysctls.set_forwarding(on=False)
-        return False
+        elif not ruleset.is_needed:
+            self._marked = False  # another daemon has it
 
     def firewalld(self) -> str | None:
-        """
-        Return what nft prints of firewalld's table, or L{None} if there is none.
-
-        @raise OSError: if the kernel refuses to tell.
-        """
-        if FIREWALLD not in self._tables():
-            return None
-        return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")
+        """Return what nft prints of firewalld's table, or L{None} if there is none."""
+        with suppress(libnftables.NftablesUnusable):
+            return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")
+        return None
 
     def _tables(self) -> dict[str, set[str]]:
         printed = libnftables.run(f"list chains {table.FAMILY}")
@@ -145,6 +142,10 @@ class Table:
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):
             sysctls.route_loopback(bridge, on=on)
+
+
+def _is_a_daemons(name: str) -> bool:
+    return name.startswith(table.PREFIX)
 
 
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:
@@ -181,7 +182,8 @@ class Firewall:
 
         @raise CloudError: if the kernel refuses; what was asked for before is still so.
         """
-        await self._do(self._table.apply, ruleset)
+        if not self._table.has(ruleset):
+            await self._do(self._table.apply, ruleset)
         if ruleset.bridges != self._bridges:
             await self._agree(ruleset.bridges)
             self._bridges = ruleset.bridges
