@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.daemon.host.network import libnftables, table
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.host import reboot_host
+from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
 
@@ -130,11 +132,23 @@ def test_after_ends(beyond: int, daemon: Daemon, stemcell: str) -> None:
         assert ask(HERE, LOOPBACK, 8080).startswith("vm ")
 
 
-def test_the_hosts_loopback_is_its_own(daemon: Daemon, stemcell: str) -> None:
-    """While the host reaches a VM from its loopback, VMs do not reach it there."""
-    vm = publishing(daemon, stemcell, f"{LOOPBACK}:8080:80")
+@pytest.mark.parametrize("guard", ["rules", "filter"])
+def test_the_hosts_loopback_is_its_own(
+    new_daemon: NewDaemon, tiny: Path, guard: str
+) -> None:
+    """
+    While the host reaches a VM from its loopback, VMs do not reach it there: the rules see
+    to that, and without them the filter of frames does.
+    """
+    config = {"security": {"anti_spoofing": guard == "filter"}}
+    daemon = new_daemon(config=config).start()
+    vm = publishing(daemon, daemon.create_stemcell(tiny), f"{LOOPBACK}:8080:80")
+    if guard == "filter":
+        libnftables.run(table.removal(table.name_of(daemon.work_dir)))
     with serving(HERE, 9090, "host", address=LOOPBACK):
+        # What a VM can do for it.
         vm.run("ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        vm.shell("echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet")
         vm.run("ip", "route", "add", "127.0.0.0/8", "via", daemon.network + "1")
         assert is_silent(vm.pid, LOOPBACK, 9090)
 
