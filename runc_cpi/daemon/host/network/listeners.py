@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
@@ -116,9 +116,7 @@ def _listener(message: bytes) -> Listener | None:
             return None
         address = whole.ipv4_mapped or whole
     anywhere = address.is_unspecified
-    return Listener(
-        address=None if anywhere else ip_address(address), port=port, inode=inode
-    )
+    return Listener(address=None if anywhere else address, port=port, inode=inode)
 
 
 def _is_ipv6_only(message: bytes) -> bool:
