@@ -74,6 +74,10 @@ class AddressUnavailable(CloudError):
     """The address asked for cannot be given out, or none is left."""
 
 
+class PortUnavailable(CloudError):
+    """A port of the host that is to be published is taken."""
+
+
 class StillRunning(CloudError):
     """A container could not be stopped in time."""
 
@@ -133,6 +137,7 @@ ALL = (
     StemcellInUse,
     StemcellRejected,
     AddressUnavailable,
+    PortUnavailable,
     StillRunning,
     VMNotFound,
     DiskNotFound,

@@ -28,7 +28,9 @@ class Call:
     def respond(self, argv: List[str], raw: bytes) -> str:
         """Return the response to a request: every failure becomes one as well."""
         try:
-            return request.response(self._carry_out(argv, raw), None)
+            result = self._carry_out(argv, raw)
+            warnings = self._client.warnings if self._client is not None else []
+            return request.response(result, None, "\n".join(warnings))
         except CPIError as error:
             told = error
         except KeyboardInterrupt:

@@ -6,7 +6,7 @@ from runc_cpi import wire
 from runc_cpi.cpi import connecting, sockets
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.errors import BY_CODE, CloudError
-from runc_cpi.json_text import dumps_short
+from runc_cpi.json_text import dumps_short, loads_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Client:
     @param confirmed: the commands that make something for which L{confirm} will be
         called, each with the name of the cid in its answer.  Unless it is called, the
         daemon removes what was made when the connection ends.
+    @ivar warnings: texts of the daemon about what was asked for and cannot be had.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Client:
         self._config, self._request_id = config, request_id
         self._confirmed = confirmed or {}
         self._made = b""
+        self.warnings: List[str] = []
         self._asks = 0
         self._descriptors = 0
         self._socket: Any = None
@@ -153,6 +155,8 @@ class Client:
         answer = self._receive()
         if command in self._confirmed:
             self._made = answer.get(self._confirmed[command], b"")
+        # A daemon of before has none to tell.
+        self.warnings += loads_trusted(wire.join(b"warnings", answer) or b"[]")
         return answer
 
     def _receive(self) -> Dict[bytes, bytes]:

@@ -13,7 +13,13 @@ from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.address_pools import AddressPools
-from runc_cpi.daemon.networks.interfaces import INameService, INetworker
+from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.interfaces import (
+    IFirewall,
+    IHostPorts,
+    INameService,
+    INetworker,
+)
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
@@ -42,6 +48,8 @@ class HostParts:
     runtime: IRuntime
     networker: INetworker
     names: INameService
+    firewall: IFirewall
+    host_ports: IHostPorts
     guests: IGuests
     root_disks: IRootDisks
     disk_driver: IDiskDriver
@@ -57,6 +65,7 @@ class Policy:
 
     @ivar subnets: those that are always there, at least one.
     @ivar allowed_networks: where others may be, which VMs describe.
+    @ivar nat: whether VMs leave these by the host's addresses.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
@@ -64,6 +73,7 @@ class Policy:
     disks: DiskPolicy
     subnets: Sequence[Subnet]
     allowed_networks: Sequence[IPv4Network]
+    nat: bool
     restart: bool
 
 
@@ -123,14 +133,16 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         driver=host.disk_driver,
         disks=disks,
     )
-    pools = AddressPools(policy.subnets)
+    pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
     networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
-    registry, watcher = Registry(depot, stemcells, pools, host.root_disks), Watcher(tasks)
+    forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
     containers = Containers(
         policy=policy.containers,
         depot=depot,
         runtime=host.runtime,
         networker=host.networker,
+        forwarding=forwarding,
         guests=host.guests,
         root_disks=host.root_disks,
         disks=disks,
@@ -142,6 +154,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         containers=containers,
         disks=disks,
         networks=networks,
+        forwarding=forwarding,
         scratch=scratch,
         locks=locks,
     )
@@ -167,6 +180,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         vms=vms,
         networks=networks,
         scratch=scratch,
+        forwarding=forwarding,
         locks=locks,
         tasks=tasks,
     )
@@ -183,6 +197,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         ),
         down_vms=down_vms,
         leftovers=leftovers,
+        forwarding=forwarding,
     )
     return Assembly(
         locks=locks,

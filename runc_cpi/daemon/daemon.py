@@ -103,6 +103,7 @@ class Daemon(MultiService):
             ),
             subnets=found.subnets,
             allowed_networks=config.allowed_networks,
+            nat=config.nat,
             restart=config.restart,
         )
 

@@ -20,7 +20,10 @@ from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridges import Bridges
+from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
+from runc_cpi.daemon.host.network.nftables import Firewall
+from runc_cpi.daemon.host.network.table import name_of
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -59,6 +62,7 @@ class LinuxHost:
         self._networker = BridgeNetworker(
             reactor, bridges, guarded=config.security.anti_spoofing
         )
+        self._firewall = Firewall(reactor, name_of(config.work_dir), self._processes)
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()
@@ -78,6 +82,8 @@ class LinuxHost:
             ),
             networker=self._networker,
             names=NameService(reactor, enabled=config.dns_server),
+            firewall=self._firewall,
+            host_ports=HostPorts(),
             guests=self._guests,
             root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),
@@ -102,8 +108,9 @@ class LinuxHost:
         )
 
     def start(self) -> None:
-        """Start the thread that talks to the kernel about interfaces."""
+        """Start the threads that talk to the kernel about interfaces and forwarding."""
         self._networker.start()
+        self._firewall.start()
 
     def break_off(self) -> None:
         """End child processes and visits to VMs; whoever waits for one sees it fail."""
@@ -113,5 +120,6 @@ class LinuxHost:
     def stop(self) -> None:
         """Let go of the kernel, and remove the cgroup of the VMs if there are none."""
         self._networker.stop()
+        self._firewall.stop()
         hierarchies.remove_empty(self._cgroup_parent)
         self._shared_mounts.release()

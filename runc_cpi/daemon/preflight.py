@@ -64,6 +64,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             requirements.check_loop_devices(config.disks.filesystem)
             if config.vms.root_disk_size is not None:
                 requirements.check_root_disks()
+        if config.nat:
+            requirements.check_nftables()
         if config.security.profile == "isolated":
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
@@ -105,6 +107,8 @@ def _subnets(config: DaemonConfig) -> list[Subnet]:
             bridge=network.bridge,
             dns=network.dns,
             mtu=network.mtu,
+            nat=network.nat,
+            isolated=network.isolated,
             reserved=network.reserved,
             dynamic=network.dynamic,
         )

@@ -13,7 +13,12 @@ from zope.interface.interface import InterfaceClass
 
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.entrance.interfaces import ISockets
-from runc_cpi.daemon.networks.interfaces import INameService, INetworker
+from runc_cpi.daemon.networks.interfaces import (
+    IFirewall,
+    IHostPorts,
+    INameService,
+    INetworker,
+)
 from runc_cpi.daemon.networks.model import Nic, Subnet
 from runc_cpi.daemon.networks.planning import Lease, plan
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
@@ -60,6 +65,8 @@ class HostCase(TestCase):
     root_disks: IRootDisks
     networker: INetworker
     names: INameService
+    firewall: IFirewall
+    host_ports: IHostPorts
     archiver: IArchiver
     images: IImages
     trees: ITrees
@@ -89,6 +96,14 @@ class HostCase(TestCase):
 
     def content_of(self, name: str) -> str:
         """Return the content of a file of L{VM}, by its path there."""
+        raise NotImplementedError
+
+    def take_rules_away(self) -> None:
+        """Remove the rules of forwarding, as somebody else could."""
+        raise NotImplementedError
+
+    def take_a_port(self) -> int:
+        """Have a process of the host listen at a port of TCP, and return the port."""
         raise NotImplementedError
 
     @property

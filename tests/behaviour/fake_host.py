@@ -10,7 +10,12 @@ from typing import Any
 from tests.behaviour.case import HostCase
 from tests.fakes.disks import FakeDriver
 from tests.fakes.entrance import OWN_ADDRESS, OWN_PORT, PORT, FakeSockets
-from tests.fakes.networks import FakeNameService, FakeNetworker
+from tests.fakes.networks import (
+    FakeFirewall,
+    FakeHostPorts,
+    FakeNameService,
+    FakeNetworker,
+)
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -21,6 +26,8 @@ class FakeHost(HostCase):
     """A new made-up host for each test."""
 
     guests: FakeGuests
+    firewall: FakeFirewall
+    host_ports: FakeHostPorts
 
     async def setUp(self) -> None:
         script = Script()
@@ -29,6 +36,7 @@ class FakeHost(HostCase):
         self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
         self.names = FakeNameService()
+        self.firewall, self.host_ports = FakeFirewall(script), FakeHostPorts()
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
         self.trees, self.root_disks = FakeTrees(script), FakeRootDisks(script)
         self.sockets, self.uid, self.connection = FakeSockets(1000), 1000, object()
@@ -42,6 +50,15 @@ class FakeHost(HostCase):
     def make_bundle(self, parts: Any = None) -> None:
         """Make the directory."""
         self.bundle.path.mkdir(exist_ok=True)
+
+    def take_rules_away(self) -> None:
+        """Say so."""
+        self.firewall.missing = True
+
+    def take_a_port(self) -> int:
+        """Say so."""
+        self.host_ports.taken = PORT
+        return PORT
 
     def content_of(self, name: str) -> str:
         """Return what was written."""

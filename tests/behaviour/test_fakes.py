@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.behaviour import (
     disks,
+    firewall,
     guests,
+    host_ports,
     names,
     networker,
     root_disks,
@@ -34,6 +36,14 @@ class FakeNetworkerTests(FakeHost, networker.Behaviour):
 
 class FakeNameServiceTests(FakeHost, names.Behaviour):
     """L{FakeNameService}."""
+
+
+class FakeFirewallTests(FakeHost, firewall.Behaviour):
+    """L{FakeFirewall}."""
+
+
+class FakeHostPortsTests(FakeHost, host_ports.Behaviour):
+    """L{FakeHostPorts}."""
 
 
 class FakeSocketsTests(FakeHost, sockets.Behaviour):

@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from tests.behaviour import (
     disks,
+    firewall,
     guests,
+    host_ports,
     names,
     networker,
     root_disks,
@@ -45,6 +47,19 @@ class NameServiceTests(ThisHost, names.Behaviour):
         await super().setUp()
         self.make_network()
         self.make_names()
+
+
+class FirewallTests(ThisHost, firewall.Behaviour):
+    """nftables, and settings of the kernel."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.make_network()
+        self.make_firewall()
+
+
+class HostPortsTests(ThisHost, host_ports.Behaviour):
+    """What the kernel tells about sockets that listen."""
 
 
 class SocketsTests(ThisHost, sockets.Behaviour):

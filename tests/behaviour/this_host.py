@@ -27,13 +27,18 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.host.network import libnftables
 from runc_cpi.daemon.host.network.bridges import Bridges
+from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
+from runc_cpi.daemon.host.network.nftables import Firewall
 from runc_cpi.daemon.host.network.sockets import KernelSockets
+from runc_cpi.daemon.host.network.table import name_of, removal
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.host.resource_limits import open_files
+from runc_cpi.daemon.networks.rules import NO_RULES
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
@@ -67,7 +72,7 @@ class ThisHost(HostCase):
         depot = Depot(self.directory / "w")
         depot.prepare()
         self.addCleanup(depot.release)
-        processes = Processes(reactor, 2, depot.mark)
+        self.processes = processes = Processes(reactor, 2, depot.mark)
         self.addCleanup(hierarchies.remove_empty, CGROUP_PARENT)
         rules, guests = device_rules(), Guests(reactor, 30)
         self.guests = guests
@@ -82,6 +87,7 @@ class ThisHost(HostCase):
             guests,
             timeout=60,
         )
+        self.host_ports = HostPorts()
         self.archiver, self.images = Archiver(processes), OCIImages(processes)
         self.trees = Trees(processes)
         self.directory_driver = DirectoryDisks(processes, guests)
@@ -185,3 +191,22 @@ class ThisHost(HostCase):
         """Make what answers DNS at the bridge's address."""
         self.names = NameService(reactor, enabled=True)
         self.addCleanup(self.names.stop)
+
+    def make_firewall(self) -> None:
+        """Begin with the rules of forwarding, which the test may leave."""
+        name = name_of(self.directory)
+        firewall = Firewall(reactor, name, self.processes)
+        firewall.start()
+        self.addCleanup(firewall.stop)
+        self.addCleanup(firewall.apply, NO_RULES)
+        self.firewall = firewall
+
+    def take_rules_away(self) -> None:
+        """Remove the table."""
+        libnftables.run(removal(name_of(self.directory)))
+
+    def take_a_port(self) -> int:
+        """Listen ourselves, at a port whose neighbours are free."""
+        server = socket.create_server(("0.0.0.0", 20001))
+        self.addCleanup(server.close)
+        return 20001

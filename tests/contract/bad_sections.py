@@ -75,6 +75,7 @@ DAEMON = [
         [("often", "a number"), ("true", "a number"), (9, "from 10 to 86400")]
         + [(86401, "from 10 to 86400"), (".nan", "from 10 to 86400")],
     ),
+    *_daemon("nat", [("'yes'", TRUTH), (1, TRUTH)]),
     *_daemon("disks.driver", [("zfs", "image or directory"), (5, "image or directory")]),
     *_daemon("disks.filesystem", [("btrfs", "ext4 or xfs"), ("[ext4]", "ext4 or xfs")]),
     *_daemon("disks.direct_io", [("'yes'", TRUTH), (1, TRUTH)]),

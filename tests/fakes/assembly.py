@@ -17,7 +17,12 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from tests.fakes.disks import FakeDriver
-from tests.fakes.networks import FakeNameService, FakeNetworker
+from tests.fakes.networks import (
+    FakeFirewall,
+    FakeHostPorts,
+    FakeNameService,
+    FakeNetworker,
+)
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -37,6 +42,8 @@ class Assembly(assembly.Assembly):
     driver: FakeDriver
     images: FakeImages
     networker: FakeNetworker
+    firewall: FakeFirewall
+    host_ports: FakeHostPorts
     clock: Clock
 
     async def load(self) -> Repairs:
@@ -77,10 +84,13 @@ def assemble(
     clock, runtime, guests = Clock(), FakeRuntime(script), FakeGuests(script)
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
     networker = FakeNetworker(script)
+    firewall, host_ports = FakeFirewall(script), FakeHostPorts()
     host = HostParts(
         runtime=runtime,
         networker=networker,
         names=FakeNameService(),
+        firewall=firewall,
+        host_ports=host_ports,
         guests=guests,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
@@ -103,6 +113,7 @@ def assemble(
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
         subnets=[subnet],
         allowed_networks=[IPv4Network("10.0.0.0/8")],
+        nat=True,
         restart=restart,
     )
     return Assembly(
@@ -112,5 +123,7 @@ def assemble(
         driver=driver,
         images=images,
         networker=networker,
+        firewall=firewall,
+        host_ports=host_ports,
         clock=clock,
     )

@@ -146,12 +146,18 @@ def test_init_override(daemon: Daemon, image: Callable[[str], Path]) -> None:
 
 
 def test_unknown_properties(daemon: Daemon, tiny: Path) -> None:
-    """Properties of other CPIs are ignored, and named in the log."""
+    """Properties of other CPIs are ignored, and named in both logs, the CPI's too."""
     properties = {"instance_type": "m1", "zone": None, "cpu": 1}
-    daemon.create_vm(daemon.create_stemcell(tiny), cloud_properties=properties)
+    stemcell = daemon.create_stemcell(tiny)
+    arguments = vm_arguments(stemcell, cloud_properties=properties)
+    answer = daemon.cpi.call("create_vm", *arguments)
+    assert answer["error"] is None
+    told = "cloud_properties instance_type, zone mean nothing to this CPI"
+    assert answer["log"] == told
     (line,) = [line for line in daemon.log.splitlines() if "instance_type" in line]
     assert "zone" in line
     assert daemon.cpi.last_request_id in line
+    assert daemon.cpi.call("create_vm", *vm_arguments(stemcell))["log"] == ""
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from runc_cpi.daemon.host.network import libnftables, sysctls, table
 from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
@@ -39,6 +40,8 @@ def reboot_host(daemon: Daemon) -> None:
     (daemon.work_dir / "boot_id").unlink()
     for bridge in netns.bridges_of(daemon.cgroup):
         subprocess.run(["ip", "link", "delete", bridge], check=True)
+    libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+    sysctls.set_forwarding(on=bool(leaks.rules()))
     eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")
 
 

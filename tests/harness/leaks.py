@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runc_cpi.daemon.host.network import libnftables, sysctls, table
 from tests.harness import netns
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -38,6 +39,9 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
     """
     names = set(names)
     found = {Trace("link", name) for name in netns.links()}
+    found |= {Trace("rules", name) for name in rules()}
+    if sysctls.is_forwarding():
+        found.add(Trace("sysctl", "ip_forward"))
     found |= {Trace("cgroup", str(path)) for path in cgroups(names)}
     found |= {Trace("mount", line) for line in mounts(home)}
     found |= {Trace("loop device", name) for name in loops(home)}
@@ -76,6 +80,10 @@ def clear(traces: Iterable[Trace]) -> None:
         subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
     for name in by_kind.get("link", []):
         subprocess.run(["ip", "link", "delete", name], check=False)
+    for name in by_kind.get("rules", []):
+        libnftables.run(table.removal(name))
+    if "sysctl" in by_kind:
+        sysctls.set_forwarding(on=False)
     for name in by_kind.get("loop device", []):
         subprocess.run(["losetup", "--detach", f"/dev/{name.split()[0]}"], check=False)
     for name in sorted(by_kind.get("cgroup", []), key=len, reverse=True):
@@ -95,6 +103,12 @@ def _remove_cgroup(path: Path) -> None:
             path.rmdir()
         except OSError:
             time.sleep(INTERVAL)
+
+
+def rules() -> list[str]:
+    """Name the tables of nftables that daemons have made."""
+    tables = table.chains_in(libnftables.run(f"list chains {table.FAMILY}"))
+    return [name for name in tables if name.startswith(table.PREFIX)]
 
 
 def cgroups(names: set[str]) -> list[Path]:

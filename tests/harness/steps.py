@@ -147,6 +147,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
+    from runc_cpi.daemon.host.network import libnftables
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -165,6 +166,7 @@ def instrument() -> None:
     ):
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
+    before(libnftables, "run", _rules)
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
@@ -174,12 +176,16 @@ def instrument() -> None:
     _instrument_children()
 
 
+def _rules(commands: str) -> str | None:
+    return None if commands.startswith("list") else "rules"
+
+
 def _instrument_netlink(route: Any) -> None:
     find = route.__getattr__
 
     def found(self: Any, name: str) -> Any:
         function = find(self, name)
-        if name not in ("link", "addr", "route", "tc"):
+        if name not in ("link", "addr", "route", "tc", "brport"):
             return function
 
         def wrapped(command: str, *arguments: Any, **more: Any) -> Any:

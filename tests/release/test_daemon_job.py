@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ EVERYTHING: dict[str, Any] = {
     "gateway": "10.9.0.9",
     "bridge": "b",
     "dns_server": False,
+    "nat": False,
+    "allowed_networks": ["10.0.0.0/8"],
     "runtime": "/bin/true",
     "runtime_timeout": 90,
     "visit_timeout": 45,
@@ -95,6 +97,15 @@ def test_everything() -> None:
     assert render(PLAIN)["allow_users"] == PLAIN["allow_users"]
     assert DaemonConfig.parse(render(PLAIN)).allow_users == {0, 1000}
     assert EVERYTHING.keys() | SOCKET.keys() | PLAIN.keys() <= DaemonConfig.keys().keys()
+
+
+@pytest.mark.parametrize("how", [lambda given: given, lambda given: {"config": given}])
+def test_several_networks(how: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Networks take the place of the one network that the job has by default."""
+    given = {"networks": [{"name": "a", "cidr": "10.9.0.0/16", "bridge": "b"}]}
+    rendered = render(how(given))
+    assert rendered["networks"] == given["networks"]
+    assert DaemonConfig.parse(rendered).networks[0].name == "a"
 
 
 def test_keys_without_a_property_of_their_own() -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 
+from runc_cpi.daemon.host.network import libnftables, table
 from runc_cpi.daemon.host.network.veth import host_interface
 from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
 from tests.reliability.world import World
 
+PORT = re.compile(r"tcp \. (\d+) : ([\d.]+) \. 80")
 PATIENCE = 5.0
 PAUSE = 0.05
 DIRECTORIES = ("vms", "runtime", "disks", "snapshots", "stemcells", "images", "scratch")
@@ -57,6 +61,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
     for bridge in netns.bridges_of(daemon.cgroup):
         yield f"bridge {bridge}"
         yield from (f"link {name}" for name in _ports(bridge))
+    yield from _published(daemon)
     top = {daemon.cgroup}
     yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
     for line in leaks.processes(daemon.home, top):
@@ -74,6 +79,10 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
             if cid in running:
                 yield f"link {host_interface(cid, number)}"
     yield from (f"process of {cid}" for cid in running)
+    for cid in world.vms:
+        record = json.loads((daemon.work_dir / "vms" / cid / "vm.json").read_text())
+        address = record["nics"][0]["addresses"][0].partition("/")[0]
+        yield from (f"port {port['first']} of {address}" for port in record["ports"])
     yield from (_console(daemon, cid) for cid in running)
     yield from (f"disks {cid}" for cid in world.disks)
     yield from (f"snapshots {cid}" for cid in world.snapshots)
@@ -95,6 +104,15 @@ def _nics(daemon: Daemon, vm_cid: str) -> list[dict[str, Any]]:
     record = json.loads((daemon.work_dir / "vms" / vm_cid / "vm.json").read_text())
     nics: list[dict[str, Any]] = record["nics"]
     return nics
+
+
+def _published(daemon: Daemon) -> Iterator[str]:
+    """Return the ports that lead to VMs, as the kernel has them."""
+    name = table.name_of(daemon.work_dir)
+    with suppress(libnftables.NftablesUnusable):
+        printed = libnftables.run(f"list map {table.FAMILY} {name} ports")
+        for port, address in PORT.findall(printed):
+            yield f"port {port} of {address}"
 
 
 def _console(daemon: Daemon, vm_cid: str) -> str:

@@ -123,7 +123,7 @@ SCENARIOS = {
     "create_stemcell, light": Scenario("create_stemcell", _light),
     "delete_stemcell": Scenario("delete_stemcell", _stemcell),
     "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
-    # The VM that nobody was told of has the address that the call asks for.
+    # The VM that nobody was told of has the address and the port that the call asks for.
     "create_vm": Scenario(
         "create_vm", Site.vm_arguments, done=("Bosh::Clouds::CloudError",)
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Site:
         daemon.launcher = steps.LAUNCHER
         daemon.start()
         self._marked: set[str] = set()
+        self._ports = count(30000)
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
@@ -54,12 +56,12 @@ class Site:
 
     def new_vm(self) -> VM:
         """Make a VM, on one dynamic network."""
-        return self.daemon.create_vm(self.stemcell, cloud_properties=EPHEMERAL)
+        return self.daemon.create_vm(self.stemcell, cloud_properties=self._properties())
 
     def new_vm_in_two_networks(self) -> VM:
         """Make a VM of which one network goes with it."""
         return self.daemon.create_vm(
-            self.stemcell, self._two_networks(), cloud_properties=EPHEMERAL
+            self.stemcell, self._two_networks(), cloud_properties=self._properties()
         )
 
     def _two_networks(self) -> dict[str, Any]:
@@ -68,7 +70,11 @@ class Site:
     def vm_arguments(self) -> list[Any]:
         """Return the arguments of create_vm for L{new_vm_in_two_networks}."""
         networks = self._two_networks()
-        return vm_arguments(self.stemcell, networks, cloud_properties=EPHEMERAL)
+        properties = self._properties()
+        return vm_arguments(self.stemcell, networks, cloud_properties=properties)
+
+    def _properties(self) -> dict[str, Any]:
+        return {**EPHEMERAL, "ports": [f"{next(self._ports)}:80"]}
 
     def new_disk(self) -> str:
         """Make a disk with a file on it."""

@@ -36,6 +36,7 @@ EXPECTED = {
     "StemcellInUse": ("CloudError", False),
     "StemcellRejected": ("CloudError", False),
     "AddressUnavailable": ("CloudError", False),
+    "PortUnavailable": ("CloudError", False),
     "StillRunning": ("CloudError", True),
     "VMNotFound": ("VMNotFound", False),
     "DiskNotFound": ("DiskNotFound", False),

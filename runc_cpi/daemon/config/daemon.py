@@ -42,10 +42,14 @@ DEFAULT_BRIDGE = "runc0"
 FIRST_NETWORK = "default"
 
 
-def _network_of(cidr: IPv4Network, gateway: str | None, bridge: str) -> NetworkConfig:
+def _network_of(
+    cidr: IPv4Network, gateway: str | None, bridge: str, *, nat: bool
+) -> NetworkConfig:
     """Return the network of the short form."""
     address = gateway_in("gateway", cidr, gateway or str(cidr[1]))
-    return NetworkConfig(name=FIRST_NETWORK, cidr=cidr, gateway=address, bridge=bridge)
+    return NetworkConfig(
+        name=FIRST_NETWORK, cidr=cidr, gateway=address, bridge=bridge, nat=nat
+    )
 
 
 def _is_on_failure(key: str, value: Any) -> bool:
@@ -101,7 +105,7 @@ class DaemonConfig(Section):
         network_list,
         "networks of VMs that are always there, in place of the one of `cidr`, `gateway` "
         "and `bridge`",
-        value=(_network_of(IPv4Network(DEFAULT_CIDR), None, DEFAULT_BRIDGE),),
+        value=(_network_of(IPv4Network(DEFAULT_CIDR), None, DEFAULT_BRIDGE, nat=True),),
         section=NetworkConfig,
     )
     allowed_networks: tuple[IPv4Network, ...] = key(
@@ -115,6 +119,12 @@ class DaemonConfig(Section):
         boolean,
         "whether gateways answer DNS, and are the name servers of networks that name "
         "none; otherwise these get the host's: see [names](bosh.md#names)",
+    )
+    nat: bool = key(
+        True,
+        boolean,
+        "whether VMs reach other networks, by the host's addresses; `networks` says it for "
+        "each of its own",
     )
     runtime: str = key(
         "runc",
@@ -201,6 +211,7 @@ class DaemonConfig(Section):
             values.get("network", cls.network),
             values.get("gateway"),
             values.get("bridge", cls.bridge),
+            nat=values.get("nat", cls.nat),
         )
         values["gateway"] = one.gateway
         values["networks"] = values.get("networks") or (one,)

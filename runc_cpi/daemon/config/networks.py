@@ -16,7 +16,7 @@ from runc_cpi.daemon.config.addresses import (
     name_servers,
     vm_network,
 )
-from runc_cpi.daemon.config.checks import ConfigError, quoted, text, whole_number
+from runc_cpi.daemon.config.checks import ConfigError, boolean, quoted, text, whole_number
 from runc_cpi.daemon.config.keys import Section, key, required
 
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]  # RFC 1918
@@ -62,6 +62,12 @@ class NetworkConfig(Section):
         whole_number(LEAST_MTU, MOST_MTU),
         "bytes that a packet may have, 576 to 65535",
         shown="that of the host's default route",
+    )
+    nat: bool = key(
+        True, boolean, "whether its VMs reach other networks, by the host's addresses"
+    )
+    isolated: bool = key(
+        False, boolean, "whether its VMs are kept apart from those of other networks"
     )
     reserved: tuple[AddressRange, ...] = key(
         [],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runc_cpi.daemon.host.disks.filesystems import EXT4, FILESYSTEMS
+from runc_cpi.daemon.host.network import libnftables, table
 
 REQUIRED = (
     *("tar", "rm", "sync", "cp", "sh"),
@@ -68,6 +69,20 @@ def check_root_disks() -> None:
                 f"vms.root_disk_size needs {program}, which is not on the PATH; "
                 "vms.root_disk_size: 0 does without, and without a bound"
             )
+
+
+def check_nftables() -> None:
+    """
+    @raise HostUnfit: if addresses of VMs cannot be translated here.
+    """
+    try:
+        libnftables.run(f"list chains {table.FAMILY}")
+    except libnftables.NftablesUnusable as error:
+        raise HostUnfit(
+            f"nat: {error}; it needs nf_tables of the kernel and {libnftables.NAME}, which "
+            "is in the package libnftables1; nat: false does without, and VMs reach no "
+            "other network"
+        ) from None
 
 
 def check_ids(first: int, last: int, etc: Path = Path("/etc")) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 
 from zope.interface import implementer
 
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.daemon.networks.model import Address, Subnet, described
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -22,10 +22,11 @@ class AddressPools:
     address of it.
 
     @param configured: the subnets that are always there, at least one.
+    @param nat: whether VMs leave other ones by the host's addresses.
     """
 
-    def __init__(self, configured: Sequence[Subnet]) -> None:
-        self.configured = tuple(configured)
+    def __init__(self, configured: Sequence[Subnet], *, nat: bool = True) -> None:
+        self.configured, self._nat = tuple(configured), nat
         self._pools = {subnet.cidr: AddressPool(subnet) for subnet in self.configured}
         # Addresses of no subnet that VMs may have whose records cannot be read.
         self._protected: dict[Address, str] = {}
@@ -34,6 +35,10 @@ class AddressPools:
     def subnets(self) -> tuple[Subnet, ...]:
         """All subnets; the configured ones come first."""
         return tuple(pool.subnet for pool in self._pools.values())
+
+    def described(self, gateway: IPv4Interface) -> Subnet:
+        """Return the subnet that VMs describe by the host's address in it."""
+        return described(gateway, nat=self._nat)
 
     def open(self, subnet: Subnet) -> None:
         """

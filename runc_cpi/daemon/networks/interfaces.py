@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.daemon.networks.rules import Ruleset
 
 # The bridges that each VM is connected to that has an interface, by the VM's cid.
 Connections = Mapping[str, Sequence[str]]
@@ -80,6 +82,9 @@ class IAddressPools(Interface):
     configured: Sequence[Subnet] = Attribute("the subnets that are always there")
     subnets: Sequence[Subnet] = Attribute("all subnets; the configured ones come first")
 
+    def described(gateway: IPv4Interface) -> Subnet:
+        """Return the subnet that VMs describe by the host's address in it."""
+
     def open(subnet: Subnet) -> None:
         """
         Have a pool for one more subnet, until nobody has an address of it.
@@ -136,3 +141,47 @@ class INameService(Interface):
 
     def stop() -> Awaitable[None]:
         """Answer no more, nowhere."""
+
+
+class IFirewall(Interface):
+    """
+    Has the host forward packets of VMs, by rules that are replaced as a whole.
+
+    The caller waits for one call to end before it makes the next.
+    """
+
+    def apply(ruleset: Ruleset) -> Awaitable[None]:
+        """
+        Make these the rules of this daemon; nothing happens if they are already.
+
+        @raise CloudError: if the kernel refuses; what was asked for before is still so.
+        """
+
+    def reflect(vm_cid: str) -> Awaitable[None]:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        @raise CloudError: if the kernel refuses.
+        """
+
+    def restore() -> Awaitable[bool]:
+        """
+        Put back what somebody else took away since L{apply}.
+
+        @return: whether something was missing.
+        @raise CloudError: if the kernel refuses.
+        """
+
+
+class IHostPorts(Interface):
+    """Tells which ports the host itself has in use."""
+
+    def user(port: PublishedPort) -> Awaitable[str | None]:
+        """
+        Name a process of the host that one of these ports leads to now, if there is one.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def is_local(address: IPv4Address) -> bool:
+        """Say whether an address is one of this host's own."""

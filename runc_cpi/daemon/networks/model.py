@@ -55,6 +55,8 @@ class Subnet:
         way out takes.
     @ivar reserved: addresses that no VM gets.
     @ivar dynamic: where the addresses of dynamic networks are, or L{None} for everywhere.
+    @ivar nat: whether its VMs leave it by the host's addresses.
+    @ivar isolated: whether its VMs are kept apart from those of other subnets.
     """
 
     cidr: IPv4Network
@@ -65,6 +67,8 @@ class Subnet:
     mtu: int | None = None
     reserved: tuple[AddressRange, ...] = ()
     dynamic: AddressRange | None = None
+    nat: bool = True
+    isolated: bool = False
 
     @property
     def interface(self) -> IPv4Interface:
@@ -72,15 +76,16 @@ class Subnet:
         return IPv4Interface((self.gateway, self.cidr.prefixlen))
 
 
-def described(gateway: IPv4Interface) -> Subnet:
+def described(gateway: IPv4Interface, *, nat: bool = True) -> Subnet:
     """
     Return the subnet that the networks of VMs describe, and no configuration.
 
     @param gateway: the host's address in it, with its size.
+    @param nat: whether its VMs leave it by the host's addresses.
     """
     cidr = gateway.network
     bridge = f"runc-{int(cidr.network_address):08x}"
-    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge)
+    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge, nat=nat)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from ipaddress import IPv4Address, IPv4Network
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
-from runc_cpi.daemon.networks.model import Network, Subnet, described, subnet_of
+from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
+from runc_cpi.daemon.networks.settings import overruled
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -73,7 +74,7 @@ class Networks:
 
     async def _open(self, network: Network) -> Subnet:
         """Have the subnet that a network describes."""
-        subnet = described(described_gateway(network))
+        subnet = self._pools.described(described_gateway(network))
         where = f"networks.{network.name}: {subnet.cidr}"
         if not any(subnet.cidr.subnet_of(allowed) for allowed in self._allowed):
             allowed = ", ".join(map(str, self._allowed)) or "empty"
@@ -90,6 +91,11 @@ class Networks:
     def with_dns(self, subnet: Subnet) -> Subnet:
         """Return a subnet with the name servers that networks get that name none."""
         return replace(subnet, dns=tuple(self._names.name_servers(subnet)))
+
+    def overruled(self, networks: Sequence[Network]) -> list[str]:
+        """Name the settings that were asked for and are otherwise in the subnets."""
+        found = {n.name: subnet_of(n.address, self._pools.subnets) for n in networks}
+        return overruled(networks, {name: s for name, s in found.items() if s is not None})
 
     def _chosen(self, network: Network) -> Subnet:
         """Return the subnet of a dynamic network: the one that it names, or the first."""

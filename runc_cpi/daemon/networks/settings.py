@@ -50,12 +50,12 @@ def overruled(networks: Sequence[Network], subnets: Mapping[str, Subnet]) -> lis
     """
     Name the settings that were asked for and are otherwise in the subnet.
 
-    @param subnets: the subnets of the networks' addresses, by network name.
+    @param subnets: the subnets of the networks' addresses, by network name, if there are.
     """
     return [
         f"networks.{network.name}.{key}: {network.settings[key]!r}, here it is {value}"
         for network in networks
-        if network.kind == "manual"
+        if network.kind == "manual" and network.name in subnets
         for key, value in _of_subnet(network, subnets[network.name]).items()
         if network.settings[key] not in (value, None)
     ]

@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
@@ -32,12 +33,13 @@ class Leftovers:
         vms: VMs,
         networks: Networks,
         scratch: Scratch,
+        forwarding: Forwarding,
         locks: Locks,
         tasks: TaskGroup,
     ) -> None:
         self._reactor, self._registry, self._containers = reactor, registry, containers
         self._vms, self._networks, self._scratch = vms, networks, scratch
-        self._locks, self._tasks = locks, tasks
+        self._forwarding, self._locks, self._tasks = forwarding, locks, tasks
 
     def keep_clearing(self, interval: float) -> None:
         """
@@ -57,6 +59,7 @@ class Leftovers:
         for vm_cid in self._registry.half_deleted():
             await self._delete_again(vm_cid, repairs)
         await self.remove_incomplete(repairs)
+        await self._forwarding.repair(repairs)
         await self._scratch.sweep(repairs)
 
     async def _delete_again(self, vm_cid: str, repairs: Repairs) -> None:

@@ -7,6 +7,7 @@ from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
@@ -36,12 +37,13 @@ class Reconciler:
         agreement: Agreement,
         down_vms: DownVMs,
         leftovers: Leftovers,
+        forwarding: Forwarding,
     ) -> None:
         self._registry, self._stemcells = registry, stemcells
         self._disks, self._snapshots = disks, snapshots
         self._networks, self._scratch, self._locks = networks, scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
-        self._leftovers = leftovers
+        self._leftovers, self._forwarding = leftovers, forwarding
 
     async def load(self) -> Repairs:
         """
@@ -77,5 +79,6 @@ class Reconciler:
         with repairs.attempt("bridges"):
             await self._networks.settle(afresh=True)
         await self._agreement.make_all_agree(repairs)
+        await self._forwarding.repair(repairs)
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._locks.vm.is_held, repairs)

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import Connections, INetworker
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -59,6 +60,7 @@ class Containers:
         depot: Depot,
         runtime: IRuntime,
         networker: INetworker,
+        forwarding: Forwarding,
         guests: IGuests,
         root_disks: IRootDisks,
         disks: Disks,
@@ -66,6 +68,7 @@ class Containers:
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
+        self._forwarding = forwarding
         self._root_disks, self._watcher = root_disks, watcher
         self.agents = Agents(guests, root_disks, disks, self.find)
 
@@ -121,6 +124,7 @@ class Containers:
         if pid is None or is_connected(vm, connected):
             return False
         await self._networker.connect(vm.vm_cid, pid, vm.nics)
+        await self._forwarding.connected(vm.vm_cid)
         return True
 
     async def guard(self, vm: VM) -> bool:
@@ -174,6 +178,7 @@ class Containers:
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
+        await self._forwarding.connected(vm_cid)
         await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
         writable = self._policy.writable_paths(bundle)
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)

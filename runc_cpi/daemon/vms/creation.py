@@ -6,17 +6,13 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from twisted.logger import Logger
-
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.planning import plan
-from runc_cpi.daemon.networks.settings import complete, overruled
+from runc_cpi.daemon.networks.settings import complete
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, NoDiskSpace, VMCreationFailed
-
-_log = Logger()
 
 
 async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
@@ -32,8 +28,6 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     await networks.settle()
     addresses = {name: lease.address for name, lease in leases.items()}
     subnets = {name: networks.with_dns(lease.subnet) for name, lease in leases.items()}
-    for difference in overruled(new.networks, subnets):
-        _log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=difference)
     return VM(
         vm_cid=vm_cid,
         agent_id=new.agent_id,
@@ -41,6 +35,7 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
         cloud_properties=new.cloud_properties,
         networks=complete(new.networks, addresses, subnets),
         nics=plan(leases, {network.name: network.settings for network in new.networks}),
+        ports=tuple(new.ports),
         env=new.env,
         agent=new.agent,
         created_at=now(),

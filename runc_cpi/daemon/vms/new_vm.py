@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from runc_cpi.daemon.networks import requests
+from runc_cpi.daemon.networks import ports, requests
 from runc_cpi.daemon.networks.model import Network
+from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.errors import InvalidArgument
 
@@ -19,6 +20,7 @@ class NewVM:
 
     @ivar cloud_properties: as they came, for the VM's record.
     @ivar properties: what they mean.
+    @ivar ports: the ports of the host that are to lead to it.
     @ivar env: C{env} of the call, whole.
     @ivar agent: C{mbus}, C{ntp} and C{blobstore} of the CPI that calls.
     """
@@ -28,6 +30,7 @@ class NewVM:
     cloud_properties: Mapping[str, Any]
     properties: VMProperties
     networks: Sequence[Network]
+    ports: Sequence[PublishedPort]
     env: Mapping[str, Any]
     agent: Mapping[str, Any]
 
@@ -60,12 +63,14 @@ class NewVM:
             isinstance(disk_cid, str) for disk_cid in disk_cids
         ):
             raise InvalidArgument("disk_cids: must be a list of disk ids")
+        properties = VMProperties.parse(cloud_properties)
         return cls(
             agent_id=agent_id,
             stemcell_cid=stemcell_cid,
             cloud_properties=cloud_properties,
-            properties=VMProperties.parse(cloud_properties),
+            properties=properties,
             networks=requests.parse(networks),
+            ports=ports.parse(cloud_properties.get("ports")),
             env=env,
             agent=agent,
         )

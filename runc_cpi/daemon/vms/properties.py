@@ -18,7 +18,8 @@ from runc_cpi.errors import InvalidArgument
 
 PROPERTIES = frozenset(
     ("cpu", "ram", "pids", "root_disk_size", "ephemeral_disk_size")
-    + ("init", "capabilities", "cpi_access")
+    # The last is read with the networks (networks/ports.py).
+    + ("init", "capabilities", "cpi_access", "ports")
 )
 MINIMUM_CPU, MAXIMUM_CPU = 0.01, 4096  # processors
 MINIMUM_RAM, MAXIMUM_RAM = 32, 1 << 24  # MiB

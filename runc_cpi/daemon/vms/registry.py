@@ -12,8 +12,9 @@ from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks import planning
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Subnet, described, subnet_of
+from runc_cpi.daemon.networks.model import Address, Subnet, subnet_of
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
@@ -26,6 +27,7 @@ from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
+    PortUnavailable,
     StemcellNotFound,
     VMNotFound,
 )
@@ -45,10 +47,11 @@ class Registry:
         depot: Depot,
         stemcells: Stemcells,
         pools: IAddressPools,
+        forwarding: Forwarding,
         root_disks: IRootDisks,
     ) -> None:
         self._depot, self._stemcells, self._pools = depot, stemcells, pools
-        self._root_disks = root_disks
+        self._forwarding, self._root_disks = forwarding, root_disks
         self._vms: dict[str, VM] = {}
         self._unreadable: set[str] = set()
         self._erased: set[str] = set()
@@ -84,18 +87,24 @@ class Registry:
         for nic in vm.nics:
             try:
                 if subnet_of(nic.gateway.ip, self._pools.subnets) is None:
-                    self._pools.open(described(nic.gateway))
+                    self._pools.open(self._pools.described(nic.gateway))
                 for address in nic.addresses:
                     await self._pools.claim(address.ip, vm.vm_cid)
             except AddressUnavailable as error:
                 repairs.failed(f"{vm.vm_cid}: {error}")
+        try:
+            self._forwarding.recall(vm.vm_cid, vm.addresses, vm.ports)
+        except PortUnavailable as error:
+            repairs.failed(f"{vm.vm_cid}: {error}")
 
     async def _protect_unreadable(self, path: Path) -> None:
         """Keep what a VM may need whose record, in this directory, cannot be read."""
         self._unreadable.add(path.name)
         self._stemcells.guard(path.name)
         await self._root_disks.mount(Bundle(path))
-        for address in _addresses_of(path):
+        addresses = _addresses_of(path)
+        self._forwarding.recall(path.name, addresses, ())
+        for address in addresses:
             if subnet_of(address, self._pools.subnets) is None:
                 self._pools.protect(address, path.name)
             else:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from runc_cpi.daemon.networks.model import Address, Nic
+from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.agent_settings import agent_settings
 from runc_cpi.daemon.vms.properties import VMProperties
 
@@ -21,6 +22,7 @@ class VM:
 
     @ivar networks: the networks as its agent is told them, by name.
     @ivar nics: its network interfaces; the first has the main address.
+    @ivar ports: the ports of the host that lead to it.  Older daemons published none.
     @ivar env: C{env} of create_vm, whole.
     @ivar agent: C{mbus}, C{ntp} and C{blobstore} of the CPI that made it.
     @ivar metadata: what set_vm_metadata last said.
@@ -39,6 +41,7 @@ class VM:
     created_at: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = False
+    ports: tuple[PublishedPort, ...] = ()
 
     @cached_property
     def properties(self) -> VMProperties:
@@ -54,8 +57,14 @@ class VM:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Its addresses on all interfaces; the first is the main one."""
-        return tuple(address.ip for nic in self.nics for address in nic.addresses)
+        """
+        Its addresses on all interfaces; the first is the main one.
+
+        That is one of the interface with the VM's routes: what comes to another one, from
+        outside of its subnet, is not answered by the same way.
+        """
+        nics = sorted(self.nics, key=lambda nic: not nic.routes)
+        return tuple(address.ip for nic in nics for address in nic.addresses)
 
     @property
     def may_call(self) -> bool:
@@ -78,6 +87,7 @@ class VM:
             "created_at": self.created_at,
             "metadata": dict(self.metadata),
             "stopped": self.stopped,
+            "ports": [port.to_json() for port in self.ports],
         }
 
     @classmethod
@@ -93,8 +103,9 @@ class VM:
         values = {name: value for name, value in record.items() if name != "schema"}
         try:
             values["nics"] = tuple(Nic.from_json(nic) for nic in values["nics"])
+            ports = tuple(PublishedPort.from_json(port) for port in values.pop("ports", ()))
             stopped = values.pop("stopped")
-            return cls(stopped=stopped, **values)
+            return cls(stopped=stopped, ports=ports, **values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a VM's record: {error}") from None
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
@@ -44,12 +45,13 @@ class VMs:
         containers: Containers,
         disks: Disks,
         networks: Networks,
+        forwarding: Forwarding,
         scratch: Scratch,
         locks: Locks,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._networks, self._scratch = disks, networks, scratch
-        self._locks = locks
+        self._forwarding, self._locks = forwarding, locks
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -87,11 +89,13 @@ class VMs:
         @raise InvalidArgument: if nothing in the stemcell can boot it here.
         @raise StemcellNotFound: if there is no such stemcell.
         @raise AddressUnavailable: if an address asked for cannot be had.
+        @raise PortUnavailable: if a port of the host asked for is taken.
         @raise NoDiskSpace: if the disk is full; nothing is left then.
         @raise VMCreationFailed: if the host fails; nothing is left then.
         """
         vm_cid = f"vm-{uuid4()}"
-        self._warn(vm_cid, new)
+        for text in self.warnings(new):
+            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
@@ -99,6 +103,8 @@ class VMs:
             undo.push_async_callback(self._quietly, self._networks.release, vm_cid)
             with failures_of_the_host():
                 vm = await plan_vm(vm_cid, new, self._networks)
+            undo.push_async_callback(self._quietly, self._forwarding.dismiss, vm_cid)
+            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)
@@ -113,14 +119,13 @@ class VMs:
         )
         return vm
 
-    def _warn(self, vm_cid: str, new: NewVM) -> None:
-        """Log what a call asks for and does not get."""
-        if new.properties.unknown:
-            self.log.warn(
-                "{vm_cid}: cloud_properties {names} mean nothing to this CPI",
-                vm_cid=vm_cid,
-                names=", ".join(new.properties.unknown),
-            )
+    def warnings(self, new: NewVM) -> list[str]:
+        """Return what a call asks for and does not get."""
+        differences = self._networks.overruled(new.networks)
+        if not new.properties.unknown:
+            return differences
+        names = ", ".join(new.properties.unknown)
+        return [f"cloud_properties {names} mean nothing to this CPI", *differences]
 
     async def delete(self, vm_cid: str) -> None:
         """
@@ -134,6 +139,8 @@ class VMs:
             await self._registry.erase(vm_cid)
             await self._containers.take_down(vm_cid)
             await self._disks.release(vm_cid, self._containers.find(vm_cid))
+            # Before its address is another VM's.
+            await self._forwarding.dismiss(vm_cid)
             await self._registry.forget(vm_cid)
             await self._quietly(self._networks.settle)
             await self._quietly(self._scratch.remove, self._registry.path(vm_cid))

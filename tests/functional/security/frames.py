@@ -42,10 +42,12 @@ def arp(
     return ethernet(ARP, source, fields)
 
 
-def ipv4(source: bytes, address: str, data: bytes = b"") -> bytes:
-    """Return a datagram to everybody, of a protocol for experiments (RFC 3692)."""
+def ipv4(
+    source: bytes, address: str, data: bytes = b"", to: str = "255.255.255.255"
+) -> bytes:
+    """Return a datagram, of a protocol for experiments (RFC 3692)."""
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, 253, 0)
-    header += socket.inet_aton(address) + b"\xff" * 4
+    header += socket.inet_aton(address) + socket.inet_aton(to)
     total = sum(struct.unpack("!10H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -77,7 +79,7 @@ def may_pass(frame: bytes, mac: bytes, addresses: list[bytes]) -> bool:
     if frame[6:12] != mac:
         return False
     if frame[12:14] == struct.pack("!H", IPV4):
-        return frame[26:30] in addresses
+        return frame[26:30] in addresses and frame[30] != 127
     of_ethernet_and_ipv4 = struct.pack("!HHHBB", ARP, 1, IPV4, 6, 4)
     senders = [mac + address for address in (*addresses, bytes(4))]
     return frame[12:20] == of_ethernet_and_ipv4 and frame[22:32] in senders

@@ -64,13 +64,14 @@ def check(frame: bytes) -> None:
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", bytes(6)]),
     st.integers(0, 50),
     st.integers(0, 255),
-    st.booleans(),
+    st.sampled_from(["", "10.0.0.9", "127.0.0.1", "127.255.0.3", "126.0.0.1", "1.0.0.127"]),
 )
 def test_changed_frames(
-    address: str, source: bytes, sender: bytes, at: int, value: int, is_arp: bool
+    address: str, source: bytes, sender: bytes, at: int, value: int, to: str
 ) -> None:
     """The program decides right for true and false senders, with one byte changed."""
-    frame = arp(source, address, sender=sender) if is_arp else ipv4(source, address)
+    asks = arp(source, address, sender=sender)
+    frame = ipv4(source, address, to=to) if to else asks
     check(frame)
     changed = bytearray(frame)
     changed[at % len(frame)] = value

@@ -42,6 +42,7 @@ address: "[::1]:9998"
 cidr: 10.7.0.0/24
 gateway: 10.7.0.254
 bridge: br-vms
+nat: false
 runtime: /usr/local/bin/crun
 log_format: json
 restart: on-failure
@@ -89,8 +90,10 @@ def test_everything_configured() -> None:
                 cidr=IPv4Network("10.7.0.0/24"),
                 gateway=IPv4Address("10.7.0.254"),
                 bridge="br-vms",
+                nat=False,
             ),
         ),
+        nat=False,
         runtime="/usr/local/bin/crun",
         runtime_timeout=2.5,
         visit_timeout=12.5,
@@ -152,6 +155,7 @@ def test_nothing_configured(text: str) -> None:
         network=IPv4Network("10.0.0.0/16"),
         gateway=IPv4Address("10.0.0.1"),
         bridge="runc0",
+        nat=True,
         runtime="runc",
         runtime_timeout=60,
         visit_timeout=30,

@@ -17,12 +17,14 @@ def test_cloud_properties_may_say_nothing() -> None:
 def test_cloud_properties() -> None:
     """Known properties are read, and the names of others are kept."""
     raw = {"cpu": 1, "ram": 512, "init": "systemd", "capabilities": "all"}
-    assert VMProperties.parse({**raw, "ports": [], "instance_type": "m1"}) == VMProperties(
+    assert VMProperties.parse(
+        {**raw, "ports": [], "vm_type": 1, "instance_type": "m1"}
+    ) == VMProperties(
         cpu=1.0,
         ram=512,
         init="systemd",
         all_capabilities=True,
-        unknown=("instance_type", "ports"),
+        unknown=("instance_type", "vm_type"),
     )
     assert not VMProperties.parse({"capabilities": "default"}).all_capabilities
     assert VMProperties.parse({"cpi_access": True}).cpi_access

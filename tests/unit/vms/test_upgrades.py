@@ -77,13 +77,15 @@ def test_a_record_of_the_first_version() -> None:
         "schema": 4,
         "stopped": False,
         "nics": NICS,
+        "ports": [],
     }
 
 
 def test_a_record_of_the_second_version() -> None:
     """Schema 2 has addresses instead of interfaces."""
     vm = VM.from_json(upgraded(SECOND, [SUBNET]))
-    assert vm.to_json() == {**without_addresses(SECOND), "schema": 4, "nics": NICS}
+    new = {"schema": 4, "nics": NICS, "ports": []}
+    assert vm.to_json() == {**without_addresses(SECOND), **new}
 
 
 def test_a_record_of_the_third_version() -> None:
@@ -92,7 +94,7 @@ def test_a_record_of_the_third_version() -> None:
     nics = [{key: nic[key] for key in nic if key not in new} for nic in NICS]
     third = {**without_addresses(SECOND), "schema": 3, "nics": nics}
     vm = VM.from_json(upgraded(third, [SUBNET]))
-    assert vm.to_json() == {**third, "schema": 4, "nics": NICS}
+    assert vm.to_json() == {**third, "schema": 4, "nics": NICS, "ports": []}
 
 
 def test_addresses_of_a_network_that_was_configured_before() -> None:

@@ -78,7 +78,9 @@ class VMsTests(TestCase):
     async def test_the_network_comes_before_the_first_process(self) -> None:
         """A container is connected and prepared before its first process starts."""
         vm = await self.create()
-        self.assertEqual(self.script.done, ["create", "connect", "prepare", "start"])
+        self.assertEqual(
+            self.script.done, ["create", "connect", "apply rules", "prepare", "start"]
+        )
         self.assertTrue(self.vms.exists(vm.vm_cid))
         self.assertTrue(self.vms.is_running(vm.vm_cid))
         self.assertEqual(vm.networks["n"]["ip"], "10.0.0.6")

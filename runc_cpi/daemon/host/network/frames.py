@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from runc_cpi.daemon.host.bpf_code import (
     ADD,
+    AND,
     ANSWER,
     CALL,
     CONTEXT,
@@ -32,11 +33,12 @@ _BUFFER = -16
 
 # Where a frame has what is looked at, in bytes (IEEE 802.3, RFC 791, RFC 826).
 _SOURCE, _SOURCE_SIZE = 6, 8  # with the protocol, which follows
-_IPV4_SENDER = 26
+_IPV4_SENDER, _IPV4_RECEIVER = 26, 30
 _ARP, _ARP_SIZE = 14, 14  # up to the sender's hardware address, which is the last of it
 _ARP_SENDER = 28
 _IPV4_PROTOCOL, _ARP_PROTOCOL = b"\x08\x00", b"\x08\x06"
 _OF_ETHERNET_AND_IPV4 = b"\x00\x01\x08\x00", b"\x06\x04"
+_LOOPBACK = IPv4Network("127.0.0.0/8")
 _NOBODY = IPv4Address(0)  # who asks whether an address is free (RFC 5227)
 
 
@@ -45,7 +47,8 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     Assemble the program for one VM.
 
     ARP and IPv4 pass whose sender is the VM itself, and nothing else: no IPv6, and none
-    of the protocols between switches.  The kernel has taken VLAN tags off by then.
+    of the protocols between switches.  The kernel has taken VLAN tags off by then.  No IPv4
+    passes to the host's loopback, also while the host takes such packets from the bridge.
 
     @param hardware: the VM's hardware address.
     @param addresses: its addresses.
@@ -58,6 +61,10 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     code.read(LOAD_HALF, at=6)
     code.jump(IF_EQUAL_32, _LOADED, _number(_ARP_PROTOCOL), "arp")
     code.jump(IF_DIFFERENT_32, _LOADED, _number(_IPV4_PROTOCOL), "drop")
+    code.load(_IPV4_RECEIVER, 4)
+    code.read(LOAD_WORD, at=0)
+    code.add(AND, _LOADED, value=_number(_LOOPBACK.netmask.packed))
+    code.jump(IF_EQUAL_32, _LOADED, _number(_LOOPBACK.network_address.packed), "drop")
     code.sender(_IPV4_SENDER, addresses)
     code.label("arp")
     code.load(_ARP, _ARP_SIZE)

@@ -24,6 +24,17 @@ def remove(ip: Any, name: str) -> None:
                 raise
 
 
+def reflect(ip: Any, name: str) -> None:
+    """
+    Let the bridge that an interface is on send frames back to where they came from.
+
+    @param ip: an C{IPRoute}.
+    @raise NetlinkError: if the kernel refuses.
+    """
+    for index in ip.link_lookup(ifname=name):
+        ip.brport("set", index=index, mode=1)
+
+
 def reason(error: Exception) -> str:
     """Return what the kernel says, without what netlink adds to it."""
     if isinstance(error, NetlinkError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from itertools import count
+from itertools import count, takewhile
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -129,15 +129,20 @@ def _bridge(ip: Any, name: str) -> int:
     return int(found[0])
 
 
+def host_interfaces(ip: Any, vm_cid: str) -> list[str]:
+    """
+    Name the host's ends of a VM's pairs that there are.
+
+    @param ip: an C{IPRoute}.
+    @raise NetlinkError: if the kernel refuses to tell.
+    """
+    names = (host_interface(vm_cid, number) for number in count())
+    return list(takewhile(lambda name: ip.link_lookup(ifname=name), names))
+
+
 def _remove_pairs(ip: Any, vm_cid: str) -> None:
     """Remove the pairs of a VM, the last one first."""
-    names = []
-    for number in count():
-        name = host_interface(vm_cid, number)
-        if not ip.link_lookup(ifname=name):
-            break
-        names.append(name)
-    for name in reversed(names):
+    for name in reversed(host_interfaces(ip, vm_cid)):
         remove(ip, name)
 
 

@@ -19,7 +19,8 @@ class CreateVM(Command):
     """
     Make and boot a VM.
 
-    C{networks} comes back with the addresses that the VM has.
+    C{networks} comes back with the addresses that the VM has, and C{warnings} with texts
+    about what was asked for and cannot be had.
     """
 
     arguments = [
@@ -32,7 +33,7 @@ class CreateVM(Command):
         (b"agent", JSON()),
         CONFIRMS,
     ]
-    response = [VM_CID, (b"networks", JSON())]
+    response = [VM_CID, (b"networks", JSON()), (b"warnings", JSON(optional=True))]
 
 
 class DeleteVM(Command):

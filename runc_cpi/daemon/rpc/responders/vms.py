@@ -27,9 +27,14 @@ class VMResponders(amp.CommandLocator):
 
     @commands.CreateVM.responder
     async def create_vm(self, *, confirms: bool = False, **arguments: Any) -> Answer:
-        vm = await self._vms.create(NewVM.parse(**arguments))
+        new = NewVM.parse(**arguments)
+        vm = await self._vms.create(new)
         await self._receipts.made(vm.vm_cid, self._vms.delete, confirms)
-        return {"vm_cid": vm.vm_cid, "networks": dict(vm.networks)}
+        return {
+            "vm_cid": vm.vm_cid,
+            "networks": dict(vm.networks),
+            "warnings": self._vms.warnings(new),
+        }
 
     @commands.DeleteVM.responder
     async def delete_vm(self, vm_cid: str) -> Answer:

@@ -1,0 +1,75 @@
+"""Firewalls that the host has besides: what to change in Docker's, and to say of others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+# Docker leaves this chain to others, and asks it first (its documentation of iptables).
+DOCKERS_CHAIN = "DOCKER-USER"
+_UFW_INPUT, _UFW_FORWARD = "ufw-user-input", "ufw-user-forward"
+
+
+def corrections(
+    listing: str, comment: str, bridges: Collection[str]
+) -> Sequence[Sequence[str]]:
+    """
+    Return what to tell iptables so that Docker lets pass what bridges forward.
+
+    While Docker has the host look at what it bridges, it drops even what one VM sends to
+    another (C{FORWARD} has the policy C{DROP}).
+
+    @param listing: what C{iptables -S} prints.
+    @param comment: what marks rules as ours; it goes with no space in it.
+    """
+    lines = listing.splitlines()
+    ours = {line for line in lines if _is_ours(line, comment)}
+    wanted: set[str] = set()
+    if f"-N {DOCKERS_CHAIN}" in lines:
+        wanted = {
+            f"-A {DOCKERS_CHAIN} {way} {bridge} -m comment --comment {comment} -j ACCEPT"
+            for bridge in bridges
+            for way in ("-i", "-o")
+        }
+    return [
+        *(_as("-D", line) for line in sorted(ours - wanted)),
+        *(_as("-I", line) for line in sorted(wanted - ours)),
+    ]
+
+
+def _is_ours(line: str, comment: str) -> bool:
+    return line.startswith(f"-A {DOCKERS_CHAIN} ") and f" --comment {comment} " in line
+
+
+def _as(verb: str, line: str) -> Sequence[str]:
+    _, *rest = line.split()
+    return [verb, *rest]
+
+
+def advice(listing: str, firewalld: str | None, bridge: str) -> Sequence[str]:
+    """
+    Return what to type so that other firewalls let VMs pass.
+
+    @param listing: what C{iptables -S} prints.
+    @param firewalld: what nft prints of firewalld's table, or L{None} if it has none.
+    """
+    lines = listing.splitlines()
+    if firewalld is not None:
+        if f'"{bridge}"' in firewalld:
+            return []
+        return [
+            f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}",
+            "firewall-cmd --reload",
+        ]
+    if f"-N {_UFW_INPUT}" in lines and "-P INPUT DROP" in lines:
+        ways = {
+            f"-A {_UFW_INPUT} -i {bridge} -j ACCEPT": f"ufw allow in on {bridge}",
+            f"-A {_UFW_FORWARD} -i {bridge} -j ACCEPT": f"ufw route allow in on {bridge}",
+            f"-A {_UFW_FORWARD} -o {bridge} -j ACCEPT": f"ufw route allow out on {bridge}",
+        }
+        return [command for rule, command in ways.items() if rule not in lines]
+    needed = []
+    if "-P INPUT DROP" in lines:
+        needed.append(f"INPUT -i {bridge} -j ACCEPT")
+    if "-P FORWARD DROP" in lines and f"-N {DOCKERS_CHAIN}" not in lines:
+        needed += [f"FORWARD {way} {bridge} -j ACCEPT" for way in ("-i", "-o")]
+    return [f"iptables -I {rule}" for rule in needed if f"-A {rule}" not in lines]

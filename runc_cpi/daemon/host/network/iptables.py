@@ -1,0 +1,71 @@
+"""Keeps VMs reachable beside the firewalls of others, most of which use iptables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+
+from twisted.logger import Logger
+
+from runc_cpi.daemon.host.network import beside
+from runc_cpi.daemon.host.processes import Processes
+
+PROGRAM = "iptables"
+WAIT = "5"  # seconds for its lock
+TIMEOUT = 15.0  # seconds
+
+
+class Neighbours:
+    """
+    Changes Docker's chain for others, and says of other firewalls what to type.
+
+    Nothing of it fails a call: VMs run without it, and their operator reads the log.
+
+    @param comment: what marks rules as ours.
+    """
+
+    log = Logger()
+
+    def __init__(self, processes: Processes, comment: str) -> None:
+        self._processes, self._comment = processes, comment
+        self._said: set[str] = set()
+
+    async def agree(self, bridges: Collection[str], firewalld: str | None) -> bool:
+        """
+        Have other firewalls let pass what goes by these bridges.
+
+        @param firewalld: what nft prints of firewalld's table, or L{None} if it has none.
+        @return: whether something was changed.
+        @raise CloudError: if iptables cannot be run.
+        """
+        listing = await self._list()
+        changes = beside.corrections(listing, self._comment, bridges)
+        for change in changes:
+            await self._run(change)
+        for bridge in sorted(bridges):
+            self._advise(bridge, beside.advice(listing, firewalld, bridge))
+        return bool(changes)
+
+    def _advise(self, bridge: str, commands: Sequence[str]) -> None:
+        text = "; ".join(commands)
+        if text and text not in self._said:
+            self._said.add(text)
+            self.log.warn(
+                "{bridge}: another firewall of this host stops what VMs send; type: {text}",
+                bridge=bridge,
+                text=text,
+            )
+
+    async def _list(self) -> str:
+        # A host need not have it, and its kernel may have no such table.
+        if shutil.which(PROGRAM) is None:
+            return ""
+        argv = [PROGRAM, "-w", WAIT, "-S"]
+        outcome = await self._processes.run(argv, timeout=TIMEOUT)
+        return outcome.stdout.decode("utf-8", "replace") if outcome.ok else ""
+
+    async def _run(self, change: Sequence[str]) -> None:
+        argv = [PROGRAM, "-w", WAIT, *change]
+        outcome = await self._processes.run(argv, timeout=TIMEOUT)
+        if not outcome.ok:
+            self.log.warn("{reason}", reason=outcome.complaint())

@@ -1,0 +1,166 @@
+"""Which processes of the host take connections or datagrams, and at which ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+from zope.interface import implementer
+
+from runc_cpi.daemon.host.network.sockets import (
+    DIAG_REQUEST,
+    HEADER,
+    NETLINK_SOCK_DIAG,
+    NLM_F_REQUEST,
+    NLMSG_ERROR,
+    NUMBERS,
+    SOCK_DIAG_BY_FAMILY,
+    KernelSockets,
+)
+from runc_cpi.daemon.networks.interfaces import IHostPorts
+from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.errors import CloudError
+
+Address = IPv4Address | IPv6Address
+
+# linux/netlink.h, linux/inet_diag.h
+NLMSG_DONE, NLM_F_DUMP = 3, 0x300
+INET_DIAG_SKV6ONLY = 11
+# linux/tcp_states.h: of one that listens, and of a socket of UDP that is not connected.
+TCP_CLOSE, TCP_LISTEN = 7, 10
+SOCKET_ID = struct.Struct("!HH16s16s")
+MESSAGE_SIZE = 72  # struct inet_diag_msg
+ATTRIBUTE = struct.Struct("=HH")
+ROOM = 1 << 17  # bytes; the kernel sends less at once
+KINDS = {
+    "tcp": (socket.IPPROTO_TCP, 1 << TCP_LISTEN),
+    "udp": (socket.IPPROTO_UDP, 1 << TCP_CLOSE),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """
+    A socket.
+
+    @ivar address: where it takes what comes, or L{None} if at all IPv4 addresses.
+    @ivar inode: names it in C{/proc}.
+    """
+
+    address: Address | None
+    port: int
+    inode: int
+
+
+@implementer(IHostPorts)
+class HostPorts:
+    """Asks the kernel for all sockets that listen, in a thread."""
+
+    async def user(self, port: PublishedPort) -> str | None:
+        """
+        Name a process of the host that one of these ports leads to now, if there is one.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        try:
+            return await deferToThread(_user, port)
+        except OSError as error:
+            raise CloudError(f"which ports the host has in use: {error}") from error
+
+    def is_local(self, address: IPv4Address) -> bool:
+        """Say whether an address is one of this host's own."""
+        return KernelSockets().is_local(address)
+
+
+def _user(port: PublishedPort) -> str | None:
+    for listener in listeners(port.protocol):
+        is_there = None in (port.address, listener.address) or (
+            listener.address == port.address
+        )
+        if port.first <= listener.port <= port.last and is_there:
+            return _process(listener.inode)
+    return None
+
+
+def listeners(protocol: str) -> Iterator[Listener]:
+    """
+    Return the sockets that take IPv4.
+
+    @param protocol: C{tcp} or C{udp}.
+    @raise OSError: if the kernel refuses.
+    """
+    number, states = KINDS[protocol]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for message in _dump(DIAG_REQUEST.pack(family, number, 0, states) + bytes(48)):
+            listener = _listener(message)
+            if listener is not None:
+                yield listener
+
+
+def _listener(message: bytes) -> Listener | None:
+    """Read a C{struct inet_diag_msg}; return L{None} if it is of a socket without IPv4."""
+    port, _, source, _ = SOCKET_ID.unpack_from(message, 4)
+    *_, inode = NUMBERS.unpack_from(message, 52)
+    if message[0] == socket.AF_INET:
+        address: Address = IPv4Address(source[:4])
+    else:
+        whole = IPv6Address(source)
+        if whole.is_unspecified and _is_ipv6_only(message):
+            return None
+        address = whole.ipv4_mapped or whole
+    anywhere = address.is_unspecified
+    return Listener(address=None if anywhere else address, port=port, inode=inode)
+
+
+def _is_ipv6_only(message: bytes) -> bool:
+    at = MESSAGE_SIZE
+    while at + ATTRIBUTE.size < len(message):
+        size, kind = ATTRIBUTE.unpack_from(message, at)
+        if kind == INET_DIAG_SKV6ONLY:
+            return message[at + ATTRIBUTE.size] == 1
+        at += (size + 3) & ~3
+    return False
+
+
+def _dump(question: bytes) -> Iterator[bytes]:
+    """
+    Return all messages that answer a question, which come in several parts.
+
+    @raise OSError: if the kernel refuses.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
+        size, flags = HEADER.size + len(question), NLM_F_REQUEST | NLM_F_DUMP
+        netlink.send(HEADER.pack(size, SOCK_DIAG_BY_FAMILY, flags, 1, 0) + question)
+        while True:
+            part = netlink.recv(ROOM)
+            at = 0
+            while at + HEADER.size <= len(part):
+                length, kind, *_ = HEADER.unpack_from(part, at)
+                body = part[at + HEADER.size : at + length]
+                if kind == NLMSG_DONE:
+                    return
+                if kind == NLMSG_ERROR:
+                    number = -struct.unpack_from("=i", body)[0]
+                    raise OSError(number, os.strerror(number))
+                yield body
+                at += (length + 3) & ~3
+
+
+def _process(inode: int) -> str:
+    """Name the process that has a socket, as far as that can be told."""
+    wanted = f"socket:[{inode}]"
+    for directory in Path("/proc").glob("[0-9]*"):
+        # Processes end meanwhile.
+        with suppress(OSError):
+            for descriptor in os.scandir(directory / "fd"):
+                if os.readlink(descriptor) == wanted:
+                    name = (directory / "comm").read_text("utf-8", "replace").strip()
+                    return f"process {directory.name} ({name}) of this host"
+    return "a process of this host"

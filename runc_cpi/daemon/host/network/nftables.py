@@ -1,0 +1,225 @@
+"""Has the host forward packets of VMs, by a table of nftables and by sysctls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from runc_cpi.daemon.host.network import libnftables, links, sysctls, table
+from runc_cpi.daemon.host.network.iptables import Neighbours
+from runc_cpi.daemon.host.network.veth import host_interfaces
+from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.rules import Ruleset
+from runc_cpi.errors import CloudError
+
+FIREWALLD = "firewalld"  # the name of its table
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Table:
+    """
+    The table of one daemon, and what goes with it; every method but L{has} blocks.
+
+    @param name: the table's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # What an earlier daemon left is not known.
+        self._loaded: Ruleset | None = None
+        # Whether the table has the mark, also when somebody took the table away.
+        self._marked = False
+
+    def has(self, ruleset: Ruleset) -> bool:
+        """Say, at once, whether L{apply} would have nothing to do or to look at."""
+        return ruleset == self._loaded and not ruleset.looped
+
+    def apply(self, ruleset: Ruleset) -> None:
+        """
+        Make these the rules; only what differs is changed.
+
+        @raise OSError: if the kernel refuses; the next call makes all rules anew.
+        """
+        before, self._loaded = self._loaded, None
+        if before is None or not _is_alike(before, ruleset):
+            self._replace(ruleset)
+        elif before != ruleset and ruleset.is_needed:
+            self._loop(before.looped - ruleset.looped, on=False)
+            try:
+                libnftables.run(table.change(self._name, before, ruleset))
+            except libnftables.NftablesUnusable:
+                self._replace(ruleset)  # somebody else was at it
+        # A bridge may be a new one of the same name.
+        self._loop(ruleset.looped, on=True)
+        self._loaded = ruleset
+
+    def restore(self) -> bool:
+        """
+        Put back what is missing of the rules.
+
+        @return: whether something was.
+        @raise OSError: if the kernel refuses.
+        """
+        ruleset = self._loaded
+        if ruleset is None or not ruleset.is_needed:
+            return False
+        chains = self._tables().get(self._name, set())
+        if table.EDITION in chains and (
+            sysctls.is_forwarding() or not ruleset.is_forwarding
+        ):
+            return False
+        self._replace(ruleset)
+        self._loop(ruleset.looped, on=True)
+        return True
+
+    def _replace(self, ruleset: Ruleset) -> None:
+        """Make the table anew, or remove it, whatever there is."""
+        try:
+            tables = self._tables()
+        except libnftables.NftablesUnusable:
+            if ruleset.is_needed:
+                raise
+            return  # a host without it has no table
+        found = tables.pop(self._name, None)
+        if found is not None:
+            self._loop(self._found_looped() - ruleset.looped, on=False)
+        # The tables of other daemons tell as well: one of them turned forwarding on.
+        others = [chains for name, chains in tables.items() if _is_a_daemons(name)]
+        self._marked = self._marked or table.MARK in (found or ())
+        if ruleset.is_forwarding:
+            marks = any(table.MARK in chains for chains in others)
+            self._marked = self._marked or marks or not sysctls.is_forwarding()
+        elif self._marked and not others:
+            sysctls.set_forwarding(on=False)
+            self._marked = False
+        if ruleset.is_needed:
+            libnftables.run(table.whole(self._name, ruleset, marked=self._marked))
+        elif found is not None:
+            libnftables.run(table.removal(self._name))
+        # The table says by now what it was before.
+        if ruleset.is_forwarding:
+            sysctls.set_forwarding(on=True)
+        elif not ruleset.is_needed:
+            self._marked = False  # another daemon has it
+
+    def firewalld(self) -> str | None:
+        """Return what nft prints of firewalld's table, or L{None} if there is none."""
+        with suppress(libnftables.NftablesUnusable):
+            return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")
+        return None
+
+    def _tables(self) -> dict[str, set[str]]:
+        printed = libnftables.run(f"list chains {table.FAMILY}")
+        return dict(table.chains_in(printed))
+
+    def _found_looped(self) -> set[str]:
+        """Return the bridges that the table has in its set of that name, if it has one."""
+        try:
+            printed = libnftables.run(f"list set {table.FAMILY} {self._name} looped")
+        except libnftables.NftablesUnusable:
+            return set()
+        return table.looped_in(printed)
+
+    def reflect(self, vm_cid: str) -> None:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        @raise NetlinkError: if the kernel refuses.
+        """
+        with IPRoute() as ip:
+            for name in host_interfaces(ip, vm_cid):
+                links.reflect(ip, name)
+
+    def _loop(self, bridges: Any, *, on: bool) -> None:
+        for bridge in sorted(bridges):
+            sysctls.route_loopback(bridge, on=on)
+
+
+def _is_a_daemons(name: str) -> bool:
+    return name.startswith(table.PREFIX)
+
+
+def _is_alike(one: Ruleset, other: Ruleset) -> bool:
+    """Say whether the contents of sets are all that differs."""
+    return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)
+
+
+@implementer(IFirewall)
+class Firewall:
+    """
+    Works on a table from one thread of its own, for some of it takes 20 ms.
+
+    @param name: the table's, which marks what is ours in other places as well.
+    """
+
+    def __init__(self, reactor: Any, name: str, processes: Processes) -> None:
+        self._reactor, self._table = reactor, Table(name)
+        self._neighbours = Neighbours(processes, name)
+        # What an earlier daemon left is not known.
+        self._bridges: frozenset[str] | None = None
+        self._thread = ThreadPool(1, 1, "nftables")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once it has done what it was given."""
+        self._thread.stop()
+
+    async def apply(self, ruleset: Ruleset) -> None:
+        """
+        Make these the rules of this daemon; nothing happens if they are already.
+
+        @raise CloudError: if the kernel refuses; what was asked for before is still so.
+        """
+        if not self._table.has(ruleset):
+            await self._do(self._table.apply, ruleset)
+        if ruleset.bridges != self._bridges:
+            await self._agree(ruleset.bridges)
+            self._bridges = ruleset.bridges
+
+    async def reflect(self, vm_cid: str) -> None:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        What is bridged is translated as well while C{bridge-nf-call-iptables} is on, as it
+        is beside Docker; it then goes back by the port of the bridge that it came from.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._do(self._table.reflect, vm_cid)
+
+    async def restore(self) -> bool:
+        """
+        Put back what somebody else took away since L{apply}.
+
+        @return: whether something was missing.
+        @raise CloudError: if the kernel refuses.
+        """
+        missing = await self._do(self._table.restore)
+        changed = await self._agree(self._bridges) if self._bridges else False
+        return missing or changed
+
+    async def _agree(self, bridges: Collection[str]) -> bool:
+        firewalld = await self._do(self._table.firewalld)
+        return await self._neighbours.agree(bridges, firewalld)
+
+    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            result: T = await deferToThreadPool(
+                self._reactor, self._thread, work, *args, **kwargs
+            )
+        except (NetlinkError, OSError) as error:
+            raise CloudError(f"network: {links.reason(error)}") from error
+        return result

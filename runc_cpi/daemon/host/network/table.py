@@ -1,0 +1,166 @@
+"""Rules as nftables has them: one table, whose chains stay and whose sets change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset
+
+FAMILY = "inet"
+PREFIX = "runc_cpid_"
+# A chain of this name, which does nothing, says that the host did not forward before.
+MARK = "host_did_not_forward"
+
+# What is in a set, by its name; rules find all that differs between hosts in sets.
+_TYPES = {
+    "set bridges": "ifname",
+    "set translated": "ifname",
+    "set isolated": "ifname",
+    "set looped": "ifname",
+    "set within": "ifname . ifname",
+    "set own": "ipv4_addr . ipv4_addr",
+    "map ports": "inet_proto . inet_service : ipv4_addr . inet_service",
+    "map ports_at": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+}
+# What is bridged and passes these chains nevertheless (br_netfilter) has no iifname when it
+# leaves; answers to it come back this way without translation, unless a VM meets itself.
+# "martians" comes before connections are tracked: what answers a connection that the host
+# made from its loopback is not addressed to the loopback yet.
+_CHAINS = """
+  chain martians {
+    type filter hook prerouting priority raw; policy accept;
+    iifname @looped ip daddr 127.0.0.0/8 drop
+    iifname @looped ip saddr 127.0.0.0/8 drop
+  }
+  chain published {
+    dnat ip to ip daddr . meta l4proto . th dport map @ports_at
+    dnat ip to meta l4proto . th dport map @ports
+  }
+  chain prerouting {
+    type nat hook prerouting priority dstnat; policy accept;
+    meta nfproto ipv4 meta l4proto { tcp, udp } fib daddr type local jump published
+  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    meta nfproto ipv4 meta l4proto { tcp, udp } fib daddr type local jump published
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    meta nfproto ipv4 iifname @translated oifname != @bridges masquerade
+    ip saddr 127.0.0.0/8 oifname @looped masquerade
+    ip saddr . ip daddr @own ct status dnat masquerade
+    meta nfproto ipv4 iifname @bridges oifname @bridges ct status dnat masquerade
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    ct state established,related accept
+    ct status dnat accept
+    iifname . oifname @within accept
+    iifname @isolated oifname @bridges drop
+    iifname @bridges oifname @isolated drop
+  }
+"""
+# A chain of this name, which does nothing, tells which chains a table has.
+EDITION = "edition_" + sha256(repr((_TYPES, _CHAINS)).encode()).hexdigest()[:12]
+
+
+def name_of(work_dir: object) -> str:
+    """Name the table of the daemon with that work_dir; two daemons on one host differ."""
+    return PREFIX + sha256(str(work_dir).encode()).hexdigest()[:8]
+
+
+def whole(name: str, ruleset: Ruleset, *, marked: bool) -> str:
+    """
+    Return commands that make the table anew, in one step for packets.
+
+    @param marked: whether it is to have L{MARK}.
+    """
+    contents = _contents(ruleset)
+    sets = [
+        f"  {kind} {{\n    type {holds}\n{_elements(contents[kind])}  }}"
+        for kind, holds in _TYPES.items()
+    ]
+    marks = [
+        f"  chain {chain} {{\n  }}" for chain in [EDITION, *([MARK] if marked else [])]
+    ]
+    body = "\n".join([*sets, _CHAINS.strip("\n"), *marks])
+    return f"{_forget(name)}table {FAMILY} {name} {{\n{body}\n}}\n"
+
+
+def removal(name: str) -> str:
+    """Return commands after which there is no such table, and whether there was one."""
+    return _forget(name)
+
+
+def change(name: str, before: Ruleset, after: Ruleset) -> str:
+    """Return commands that take a table from one set of rules to another, if any."""
+    changes = {"delete": _contents(before - after), "add": _contents(after - before)}
+    return "".join(
+        _command(verb, name, kind, contents[kind])
+        for verb, contents in changes.items()
+        for kind in _TYPES
+        if contents[kind]
+    )
+
+
+def looped_in(printed: str) -> set[str]:
+    """Return the interfaces that a set has, as nft prints it."""
+    return set(printed.split('"')[1::2])
+
+
+def chains_in(printed: str) -> Mapping[str, set[str]]:
+    """Return the names of chains by table, as nft prints them."""
+    chains: dict[str, set[str]] = {}
+    table = ""
+    for line in printed.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            table = words[2]
+            chains[table] = set()
+        elif words[:1] == ["chain"]:
+            chains[table].add(words[1])
+    return chains
+
+
+def _forget(name: str) -> str:
+    # To delete what is not there would be an error.
+    return f"table {FAMILY} {name}\ndelete table {FAMILY} {name}\n"
+
+
+def _command(verb: str, name: str, kind: str, elements: Collection[str]) -> str:
+    _, _, set_name = kind.partition(" ")
+    listed = ", ".join(sorted(elements))
+    return f"{verb} element {FAMILY} {name} {set_name} {{ {listed} }}\n"
+
+
+def _elements(elements: Collection[str]) -> str:
+    listed = ", ".join(sorted(elements))
+    return f"    elements = {{ {listed} }}\n" if listed else ""
+
+
+def _contents(ruleset: Ruleset) -> Mapping[str, frozenset[str]]:
+    """Return what each set holds, in the words of nft."""
+    redirections = ruleset.redirections
+    anywhere = {r for r in redirections if r.address is None}
+    return {
+        "set bridges": _quoted(ruleset.bridges),
+        "set translated": _quoted(ruleset.translated),
+        "set isolated": _quoted(ruleset.isolated),
+        "set looped": _quoted(ruleset.looped),
+        "set within": frozenset(f'"{name}" . "{name}"' for name in ruleset.bridges),
+        "set own": frozenset(f"{address} . {address}" for address in ruleset.own),
+        "map ports": frozenset(_port(r) for r in anywhere),
+        "map ports_at": frozenset(
+            f"{r.address} . {_port(r)}" for r in redirections - anywhere
+        ),
+    }
+
+
+def _quoted(names: Collection[str]) -> frozenset[str]:
+    return frozenset(f'"{name}"' for name in names)
+
+
+def _port(redirection: Redirection) -> str:
+    r = redirection
+    return f"{r.protocol} . {r.port} : {r.vm_address} . {r.vm_port}"

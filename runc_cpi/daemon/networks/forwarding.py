@@ -1,0 +1,105 @@
+"""What VMs have of the host's network: their way out, and its ports that lead to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import DeferredLock
+
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
+from runc_cpi.daemon.networks.model import Address
+from runc_cpi.daemon.networks.ports import WHERE, PublishedPort
+from runc_cpi.daemon.networks.rules import Occupant, rules
+from runc_cpi.errors import InvalidArgument, PortUnavailable
+
+
+class Forwarding:
+    """
+    Keeps the host's rules as the VMs need them.
+
+    It is in memory alone: the records of VMs say what each publishes after a restart.
+    """
+
+    def __init__(
+        self, pools: IAddressPools, firewall: IFirewall, host_ports: IHostPorts
+    ) -> None:
+        self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
+        self._occupants: dict[str, Occupant] = {}
+        self._lock = DeferredLock()
+
+    async def admit(
+        self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
+    ) -> None:
+        """
+        Take a new VM in, with its ports; L{apply} makes it so.
+
+        @raise PortUnavailable: naming the VM or the process that has a port.
+        @raise InvalidArgument: if a port is to be at an address that is not the host's.
+        @raise CloudError: if the host cannot tell who has its ports.
+        """
+        self.recall(vm_cid, addresses, ports)
+        try:
+            for port in ports:
+                await self._check(port)
+        except BaseException:
+            del self._occupants[vm_cid]
+            raise
+
+    async def _check(self, port: PublishedPort) -> None:
+        if port.address is not None and not self._host_ports.is_local(port.address):
+            raise InvalidArgument(f"{WHERE}: {port.address} is no address of this host")
+        user = await self._host_ports.user(port)
+        if user is not None:
+            raise PortUnavailable(f"port {port} is in use by {user}")
+
+    def recall(
+        self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
+    ) -> None:
+        """
+        Take a VM in that was there before; L{apply} makes it so.
+
+        @raise PortUnavailable: naming the VM that has a port; this one is in without any.
+        """
+        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses))
+        for other_cid, other in self._occupants.items():
+            for port in ports:
+                if any(port.overlaps(held) for held in other.ports):
+                    raise PortUnavailable(f"port {port} is published by {other_cid}")
+        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
+
+    async def connected(self, vm_cid: str) -> None:
+        """
+        Have the host do what a VM needs that was just connected.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self.apply()
+        if self._occupants[vm_cid].ports:
+            await self._firewall.reflect(vm_cid)
+
+    async def dismiss(self, vm_cid: str) -> None:
+        """
+        Take away what a VM has; it is no error if it has nothing.
+
+        @raise CloudError: if the kernel refuses; the rules are then as before.
+        """
+        self._occupants.pop(vm_cid, None)
+        await self.apply()
+
+    async def apply(self) -> None:
+        """
+        Have the host do what all VMs need.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        async with self._lock:
+            await self._firewall.apply(rules(self._pools.subnets, self._occupants.values()))
+
+    async def repair(self, repairs: Repairs) -> None:
+        """Have the host do what all VMs need, also if somebody else took that away."""
+        with repairs.attempt("forwarding"):
+            await self.apply()
+            async with self._lock:
+                if await self._firewall.restore():
+                    repairs.did("put back the rules of forwarding, which were gone")

@@ -1,0 +1,214 @@
+"""Published ports: what C{cloud_properties.ports} says, in the ways of two other CPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from typing import Any, Self
+
+from runc_cpi.errors import InvalidArgument
+
+WHERE = "cloud_properties.ports"
+PROTOCOLS = ("tcp", "udp")
+MOST_PORTS = 65535
+# Each port is an entry of its own in the kernel.
+MOST_PUBLISHED = 4096
+KEYS = ("host", "container", "protocol")
+ACCEPTED = (
+    '"CONTAINER", "HOST:CONTAINER" or "ADDRESS:HOST:CONTAINER", each with "/tcp" or "/udp" '
+    "behind it or nothing, or an object of host, container and protocol; HOST and "
+    "CONTAINER are ports or ranges such as 1000-2000"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedPort:
+    """
+    Ports of the host that lead to a VM: one, or several in a row.
+
+    @ivar protocol: C{tcp} or C{udp}.
+    @ivar address: the host's address that they are published at, or L{None} for all.
+    @ivar first: the first port of the host.
+    @ivar last: the last port of the host.
+    @ivar container: the VM's port that the first one leads to.
+    """
+
+    protocol: str
+    address: IPv4Address | None
+    first: int
+    last: int
+    container: int
+
+    def __str__(self) -> str:
+        ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        place = ports if self.address is None else f"{self.address}:{ports}"
+        return f"{place}/{self.protocol}"
+
+    def overlaps(self, other: PublishedPort) -> bool:
+        """Say whether both want the same port of the host."""
+        return (
+            self.protocol == other.protocol
+            and self.first <= other.last
+            and other.first <= self.last
+            and (None in (self.address, other.address) or self.address == other.address)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a VM's record holds."""
+        address = None if self.address is None else str(self.address)
+        return {**vars(self), "address": address}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """
+        Read what L{to_json} returned.
+
+        @raise TypeError: if it is something else.
+        @raise ValueError: if its address is none.
+        """
+        address = record["address"]
+        return cls(
+            **{**record, "address": None if address is None else IPv4Address(address)}
+        )
+
+
+def parse(raw: Any) -> tuple[PublishedPort, ...]:
+    """
+    Read C{cloud_properties.ports}.
+
+    A port without one of the host needs nothing here: VMs are reached by their addresses.
+
+    @param raw: a list of texts as docker-cpi has them, or of objects as warden-cpi has
+        them; or L{None}.
+    @raise InvalidArgument: naming what is wrong, and what is accepted.
+    """
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        raise InvalidArgument(f"{WHERE}: {raw!r} must be a list")
+    read = [_read(f"{WHERE}[{number}]", item) for number, item in enumerate(raw)]
+    published = tuple(port for port in read if port is not None)
+    _check_distinct(published)
+    count = sum(port.last - port.first + 1 for port in published)
+    if count > MOST_PUBLISHED:
+        raise InvalidArgument(
+            f"{WHERE}: {count} ports are too many; a VM may publish {MOST_PUBLISHED}"
+        )
+    return published
+
+
+def _check_distinct(ports: Sequence[PublishedPort]) -> None:
+    for number, port in enumerate(ports):
+        for other in ports[:number]:
+            if port.overlaps(other):
+                raise InvalidArgument(f"{WHERE}: {port} and {other} overlap")
+
+
+def _read(where: str, item: Any) -> PublishedPort | None:
+    if isinstance(item, str):
+        return _from_text(where, item)
+    if isinstance(item, dict):
+        return _from_object(where, item)
+    if isinstance(item, int) and not isinstance(item, bool):
+        _range(where, str(item))
+        return None
+    raise InvalidArgument(f"{where}: {item!r} must be {ACCEPTED}")
+
+
+def _from_text(where: str, text: str) -> PublishedPort | None:
+    ports, slash, protocol = text.partition("/")
+    *rest, container = ports.split(":")
+    if len(rest) > 2:
+        raise InvalidArgument(f"{where}: {text!r} must be {ACCEPTED}")
+    if not rest:
+        _range(where, container)
+        _protocol(where, protocol if slash else "tcp")
+        return None
+    return _published(
+        where,
+        protocol=protocol if slash else "tcp",
+        address=rest[0] if len(rest) == 2 else "",
+        host=rest[-1],
+        container=container,
+    )
+
+
+def _from_object(where: str, item: Mapping[str, Any]) -> PublishedPort:
+    unknown = sorted(str(name) for name in item.keys() - set(KEYS))
+    if unknown or "host" not in item:
+        reason = f"{unknown[0]!r} is unknown" if unknown else "host is missing"
+        raise InvalidArgument(f"{where}: {reason}; an object has {', '.join(KEYS)}")
+    host = _text(f"{where}.host", item["host"])
+    container = item.get("container")
+    return _published(
+        where,
+        protocol=_text(f"{where}.protocol", item.get("protocol") or "tcp"),
+        address="",
+        host=host,
+        container=host if container is None else _text(f"{where}.container", container),
+    )
+
+
+def _text(where: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise InvalidArgument(f"{where}: {value!r} must be a number or a text")
+    # warden-cpi has a colon in ranges.
+    return str(value).replace(":", "-")
+
+
+def _published(
+    where: str, *, protocol: str, address: str, host: str, container: str
+) -> PublishedPort:
+    first, last = _range(where, host)
+    first_inside, last_inside = _range(where, container)
+    if last - first != last_inside - first_inside:
+        raise InvalidArgument(
+            f"{where}: {host!r} and {container!r} must be ranges of the same size"
+        )
+    return PublishedPort(
+        protocol=_protocol(where, protocol),
+        address=_address(where, address),
+        first=first,
+        last=last,
+        container=first_inside,
+    )
+
+
+def _protocol(where: str, text: str) -> str:
+    if text not in PROTOCOLS:
+        choices = " or ".join(PROTOCOLS)
+        raise InvalidArgument(f"{where}: protocol {text!r} must be {choices}")
+    return text
+
+
+def _address(where: str, text: str) -> IPv4Address | None:
+    """Return the address, or L{None} for all."""
+    if not text:
+        return None
+    try:
+        address = IPv4Address(text)
+    except AddressValueError:
+        raise InvalidArgument(
+            f"{where}: {text!r} must be an IPv4 address of the host"
+        ) from None
+    return None if address.is_unspecified else address
+
+
+def _range(where: str, text: str) -> tuple[int, int]:
+    """Return the first and the last port of a range, which may be one port alone."""
+    first, _, last = text.partition("-")
+    numbers = _port(where, text, first), _port(where, text, last if "-" in text else first)
+    if numbers[0] > numbers[1]:
+        raise InvalidArgument(f"{where}: {text!r} must begin with its lower port")
+    return numbers
+
+
+def _port(where: str, text: str, digits: str) -> int:
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= 5
+    if not is_number or not 1 <= int(digits) <= MOST_PORTS:
+        raise InvalidArgument(
+            f"{where}: {text!r} must be a port from 1 to {MOST_PORTS}, or a range such as "
+            "1000-2000"
+        )
+    return int(digits)

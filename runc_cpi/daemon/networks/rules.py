@@ -1,0 +1,152 @@
+"""What the host does for VMs with packets that go through it, as follows from the VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address
+
+from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.daemon.networks.ports import PublishedPort
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redirection:
+    """
+    One port of the host, and where it leads.
+
+    @ivar protocol: C{tcp} or C{udp}.
+    @ivar address: the host's address, or L{None} for all.
+    @ivar port: the host's port.
+    @ivar vm_address: the VM's address.
+    @ivar vm_port: the VM's port.
+    """
+
+    protocol: str
+    address: IPv4Address | None
+    port: int
+    vm_address: IPv4Address
+    vm_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occupant:
+    """
+    What rules follow from, of one VM.
+
+    @ivar addresses: all it has; the first is the main one.
+    @ivar ports: what it publishes.
+    """
+
+    addresses: tuple[Address, ...]
+    ports: tuple[PublishedPort, ...] = ()
+
+    @cached_property
+    def redirections(self) -> frozenset[Redirection]:
+        """Each of its ports; sets of all of them are made anew for each change."""
+        address = self.addresses[0] if self.addresses else None
+        if not isinstance(address, IPv4Address):
+            return frozenset()
+        return frozenset(
+            Redirection(
+                protocol=port.protocol,
+                address=port.address,
+                port=number,
+                vm_address=address,
+                vm_port=port.container + number - port.first,
+            )
+            for port in self.ports
+            for number in range(port.first, port.last + 1)
+        )
+
+    @cached_property
+    def own(self) -> frozenset[IPv4Address]:
+        """The address that its ports lead to, if it has any."""
+        return frozenset(redirection.vm_address for redirection in self.redirections)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruleset:
+    """
+    All rules.  For VMs that stay inside there need not be any.
+
+    @ivar bridges: the bridges of subnets with VMs.
+    @ivar translated: those whose VMs leave by the host's addresses.
+    @ivar isolated: those that are kept apart from the others.
+    @ivar looped: those that the host reaches from its loopback addresses.
+    @ivar own: the addresses of VMs that publish ports, and so can meet themselves.
+    @ivar redirections: the published ports.
+    """
+
+    bridges: frozenset[str] = frozenset()
+    translated: frozenset[str] = frozenset()
+    isolated: frozenset[str] = frozenset()
+    looped: frozenset[str] = frozenset()
+    own: frozenset[IPv4Address] = frozenset()
+    redirections: frozenset[Redirection] = frozenset()
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to do but to let pass what goes by the bridges."""
+        return bool(self.translated or self.isolated or self.redirections)
+
+    @property
+    def is_forwarding(self) -> bool:
+        """Whether the host has to forward packets."""
+        return bool(self.translated or self.redirections)
+
+    def __sub__(self, other: Ruleset) -> Ruleset:
+        """Return what is in this ruleset, and not in another."""
+        return Ruleset(
+            bridges=self.bridges - other.bridges,
+            translated=self.translated - other.translated,
+            isolated=self.isolated - other.isolated,
+            looped=self.looped - other.looped,
+            own=self.own - other.own,
+            redirections=self.redirections - other.redirections,
+        )
+
+
+NO_RULES = Ruleset()
+
+
+def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
+    """
+    Return the rules that follow from subnets and VMs.
+
+    A subnet without a VM needs none.
+
+    @param subnets: those of this host.
+    """
+    used: dict[str, Subnet] = {}
+    looped: set[str] = set()
+    own: set[IPv4Address] = set()
+    redirections: set[Redirection] = set()
+    for occupant in occupants:
+        for address in occupant.addresses:
+            subnet = _subnet_with(address, subnets)
+            if subnet is None:
+                continue
+            used[subnet.bridge] = subnet
+            if occupant.redirections and address is occupant.addresses[0]:
+                own |= occupant.own
+                redirections |= occupant.redirections
+                if any(_is_looped(port) for port in occupant.ports):
+                    looped.add(subnet.bridge)
+    return Ruleset(
+        bridges=frozenset(used),
+        translated=frozenset(name for name, subnet in used.items() if subnet.nat),
+        isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
+        looped=frozenset(looped),
+        own=frozenset(own),
+        redirections=frozenset(redirections),
+    )
+
+
+def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:
+    return next((subnet for subnet in subnets if address in subnet.cidr), None)
+
+
+def _is_looped(port: PublishedPort) -> bool:
+    return port.address is None or port.address.is_loopback

@@ -1,0 +1,53 @@
+"""How rules of forwarding are replaced: L{IFirewall}."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.ports import parse
+from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules
+from tests.behaviour.case import SUBNET, VM, HostCase
+
+
+def ruleset(*ports: str) -> Ruleset:
+    """Return the rules of a VM that publishes these ports."""
+    addresses = (IPv4Address("10.99.0.2"),)
+    return rules([SUBNET], [Occupant(addresses=addresses, ports=parse(list(ports)))])
+
+
+class Behaviour(HostCase):
+    """Rules that come, change and go."""
+
+    interfaces = (IFirewall,)
+
+    async def test_rules_are_replaced(self) -> None:
+        """Any rules can follow any others."""
+        for ports in ([], ["8080:80"], ["8080:81", "127.0.0.1:53:53/udp"], ["1-9:1-9"], []):
+            await self.firewall.apply(ruleset(*ports))
+            await self.firewall.apply(ruleset(*ports))
+            self.assertIs(await self.firewall.restore(), False)
+        await self.firewall.apply(NO_RULES)
+
+    async def test_no_rules(self) -> None:
+        """To have no rules is no error, and nothing is missing then."""
+        self.assertIs(await self.firewall.restore(), False)
+        for _ in range(2):
+            await self.firewall.apply(NO_RULES)
+        self.assertIs(await self.firewall.restore(), False)
+
+    async def test_rules_that_somebody_took_away(self) -> None:
+        """C{restore} puts rules back, and says that they were missing."""
+        await self.firewall.apply(ruleset("8080:80"))
+        self.take_rules_away()
+        self.assertIs(await self.firewall.restore(), True)
+        self.assertIs(await self.firewall.restore(), False)
+        self.take_rules_away()
+        await self.firewall.apply(ruleset("8081:80"))
+        self.assertIs(await self.firewall.restore(), False)
+
+    async def test_a_vm_is_reflected(self) -> None:
+        """C{reflect} works for a VM that is connected, also twice."""
+        await self.connect()
+        for _ in range(2):
+            await self.firewall.reflect(VM)

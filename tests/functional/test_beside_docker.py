@@ -1,0 +1,72 @@
+"""Beside Docker, whose rules drop what is forwarded, and beside other firewalls."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.daemon import Daemon
+from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
+
+
+def iptables(*arguments: str) -> str:
+    """Run iptables."""
+    argv = ["iptables", "-w", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def beyond(leaves_nothing: None) -> Iterator[int]:
+    """A machine beyond the host, which answers; the host drops what it is to forward."""
+    with world() as pid, serving(pid, 80, "world"):
+        iptables("-P", "FORWARD", "DROP")
+        yield pid
+        iptables("-P", "FORWARD", "ACCEPT")
+        iptables("-F")
+        iptables("-X")
+        subprocess.run(["nft", "delete", "table", "ip", "filter"], check=False)
+
+
+def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
+    """VMs reach each other and the world as without Docker, and its chain is as before."""
+    iptables("-N", "DOCKER-USER")
+    iptables("-A", "DOCKER-USER", "-j", "RETURN")
+    iptables("-I", "FORWARD", "-j", "DOCKER-USER")
+    before = iptables("-S")
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, cloud_properties={"ports": ["8080:80"]})
+    other = daemon.create_vm(stemcell)
+    assert ask(vm.pid, WORLD, 80) == f"world {HOST}"
+    with serving(vm.pid, 80, "vm"):
+        assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        assert ask(other.pid, vm.address, 80) == f"vm {other.address}"
+        iptables("-F", "DOCKER-USER")
+        assert is_silent(beyond, HOST, 8080)
+        with daemon.connection() as client:
+            client.call("Repair")
+        assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+    iptables("-A", "DOCKER-USER", "-j", "RETURN")
+    for each in (vm, other):
+        daemon.cpi.ok("delete_vm", each.cid)
+    assert iptables("-S") == before
+    assert "another firewall" not in daemon.log
+
+
+def test_beside_others(beyond: int, daemon: Daemon, tiny: Path) -> None:
+    """What another firewall stops is said once, with what to type, which helps."""
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    assert is_silent(vm.pid, WORLD, 80)
+    (line,) = [line for line in daemon.log.splitlines() if "another firewall" in line]
+    commands = line.rpartition("type: ")[2].split("; ")
+    for command in commands:
+        program, *arguments = command.split()
+        assert program == "iptables"
+        iptables(*arguments)
+    assert ask(vm.pid, WORLD, 80) == f"world {HOST}"
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.create_vm(stemcell)
+    assert daemon.log.count("another firewall") == 1

@@ -1,0 +1,178 @@
+"""Published ports: who reaches them, and who does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi.daemon.host.network import libnftables, table
+from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.host import reboot_host
+from tests.harness.lab import NewDaemon
+from tests.harness.vm import VM
+from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
+
+HERE = os.getpid()
+BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+LOOPBACK = "127.0.0.1"
+ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
+
+
+@pytest.fixture
+def beyond(leaves_nothing: None) -> Iterator[int]:
+    """A machine beyond the host."""
+    with world() as pid:
+        yield pid
+
+
+@pytest.fixture
+def stemcell(daemon: Daemon, tiny: Path) -> str:
+    """A stemcell that boots at once."""
+    return daemon.create_stemcell(tiny)
+
+
+def publishing(daemon: Daemon, stemcell: str, *ports: Any) -> VM:
+    """Make a VM with these ports."""
+    return daemon.create_vm(stemcell, cloud_properties={"ports": list(ports)})
+
+
+@pytest.fixture(params=["0", "1"])
+def bridged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has the host's rules look at what it bridges, as beside Docker, or not."""
+    if not BRIDGED.exists():
+        pytest.skip("this kernel cannot do so")
+    before = BRIDGED.read_text()
+    BRIDGED.write_text(request.param)
+    yield
+    BRIDGED.write_text(before)
+
+
+@pytest.mark.usefixtures("bridged")
+def test_who_reaches_a_port(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """
+    A port is reached from beyond, from the host by each of its addresses, from another VM
+    and from the VM itself; once the VM is deleted, nobody answers.
+    """
+    vm, other = publishing(daemon, stemcell, "8080:80"), daemon.create_vm(stemcell)
+    gateway = daemon.network + "1"
+    with serving(vm.pid, 80, "vm"):
+        assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        assert ask(HERE, HOST, 8080) == f"vm {HOST}"
+        for address in (LOOPBACK, "127.0.0.2"):
+            assert ask(HERE, address, 8080) == f"vm {gateway}"
+        for address in (HOST, gateway):
+            # The host translates the first, unless it looks at what it bridges as well.
+            sources = f"vm {gateway}", f"vm {other.address}"
+            assert ask(other.pid, address, 8080) in sources
+            assert ask(vm.pid, address, 8080) == f"vm {gateway}"
+        assert ask(other.pid, vm.address, 80) == f"vm {other.address}"
+        assert is_silent(beyond, HOST, 80)
+    # The VM's loopback is its own.
+    assert is_silent(vm.pid, LOOPBACK, 8080)
+    daemon.cpi.ok("delete_vm", vm.cid)
+    with serving(other.pid, 80, "other"):
+        for pid in (HERE, beyond, other.pid):
+            assert is_silent(pid, HOST, 8080)
+    assert Path(ROUTE_LOCALNET.format(daemon.config["bridge"])).read_text() == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("ports", "asked", "answers"),
+    [
+        (["53:5353/udp"], 53, 5353),
+        ([{"host": "1000-1010", "container": "2000-2010", "protocol": "udp"}], 1010, 2010),
+    ],
+)
+def test_datagrams(
+    beyond: int, daemon: Daemon, stemcell: str, ports: list[Any], asked: int, answers: int
+) -> None:
+    """Ports of UDP are published as those of TCP are."""
+    vm = publishing(daemon, stemcell, *ports)
+    with serving(vm.pid, answers, "vm", "udp"):
+        for pid, address in ((beyond, HOST), (HERE, LOOPBACK), (vm.pid, HOST)):
+            assert ask(pid, address, asked, "udp").startswith("vm ")
+        assert is_silent(beyond, HOST, asked, "tcp")
+
+
+def test_ranges(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """Each port of a range leads to the port in the same place of the VM's range."""
+    vm = publishing(daemon, stemcell, {"host": "1024:1123"}, "9000-9002:80-82")
+    with serving(vm.pid, 1123, "last"), serving(vm.pid, 81, "middle"):
+        assert ask(beyond, HOST, 1123) == f"last {WORLD}"
+        assert ask(beyond, HOST, 9001) == f"middle {WORLD}"
+        assert is_silent(beyond, HOST, 9000)
+
+
+def test_one_address(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """A port can be published at one address of the host alone."""
+    first = publishing(daemon, stemcell, f"{LOOPBACK}:8080:80")
+    second = publishing(daemon, stemcell, f"{HOST}:8080:80")
+    with serving(first.pid, 80, "first"), serving(second.pid, 80, "second"):
+        assert ask(HERE, LOOPBACK, 8080).startswith("first ")
+        assert ask(beyond, HOST, 8080) == f"second {WORLD}"
+        assert ask(HERE, HOST, 8080).startswith("second ")
+
+
+def test_after_ends(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """Ports are published after a restart of the daemon, and after a reboot of the host."""
+    vm = publishing(daemon, stemcell, "8080:80")
+    daemon.stop()
+    with serving(vm.pid, 80, "vm"):
+        assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        daemon.start()
+        assert ask(HERE, LOOPBACK, 8080).startswith("vm ")
+    reboot_host(daemon)
+    daemon.recover()
+    with serving(vm.pid, 80, "vm"):
+        assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        assert ask(HERE, LOOPBACK, 8080).startswith("vm ")
+
+
+@pytest.mark.parametrize("guard", ["rules", "filter"])
+def test_the_hosts_loopback_is_its_own(
+    new_daemon: NewDaemon, tiny: Path, guard: str
+) -> None:
+    """
+    While the host reaches a VM from its loopback, VMs do not reach it there: the rules see
+    to that, and without them the filter of frames does.
+    """
+    config = {"security": {"anti_spoofing": guard == "filter"}}
+    daemon = new_daemon(config=config).start()
+    vm = publishing(daemon, daemon.create_stemcell(tiny), f"{LOOPBACK}:8080:80")
+    if guard == "filter":
+        libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+    with serving(HERE, 9090, "host", address=LOOPBACK):
+        # What a VM can do for it.
+        vm.run("ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
+        vm.shell("echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet")
+        vm.run("ip", "route", "add", "127.0.0.0/8", "via", daemon.network + "1")
+        assert is_silent(vm.pid, LOOPBACK, 9090)
+
+
+def refused(daemon: Daemon, stemcell: str, ports: Sequence[Any]) -> str:
+    """Return why a VM with these ports is refused; nothing is left of it."""
+    before = daemon.vm_cids()
+    arguments = vm_arguments(stemcell, cloud_properties={"ports": ports})
+    error = daemon.cpi.error("create_vm", *arguments)
+    assert daemon.vm_cids() == before
+    assert error["type"] in ("Bosh::Clouds::CloudError", "Bosh::Clouds::CpiError")
+    return str(error["message"])
+
+
+def test_taken_ports(daemon: Daemon, stemcell: str) -> None:
+    """An error names the VM or the process that has a port; once it is free, it is free."""
+    vm = publishing(daemon, stemcell, "8080:80")
+    for ports in (["8080:81"], ["127.0.0.1:8080:80"], [{"host": "8000-8100"}]):
+        assert f"is published by {vm.cid}" in refused(daemon, stemcell, ports)
+    daemon.cpi.ok("delete_vm", publishing(daemon, stemcell, "8080:80/udp").cid)
+    with serving(HERE, 9000, "host"):
+        message = refused(daemon, stemcell, ["9000:80"])
+        assert f"port 9000/tcp is in use by process {HERE} " in message
+        assert str(HERE) in refused(daemon, stemcell, [f"{LOOPBACK}:9000:80"])
+    daemon.cpi.ok("delete_vm", vm.cid)
+    publishing(daemon, stemcell, "8080:80", "9000:80")
+    assert "198.51.100.1 is no address" in refused(daemon, stemcell, ["198.51.100.1:1:1"])

@@ -1,0 +1,39 @@
+"""A host without the library of nftables."""
+
+from __future__ import annotations
+
+import pytest
+
+from runc_cpi.daemon.host import requirements
+from runc_cpi.daemon.host.network import libnftables
+from runc_cpi.daemon.host.network.nftables import Table
+from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
+
+
+@pytest.fixture(autouse=True)
+def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for a library that nobody has."""
+    monkeypatch.setattr(libnftables, "NAME", "libnobodyhasthis.so.1")
+
+
+def test_vms_that_stay_inside() -> None:
+    """Without rules nothing is needed."""
+    table, inside = Table("runc_cpid_none"), Ruleset(bridges=frozenset(["br1"]))
+    for ruleset in (NO_RULES, inside, inside, NO_RULES):
+        table.apply(ruleset)
+        assert table.restore() is False
+    assert table.firewalld() is None
+
+
+def test_rules_that_cannot_be() -> None:
+    """The error names the library, and comes again when it is tried again."""
+    table, bridge = Table("runc_cpid_none"), frozenset(["br1"])
+    for _ in range(2):
+        with pytest.raises(libnftables.NftablesUnusable, match="libnobodyhasthis"):
+            table.apply(Ruleset(bridges=bridge, translated=bridge))
+
+
+def test_what_is_required() -> None:
+    """A daemon whose VMs are to get out does not start; it says what to install."""
+    with pytest.raises(requirements.HostUnfit, match="^nat: .*libnftables1; nat: false"):
+        requirements.check_nftables()

@@ -1,0 +1,61 @@
+"""Rules in the words of nft, as far as no kernel is needed."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from runc_cpi.daemon.host.network import table
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset
+
+FIRST = Ruleset(bridges=frozenset(["br1", "br2"]), translated=frozenset(["br1"]))
+PORT = Redirection(
+    protocol="tcp",
+    address=None,
+    port=8080,
+    vm_address=IPv4Address("10.1.0.2"),
+    vm_port=80,
+)
+SECOND = Ruleset(
+    bridges=frozenset(["br1"]),
+    translated=frozenset(["br1"]),
+    own=frozenset([PORT.vm_address]),
+    redirections=frozenset([PORT]),
+)
+
+
+def test_names_of_tables() -> None:
+    """A daemon's table has the same name each time, and another daemon's has another."""
+    assert table.name_of("/a") == table.name_of("/a") != table.name_of("/b")
+    assert table.name_of("/a").startswith(table.PREFIX)
+
+
+def test_changes() -> None:
+    """Only elements that differ are named."""
+    assert table.change("t", FIRST, FIRST) == ""
+    assert table.change("t", FIRST, SECOND).splitlines() == [
+        'delete element inet t bridges { "br2" }',
+        'delete element inet t within { "br2" . "br2" }',
+        "add element inet t own { 10.1.0.2 . 10.1.0.2 }",
+        "add element inet t ports { tcp . 8080 : 10.1.0.2 . 80 }",
+    ]
+
+
+def test_chains_that_are_there() -> None:
+    """What nft prints tells which tables there are, and which chains they have."""
+    printed = (
+        "table inet a {\n\tchain x {\n\t\ttype filter hook forward priority filter; "
+        "policy accept;\n\t}\n\tchain y {\n\t}\n}\ntable inet b {\n}\n"
+    )
+    assert table.chains_in(printed) == {"a": {"x", "y"}, "b": set()}
+    assert table.chains_in("") == {}
+
+
+def test_names_in_a_set() -> None:
+    """What nft prints of a set of interfaces tells their names."""
+    printed = (
+        'table inet t {\n\tset looped {\n\t\telements = { "br1",\n\t\t\t\t"br-2" }\n\t}\n}'
+    )
+    assert table.looped_in(printed) == {"br1", "br-2"}
+    assert (
+        table.looped_in("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}") == set()
+    )

@@ -1,0 +1,107 @@
+"""Who has which port, and when rules change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.ports import parse
+from runc_cpi.daemon.networks.rules import NO_RULES
+from runc_cpi.errors import CloudError, InvalidArgument, PortUnavailable
+from tests.fakes.assembly import SUBNET
+from tests.fakes.networks import FakeFirewall, FakeHostPorts
+from tests.fakes.script import Script
+
+
+class ForwardingTests(SynchronousTestCase):
+    """L{Forwarding} over fakes."""
+
+    def setUp(self) -> None:
+        self.script = Script()
+        self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
+        pools = AddressPools([SUBNET])
+        self.forwarding = Forwarding(pools, self.firewall, self.host_ports)
+
+    def admit(self, vm_cid: str, ports: Sequence[Any] = (), last: int = 2) -> Any:
+        """Take a VM in."""
+        addresses = [IPv4Address(f"10.0.0.{last}")]
+        return Deferred.fromCoroutine(
+            self.forwarding.admit(vm_cid, addresses, parse(list(ports)))
+        )
+
+    def succeed(self, work: Any) -> Any:
+        """Do something that must work."""
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def test_rules_change_when_they_differ(self) -> None:
+        """The second VM of a subnet changes nothing; the last takes all away."""
+        self.successResultOf(self.admit("vm-1"))
+        self.succeed(self.forwarding.connected("vm-1"))
+        self.assertEqual(self.firewall.ruleset.translated, {SUBNET.bridge})
+        self.successResultOf(self.admit("vm-2", last=3))
+        self.succeed(self.forwarding.connected("vm-2"))
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.assertEqual(self.script.done, ["apply rules"])
+        self.succeed(self.forwarding.dismiss("vm-2"))
+        self.assertEqual(self.firewall.ruleset, NO_RULES)
+
+    def test_a_vm_with_ports_is_reflected(self) -> None:
+        """Such a VM can meet itself."""
+        self.successResultOf(self.admit("vm-1", ["80:80"]))
+        self.succeed(self.forwarding.connected("vm-1"))
+        self.assertEqual(self.script.done, ["apply rules", "reflect vm-1"])
+
+    def test_a_port_of_another_vm(self) -> None:
+        """The error names the VM, and a VM that is refused has nothing."""
+        self.successResultOf(self.admit("vm-1", ["8000-8010:80-90"]))
+        refused = self.admit("vm-2", ["80:80", "8010:80"])
+        failure = self.failureResultOf(refused, PortUnavailable)
+        self.assertEqual(str(failure.value), "port 8010/tcp is published by vm-1")
+        self.successResultOf(self.admit("vm-3", ["80:80", "8010:80/udp"]))
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.successResultOf(self.admit("vm-4", ["8010:80"]))
+
+    def test_a_port_of_the_host(self) -> None:
+        """The error names the process, and a VM that is refused has nothing."""
+        self.host_ports.taken = 22
+        failure = self.failureResultOf(self.admit("vm-1", ["22:22"]), PortUnavailable)
+        message = "port 22/tcp is in use by process 1 (init) of this host"
+        self.assertEqual(str(failure.value), message)
+        self.host_ports.taken = None
+        self.successResultOf(self.admit("vm-2", ["22:22"]))
+
+    def test_an_address_of_another_machine(self) -> None:
+        """A port can be published at an address of the host alone."""
+        refused = self.admit("vm-1", ["198.51.100.7:80:80"])
+        failure = self.failureResultOf(refused, InvalidArgument)
+        self.assertIn("198.51.100.7 is no address of this host", str(failure.value))
+
+    def test_records_that_overlap(self) -> None:
+        """The first VM keeps a port; the other is in without any."""
+        address, ports = IPv4Address("10.0.0.2"), parse(["80:80"])
+        self.forwarding.recall("vm-1", [address], ports)
+        with self.assertRaises(PortUnavailable):
+            self.forwarding.recall("vm-2", [address + 1], ports)
+        self.succeed(self.forwarding.apply())
+        (redirection,) = self.firewall.ruleset.redirections
+        self.assertEqual(redirection.vm_address, address)
+
+    def test_repairs(self) -> None:
+        """What somebody took away is put back, and noted; failures are noted as well."""
+        repairs = Repairs()
+        self.succeed(self.forwarding.repair(repairs))
+        self.assertEqual(repairs.done, [])
+        self.firewall.missing = True
+        self.succeed(self.forwarding.repair(repairs))
+        self.assertEqual(len(repairs.done), 1)
+        self.script.failing["apply rules"] = CloudError("network: no")
+        self.successResultOf(self.admit("vm-1"))
+        self.succeed(self.forwarding.repair(repairs))
+        self.assertEqual(repairs.problems, ["forwarding: network: no"])

@@ -1,0 +1,95 @@
+"""The rules that follow from subnets and VMs."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.ports import parse
+from runc_cpi.daemon.networks.rules import (
+    NO_RULES,
+    Occupant,
+    Redirection,
+    Ruleset,
+    rules,
+)
+
+
+def subnet(number: int, **changes: Any) -> Subnet:
+    """Return a subnet, with changes."""
+    cidr = IPv4Network(f"10.{number}.0.0/24")
+    values = {"gateway": cidr[1], "bridge": f"br{number}", "dns": []}
+    return Subnet(cidr=cidr, **{**values, **changes})
+
+
+def occupant(*addresses: str, ports: Any = None) -> Occupant:
+    """Return a VM."""
+    return Occupant(addresses=tuple(map(IPv4Address, addresses)), ports=parse(ports))
+
+
+ONE, TWO = subnet(1), subnet(2)
+
+
+def test_without_vms() -> None:
+    """Without VMs there are no rules."""
+    assert rules([ONE, TWO], []) == NO_RULES
+
+
+def test_subnets_with_vms() -> None:
+    """Subnets with VMs have rules, as they are configured."""
+    secret = subnet(3, isolated=True, nat=False)
+    vms = [occupant("10.1.0.2", "10.3.0.2"), occupant("10.1.0.3")]
+    found = rules([ONE, TWO, secret], vms)
+    assert found == Ruleset(
+        bridges=frozenset(["br1", "br3"]),
+        translated=frozenset(["br1"]),
+        isolated=frozenset(["br3"]),
+    )
+    assert found.is_forwarding
+
+
+def test_nothing_to_do() -> None:
+    """VMs that stay inside need no rules; addresses of no subnet need none as well."""
+    inside = subnet(1, nat=False)
+    found = rules([inside], [occupant("10.1.0.2")])
+    assert found == Ruleset(bridges=frozenset(["br1"]))
+    assert not found.is_needed
+    assert rules([ONE], [occupant("10.9.0.2", ports=["1:1"])]) == NO_RULES
+
+
+def test_isolation_needs_no_forwarding() -> None:
+    """The host need not forward to keep subnets apart."""
+    found = rules([subnet(1, nat=False, isolated=True)], [occupant("10.1.0.2")])
+    assert found.is_needed
+    assert not found.is_forwarding
+
+
+def test_ports() -> None:
+    """Ports lead to the main address of the VM, each port of a range to its own."""
+    ports = ["8080-8081:80-81", "192.0.2.1:53:53/udp"]
+    found = rules([subnet(1, nat=False)], [occupant("10.1.0.2", "10.1.0.3", ports=ports)])
+    main = IPv4Address("10.1.0.2")
+    assert found.redirections == {
+        Redirection(protocol="tcp", address=None, port=8080, vm_address=main, vm_port=80),
+        Redirection(protocol="tcp", address=None, port=8081, vm_address=main, vm_port=81),
+        Redirection(
+            protocol="udp",
+            address=IPv4Address("192.0.2.1"),
+            port=53,
+            vm_address=main,
+            vm_port=53,
+        ),
+    }
+    assert found.own == {main}
+    assert found.is_forwarding
+
+
+def test_the_hosts_loopback() -> None:
+    """Only ports at loopback addresses need them to be routed."""
+    for ports, looped in (
+        (["8080:80"], {"br1"}),
+        (["127.0.0.2:8080:80"], {"br1"}),
+        (["192.0.2.1:8080:80"], set()),
+    ):
+        assert rules([ONE], [occupant("10.1.0.2", ports=ports)]).looped == looped
