@@ -24,6 +24,7 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     @raise CloudError: if the host fails.  With any error the VM may have addresses.
     """
     leases = await networks.assign(new.networks, vm_cid)
+    nics = plan(leases, {network.name: network.settings for network in new.networks})
     # Which name servers there are depends on what could be set up.
     await networks.settle()
     addresses = {name: lease.address for name, lease in leases.items()}
@@ -34,7 +35,7 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
         stemcell_cid=new.stemcell_cid,
         cloud_properties=new.cloud_properties,
         networks=complete(new.networks, addresses, subnets),
-        nics=plan(leases, {network.name: network.settings for network in new.networks}),
+        nics=nics,
         ports=tuple(new.ports),
         env=new.env,
         agent=new.agent,
