@@ -9,36 +9,22 @@ import pytest
 
 from tests.functional.disks.site import loop_of
 from tests.harness.agent import STORE, Agent
-from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
-from tests.harness.vm import VM
+from tests.harness.layouts import IN_V2
 
-# Controllers that v1 has are missing in v2; all else is as on a host with v2 alone.
-ALONE = 'umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"'
 READ = "dd if=/root/device of=/dev/null count=1"
-IN_V2 = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", ALONE, "v2")
 
 
 @pytest.fixture
 def daemon(new_daemon: NewDaemon) -> Daemon:
     """A daemon that sees only the hierarchy of cgroup v2."""
-    daemon = new_daemon()
-    daemon.launch(prefix=IN_V2)
-    daemon.wait_until(lambda: "serving at" in daemon.log)
-    return daemon
-
-
-def there(daemon: Daemon) -> tuple[str, ...]:
-    """The prefix that runs a command where the daemon is."""
-    assert daemon.process is not None
-    return ("nsenter", f"--mount=/proc/{daemon.process.pid}/ns/mnt")
+    return new_daemon(within=IN_V2).start()
 
 
 def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
     """With cgroup v2 a VM boots, gets and loses a disk, is rebooted, and leaves nothing."""
-    arguments = vm_arguments(daemon.create_stemcell(image(kind)))
-    vm_cid, networks = daemon.cpi.ok("create_vm", *arguments)
-    vm = VM(vm_cid, networks, daemon.work_dir, there(daemon))
+    vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
     assert vm.wait_for_agent() == "agent-1"
     told = Path(f"/proc/{vm.pid}/cgroup").read_text().splitlines()
     assert f"0::/{daemon.cgroup}/{vm.cid}" in "\n".join(told)
@@ -70,9 +56,7 @@ FREEZE = (
 
 def test_frozen(daemon: Daemon, tiny: Path) -> None:
     """With cgroup v2 a VM that froze its cgroups is deleted all the same."""
-    arguments = vm_arguments(daemon.create_stemcell(tiny))
-    vm_cid, networks = daemon.cpi.ok("create_vm", *arguments)
-    vm = VM(vm_cid, networks, daemon.work_dir, there(daemon))
+    vm = daemon.create_vm(daemon.create_stemcell(tiny))
     vm.shell(FREEZE)
     daemon.cpi.ok("delete_vm", vm.cid)
     assert not vm.directory.exists()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import netns
+from tests.harness import forks, netns
 
 CGROUPS = Path("/sys/fs/cgroup")
 PATIENCE = 3.0
@@ -107,9 +107,12 @@ def cgroups(names: set[str]) -> list[Path]:
 
 
 def mounts(home: Path) -> list[str]:
-    """Return the lines of mountinfo that name something below C{home}."""
-    lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-    return [line for line in lines if f"{home}/" in line]
+    """Return the lines of mountinfo, wherever daemons run, that name what is in C{home}."""
+    found = []
+    for pid in ("self", *forks.PLACES):
+        lines = Path(f"/proc/{pid}/mountinfo").read_text("utf-8").splitlines()
+        found += [line for line in lines if f"{home}/" in line]
+    return found
 
 
 def loops(home: Path) -> list[str]:
