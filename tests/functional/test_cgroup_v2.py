@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.disks.site import loop_of
-from tests.harness.agent import STORE, Agent
+from tests.functional.life import live
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.harness.layouts import IN_V2
-
-READ = "dd if=/root/device of=/dev/null count=1"
 
 
 @pytest.fixture
@@ -25,27 +22,9 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
 def test_life(daemon: Daemon, kind: str, image: Callable[[str], Path]) -> None:
     """With cgroup v2 a VM boots, gets and loses a disk, is rebooted, and leaves nothing."""
     vm = daemon.create_vm(daemon.create_stemcell(image(kind)))
-    assert vm.wait_for_agent() == "agent-1"
     told = Path(f"/proc/{vm.pid}/cgroup").read_text().splitlines()
     assert f"0::/{daemon.cgroup}/{vm.cid}" in "\n".join(told)
-    disk = daemon.cpi.ok("create_disk", 16, {}, vm.cid)
-    hint = daemon.cpi.ok("attach_disk", vm.cid, disk)
-    device = loop_of(daemon.work_dir / "disks" / disk / "image")
-    assert device is not None
-    vm.run("mknod", "/root/device", "b", "7", device.removeprefix("loop"))
-    vm.shell(READ)
-    agent = Agent(vm)
-    agent.add_persistent_disk(disk, hint)
-    assert agent.mount_disk(disk) == STORE
-    vm.shell(f"echo kept >{STORE}/file")
-    daemon.cpi.ok("reboot_vm", vm.cid)
-    assert vm.wait_for_agent() == "agent-1"
-    assert vm.read(f"{STORE}/file") == "kept\n"
-    daemon.cpi.ok("detach_disk", vm.cid, disk)
-    refused = vm.attempt("sh", "-c", READ)
-    assert "not permitted" in refused.stderr, refused
-    daemon.cpi.ok("delete_vm", vm.cid)
-    daemon.cpi.ok("delete_disk", disk)
+    live(daemon, vm)
 
 
 FREEZE = (

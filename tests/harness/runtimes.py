@@ -1,0 +1,33 @@
+"""The OCI runtimes that are on the search path, and the hosts that they work on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+from tests.harness.layouts import CGROUPS, HOST, IN_V1, Layout
+
+NAMES = re.compile(r"runc(-.+)?|crun.*")
+
+
+def found() -> list[str]:
+    """Name all that are there: runc, crun, and those with a version in their names."""
+    names = {
+        name
+        for directory in os.get_exec_path()
+        if os.path.isdir(directory)
+        for name in os.listdir(directory)
+        if NAMES.fullmatch(name)
+    }
+    return sorted(name for name in names if shutil.which(name))
+
+
+def refuses_this_host(name: str) -> bool:
+    """Say whether a runtime refuses the layout of cgroups that this host has."""
+    return name.startswith("crun") and (CGROUPS / "unified").is_dir()
+
+
+def layout(name: str) -> Layout:
+    """Return a layout of cgroups that a runtime works with."""
+    return IN_V1 if refuses_this_host(name) else HOST
