@@ -22,11 +22,17 @@ def runtime(request: pytest.FixtureRequest) -> str:
 def test_life(
     new_daemon: NewDaemon, runtime: str, image: Callable[[str], Path], kind: str
 ) -> None:
-    """With each runtime a VM boots, has a disk, is rebooted, and leaves nothing."""
+    """
+    With each runtime a VM boots, has a disk, is rebooted, and leaves nothing.
+
+    The daemon takes nothing that the runtime keeps for a container of it.
+    """
     daemon = new_daemon(within=runtimes.layout(runtime), config={"runtime": runtime})
     daemon.start()
     live(daemon, daemon.create_vm(daemon.create_stemcell(image(kind))))
-    assert "repair:" not in daemon.log
+    daemon.stop()
+    daemon.start()
+    assert "repair: removed" not in daemon.log
 
 
 def test_refusal(new_daemon: NewDaemon, runtime: str) -> None:

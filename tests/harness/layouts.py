@@ -24,7 +24,7 @@ IN_V2 = _with(f"umount -R {CGROUPS} && mount -t cgroup2 cgroup2 {CGROUPS}")
 # Cgroup v1 alone, on a machine that has both.  The place of v2 is not to be there either.
 IN_V1 = _with(
     f"hierarchies=$(grep ' cgroup ' /proc/self/mounts) && umount -R {CGROUPS} "
-    f"&& mount -t tmpfs cgroup {CGROUPS} && echo \"$hierarchies\" "
+    f'&& mount -t tmpfs cgroup {CGROUPS} && echo "$hierarchies" '
     "| while read -r name point kind options rest; do "
     'mkdir "$point" && mount -t cgroup -o "$options" "$name" "$point"; done'
 )

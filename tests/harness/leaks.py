@@ -42,8 +42,9 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
     found |= {Trace("mount", line) for line in mounts(home)}
     found |= {Trace("loop device", name) for name in loops(home)}
     found |= {Trace("process", line) for line in processes(home, names)}
-    # Stemcells are meant to stay; all else here is of a VM or unfinished.
-    for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/*", "*/tmp/*"):
+    # Stemcells are meant to stay; all else here is of a VM or unfinished, but for what the
+    # runtime keeps for itself.
+    for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/[!.]*", "*/tmp/*"):
         found |= {Trace("file", str(path)) for path in home.glob(pattern)}
     return found
 
