@@ -1,4 +1,4 @@
-"""Other OCI runtimes than runc: each that is on the search path runs VMs, or is refused."""
+"""OCI runtimes beside runc: each that is on the search path runs VMs, or is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness import runtimes
 from tests.harness.lab import NewDaemon
 
 
-@pytest.fixture(params=runtimes.found())
+@pytest.fixture(params=runtimes.others())
 def runtime(request: pytest.FixtureRequest) -> str:
     """The name of an OCI runtime: the test is run for each."""
     name: str = request.param

@@ -1,4 +1,4 @@
-"""The OCI runtimes that are on the search path, and the hosts that they work on."""
+"""The OCI runtimes on the search path, and the layouts of cgroups that they work with."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import shutil
 
 from tests.harness.layouts import CGROUPS, HOST, IN_V1, Layout
 
-NAMES = re.compile(r"runc(-.+)?|crun.*")
+NAMES = re.compile(r"runc-.+|crun.*")
 
 
-def found() -> list[str]:
-    """Name all that are there: runc, crun, and those with a version in their names."""
+def others() -> list[str]:
+    """Name all but runc, which all tests use: crun, and versions of either."""
     names = {
         name
         for directory in os.get_exec_path()

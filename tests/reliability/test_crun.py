@@ -16,12 +16,9 @@ CRUN = "crun"
 # By call: steps of it at which crun is at work, or has left something.
 STEPS = [
     ("create_vm", "running nsenter create"),
-    ("create_vm", "ended nsenter create"),
     ("create_vm", "running crun start"),
     ("delete_vm", "running crun delete"),
-    ("reboot_vm", "running crun delete"),
     ("reboot_vm", "ended nsenter create"),
-    ("reboot_vm", "ended crun start"),
 ]
 
 
@@ -44,3 +41,13 @@ def site(lab: Lab, answering: Path, layout: Path) -> Iterator[Site]:
 def test_a_step(site: Site, name: str, step: str) -> None:
     """After a death at the step the promise holds, and the call can be repeated."""
     die_at(site, name, step)
+
+
+def test_a_container_that_nobody_starts(site: Site) -> None:
+    """
+    A container that was made and not started does not keep the daemon from starting.
+
+    It holds the lock of the daemon's children, which crun leaves open in it.
+    """
+    die_at(site, "create_vm", "ended nsenter create")
+    assert "(crun), which an earlier daemon left at work" in site.daemon.log
