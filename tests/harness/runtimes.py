@@ -8,7 +8,7 @@ import shutil
 
 from tests.harness.layouts import CGROUPS, HOST, IN_V1, Layout
 
-NAMES = re.compile(r"runc-.+|crun.*")
+NAMES = re.compile(r"runc-[0-9].*|crun.*")
 
 
 def others() -> list[str]:
