@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +15,8 @@ _log = Logger()
 
 def names(path: Path) -> str:
     """Name the processes that hold the lock of a file."""
-    return ", ".join(sorted(f"{pid} ({_command(pid)})" for pid in set(_holders(path))))
+    holders = _holders(os.path.realpath(path))
+    return ", ".join(sorted(f"{pid} ({_command(pid)})" for pid in holders))
 
 
 def end(path: Path, may_end: Callable[[int], bool]) -> None:
@@ -24,12 +25,13 @@ def end(path: Path, may_end: Callable[[int], bool]) -> None:
 
     @param may_end: says so of a pid.
     """
-    for pid in set(_holders(path)):
+    real = os.path.realpath(path)
+    for pid in _holders(real):
         with suppress(OSError):  # it has ended
             pidfd = os.pidfd_open(pid)
             try:
                 # The pid may have become a stranger's before it was opened, but not since.
-                if may_end(pid) and pid in _holders(path, str(pid)):
+                if may_end(pid) and _holds(pid, real):
                     _log.info(
                         "ending {pid} ({command}), which an earlier daemon left at work",
                         pid=pid,
@@ -40,23 +42,33 @@ def end(path: Path, may_end: Callable[[int], bool]) -> None:
                 os.close(pidfd)
 
 
-def _holders(path: Path, pids: str = "[0-9]*") -> Iterator[int]:
-    """
-    Find the processes that hold the lock of a file by a descriptor.
+def _holders(real: str) -> list[int]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if _holds(pid, real)]
 
-    @param pids: a pattern of the pids to look at.
+
+def _holds(pid: int, real: str) -> bool:
+    """Say whether a process holds the lock by one of its descriptors."""
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False  # it has ended
+    return any(_has_lock(pid, descriptor, real) for descriptor in descriptors)
+
+
+def _has_lock(pid: int, descriptor: str, real: str) -> bool:
     """
-    real = os.path.realpath(path)
-    for link in Path("/proc").glob(f"{pids}/fd/*"):
-        # Only the link is read: a look at the file itself may hang, if it is a VM's.  The
-        # name may also be that of a VM's own file; the kernel says who has the lock
-        # (proc_pid_fdinfo(5)).
-        with suppress(OSError):  # the process has ended, or the file is closed
-            process = link.parents[1]
-            if os.readlink(link) == real:
-                told = (process / "fdinfo" / link.name).read_bytes()
-                if b"\nlock:" in told:
-                    yield int(process.name)
+    Say whether a descriptor holds the lock (proc_pid_fdinfo(5)).
+
+    Only its link is read: a look at the file itself may hang, if it is a VM's.  A file of a
+    VM may have the same name, so the kernel is asked who has the lock.
+    """
+    try:
+        if os.readlink(f"/proc/{pid}/fd/{descriptor}") != real:
+            return False
+        return b"\nlock:" in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_bytes()
+    except OSError:
+        return False  # it was closed meanwhile
 
 
 def _command(pid: int) -> str:
