@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,12 +65,12 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             requirements.check_loop_devices(config.disks.filesystem)
             if config.vms.root_disk_size is not None:
                 requirements.check_root_disks()
-        if config.nat:
+        if config.nat or any(network.nat for network in config.networks):
             requirements.check_nftables()
         if config.security.profile == "isolated":
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
-        _prepare(depot)
+        _prepare(depot, cgroup_parent(config.work_dir))
         shared_mounts.hold(mountinfo.read(os.getpid()))
         containers = _container_policy(config)
         try_runtime(
@@ -134,10 +135,18 @@ def _make_bridges(
         raise Refused(f"bridge: {error}") from None
 
 
-def _prepare(depot: Depot) -> None:
+def _prepare(depot: Depot, cgroup: str) -> None:
+    """
+    Take the working directory.
+
+    @param cgroup: below which path the cgroups of this daemon's VMs are.  A child of an
+        earlier daemon that is in one is a container that was made and not started, or a
+        command in a VM: nobody will start the one, or wait for the other.
+    @raise Refused: if it cannot be taken.
+    """
     key = f"work_dir: {depot.work_dir}"
     try:
-        depot.prepare()
+        depot.prepare(may_end=partial(hierarchies.is_in, path=cgroup))
     except BlockingIOError:
         raise Refused(f"{key}: another runc-cpid uses it") from None
     except TimeoutError as error:

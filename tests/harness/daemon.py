@@ -47,6 +47,8 @@ class Daemon:
     @param network_type: C{unix} or C{tcp}.
     @param config: further keys of its configuration, or others in place of the usual.
     @param path: the search path it is started with.
+    @param within: a command line that runs another one in namespaces of its own, in which
+        the daemon is then started each time.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Daemon:
         network_type: str = "unix",
         config: Mapping[str, Any] | None = None,
         path: str | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
         self.home, self.network_type = home, network_type
         self.socket = home / "s"
@@ -87,7 +90,7 @@ class Daemon:
         }
         cpi_config.write_text(json.dumps(told))
         self.cpi = CPI(cpi_config)
-        self._path = path
+        self._path, self._within = path, within
         self.launcher: Sequence[str] = (str(TWISTD),)
         self.process: subprocess.Popen[bytes] | Forked | None = None
 
@@ -128,7 +131,7 @@ class Daemon:
         """Start the process; L{wait_until} is next."""
         assert self.process is None
         if prefix or twistd_options or self.launcher not in FORKED:
-            self._launch([*prefix, *self.argv(*twistd_options)])
+            self._launch([*self.there, *prefix, *self.argv(*twistd_options)])
             return
         *_, script = self.launcher
         with self.out.open("ab") as out, self.err.open("ab") as err:
@@ -139,7 +142,15 @@ class Daemon:
                 env=self.environment(),
                 stdout=out.fileno(),
                 stderr=err.fileno(),
+                within=self._within,
             )
+
+    @property
+    def there(self) -> tuple[str, ...]:
+        """What runs a command where the daemon is, if that is elsewhere."""
+        if not self._within:
+            return ()
+        return ("nsenter", f"--mount=/proc/{forks.place(self._within)}/ns/mnt")
 
     def _launch(self, argv: Sequence[str]) -> None:
         with self.out.open("ab") as out, self.err.open("ab") as err:
@@ -180,7 +191,7 @@ class Daemon:
     def refusal(self, *twistd_options: str, prefix: Sequence[str] = ()) -> str:
         """Start with something wrong; return the one line it is refused with."""
         assert self.process is None
-        self._launch([*prefix, *self.argv(*twistd_options)])
+        self._launch([*self.there, *prefix, *self.argv(*twistd_options)])
         assert self.process is not None
         try:
             status = self.process.wait(REFUSAL_TIMEOUT)
@@ -283,7 +294,8 @@ class Daemon:
     def vm(self, result: Any) -> VM:
         """Return the VM that a result of create_vm is about."""
         vm_cid, networks = result
-        return VM(vm_cid, networks, self.work_dir)
+        runtime = str(self.config.get("runtime", "runc"))
+        return VM(vm_cid, networks, self.work_dir, self.there, runtime)
 
 
 def vm_arguments(

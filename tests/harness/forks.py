@@ -27,6 +27,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 REQUEST = 1 << 20  # bytes, at most
 NUMBER = 16  # bytes
 PATIENCE = 60.0  # seconds
+# The processes that fork: each is in the namespaces that its programs are started in.
+PLACES: list[int] = []
 
 
 class Forked:
@@ -86,34 +88,47 @@ def start(
     env: Mapping[str, str],
     stdout: int,
     stderr: int,
+    within: tuple[str, ...] = (),
 ) -> Forked:
     """
     Start a Python program.
 
     @param script: the path of the program.
     @param stdout: a descriptor, as C{stderr} is.
+    @param within: a command line that runs another one in namespaces of its own.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(PATIENCE)
     request = {"argv": [script, *arguments], "cwd": str(cwd), "env": dict(env)}
     with theirs:
         descriptors = [stdout, stderr, theirs.fileno()]
-        socket.send_fds(_server(), [json.dumps(request).encode()], descriptors)
+        socket.send_fds(_server(within)[0], [json.dumps(request).encode()], descriptors)
     return Forked(ours)
 
 
+def place(within: tuple[str, ...]) -> int:
+    """Return the process that forks programs within these namespaces."""
+    return _server(within)[1]
+
+
 @cache
-def _server() -> socket.socket:
-    """Start the process that forks, in the namespaces that this one is in now."""
+def _server(within: tuple[str, ...]) -> tuple[socket.socket, int]:
+    """
+    Start the process that forks, in the namespaces that this one is in now, or within
+    others.
+
+    @return: where it takes requests, and its pid.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())],
+        process = subprocess.Popen(
+            [*within, sys.executable, "-m", __name__, str(theirs.fileno())],
             cwd=PROJECT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
-    return ours
+    PLACES.append(process.pid)
+    return ours, process.pid
 
 
 def serve(requests: socket.socket) -> None:

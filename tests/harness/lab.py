@@ -23,6 +23,7 @@ class NewDaemon(Protocol):
         network_type: str = "unix",
         config: Mapping[str, Any] | None = None,
         path: str | None = None,
+        within: tuple[str, ...] = (),
     ) -> Daemon: ...
 
 

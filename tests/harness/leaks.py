@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runc_cpi.daemon.host.network import libnftables, sysctls, table
-from tests.harness import netns
+from tests.harness import forks, netns
 
 CGROUPS = Path("/sys/fs/cgroup")
 PATIENCE = 3.0
@@ -46,8 +46,9 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
     found |= {Trace("mount", line) for line in mounts(home)}
     found |= {Trace("loop device", name) for name in loops(home)}
     found |= {Trace("process", line) for line in processes(home, names)}
-    # Stemcells are meant to stay; all else here is of a VM or unfinished.
-    for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/*", "*/tmp/*"):
+    # Stemcells are meant to stay; all else here is of a VM or unfinished, but for what the
+    # runtime keeps for itself.
+    for pattern in ("*/w/vms/*", "*/w/scratch/*", "*/w/runtime/[!.]*", "*/tmp/*"):
         found |= {Trace("file", str(path)) for path in home.glob(pattern)}
     return found
 
@@ -121,9 +122,12 @@ def cgroups(names: set[str]) -> list[Path]:
 
 
 def mounts(home: Path) -> list[str]:
-    """Return the lines of mountinfo that name something below C{home}."""
-    lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-    return [line for line in lines if f"{home}/" in line]
+    """Return the lines of mountinfo, wherever daemons run, that name what is in C{home}."""
+    found = []
+    for pid in ("self", *forks.PLACES):
+        lines = Path(f"/proc/{pid}/mountinfo").read_text("utf-8").splitlines()
+        found += [line for line in lines if f"{home}/" in line]
+    return found
 
 
 def loops(home: Path) -> list[str]:

@@ -21,6 +21,7 @@ class VM:
     A VM that was created.
 
     @param there: what runs a command where the VM's daemon is, if that is elsewhere.
+    @param runtime: the OCI runtime of that daemon.
     @ivar cid: its name.
     @ivar networks: its networks, as create_vm returned them.
     """
@@ -31,11 +32,12 @@ class VM:
         networks: Mapping[str, Any],
         work_dir: Path,
         there: Sequence[str] = (),
+        runtime: str = "runc",
     ) -> None:
         self.cid, self.networks = cid, networks
         self.directory = work_dir / "vms" / cid
         root = str(work_dir / "runtime")
-        self._runtime = [*there, "runc", "--root", root, "exec", cid]
+        self._runtime = [*there, runtime, "--root", root, "exec", cid]
 
     @property
     def address(self) -> str:

@@ -14,7 +14,9 @@ from tests.reliability import guests
 
 __all__ = ["busybox", "lab", "leaves_nothing", "new_daemon", "tiny"]
 
-pytest.register_assert_rewrite("tests.reliability.site", "tests.reliability.ground")
+pytest.register_assert_rewrite(
+    *(f"tests.reliability.{name}" for name in ("site", "ground", "trial"))
+)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,8 @@ def _differences(daemon: Daemon, world: World) -> list[str]:
 def _there(daemon: Daemon) -> Iterator[str]:
     for name in DIRECTORIES:
         directory = daemon.work_dir / name
-        yield from (f"{name} {path.name}" for path in directory.iterdir())
+        # What crun keeps for itself is hidden.
+        yield from (f"{name} {path.name}" for path in directory.glob("[!.]*"))
         yield from (f"draft {path}" for path in directory.glob("*/*.new"))
     yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
     # The name of a loop device is that of its file.

@@ -129,7 +129,7 @@ class Site:
 
     def _check_vm(self, cid: str, world: World) -> None:
         record = json.loads((self.daemon.work_dir / "vms" / cid / "vm.json").read_text())
-        vm = VM(cid, record["networks"], self.daemon.work_dir)
+        vm = self.daemon.vm([cid, record["networks"]])
         told = guests.settings(vm)
         assert told["vm"]["id"] == cid
         disks = world.disks_of(cid)

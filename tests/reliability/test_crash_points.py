@@ -5,23 +5,15 @@ The daemon dies before each single step of a call: the call is done whole or not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count, takewhile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.harness.lab import Lab
-from tests.reliability.model import CREATING, after
-from tests.reliability.scenarios import SCENARIOS, Scenario
+from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.site import Site
-from tests.reliability.world import World
+from tests.reliability.trial import die_at_each_step
 
-# These steps have no effect that counts: writes to a file that is not whole yet, and mounts
-# that only a VM sees that does not run yet. A file that was opened and is empty is found by
-# the step that fills it.
-MINOR = ("chmod", "chown", "utime", "fsync", "open", "bind")
 # The calls that find other files and mounts if the VM has users of its own.
 OF_VMS = [
     name
@@ -81,94 +73,3 @@ def test_every_step_with_isolated_vms(
     """The same is so for VMs with users of their own, whose disks the daemon mounts."""
     deaths = die_at_each_step(isolated_sites, name, long=pytestconfig.getoption("--long"))
     report(f"{name}, isolated: survived {deaths} deaths")
-
-
-def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
-    """Let the daemon die at each step of a call; return how often it died."""
-    scenario, numbers = SCENARIOS[name], count(1)
-    ignored = () if long else MINOR
-
-    def work(site: Site) -> int:
-        site.restore()
-        own = count(1) if long and scenario.everywhere else numbers
-        trials = (Trial(site, scenario, number, ignored) for number in own)
-        return sum(takewhile(bool, (trial.run() for trial in trials)))
-
-    with ThreadPoolExecutor(len(sites)) as pool:
-        deaths = sum(pool.map(work, sites))
-    assert deaths > 0
-    return deaths
-
-
-class Trial:
-    """One call, and one death of the daemon."""
-
-    def __init__(
-        self, site: Site, scenario: Scenario, number: int, ignored: tuple[str, ...]
-    ) -> None:
-        self._site, self._scenario = site, scenario
-        self._number, self._ignored = number, ignored
-        self._arguments = scenario.prepare(site)
-        self._before = site.observe()
-
-    def run(self) -> bool:
-        """
-        Make the call, and check its result against the promise.
-
-        @return: whether the daemon died; if not, there are no more steps.
-        """
-        try:
-            return self._run()
-        except Exception as error:
-            log = self._site.daemon.log[-2000:]
-            error.add_note(f"step {self._number}: {self._site.steps()[-3:]}\n{log}")
-            raise
-
-    def _run(self) -> bool:
-        site = self._site
-        with site.dying(str(self._number), self._ignored):
-            answer = self._call()
-        answered = answer["error"] is None
-        assert answered or answer["error"]["ok_to_retry"] is True, answer["error"]
-        died = site.died(answered)
-        if died:
-            site.daemon.recover()
-        world = site.observe()
-        assert self._is_allowed(world, answered), (self._before, world)
-        site.check(world)
-        if died:
-            self._repeat(world)
-        site.clear()
-        return died
-
-    def _repeat(self, world: World) -> None:
-        """
-        Make the call once more: it succeeds, or its error says that it was carried out.
-        """
-        again = self._call()
-        if again["error"] is None:
-            final = self._site.observe()
-            assert final == self._outcome(world, final)
-        else:
-            assert again["error"]["type"] in self._scenario.done, again["error"]
-            assert world == self._outcome(self._before, world)
-
-    def _call(self) -> dict[str, Any]:
-        version = self._scenario.version
-        answer: dict[str, Any] = self._site.cpi.call(
-            self._scenario.method, *self._arguments, version=version
-        )
-        return answer
-
-    def _is_allowed(self, world: World, answered: bool) -> bool:
-        if answered:
-            return world == self._outcome(self._before, world)
-        return world in (self._before, self._outcome(self._before, world))
-
-    def _outcome(self, before: World, now: World) -> World:
-        """Return the world after the call, judged by what is new in it."""
-        method, new = self._scenario.method, sorted(now.cids - before.cids)
-        if method in CREATING and len(new) != 1:
-            return before
-        told = self._scenario.version > 1
-        return after(before, method, self._arguments, "".join(new), told=told)

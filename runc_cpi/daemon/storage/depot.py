@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from runc_cpi.daemon.storage.drafts import DIRECTORY_MODE
-from runc_cpi.daemon.storage.lock import DaemonLock
+from runc_cpi.daemon.storage.lock import DaemonLock, nobody
 from runc_cpi.daemon.storage.records import remove_drafts
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -47,16 +48,18 @@ class Depot:
         """A descriptor for children to inherit, so that the next daemon waits for them."""
         return self._lock.mark
 
-    def prepare(self) -> None:
+    def prepare(self, may_end: Callable[[int], bool] = nobody) -> None:
         """
         Make the directories, take the lock, and remove what is of no use any more.
 
+        @param may_end: says of the pid of a child of an earlier daemon whether it is to be
+            ended, and not waited for.
         @raise BlockingIOError: if another daemon uses the C{work_dir}.
         @raise TimeoutError: if children of an earlier daemon do not end; it names them.
         @raise OSError: if the C{work_dir} cannot be made or written.
         """
         self._make_directories()
-        self._lock.take()
+        self._lock.take(may_end)
         self._forget_last_boot()
         remove_drafts(self.stemcells, self.vms, self.disks, self.snapshots)
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from runc_cpi.daemon.storage import lock_holders
 from runc_cpi.daemon.storage.records import FILE_MODE
 
 CHILDREN_TIMEOUT = 60.0  # seconds
 PAUSE = 0.02  # seconds
+# To look for all who hold a lock takes a while where many processes are.
+LOOK_INTERVAL = 1.0  # seconds
+
+
+def nobody(pid: int) -> bool:
+    """Say of each process that it may not be ended."""
+    return False
 
 
 class DaemonLock:
@@ -35,20 +44,33 @@ class DaemonLock:
         assert self._children is not None
         return self._children
 
-    def take(self) -> None:
+    def take(self, may_end: Callable[[int], bool] = nobody) -> None:
         """
         Take the lock, and wait until all children of an earlier daemon have ended.
 
+        @param may_end: says of a pid whether that child is to be ended, and not waited for.
         @raise BlockingIOError: if another daemon has the lock.
         @raise TimeoutError: if children do not end within L{CHILDREN_TIMEOUT} seconds; it
             names them.
         @raise OSError: if a file cannot be opened.
         """
-        self._lock = _locked(self._lock_path, timeout=0.0)
-        try:
-            self._children = _locked(self._children_path, timeout=CHILDREN_TIMEOUT)
-        except BlockingIOError:
-            raise TimeoutError(_holders(self._children_path)) from None
+        self._lock = _locked(self._lock_path)
+        self._children = self._lock_of_children(may_end)
+
+    def _lock_of_children(self, may_end: Callable[[int], bool]) -> int:
+        path, started = self._children_path, time.monotonic()
+        next_look = started
+        while True:
+            try:
+                return _locked(path)
+            except BlockingIOError:
+                now = time.monotonic()
+                if now >= started + CHILDREN_TIMEOUT:
+                    raise TimeoutError(lock_holders.names(path)) from None
+                if now >= next_look:
+                    lock_holders.end(path, may_end)
+                    next_look = now + LOOK_INTERVAL
+                time.sleep(PAUSE)
 
     def release(self) -> None:
         """Release the lock, if it is held; children go on to hold their file."""
@@ -58,38 +80,17 @@ class DaemonLock:
         self._lock = self._children = None
 
 
-def _locked(path: Path, timeout: float) -> int:
+def _locked(path: Path) -> int:
     """
     Open a file and lock it.
 
-    @param timeout: for how many seconds to wait while another process has it locked.
     @return: a descriptor of the file; the lock is released with its last copy.
-    @raise BlockingIOError: if it is still locked then.
+    @raise BlockingIOError: if another process has it locked.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(fd)
-                raise
-            time.sleep(PAUSE)
-        else:
-            return fd
-
-
-def _holders(path: Path) -> str:
-    """Name the processes that have a file open."""
-    found, real = set(), os.path.realpath(path)
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            # Only links are read: a look at the file itself may hang, if it is a VM's.
-            if os.readlink(link) == real:
-                process = link.parents[1]
-                comm = (process / "comm").read_bytes().decode("utf-8", "replace")
-                found.add(f"{process.name} ({comm.strip()})")
-        except OSError:
-            continue  # it ended, or is no file
-    return ", ".join(sorted(found))
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd

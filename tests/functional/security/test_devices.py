@@ -11,8 +11,9 @@ from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 
 ALLOW = "/sys/fs/cgroup/devices/devices.allow"
-# The kernel's log, the memory of the host, the first disks of two kinds, the loop control.
-OF_THE_HOST = ("c 1:11", "c 1:1", "b 8:0", "b 254:0", "c 10:237")
+# The kernel's log, the memory of the host, its console, the first disks of two kinds, the
+# loop control.
+OF_THE_HOST = ("c 1:11", "c 1:1", "c 5:1", "b 8:0", "b 254:0", "c 10:237")
 NULL = "c 1:3"
 PROFILES = ("default", "privileged")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -85,6 +86,46 @@ def test_children_that_do_not_end_are_named(
     finally:
         child.kill()
         child.wait()
+
+
+def test_children_that_may_be_ended(depot: Depot) -> None:
+    """Children that hold the lock and may be ended are ended, and no others."""
+    depot.prepare()
+    left = subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,))
+    with open(depot.work_dir / "children") as file:
+        # It has the file open, and not the lock: that goes with the descriptor.
+        other = subprocess.Popen(["sleep", "60"], pass_fds=(file.fileno(),))
+    depot.release()
+    second = Depot(depot.work_dir)
+    try:
+        second.prepare(may_end=lambda pid: pid in (left.pid, other.pid))
+        assert left.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        second.release()
+        for child in (left, other):
+            child.kill()
+            child.wait()
+
+
+def test_children_of_others_are_spared(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that may not be ended lives on, whoever else is ended."""
+    monkeypatch.setattr("runc_cpi.daemon.storage.lock.CHILDREN_TIMEOUT", 0.3)
+    depot.prepare()
+    ours, theirs = (
+        subprocess.Popen(["sleep", "60"], pass_fds=(depot.mark,)) for _ in range(2)
+    )
+    depot.release()
+    try:
+        with pytest.raises(TimeoutError, match=rf"^{theirs.pid} \(sleep\)$"):
+            Depot(depot.work_dir).prepare(may_end=lambda pid: pid == ours.pid)
+        assert theirs.poll() is None
+    finally:
+        for child in (ours, theirs):
+            child.kill()
+            child.wait()
 
 
 def test_drafts_are_removed(depot: Depot) -> None:

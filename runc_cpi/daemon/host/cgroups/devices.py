@@ -16,6 +16,9 @@ from runc_cpi.daemon.storage.descent import Entered, walk
 from runc_cpi.daemon.vms.device_rules import ALLOWED, DeviceRule
 
 LOOP_MAJOR = 7  # of the numbers of loop devices (devices.txt)
+# The host's /dev/console.  crun allows it in any container, whatever it is told; v1 refuses
+# that if the cgroup above does not allow it.
+CONSOLE = DeviceRule("c", 5, 1)
 _RULE = re.compile(rb"^b %d:(\d+) " % LOOP_MAJOR, re.MULTILINE)
 
 
@@ -36,6 +39,15 @@ class DeviceRules(Protocol):
         The container's cgroup is made in it, so that the VM cannot change the bound.
 
         @param cgroup: the path of the VM's cgroup in its hierarchies.
+        @raise OSError: if the kernel refuses.
+        """
+
+    def narrow(self, cgroup: str) -> None:
+        """
+        Take away what the fence let the runtime have to make the container.
+
+        @param cgroup: the path of the VM's cgroup in its hierarchies; nothing of the VM
+            runs in it yet.
         @raise OSError: if the kernel refuses.
         """
 
@@ -69,8 +81,12 @@ class RulesV1:
         top = self._root / cgroup.lstrip("/")
         top.mkdir(parents=True, exist_ok=True)
         (top / "devices.deny").write_text("a")
-        for rule in rules:
+        for rule in (*rules, CONSOLE):
             (top / "devices.allow").write_text(str(rule))
+
+    def narrow(self, cgroup: str) -> None:
+        """Deny the console; that goes for the container's cgroup as well."""
+        (self._root / cgroup.lstrip("/") / "devices.deny").write_text(str(CONSOLE))
 
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
         """Write the difference to what is allowed now."""
@@ -110,6 +126,9 @@ class RulesV2:
         """Set a program on the VM's cgroup."""
         self._path(cgroup).mkdir(parents=True, exist_ok=True)
         self._set(cgroup, rules)
+
+    def narrow(self, cgroup: str) -> None:
+        """Do nothing: the runtime's program may allow what the fence does not."""
 
     def allow_loops(self, cgroup: str, minors: Collection[int]) -> None:
         """Replace the program on the VM's cgroup."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +17,7 @@ from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
 from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.oci import runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
@@ -90,13 +90,22 @@ class Runtime:
         finally:
             os.close(console)
         try:
-            await deferToThread(hierarchies.share_limits, cgroup, INSIDE)
+            await deferToThread(self._bound, cgroup)
             if bundle.ids is not None:
                 inside = container_cgroup(cgroup)
                 await deferToThread(hierarchies.give, inside, bundle.root_id)
         except OSError as error:
             raise CloudError(f"cannot bound {vm_cid}: {error}") from None
         return int(bundle.pid_file.read_text("ascii"))
+
+    def _bound(self, cgroup: str) -> None:
+        """
+        Have the VM's own cgroup bound it, as the container's does.
+
+        @raise OSError: if the kernel refuses.
+        """
+        self._rules.narrow(cgroup)
+        hierarchies.share_limits(cgroup, INSIDE)
 
     async def start(self, bundle: Bundle) -> None:
         """
@@ -123,19 +132,12 @@ class Runtime:
             try:
                 await self._call("delete", ["--force", vm_cid], bundle)
             except CloudError:
-                if self._has_sound_state(vm_cid):
+                state = self._root / vm_cid
+                if runtime_state.is_sound(state):
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
-                state = self._root / vm_cid
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
             await deferToThread(hierarchies.remove, cgroup)
-
-    def _has_sound_state(self, vm_cid: str) -> bool:
-        try:
-            json.loads((self._root / vm_cid / "state.json").read_bytes())
-        except (OSError, ValueError):
-            return False
-        return True
 
     async def _kill(self, bundle: Bundle) -> None:
         first = self.find_process(bundle)
@@ -166,7 +168,7 @@ class Runtime:
 
     def known(self) -> list[str]:
         """Return the VMs that the runtime has a state of, or the kernel a cgroup."""
-        states = {path.name for path in self._root.iterdir() if path.is_dir()}
+        states = runtime_state.containers(self._root)
         return sorted(states | hierarchies.children(self._cgroup_parent))
 
     async def execute(self, bundle: Bundle, argv: Sequence[str], timeout: float) -> Outcome:
