@@ -15,7 +15,9 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 Address = IPv4Address | IPv6Address
 # An address with the size of its subnet, as an interface has it.
