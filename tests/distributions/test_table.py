@@ -1,0 +1,43 @@
+"""The table has a row of each distribution: the last that was tried."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.distributions.table import BEGIN, END, PAGE, update
+from tests.distributions.trial import FAILS, PARTS, WORKS, Outcome
+
+EXAMPLE = Outcome("Example 2", "3.12.1", "1.2.3", "v2", dict.fromkeys(PARTS, WORKS))
+EMPTY = f"before\n{BEGIN}\n{END}after\n"
+
+
+def rows(page: str) -> list[str]:
+    """Return the rows of the table in a page."""
+    return [line for line in page.splitlines() if line.startswith("| Example")]
+
+
+def test_a_row() -> None:
+    """A row says where it was tried, and what came of each part."""
+    page = update(EMPTY, [EXAMPLE])
+    results = " | ".join([WORKS] * len(PARTS))
+    assert rows(page) == [f"| Example 2 | 3.12.1 | 1.2.3 | v2 | {results} |"]
+    assert page.startswith("before\n")
+    assert page.endswith("after\n")
+
+
+def test_only_the_row_of_what_was_tried_changes() -> None:
+    """A distribution that was tried again has its new row, and others keep theirs."""
+    other = replace(EXAMPLE, distribution="Example 1")
+    failed = replace(EXAMPLE, results={**EXAMPLE.results, "quickstart, runit": FAILS})
+    both = update(EMPTY, [EXAMPLE, other])
+    again = update(both, [failed])
+    assert rows(again)[0] == rows(both)[0]
+    assert FAILS in rows(again)[1]
+    assert len(rows(again)) == 2
+    assert not failed.is_good
+
+
+def test_the_page_has_its_place() -> None:
+    """An update without rows leaves the page as it is."""
+    page = PAGE.read_text("utf-8")
+    assert update(page, []) == page
