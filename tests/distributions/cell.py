@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
+from tests.distributions import contained
+
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 CGROUPS = Path("/sys/fs/cgroup")
 # Where in a tree daemons are, and how far down.
@@ -68,7 +70,7 @@ class Cell:
         *,
         directory: Path,
         environment: Mapping[str, str],
-        output: IO[bytes] | int,
+        output: IO[bytes],
         seconds: float,
         online: bool = False,
     ) -> int:
@@ -84,7 +86,6 @@ class Cell:
         @return: its exit status.
         @raise subprocess.TimeoutExpired: if it was ended.
         """
-        namespaces = ["--mount", "--pid", "--ipc", "--uts", *([] if online else ["--net"])]
         enter = [
             "/bin/bash",
             "-c",
@@ -93,17 +94,13 @@ class Cell:
             str(self.root),
             "yes" if online else "no",
         ]
-        finished = subprocess.run(
-            ["unshare", *namespaces, "--fork", "--kill-child=KILL"]
-            + [*enter, str(directory), *argv],
-            env={"PATH": PATH, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
+        return contained.run(
+            [*enter, str(directory), *argv],
+            environment={"PATH": PATH, **environment},
+            output=output,
+            seconds=seconds,
+            namespaces=["--ipc", "--uts", *([] if online else ["--net"])],
         )
-        return finished.returncode
 
     def clean(self) -> list[str]:
         """

@@ -11,14 +11,15 @@ from tests.harness.images import PROJECT
 PAGE = PROJECT / "docs" / "compatibility.md"
 BEGIN = "<!-- What was tried; written by operations/test --distributions. -->\n"
 END = "<!-- End of what was tried. -->\n"
-COLUMNS = ("distribution", "Python", "runc", "cgroups", *PARTS)
+COLUMNS = ("distribution", "Python", "runc", "Linux", "cgroups", *PARTS, "tried on")
 
 
 def row(outcome: Outcome) -> str:
     """Return the line of one distribution."""
+    where = (outcome.distribution, outcome.python, outcome.runc)
+    machine = (outcome.kernel, outcome.cgroups)
     results = (outcome.results[part] for part in PARTS)
-    first = (outcome.distribution, outcome.python, outcome.runc, outcome.cgroups)
-    return _line((*first, *results))
+    return _line((*where, *machine, *results, outcome.day.isoformat()))
 
 
 def update(page: str, outcomes: Iterable[Outcome]) -> str:

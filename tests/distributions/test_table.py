@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from tests.distributions.table import BEGIN, END, PAGE, update
 from tests.distributions.trial import FAILS, PARTS, WORKS, Outcome
 
-EXAMPLE = Outcome("Example 2", "3.12.1", "1.2.3", "v2", dict.fromkeys(PARTS, WORKS))
+EXAMPLE = Outcome(
+    distribution="Example 2",
+    python="3.12.1",
+    runc="1.2.3",
+    kernel="6.1.2",
+    cgroups="v2",
+    results=dict.fromkeys(PARTS, WORKS),
+    day=date(2026, 2, 3),
+)
 EMPTY = f"before\n{BEGIN}\n{END}after\n"
 
 
@@ -20,7 +29,8 @@ def test_a_row() -> None:
     """A row says where it was tried, and what came of each part."""
     page = update(EMPTY, [EXAMPLE])
     results = " | ".join([WORKS] * len(PARTS))
-    assert rows(page) == [f"| Example 2 | 3.12.1 | 1.2.3 | v2 | {results} |"]
+    where = "Example 2 | 3.12.1 | 1.2.3 | 6.1.2 | v2"
+    assert rows(page) == [f"| {where} | {results} | 2026-02-03 |"]
     assert page.startswith("before\n")
     assert page.endswith("after\n")
 

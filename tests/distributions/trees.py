@@ -7,13 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.distributions import machine
+from tests.distributions import contained, machine
 from tests.distributions.releases import Release
 from tests.harness.images import PROJECT
 
 DEBOOTSTRAP = Path("/usr/share/debootstrap")
 # Where a tree has the copy.
 COPY = Path("/root/runc-cpi")
+SECONDS = 1800.0
 
 
 class NoTree(Exception):
@@ -27,7 +28,7 @@ def make(release: Release, home: Path, mirror: str | None, log: Path) -> None:
     @param home: an empty directory; the tree is its C{root}.
     @param mirror: its archive; None is apt's, or else the one that debootstrap knows.
     @param log: the file that debootstrap's output is added to.
-    @raise NoTree: if that fails.
+    @raise NoTree: if that fails, or takes too long.
     """
     family, root = release.family, home / "root"
     argv = [
@@ -44,15 +45,18 @@ def make(release: Release, home: Path, mirror: str | None, log: Path) -> None:
     argv += [release.suite, str(root), *([mirror] if mirror else [])]
     variables = {"DEBOOTSTRAP_DIR": str(_scripts(release, home)), **machine.apt_proxies()}
     with log.open("ab") as output:
-        made = subprocess.run(
-            argv,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if made.returncode != 0:
+        try:
+            status = contained.run(
+                argv,
+                environment={**os.environ, **variables},
+                output=output,
+                seconds=SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NoTree(
+                f"debootstrap took more than {SECONDS:.0f} s; see {log}"
+            ) from error
+    if status != 0:
         raise NoTree(f"debootstrap failed; see {log}")
     _add_updates(release, root / "etc/apt/sources.list")
     machine.hand_over(root)

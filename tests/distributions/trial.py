@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ VERSIONS = """
 echo "$PRETTY_NAME"
 .venv/bin/python -c 'import sys; print(sys.version.split()[0])'
 runc --version | sed -n 's/^runc version //p'
+uname -r | cut -d- -f1
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo v2
 elif [ -e /sys/fs/cgroup/unified ]; then echo hybrid
 else echo v1; fi
@@ -49,15 +51,19 @@ class Outcome:
     What came out on a distribution.
 
     @ivar distribution: its full name.
+    @ivar kernel: the version of the machine's kernel.
     @ivar cgroups: the layout of the machine's cgroups.
     @ivar results: what came of each part, by its name.
+    @ivar day: when that was.
     """
 
     distribution: str
     python: str
     runc: str
+    kernel: str
     cgroups: str
     results: dict[str, str]
+    day: date
 
     @property
     def is_good(self) -> bool:
@@ -90,8 +96,18 @@ class Trial:
         with tempfile.TemporaryFile() as output:
             self._in_cell(VERSIONS, output, online=False)
             output.seek(0)
-            distribution, python, runc, cgroups = output.read().decode().splitlines()
-        return Outcome(distribution, python, runc, cgroups, results)
+            distribution, python, runc, kernel, cgroups = (
+                output.read().decode().split("\n")[:-1]
+            )
+        return Outcome(
+            distribution=distribution,
+            python=python,
+            runc=runc,
+            kernel=kernel,
+            cgroups=cgroups,
+            results=results,
+            day=date.today(),
+        )
 
     def _run(self, what: str, script: str, *, online: bool = False) -> bool:
         """Run a part, say how it went, and return whether it went well."""
