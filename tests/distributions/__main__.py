@@ -82,7 +82,8 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("operations/test --distributions: must be run as root")
     # What ends this also removes what is there.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     before, is_good = settings.read(), True
     for name in told.names or RELEASES:
         release = RELEASES[name]
