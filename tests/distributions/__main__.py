@@ -8,11 +8,14 @@ Each gets a tree of files by debootstrap in a directory of its own below TMPDIR 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.distributions import settings, table, trees
@@ -48,11 +51,13 @@ def parse() -> argparse.Namespace:
     for name in told.names:
         if name not in RELEASES:
             parser.error(f"{name}: not one of {', '.join(RELEASES)}")
-    families = {release.family.name for release in RELEASES.values()}
+    families = sorted({release.family.name for release in RELEASES.values()})
     told.mirrors = dict(mirror.partition("=")[::2] for mirror in told.mirror)
     for family, url in told.mirrors.items():
         if family not in families or not url:
-            parser.error(f"--mirror: {family}={url}: must be {' or '.join(families)}=URL")
+            parser.error(
+                f"--mirror: {family}={url}: must be {'=URL or '.join(families)}=URL"
+            )
     return told
 
 
@@ -61,17 +66,26 @@ def attempt(release: Release, mirror: str | None, *, keep: bool) -> Outcome:
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{release.name}.log"
     log.unlink(missing_ok=True)
-    top = Path(os.environ.get("TMPDIR", "/var/tmp"))
+    with directory(release, keep=keep) as home:
+        cell = Cell(home / "root")
+        try:
+            trees.make(release, home, mirror, log)
+            return Trial(cell, log).run(release.name)
+        finally:
+            for line in cell.clean():
+                print(f"{release.name}: left behind, and removed now: {line}")
+
+
+@contextmanager
+def directory(release: Release, *, keep: bool) -> Iterator[Path]:
+    """Make a directory for a release, and remove it at the end, unless it is kept."""
+    top = os.environ.get("TMPDIR", "/var/tmp")
     home = Path(tempfile.mkdtemp(prefix=f"runc-cpi-{release.name}-", dir=top))
-    cell = Cell(home / "root")
     try:
-        trees.make(release, home, mirror, log)
-        return Trial(cell, log).run(release.name)
+        yield home
     finally:
-        for line in cell.clean():
-            print(f"{release.name}: left behind, and removed now: {line}")
         if keep:
-            print(f"{release.name}: its files stay in {cell.root}")
+            print(f"{release.name}: its files stay in {home}")
         else:
             subprocess.run(["rm", "-rf", "--one-file-system", home], check=True)
 
@@ -81,6 +95,9 @@ def main() -> None:
     told = parse()
     if os.geteuid() != 0:
         sys.exit("operations/test --distributions: must be run as root")
+    # Whoever reads what it says is told at once.
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)
     # What ends this also removes what is there.
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
