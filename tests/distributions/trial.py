@@ -16,7 +16,10 @@ from tests.distributions.trees import COPY
 
 WORKS, FAILS = "works", "**fails**"
 # Packages and libraries come over the machine's network; what follows has one of its own.
+# The updates come first, as on a machine that is looked after.
 PREPARATION = """
+apt-get --quiet --quiet update
+DEBIAN_FRONTEND=noninteractive apt-get --quiet --quiet --yes upgrade
 operations/setup dev
 for kind in runit systemd; do
   operations/make-stemcell $kind .cache/stemcells/$kind
