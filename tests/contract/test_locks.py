@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
+import sys
 from collections.abc import Iterator
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ from packaging.utils import canonicalize_name
 
 from tests.harness.images import PROJECT
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 LOCKS = PROJECT / "operations" / "locks"
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
 RELEASE = re.compile(
     r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+]+)((?: --hash=sha256:[0-9a-f]{64})+)"
@@ -50,7 +55,11 @@ def needed(lines: list[str], environment: dict[str, str]) -> Iterator[Requiremen
             continue
         seen.add(str(requirement))
         yield requirement
-        for line in requires(requirement.name) or ():
+        try:
+            lines = requires(requirement.name) or []
+        except PackageNotFoundError:
+            continue  # another Python than this one needs it
+        for line in lines:
             found = Requirement(line)
             extras = [*requirement.extras, ""]
             if found.marker is None or any(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 
 import trustme
@@ -58,7 +58,7 @@ class Authority:
         @param ends: when it expires, from now.
         @return: a C{tls} section of a configuration, with C{ca} being this one.
         """
-        now = datetime.now(UTC)
+        now = datetime.now(timezone.utc)
         valid = min(now + begins, now + ends - HOUR), now + ends
         if purpose is not None:
             key = ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +74,7 @@ class Authority:
 
     def issue_weak(self, name: str) -> dict[str, str]:
         """Make a certificate whose key is shorter than what OpenSSL takes."""
-        now = datetime.now(UTC)
+        now = datetime.now(timezone.utc)
         key = rsa.generate_private_key(65537, 1024)
         return self._sign(name, (), PURPOSES["server"], (now - HOUR, now + YEAR), key)
 
@@ -106,7 +106,7 @@ class Authority:
 
 def expired_ca() -> str:
     """Return the certificate of a CA that has expired."""
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     key = ec.generate_private_key(ec.SECP256R1())
     valid = now - YEAR, now - timedelta(days=3)
     builder = _builder(_name("old CA"), _name("old CA"), key, valid).add_extension(

@@ -56,8 +56,9 @@ class Ground:
             step(**drawn)
             self._check()
         except Exception as error:
-            error.add_note("\n".join([*self._history[-TOLD:], self.daemon.log[-3000:]]))
-            self.failure = error
+            told = "\n".join([*self._history[-TOLD:], self.daemon.log[-3000:]])
+            self.failure = AssertionError(told)
+            self.failure.__cause__ = error
         else:
             self.steps += 1
 

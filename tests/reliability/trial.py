@@ -66,8 +66,8 @@ class Trial:
             return self._run()
         except Exception as error:
             log = self._site.daemon.log[-2000:]
-            error.add_note(f"step {self._step}: {self._site.steps()[-3:]}\n{log}")
-            raise
+            steps = self._site.steps()[-3:]
+            raise AssertionError(f"step {self._step}: {steps}\n{log}") from error
 
     def _run(self) -> bool:
         site = self._site

@@ -99,7 +99,7 @@ def module(request: pytest.FixtureRequest) -> ast.Module:
 def test_the_grammar_is_old_enough(module: ast.Module) -> None:
     """No C{match}, no C{except*}, and no annotation that is evaluated."""
     for node in ast.walk(module):
-        assert not isinstance(node, (ast.Match, ast.TryStar)), ast.dump(node)
+        assert type(node).__name__ not in ("Match", "TryStar"), ast.dump(node)
     if any(isinstance(node, (ast.FunctionDef, ast.AnnAssign)) for node in ast.walk(module)):
         assert "from __future__ import annotations" in map(ast.unparse, module.body)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from twisted.logger import (
@@ -82,7 +82,7 @@ def as_json(event: LogEvent) -> str:
 
 
 def _time(event: LogEvent) -> str:
-    moment = datetime.fromtimestamp(event["log_time"], UTC)
+    moment = datetime.fromtimestamp(event["log_time"], timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

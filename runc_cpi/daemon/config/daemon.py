@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from runc_cpi.daemon.config.addresses import (
     DEFAULT_ADDRESSES,

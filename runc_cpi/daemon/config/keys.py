@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from runc_cpi.daemon.config.checks import Check, ConfigError, check_keys, quoted
 

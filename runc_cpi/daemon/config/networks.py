@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config.addresses import (

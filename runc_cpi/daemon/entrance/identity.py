@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from cryptography import x509
@@ -137,7 +137,7 @@ def load(config: TLSConfig) -> SSL.Context:
     certificates = _certificates("tls.certificate", config.certificate)
     authorities = _certificates("tls.ca", config.ca)
     for key, found in (("tls.certificate", certificates), ("tls.ca", authorities)):
-        if found[0].not_valid_after_utc < datetime.now(UTC):
+        if found[0].not_valid_after_utc < datetime.now(timezone.utc):
             raise ConfigError(f"{key}: expired on {found[0].not_valid_after_utc:%Y-%m-%d}")
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)

@@ -15,7 +15,9 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from runc_cpi.daemon.base.address_range import AddressRange
 

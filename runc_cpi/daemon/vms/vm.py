@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from runc_cpi.daemon.networks.model import Address, Nic
 from runc_cpi.daemon.networks.ports import PublishedPort

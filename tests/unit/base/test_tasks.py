@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, eventAsText
@@ -21,7 +23,9 @@ class TaskGroupTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.tasks = TaskGroup(self.clock)
-        self.events = self.enterContext(capturedLogs())
+        stack = ExitStack()
+        self.addCleanup(stack.close)
+        self.events = stack.enter_context(capturedLogs())
 
     def messages(self, level: LogLevel) -> list[str]:
         """Return the lines that were logged at a level, without tracebacks."""

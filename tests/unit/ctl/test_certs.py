@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def test_all_are_signed_by_the_ca(made: Path) -> None:
 
 def test_validity(made: Path) -> None:
     """Certificates are valid from an hour ago, for clocks differ, to the days asked for."""
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     for name in ("ca", "server", "director"):
         found = certificate(made / f"{name}.crt")
         assert found.not_valid_before_utc < now - timedelta(minutes=50)

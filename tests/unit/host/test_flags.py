@@ -9,8 +9,10 @@ from runc_cpi.daemon.host.files import flags
 
 
 def test_the_program_runs_from_any_directory(tmp_path: Path) -> None:
-    """It needs neither the daemon's environment nor its working directory."""
-    (tmp_path / "tree" / "below").mkdir(parents=True)
-    argv = flags.program(tmp_path / "tree")
-    environment = {"PATH": "/usr/bin:/bin"}
-    subprocess.run(argv, cwd="/", env=environment, check=True, timeout=60)
+    """It needs neither the daemon's environment nor its directory, and trusts neither."""
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    for name in ("runc_cpi", "pathlib"):
+        (tree / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tree)}
+    subprocess.run(flags.program(tree), cwd=tree, env=environment, check=True, timeout=60)

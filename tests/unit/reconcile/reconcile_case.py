@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from twisted.logger import capturedLogs, eventAsText
@@ -25,7 +26,9 @@ class ReconcileTestCase(TestCase):
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
         self.addCleanup(self.depot.release)
-        self.events = self.enterContext(capturedLogs())
+        stack = ExitStack()
+        self.addCleanup(stack.close)
+        self.events = stack.enter_context(capturedLogs())
 
     async def start(self, *, restart: bool = False) -> Assembly:
         """Start a daemon; after a reboot of the host, as its containers are gone."""

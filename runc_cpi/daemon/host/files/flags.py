@@ -1,9 +1,7 @@
 """
 Clears the flags that keep files from being changed or removed, even by root (chattr(1)).
 
-This module is a program as well, for whole trees::
-
-    python -m runc_cpi.daemon.host.files.flags TREE
+L{program} is the command line of a program that does so in whole trees.
 """
 
 from __future__ import annotations
@@ -26,12 +24,19 @@ GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _IMPORTED_FROM = Path(runc_cpi.__file__).resolve().parents[1]
+_PROGRAM = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from {__name__} import clear_tree
+clear_tree(Path(sys.argv[2]))
+"""
 
 
 def program(tree: Path) -> Sequence[str]:
     """Return the command line that runs L{clear_tree}."""
-    python = [sys.executable, "-P", "-S", "-m", __name__]
-    return ["env", f"PYTHONPATH={_IMPORTED_FROM}", *python, str(tree)]
+    # Isolated, it searches neither its working directory nor its environment for modules.
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_IMPORTED_FROM), str(tree)]
 
 
 def clear(fd: int) -> None:
@@ -92,7 +97,3 @@ def _clear_files(directory: int) -> None:
     for name in names:
         with suppress(OSError):
             _clear_at(name, directory)
-
-
-if __name__ == "__main__":
-    clear_tree(Path(sys.argv[1]))

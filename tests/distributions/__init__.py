@@ -1,0 +1,1 @@
+"""The project tried on distributions, each in a tree of files of its own."""
