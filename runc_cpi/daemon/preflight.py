@@ -86,10 +86,9 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
     if containers.pids is None:
         _log.warn("this kernel cannot bound how many processes a VM has")
     subnets = _subnets(config)
-    bridges = Bridges(
-        containers.cgroup_parent.strip("/"), [subnet.bridge for subnet in subnets]
-    )
-    _make_bridges(config, bridges, subnets)
+    daemon = containers.cgroup_parent.strip("/")
+    bridges = Bridges(daemon, [subnet.bridge for subnet in subnets])
+    _make_bridges(config, bridges, subnets, daemon)
     return Found(
         runtime=runtime,
         subnets=subnets,
@@ -118,8 +117,13 @@ def _subnets(config: DaemonConfig) -> list[Subnet]:
 
 
 def _make_bridges(
-    config: DaemonConfig, bridges: Bridges, subnets: Sequence[Subnet]
+    config: DaemonConfig, bridges: Bridges, subnets: Sequence[Subnet], daemon: str
 ) -> None:
+    """
+    Make the bridges of the configuration, if all of them can be had.
+
+    @param daemon: tells this daemon from others of this host.
+    """
     try:
         for subnet in subnets:
             overlap = bridges.overlap(subnet)
@@ -128,10 +132,12 @@ def _make_bridges(
                     f"cidr: {subnet.cidr} of the network {subnet.name!r} overlaps with "
                     f"{overlap} of this host; configure another"
                 )
-            bridges.ensure(subnet)
         if config.security.anti_spoofing:
-            try_guarding(config.work_dir.name)
+            try_guarding(daemon)
+        for subnet in subnets:
+            bridges.ensure(subnet)
     except (BridgeUnusable, NoFilters) as error:
+        bridges.remove_empty()
         raise Refused(f"bridge: {error}") from None
 
 

@@ -18,7 +18,7 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.host.namespaces import unshare_fs
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
-from runc_cpi.daemon.host.processes import DIES_WITH_US
+from runc_cpi.daemon.host.processes import DIES_WITH_US, environment
 from runc_cpi.daemon.host.requirements import HostUnfit
 from runc_cpi.daemon.host.resource_limits import open_files
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -152,6 +152,7 @@ def _run(argv: Sequence[str], log: BinaryIO, mark: int) -> bool:
         done = subprocess.run(
             [*DIES_WITH_US, *argv],
             pass_fds=(mark,),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -34,7 +34,7 @@ SUBNET = Subnet(
     cidr=IPv4Network("10.99.0.0/24"),
     gateway=IPv4Address("10.99.0.1"),
     bridge="behaviour",
-    dns=[],
+    dns=(),
 )
 # A file that each image has.
 PROGRAM = "usr/sbin/runsvdir-start"

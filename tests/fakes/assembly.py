@@ -30,7 +30,7 @@ from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
-SUBNET = Subnet(cidr=NETWORK, gateway=GATEWAY, bridge="br0", dns=["192.0.2.53"])
+SUBNET = Subnet(cidr=NETWORK, gateway=GATEWAY, bridge="br0", dns=("192.0.2.53",))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class FakeNetworker:
     def set_up(self, subnets: Sequence[Subnet]) -> Any:
         """Note it."""
         self.subnets = subnets
-        return self._script.act("set up")
+        return self._script.act("set up", {})
 
     def overlap(self, subnet: Subnet) -> Any:
         """Say that the host has no network of its own."""

@@ -187,9 +187,9 @@ def test_sysrq_is_out_of_reach(vm: VM) -> None:
 
 def test_net_tunables_are_its_own(vm: VM) -> None:
     """A VM can change the settings of its own network namespace."""
-    vm.shell("echo 1 >/proc/sys/net/ipv4/ip_forward")
-    assert vm.read("/proc/sys/net/ipv4/ip_forward") == "1\n"
-    assert Path("/proc/sys/net/ipv4/ip_forward").read_text("ascii") == "0\n"
+    vm.shell("echo 65 >/proc/sys/net/ipv4/ip_default_ttl")
+    assert vm.read("/proc/sys/net/ipv4/ip_default_ttl") == "65\n"
+    assert Path("/proc/sys/net/ipv4/ip_default_ttl").read_text("ascii") == "64\n"
 
 
 def test_open_files(vm: VM) -> None:

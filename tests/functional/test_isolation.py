@@ -24,7 +24,7 @@ SUBNETS = [
         cidr=IPv4Network(f"10.98.{n}.0/24"),
         gateway=IPv4Address(f"10.98.{n}.1"),
         bridge=f"side{n}",
-        dns=[],
+        dns=(),
     )
     for n in (1, 2)
 ]

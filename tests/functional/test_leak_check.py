@@ -9,7 +9,10 @@ from tests.harness import leaks
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
-PARTS = {"link", "cgroup", "process", "file", "mount", "loop device"}
+PARTS = {
+    *("link", "cgroup", "process", "file", "mount", "loop device"),
+    *("rules", "sysctl"),
+}
 
 
 def test_finds_all_of_a_vm(daemon: Daemon, tiny: Path) -> None:

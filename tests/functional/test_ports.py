@@ -83,7 +83,7 @@ def test_who_reaches_a_port(beyond: int, daemon: Daemon, stemcell: str) -> None:
 @pytest.mark.parametrize(
     ("ports", "asked", "answers"),
     [
-        (["53:5353/udp"], 53, 5353),
+        (["514:5140/udp"], 514, 5140),
         ([{"host": "1000-1010", "container": "2000-2010", "protocol": "udp"}], 1010, 2010),
     ],
 )

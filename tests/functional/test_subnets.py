@@ -162,6 +162,78 @@ def test_several_interfaces(daemon: Daemon, stemcell: str) -> None:
         reach(address)
 
 
+def test_a_vm_that_removes_one_of_its_interfaces(daemon: Daemon, stemcell: str) -> None:
+    """C{repair} gives a VM back the interface that it lost, with its address and route."""
+    vm = daemon.create_vm(stemcell, {"a": DOCKER, "b": WARDEN})
+    vm.run("ip", "link", "delete", "eth0")
+    assert f"connected {vm.cid} again" in daemon.control("repair")
+    assert "default via 10.245.0.1 dev eth0" in vm.run("ip", "route")
+    for address in (DOCKER["ip"], WARDEN["ip"]):
+        reach(address)
+    assert "put right" in daemon.control("repair")
+
+
+def test_a_network_that_cannot_be_made(daemon: Daemon, stemcell: str) -> None:
+    """A network whose bridge is another's keeps no VM from being in other networks."""
+    subprocess.run(["ip", "link", "add", "runc-0af40000", "type", "bridge"], check=True)
+    try:
+        alias = "runc-cpid bridge of somebody"
+        subprocess.run(["ip", "link", "set", "runc-0af40000", "alias", alias], check=True)
+        message = refusal(daemon, stemcell, WARDEN, "VMCreationFailed")
+        assert "runc-0af40000: this bridge is another runc-cpid's" in message
+        reach(daemon.create_vm(stemcell, {"a": DOCKER}).address)
+    finally:
+        subprocess.run(["ip", "link", "delete", "runc-0af40000"], check=True)
+    reach(daemon.create_vm(stemcell, {"a": WARDEN}).address)
+
+
+@pytest.mark.parametrize("now", ["configured", "renamed", "described"])
+def test_a_network_of_running_vms_changes(
+    new_daemon: NewDaemon, tiny: Path, now: str
+) -> None:
+    """VMs follow their network to another bridge, and the one before goes."""
+    daemon = new_daemon()
+    storage = {"name": "storage", "cidr": "10.244.0.0/24", "bridge": "tn1"}
+    default = {
+        "name": "default",
+        "cidr": daemon.config.pop("cidr"),
+        "bridge": daemon.config.pop("bridge"),
+    }
+    before = [default] if now == "configured" else [default, storage]
+    daemon.config["networks"] = before
+    daemon.write_config()
+    daemon.start()
+    vm = daemon.create_vm(daemon.create_stemcell(tiny), {"a": WARDEN})
+    daemon.stop()
+    after = {
+        "configured": [default, storage],
+        "renamed": [default, {**storage, "bridge": "tn2"}],
+        "described": [default],
+    }
+    bridge = {"configured": "tn1", "renamed": "tn2", "described": "runc-0af40000"}[now]
+    daemon.config["networks"] = after[now]
+    daemon.write_config()
+    daemon.start()
+    reach(vm.address)
+    assert netns.bridges_of(daemon.cgroup) == {str(default["bridge"]), bridge}
+
+
+def test_the_host_gets_a_network_of_vms(daemon: Daemon, stemcell: str) -> None:
+    """After a reboot, a network that the host has by now is not made, and that is said."""
+    vm = daemon.create_vm(stemcell, {"a": WARDEN})
+    other = daemon.create_vm(stemcell)
+    reboot_host(daemon)
+    with interface("10.244.0.50", 24):
+        daemon.start()
+        eventually(other.is_alive, "the other VM is back", 30)
+        assert netns.bridges_of(daemon.cgroup) == {daemon.config["bridge"]}
+        assert (
+            "10.244.0.0/24 overlaps with 10.244.0.50/24, an address of lan0" in daemon.log
+        )
+    assert f"brought back {vm.cid}" in daemon.control("repair")
+    reach(vm.address)
+
+
 def test_one_interface_in_two_subnets(daemon: Daemon, stemcell: str) -> None:
     """Networks of one C{nic_group} cannot be in several subnets."""
     networks = {

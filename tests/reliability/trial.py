@@ -96,6 +96,7 @@ class Trial:
             assert final == self._outcome(world, final)
         else:
             assert again["error"]["type"] in self._scenario.done, again["error"]
+            assert world != self._before, again["error"]
             assert world == self._outcome(self._before, world)
 
     def _call(self) -> dict[str, Any]:

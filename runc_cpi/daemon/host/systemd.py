@@ -18,6 +18,9 @@ NAME = "FDNAME=writable"
 KEEP = f"FDSTORE=1\n{NAME}\nFDPOLL=0"
 FORGET = f"FDSTOREREMOVE=1\n{NAME}"
 FIRST_KEPT = 3  # descriptor (sd_listen_fds(3))
+# Twisted's endpoints take these from the environment as soon as they are imported.
+_RECEIVER = os.environ.get("LISTEN_PID", "")
+_COUNT = os.environ.get("LISTEN_FDS", "")
 
 
 def tell(state: str, descriptors: Sequence[int] = ()) -> None:
@@ -54,8 +57,8 @@ def keep(descriptors: Sequence[int]) -> None:
 
 def take_back() -> None:
     """Close what systemd kept and passes to this process: no child may inherit it."""
-    if os.environ.get("LISTEN_PID") == str(os.getpid()):
-        os.closerange(FIRST_KEPT, FIRST_KEPT + int(os.environ["LISTEN_FDS"]))
+    if str(os.getpid()) == _RECEIVER:
+        os.closerange(FIRST_KEPT, FIRST_KEPT + int(_COUNT))
 
 
 class Watchdog(Service):

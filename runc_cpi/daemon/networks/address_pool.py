@@ -43,35 +43,45 @@ class AddressPool:
 
     def _free(self) -> Iterator[IPv4Address]:
         """Return what is free, the highest address first."""
-        first = int(self._range.first)
-        while self._highest >= first and self._is_taken(IPv4Address(self._highest)):
-            self._highest -= 1
-        below = map(IPv4Address, range(self._highest, first - 1, -1))
-        return (address for address in below if not self._is_taken(address))
+        first, number = int(self._range.first), self._highest
+        self._highest = first - 1
+        while number >= first:
+            address = IPv4Address(number)
+            reserved = self._reserved_with(address)
+            if reserved is not None:
+                number = int(reserved.first) - 1
+                continue
+            if address not in self._owners and self._meaning(address) is None:
+                self._highest = max(self._highest, number)
+                yield address
+            number -= 1
 
-    def _is_taken(self, address: IPv4Address) -> bool:
-        return address in self._owners or self._obstacle(address) is not None
+    def _reserved_with(self, address: IPv4Address) -> AddressRange | None:
+        return next((found for found in self.subnet.reserved if address in found), None)
 
     def _where(self) -> str:
         dynamic = self.subnet.dynamic
         return f"{dynamic} of {self.subnet.cidr}" if dynamic else str(self.subnet.cidr)
 
-    def claim(self, address: IPv4Address, owner: str) -> None:
+    def claim(self, address: IPv4Address, owner: str, *, recorded: bool) -> None:
         """
         Give C{owner} this very address of the subnet; it may have it already.
 
+        @param recorded: whether it had the address before, which may be reserved since.
         @raise AddressUnavailable: saying why not.
         """
-        obstacle = self._obstacle(address)
+        obstacle = self._meaning(address)
         holder = self._owners.get(address, owner)
         if obstacle is None and holder != owner:
             obstacle = f"is in use by {holder}"
+        if obstacle is None and not recorded and self._reserved_with(address) is not None:
+            obstacle = f"is reserved in {self.subnet.cidr} by the configuration"
         if obstacle is not None:
             raise AddressUnavailable(f"address {address} {obstacle}")
         self._owners[address] = owner
 
-    def _obstacle(self, address: IPv4Address) -> str | None:
-        """Return why no VM can have an address, or L{None}."""
+    def _meaning(self, address: IPv4Address) -> str | None:
+        """Return what an address is that no VM can ever have, or L{None}."""
         cidr = self.subnet.cidr
         if address == self.subnet.gateway:
             return f"is the gateway of the VM network {cidr}"
@@ -79,8 +89,6 @@ class AddressPool:
             return f"is the broadcast address of {cidr}"
         if address == cidr.network_address:
             return f"is the network address of {cidr}"
-        if any(address in reserved for reserved in self.subnet.reserved):
-            return f"is reserved in {cidr} by the configuration"
         return None
 
     def release(self, owner: str) -> None:

@@ -57,7 +57,7 @@ class AddressPools:
         pool = self._pools[subnet.cidr] = AddressPool(subnet)
         for address, owner in self._protected.items():
             if isinstance(address, IPv4Address) and address in subnet.cidr:
-                pool.claim(address, owner)
+                pool.claim(address, owner, recorded=True)
 
     async def acquire(
         self, subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
@@ -70,15 +70,16 @@ class AddressPools:
         """
         return self._pools[subnet.cidr].acquire(owner, but)
 
-    async def claim(self, address: Address, owner: str) -> None:
+    async def claim(self, address: Address, owner: str, *, recorded: bool = False) -> None:
         """
         Give C{owner} this very address; it may have it already.
 
+        @param recorded: whether it had the address before, which may be reserved since.
         @raise AddressUnavailable: if it is in no subnet, or cannot be had there.
         """
         for cidr, pool in self._pools.items():
             if isinstance(address, IPv4Address) and address in cidr:
-                pool.claim(address, owner)
+                pool.claim(address, owner, recorded=recorded)
                 return
         networks = ", ".join(map(str, self._pools))
         raise AddressUnavailable(

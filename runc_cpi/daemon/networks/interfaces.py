@@ -52,13 +52,14 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell.
         """
 
-    def set_up(subnets: Sequence[Subnet]) -> Awaitable[None]:
+    def set_up(subnets: Sequence[Subnet]) -> Awaitable[Mapping[Subnet, str]]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
-        @raise CloudError: if the kernel refuses, or a bridge's name is another's.
+        @return: why not, for each subnet that cannot be had.
+        @raise CloudError: if the kernel refuses to tell which bridges there are.
         """
 
     def overlap(subnet: Subnet) -> Awaitable[str | None]:
@@ -102,10 +103,11 @@ class IAddressPools(Interface):
         @raise AddressUnavailable: if none is left.
         """
 
-    def claim(address: Address, owner: str) -> Awaitable[None]:
+    def claim(address: Address, owner: str, *, recorded: bool = False) -> Awaitable[None]:
         """
         Give C{owner} this very address; it may have it already.
 
+        @param recorded: whether it had the address before, which may be reserved since.
         @raise AddressUnavailable: saying why not.
         """
 

@@ -22,6 +22,7 @@ from typing_extensions import Self
 from runc_cpi.daemon.base.address_range import AddressRange
 
 Address = IPv4Address | IPv6Address
+MOST_INTERFACES = 16  # of one VM
 # An address with the size of its subnet, as an interface has it.
 InterfaceAddress = IPv4Interface | IPv6Interface
 
@@ -65,7 +66,7 @@ class Subnet:
     gateway: IPv4Address
     bridge: str
     name: str | None = None
-    dns: Sequence[str] = ()
+    dns: tuple[str, ...] = ()
     mtu: int | None = None
     reserved: tuple[AddressRange, ...] = ()
     dynamic: AddressRange | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -13,7 +13,7 @@ from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
 from runc_cpi.daemon.networks.settings import overruled
-from runc_cpi.errors import AddressUnavailable
+from runc_cpi.errors import AddressUnavailable, CloudError
 
 
 class Networks:
@@ -34,6 +34,7 @@ class Networks:
         self._allowed = allowed
         self._lock = DeferredLock()
         self._present: tuple[Subnet, ...] | None = None
+        self._were_good: set[Subnet] = set()
 
     def cidrs(self) -> list[IPv4Network]:
         """Return the networks that VMs are in, or can be without describing them."""
@@ -115,20 +116,52 @@ class Networks:
         await self._pools.release(owner)
         await self.settle()
 
-    async def settle(self, *, afresh: bool = False) -> None:
+    async def require(self, subnets: Collection[Subnet]) -> None:
+        """
+        Have the bridges of all subnets, among them these.
+
+        @raise CloudError: if one of these cannot be had.
+        """
+        failed = await self.settle()
+        for subnet in subnets:
+            if subnet in failed:
+                raise CloudError(failed[subnet])
+
+    async def settle(self, *, afresh: bool = False) -> Mapping[Subnet, str]:
         """
         Have the bridges of the subnets that there are now, and DNS at their gateways.
 
         @param afresh: whether to look at each, though the subnets are the same as before.
+        @return: why not, for each subnet that cannot be had.
         @raise CloudError: if the kernel refuses.
         """
         await self._lock.acquire()
         try:
             wanted = tuple(self._pools.subnets)
-            if afresh or wanted != self._present:
-                self._present = None
-                await self._networker.set_up(wanted)
-                await self._names.serve(wanted)
+            if not afresh and wanted == self._present:
+                return {}
+            self._present = None
+            failed = await self._overlaps(wanted)
+            free = [subnet for subnet in wanted if subnet not in failed]
+            failed |= await self._networker.set_up(free)
+            good = [subnet for subnet in wanted if subnet not in failed]
+            self._were_good |= set(good)
+            await self._names.serve(good)
+            if not failed:
                 self._present = wanted
+            return failed
         finally:
             self._lock.release()
+
+    async def _overlaps(self, subnets: Collection[Subnet]) -> dict[Subnet, str]:
+        """
+        Return which subnets overlap with a network that the host has by now.
+
+        That can be so after a reboot of the host, for those that VMs have described.
+        """
+        found = {}
+        for subnet in set(subnets) - self._were_good - set(self._pools.configured):
+            overlap = await self._networker.overlap(subnet)
+            if overlap is not None:
+                found[subnet] = f"{subnet.cidr} overlaps with {overlap} of this host"
+        return found

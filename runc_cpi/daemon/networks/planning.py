@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from runc_cpi.daemon.networks.model import (
+    MOST_INTERFACES,
     InterfaceAddress,
     Nic,
     Route,
@@ -40,11 +41,15 @@ def plan(
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
-    @raise InvalidArgument: if networks of one C{nic_group} are in several subnets.
+    @raise InvalidArgument: if networks of one C{nic_group} are in several subnets, or
+        there are too many subnets.
     """
     by_subnet: dict[IPv4Network, list[str]] = {}
     for name, lease in leases.items():
         by_subnet.setdefault(lease.subnet.cidr, []).append(name)
+    if len(by_subnet) > MOST_INTERFACES:
+        message = f"networks: are in {len(by_subnet)} subnets; a VM can be in "
+        raise InvalidArgument(f"{message}{MOST_INTERFACES} at most")
     _check_groups(leases, networks)
     main = way_out(networks)
     return tuple(

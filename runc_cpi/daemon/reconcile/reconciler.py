@@ -76,9 +76,15 @@ class Reconciler:
     async def _reconcile(self, repairs: Repairs) -> None:
         await self._stemcells.sweep(repairs)
         await self._leftovers.remove_incomplete(repairs)
-        with repairs.attempt("bridges"):
-            await self._networks.settle(afresh=True)
+        await self._settle(repairs)
         await self._agreement.make_all_agree(repairs)
+        # VMs may have left a bridge that a change of the configuration makes needless.
+        await self._settle(repairs)
         await self._forwarding.repair(repairs)
         with repairs.attempt("loop devices that no VM needs"):
             await self._disks.sweep(self._locks.vm.is_held, repairs)
+
+    async def _settle(self, repairs: Repairs) -> None:
+        with repairs.attempt("bridges"):
+            for reason in (await self._networks.settle(afresh=True)).values():
+                repairs.failed(reason)

@@ -26,7 +26,7 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     leases = await networks.assign(new.networks, vm_cid)
     nics = plan(leases, {network.name: network.settings for network in new.networks})
     # Which name servers there are depends on what could be set up.
-    await networks.settle()
+    await networks.require([lease.subnet for lease in leases.values()])
     addresses = {name: lease.address for name, lease in leases.items()}
     subnets = {name: networks.with_dns(lease.subnet) for name, lease in leases.items()}
     return VM(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -85,16 +85,21 @@ class Registry:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
             self._without_stemcell.add(vm.vm_cid)
         for nic in vm.nics:
-            try:
+            with self._reporting(vm, repairs):
                 if subnet_of(nic.gateway.ip, self._pools.subnets) is None:
                     self._pools.open(self._pools.described(nic.gateway))
-                for address in nic.addresses:
-                    await self._pools.claim(address.ip, vm.vm_cid)
-            except AddressUnavailable as error:
-                repairs.failed(f"{vm.vm_cid}: {error}")
-        try:
+        for address in vm.addresses:
+            with self._reporting(vm, repairs):
+                await self._pools.claim(address, vm.vm_cid, recorded=True)
+        with self._reporting(vm, repairs):
             self._forwarding.recall(vm.vm_cid, vm.addresses, vm.ports)
-        except PortUnavailable as error:
+
+    @contextmanager
+    def _reporting(self, vm: VM, repairs: Repairs) -> Iterator[None]:
+        """Report that something cannot be a VM's, and go on."""
+        try:
+            yield
+        except (AddressUnavailable, PortUnavailable) as error:
             repairs.failed(f"{vm.vm_cid}: {error}")
 
     async def _protect_unreadable(self, path: Path) -> None:
@@ -109,7 +114,7 @@ class Registry:
                 self._pools.protect(address, path.name)
             else:
                 with suppress(AddressUnavailable):
-                    await self._pools.claim(address, path.name)
+                    await self._pools.claim(address, path.name, recorded=True)
 
     def all(self) -> list[VM]:
         """Return every VM."""

@@ -258,7 +258,7 @@ class VMs:
         if path.exists():
             await self._scratch.remove(path)
 
-    async def _quietly(self, undo: Callable[..., Awaitable[None]], *args: Any) -> None:
+    async def _quietly(self, undo: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Clean up; a failure is logged, and never hides the first error."""
         try:
             await undo(*args)

@@ -11,14 +11,14 @@ SUBNET = Subnet(
     cidr=IPv4Network("10.0.0.0/16"),
     gateway=IPv4Address("10.0.0.1"),
     bridge="br0",
-    dns=["192.0.2.53"],
+    dns=("192.0.2.53",),
 )
 OTHER = Subnet(
     cidr=IPv4Network("10.9.0.0/24"),
     gateway=IPv4Address("10.9.0.254"),
     bridge="br1",
     name="other",
-    dns=["192.0.2.54"],
+    dns=("192.0.2.54",),
 )
 MANUAL: dict[str, Any] = {
     "type": "manual",

@@ -94,6 +94,23 @@ class AddressPoolsTests(SynchronousTestCase):
         self.assertIn("10.0.0.4 is reserved in 10.0.0.0/29", self.refusal(host(4)))
         self.claim(host(6), "c")
 
+    def test_many_reserved_addresses(self) -> None:
+        """Reserved addresses are not gone through one by one, however many they are."""
+        network = IPv4Network("10.0.0.0/8")
+        reserved = AddressRange(first=network[99], last=network[-1])
+        subnet = subnet_with(network, network[1])
+        self.begin(replace(subnet, reserved=(reserved,)))
+        self.assertEqual(self.acquire("a"), network[98])
+
+    def test_an_address_that_is_reserved_since(self) -> None:
+        """A VM keeps an address that it had before the configuration reserved it."""
+        reserved = AddressRange(first=host(2), last=host(5))
+        self.begin(replace(SUBNET, reserved=(reserved,)))
+        self.successResultOf(self.pools.claim(host(4), "a", recorded=True))
+        self.assertEqual(self.pools.owner(host(4)), "a")
+        taken = self.pools.claim(host(4), "b", recorded=True)
+        self.assertIn("in use by a", str(self.failureResultOf(taken).value))
+
     def test_addresses_that_may_not_be_given(self) -> None:
         """An address that is passed over once can be given the next time."""
         acquired = self.pools.acquire(SUBNET, "a", {host(6), host(5)})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Collection, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -10,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Subnet, described
 from runc_cpi.daemon.networks.networks import Networks
-from runc_cpi.errors import AddressUnavailable, InvalidArgument
+from runc_cpi.errors import AddressUnavailable, CloudError, InvalidArgument
 from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
 from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
@@ -28,7 +29,19 @@ BRIDGE = "runc-0af40000"
 
 
 class Host(FakeNetworker):
-    """A host with a network of its own."""
+    """
+    A host with a network of its own.
+
+    @ivar refused: bridges that cannot be made.
+    """
+
+    refused: Collection[str] = ()
+
+    def set_up(self, subnets: Sequence[Subnet]) -> Any:
+        """Refuse some."""
+        failed = {s: "not this one" for s in subnets if s.bridge in self.refused}
+        super().set_up([subnet for subnet in subnets if subnet not in failed])
+        return succeed(failed)
 
     def overlap(self, subnet: Subnet) -> Any:
         """Have one network, 10.10.0.0/16."""
@@ -130,6 +143,33 @@ class NetworksTests(SynchronousTestCase):
         self.assertEqual(self.script.done.count("set up"), calls)
         self.successResultOf(Deferred.fromCoroutine(self.networks.settle(afresh=True)))
         self.assertEqual(self.script.done.count("set up"), calls + 1)
+
+    def test_a_subnet_that_cannot_be_had(self) -> None:
+        """It fails VMs in it alone, and is tried again; the others have bridges and DNS."""
+        self.host.refused = {BRIDGE}
+        self.assigned({"n": ELSEWHERE})
+        self.assigned({"m": MANUAL}, "vm-2")
+        *good, bad = self.pools.subnets
+        requiring = Deferred.fromCoroutine(self.networks.require(good))
+        self.successResultOf(requiring)
+        self.assertEqual(self.names.served, good)
+        failing = Deferred.fromCoroutine(self.networks.require([bad]))
+        self.assertIn("not this one", str(self.failureResultOf(failing, CloudError).value))
+        self.host.refused = set()
+        self.successResultOf(Deferred.fromCoroutine(self.networks.require([bad])))
+        self.assertEqual(self.names.served, [*good, bad])
+
+    def test_a_subnet_that_the_host_has_since(self) -> None:
+        """After a reboot the host may have got a network that VMs were in."""
+        own = described(IPv4Interface("10.10.0.1/24"))
+        self.pools.open(own)
+        self.successResultOf(self.pools.claim(IPv4Address("10.10.0.9"), "vm-1"))
+        settled = Deferred.fromCoroutine(self.networks.settle(afresh=True))
+        self.assertEqual(
+            self.successResultOf(settled),
+            {own: "10.10.0.0/24 overlaps with eth9 of this host"},
+        )
+        self.assertEqual(self.bridges(), ["br0", "br1"])
 
     def test_a_subnet_without_a_gateway(self) -> None:
         """The host has the first address of a subnet for which no gateway is named."""

@@ -15,7 +15,7 @@ SUBNET = Subnet(
     cidr=IPv4Network("10.0.0.0/16"),
     gateway=IPv4Address("10.0.0.1"),
     bridge="br0",
-    dns=[],
+    dns=(),
 )
 FIRST: dict[str, Any] = {
     "schema": 1,
@@ -103,7 +103,7 @@ def test_addresses_of_a_network_that_was_configured_before() -> None:
         cidr=IPv4Network("10.78.0.0/24"),
         gateway=IPv4Address("10.78.0.1"),
         bridge="br0",
-        dns=[],
+        dns=(),
     )
     vm = VM.from_json(upgraded(SECOND, [moved]))
     assert [str(address) for address in vm.addresses] == ["10.0.0.7", "10.0.0.2"]

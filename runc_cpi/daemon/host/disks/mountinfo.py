@@ -59,8 +59,9 @@ def read(pid: int) -> list[Mount]:
 
 def _mount(fields: list[bytes]) -> Mount:
     # Any number of optional fields is before the separator.
-    filesystem, _, options = fields[fields.index(b"-", 6) + 1 :]
-    names = (fields[3], fields[4], filesystem, options)
+    filesystem, _, *options = fields[fields.index(b"-", 6) + 1 :]
+    # Some options can have blanks, as those of a security module.
+    names = (fields[3], fields[4], filesystem, b" ".join(options))
     return Mount(int(fields[0]), fields[2].decode("ascii"), *map(_name, names))
 
 

@@ -38,21 +38,26 @@ class Bridges:
 
     def __init__(self, daemon: str, configured: Collection[str]) -> None:
         self._alias, self._configured = ALIAS + daemon, configured
+        # What a bridge is called in the making.
+        self._draft = "d" + sha256(daemon.encode()).hexdigest()[:12]
 
-    def set_up(self, subnets: Sequence[Subnet]) -> None:
+    def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets, and no others but those with ports.
 
-        @raise BridgeUnusable: if the name of one belongs to something else, or the kernel
-            refuses.
+        @return: why not, for each subnet that cannot be had.
+        @raise NetlinkError: if the kernel refuses.
+        @raise OSError: if the kernel refuses to tell which there are.
         """
-        try:
-            with IPRoute() as ip:
-                self._remove_others(ip, {subnet.bridge for subnet in subnets})
-        except (NetlinkError, OSError) as error:
-            raise BridgeUnusable(reason(error)) from error
+        failed = {}
+        with IPRoute() as ip:
+            self._remove_others(ip, {subnet.bridge for subnet in subnets})
         for subnet in subnets:
-            self.ensure(subnet)
+            try:
+                self.ensure(subnet)
+            except BridgeUnusable as error:
+                failed[subnet] = f"bridge: {error}"
+        return failed
 
     def ensure(self, subnet: Subnet) -> None:
         """
@@ -77,6 +82,7 @@ class Bridges:
             self._remove_others(ip, set())
 
     def _remove_others(self, ip: Any, wanted: Collection[str]) -> None:
+        remove(ip, self._draft)
         for link in link_dump.bridges():
             is_spare = link.alias == self._alias and link.name not in wanted
             if is_spare and not link_dump.ports(link.index):
@@ -98,10 +104,12 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
+        The bridges of this daemon do not count.
+
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
         """
-        own = {link.index for link in self.own() if link.name == subnet.bridge}
+        own = {link.index for link in self.own()}
         with IPRoute() as ip:
             return overlap(ip, subnet.cidr, own)
 
@@ -121,16 +129,9 @@ class Bridges:
 
     def _ensure_link(self, ip: Any, name: str) -> Any:
         """Make the interface, unless it is there, and return what netlink tells of it."""
-        found = ip.link_lookup(ifname=name)
-        if not found:
-            # Without an address of its own a bridge takes that of a port, and changes
-            # it as ports come and go.
-            digest = sha256(name.encode()).hexdigest()
-            hardware = ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
-            ip.link("add", ifname=name, kind="bridge", address=hardware)
-            found = ip.link_lookup(ifname=name)
-            ip.link("set", index=found[0], ifalias=self._alias)
-        (link,) = ip.get_links(found[0])
+        if not ip.link_lookup(ifname=name):
+            self._make_link(ip, name)
+        (link,) = ip.get_links(ip.link_lookup(ifname=name)[0])
         info = link.get_attr("IFLA_LINKINFO")
         kind = info.get_attr("IFLA_INFO_KIND") if info else None
         if kind != "bridge":
@@ -138,15 +139,37 @@ class Bridges:
         alias = alias_of(link)
         if alias.startswith(ALIAS) and alias != self._alias:
             raise BridgeUnusable(f"{name}: this bridge is another runc-cpid's")
+        if not alias and link.get_attr("IFLA_ADDRESS") == _hardware_address(name):
+            # Daemons of before made bridges without an alias.
+            ip.link("set", index=link["index"], ifalias=self._alias)
+            (link,) = ip.get_links(link["index"])
         return link
+
+    def _make_link(self, ip: Any, name: str) -> None:
+        """Make a bridge; it gets its name last, when it has the alias."""
+        remove(ip, self._draft)
+        ip.link("add", ifname=self._draft, kind="bridge", address=_hardware_address(name))
+        (index,) = ip.link_lookup(ifname=self._draft)
+        ip.link("set", index=index, ifalias=self._alias)
+        ip.link("set", index=index, ifname=name)
+
+
+def _hardware_address(name: str) -> str:
+    """
+    Return the hardware address of a bridge.
+
+    Without one of its own it takes that of a port, and changes it as ports come and go.
+    """
+    digest = sha256(name.encode()).hexdigest()
+    return ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
 
 
 def _ensure_address(ip: Any, index: int, subnet: Subnet, *, is_own: bool) -> None:
     """
     Give a bridge the host's address in the subnet.
 
-    A bridge of this daemon that had another subnet before has that address no more.  But
-    one that was the gateway in the same subnet stays: VMs use it until they boot.
+    A bridge of this daemon has no address of another subnet, which it had before.  But an
+    address that was the gateway in the same configured subnet stays, for VMs use it.
 
     @param is_own: whether the daemon made the bridge.
     """
@@ -159,6 +182,7 @@ def _ensure_address(ip: Any, index: int, subnet: Subnet, *, is_own: bool) -> Non
         ip.addr("add", index=index, address=str(wanted.ip), prefixlen=subnet.cidr.prefixlen)
     for other in present:
         is_former = other.ip == wanted.ip or other.ip not in subnet.cidr
+        is_former |= subnet.name is None
         if is_own and other != wanted and is_former:
             prefix = other.network.prefixlen
             ip.addr("del", index=index, address=str(other.ip), prefixlen=prefix)

@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
+from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.network.veth import VethPairs
@@ -86,15 +86,16 @@ class BridgeNetworker:
     def _connected(self) -> dict[str, list[str]]:
         return self._pairs.connected(self._bridges.own())
 
-    async def set_up(self, subnets: Sequence[Subnet]) -> None:
+    async def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
-        @raise CloudError: if the kernel refuses, or a bridge's name is another's.
+        @return: why not, for each subnet that cannot be had.
+        @raise CloudError: if the kernel refuses to tell which bridges there are.
         """
-        await self._do(self._bridges.set_up, subnets)
+        return await self._do(self._bridges.set_up, subnets)
 
     async def overlap(self, subnet: Subnet) -> str | None:
         """
@@ -117,8 +118,6 @@ class BridgeNetworker:
             result: T = await deferToThreadPool(
                 self._reactor, self._thread, work, *args, **kwargs
             )
-        except BridgeUnusable as error:
-            raise CloudError(f"bridge: {error}") from error
         except (NetlinkError, OSError, ValueError) as error:
             raise CloudError(f"network: {work.__name__}: {reason(error)}") from error
         return result

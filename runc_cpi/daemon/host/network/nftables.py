@@ -137,7 +137,7 @@ class Table:
         @raise NetlinkError: if the kernel refuses.
         """
         with IPRoute() as ip:
-            for name in host_interfaces(ip, vm_cid):
+            for name in host_interfaces(vm_cid):
                 links.reflect(ip, name)
 
     def _loop(self, bridges: Any, *, on: bool) -> None:

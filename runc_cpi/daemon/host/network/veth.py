@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from itertools import count, takewhile
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -15,7 +15,7 @@ from runc_cpi.daemon.host.network import filters, ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
-from runc_cpi.daemon.networks.model import Nic
+from runc_cpi.daemon.networks.model import MOST_INTERFACES, Nic
 
 ALIAS = "runc-cpid "
 OWN_ALIAS = re.compile(ALIAS + r"(vm-[0-9a-f-]{36})")
@@ -36,9 +36,6 @@ class VethPairs:
     """
     The veth pairs of the VMs; every method blocks.
 
-    The pairs of a VM are made one after the other, and removed in the opposite order: so
-    those that there are, are the first ones.
-
     @param guarded: whether VMs may only send from their own addresses.
     """
 
@@ -54,31 +51,46 @@ class VethPairs:
         """
         with IPRoute() as ip:
             _remove_pairs(ip, vm_cid)
-            uplink_mtu = _uplink_mtu(ip)
-            for number, nic in enumerate(nics):
-                self._make_pair(ip, vm_cid, number, pid, nic, nic.mtu or uplink_mtu)
-        with inside(pid, CLONE_NEWNET), IPRoute() as ip:
-            _set_up(ip, nics)
+            mtu = _uplink_mtu(ip)
+            try:
+                bridges = [_bridge(ip, nic.bridge) for nic in nics]
+                names = [host_interface(vm_cid, number) for number in range(len(nics))]
+                ends = [
+                    self._make_pair(ip, name, vm_cid, pid, nic, mtu)
+                    for name, nic in zip(names, nics, strict=True)
+                ]
+                with inside(pid, CLONE_NEWNET), IPRoute() as within:
+                    _set_up(within, nics)
+                # A VM counts as connected once this is done.
+                for index, bridge in zip(ends, bridges, strict=True):
+                    ip.link("set", index=index, master=bridge)
+            except BaseException:
+                _remove_pairs(ip, vm_cid)
+                raise
 
     def _make_pair(
-        self, ip: Any, vm_cid: str, number: int, pid: int, nic: Nic, mtu: int
-    ) -> None:
-        """Make a pair; the host's end goes to the bridge when all else is done."""
-        name = host_interface(vm_cid, number)
+        self, ip: Any, name: str, vm_cid: str, pid: int, nic: Nic, mtu: int
+    ) -> int:
+        """
+        Make a pair, and return the index of the host's end, which is on no bridge yet.
+
+        @param mtu: of an interface whose subnet has none of its own.
+        """
+        mtu = nic.mtu or mtu
         peer = {
             "ifname": nic.interface,
             "address": nic.mac,
             "mtu": mtu,
             "net_ns_pid": pid,
         }
-        bridge = _bridge(ip, nic.bridge)
         ip.link("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
         (index,) = ip.link_lookup(ifname=name)
         ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
         ipv6.turn_off(name)
         if self._guarded:
             filters.guard(ip, index, allowed_sources(nic))
-        ip.link("set", index=index, master=bridge, state="up")
+        ip.link("set", index=index, state="up")
+        return int(index)
 
     def guard(self, vm_cid: str, nics: Sequence[Nic]) -> bool:
         """
@@ -129,20 +141,21 @@ def _bridge(ip: Any, name: str) -> int:
     return int(found[0])
 
 
-def host_interfaces(ip: Any, vm_cid: str) -> list[str]:
-    """
-    Name the host's ends of a VM's pairs that there are.
+def host_interfaces(vm_cid: str) -> list[str]:
+    """Name the host's ends of a VM's pairs that there are."""
+    names = (host_interface(vm_cid, number) for number in range(MOST_INTERFACES))
+    return [name for name in names if _is_there(name)]
 
-    @param ip: an C{IPRoute}.
-    @raise NetlinkError: if the kernel refuses to tell.
-    """
-    names = (host_interface(vm_cid, number) for number in count())
-    return list(takewhile(lambda name: ip.link_lookup(ifname=name), names))
+
+def _is_there(name: str) -> bool:
+    try:
+        return socket.if_nametoindex(name) > 0
+    except OSError:
+        return False
 
 
 def _remove_pairs(ip: Any, vm_cid: str) -> None:
-    """Remove the pairs of a VM, the last one first."""
-    for name in reversed(host_interfaces(ip, vm_cid)):
+    for name in host_interfaces(vm_cid):
         remove(ip, name)
 
 
