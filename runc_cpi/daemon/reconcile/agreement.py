@@ -67,5 +67,5 @@ class Agreement:
                 repairs.did(f"bound {vm.vm_cid} to its own addresses")
             await self._disks.restore(vm.vm_cid, container, repairs)
             self._containers.watch(vm.vm_cid)
-            if await self._containers.agents.correct(vm):
-                repairs.did(f"told the agent of {vm.vm_cid} which disks it has")
+        if await self._containers.agents.correct(vm):
+            repairs.did(f"told the agent of {vm.vm_cid} which disks it has")

@@ -217,7 +217,6 @@ class Containers:
         await self.take_down(vm.vm_cid)
         await deferToThread(progress.write, bundle, Progress.BOOTING)
         await self._root_disks.mount_afresh(bundle)
-        await self.agents.correct(vm)
         try:
             await self.boot(vm, stemcell)
         except BaseException:

@@ -39,7 +39,7 @@ class RootDisksTests(TestCase):
         """Start a daemon with a size for all VMs that do not say."""
         parts = assemble(self.script, self.depot, root_disk_size=size)
         self.stemcells, self.vms, self.pools = parts.stemcells, parts.vms, parts.pools
-        self.runtime, self.reconciler = parts.runtime, parts.reconciler
+        self.runtime = parts.runtime
         self.repairs = await parts.load()
 
     async def create(self, **properties: Any) -> Bundle:
@@ -91,28 +91,17 @@ class RootDisksTests(TestCase):
                 await self.create()
             self.assertEqual(os.listdir(self.depot.vms), [])
 
-    async def test_a_repair_mounts_it(self) -> None:
-        """A repair mounts root disks; one that it cannot mount is a problem of its VM."""
+    async def test_a_start_mounts_it(self) -> None:
+        """A start mounts root disks; one that it cannot mount is a problem of its VM."""
         bundle, other = await self.create(), await self.create()
         self.script.done.clear()
-        repairs = await self.reconciler.repair()
-        self.assertEqual(self.script.done.count(MOUNTING), 2)
-        self.assertEqual(repairs.problems, [])
-        self.script.failing = {MOUNTING: CloudError("it is broken")}
-        repairs = await self.reconciler.repair()
-        problems = [f"{each.vm_cid}: it is broken" for each in (bundle, other)]
-        self.assertEqual(repairs.problems, sorted(problems))
-
-    async def test_vms_that_are_down(self) -> None:
-        """One that cannot be mounted after a reboot of the host is reported once."""
-        bundle = await self.create()
-        self.script.failing = dict.fromkeys(
-            (MOUNTING, MOUNTING_AFRESH), CloudError("it is broken")
-        )
         await self.begin(1024)
-        await self.reconciler.bring_back(self.repairs)
-        told = f"cannot bring back {bundle.vm_cid}: it is broken"
-        self.assertEqual(self.repairs.problems, [told])
+        self.assertEqual(self.script.done.count(MOUNTING), 2)
+        self.assertEqual(self.repairs.problems, [])
+        self.script.failing = {MOUNTING: CloudError("it is broken")}
+        await self.begin(1024)
+        problems = [f"{each.vm_cid}: it is broken" for each in (bundle, other)]
+        self.assertEqual(self.repairs.problems, sorted(problems))
 
     async def test_a_record_that_cannot_be_read(self) -> None:
         """Before the addresses of such a VM are read, its root disk is mounted."""
