@@ -40,4 +40,6 @@ class Behaviour(HostCase):
     async def test_name_servers_of_the_subnet_come_first(self) -> None:
         """A subnet with name servers of its own keeps them."""
         await self.names.serve([SUBNET])
-        self.assertEqual(self.servers(replace(SUBNET, dns=("192.0.2.53",))), ["192.0.2.53"])
+        self.assertEqual(
+            self.servers(replace(SUBNET, dns=("192.0.2.53",))), ("192.0.2.53",)
+        )
