@@ -11,6 +11,7 @@ def agent_settings(
     vm_cid: str,
     agent_id: str,
     networks: Mapping[str, Mapping[str, Any]],
+    macs: Mapping[str, str],
     env: Mapping[str, Any],
     agent: Mapping[str, Any],
     disks: Mapping[str, str],
@@ -19,6 +20,7 @@ def agent_settings(
     Build the agent's settings.
 
     @param networks: the networks as the VM has them.
+    @param macs: the hardware addresses of the interfaces to them, by network name.
     @param env: C{env} of create_vm, passed on whole: what the agent finds in
         C{env.bosh} (mbus, blobstores, ntp) it prefers over the top level.
     @param agent: C{mbus}, C{ntp} and C{blobstore} of the CPI's configuration.
@@ -37,7 +39,7 @@ def agent_settings(
             "options": blobstore.get("options") or {},
         },
         "networks": {
-            name: network if network["type"] == "vip" else _preconfigured(network)
+            name: _preconfigured(network, macs[name]) if name in macs else network
             for name, network in networks.items()
         },
         "disks": {"system": "", "ephemeral": "", "persistent": dict(disks)},
@@ -45,6 +47,6 @@ def agent_settings(
     }
 
 
-def _preconfigured(network: Mapping[str, Any]) -> dict[str, Any]:
+def _preconfigured(network: Mapping[str, Any], mac: str) -> dict[str, Any]:
     # The daemon has set the interface up: the agent must leave it alone.
-    return {**network, "preconfigured": True}
+    return {**network, "mac": mac, "use_dhcp": False, "preconfigured": True}

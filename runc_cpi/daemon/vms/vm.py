@@ -117,10 +117,12 @@ class VM:
 
         @param disks: where persistent disks are found, by their cids.
         """
+        macs = {name: nic.mac for nic in self.nics for name in nic.networks}
         return agent_settings(
             vm_cid=self.vm_cid,
             agent_id=self.agent_id,
             networks=self.networks,
+            macs=macs,
             env=self.env,
             agent=self.agent,
             disks=disks,

@@ -24,6 +24,8 @@ ENV = {
     "persistent_disk_fs": "ext4",
     "unheard_of": [None, 1.5, {"\u2603": "x" * 70000}],
 }
+MAC = "02:42:0a:00:00:02"
+SET_UP = {"mac": MAC, "use_dhcp": False, "preconfigured": True}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "vm_cid": "vm-1",
         "agent_id": "agent-1",
         "networks": {"default": MANUAL, "public": VIP},
+        "macs": {"default": MAC},
         "env": ENV,
         "agent": {
             "mbus": "nats://192.0.2.1:4222",
@@ -51,7 +54,7 @@ def test_the_whole_document() -> None:
         "mbus": "nats://192.0.2.1:4222",
         "ntp": ["192.0.2.2"],
         "blobstore": {"provider": "local", "options": {"blobstore_path": "/b"}},
-        "networks": {"default": {**MANUAL, "preconfigured": True}, "public": VIP},
+        "networks": {"default": {**MANUAL, **SET_UP}, "public": VIP},
         "disks": {"system": "", "ephemeral": "", "persistent": {}},
         "env": ENV,
     }
@@ -94,7 +97,9 @@ def test_nothing_configured_has_the_right_types() -> None:
 def test_interfaces_are_preconfigured() -> None:
     """Networks are marked as preconfigured, so the agent leaves the interfaces alone."""
     dynamic = {"type": "dynamic", "ip": "10.0.0.3", "cloud_properties": {}}
-    done = settings(networks={"a": MANUAL, "b": dynamic, "v": VIP})["networks"]
+    networks, macs = {"a": MANUAL, "b": dynamic, "v": VIP}, {"a": MAC, "b": "02:42:1"}
+    done = settings(networks=networks, macs=macs)["networks"]
+    assert [done[name].get("mac") for name in "abv"] == [MAC, "02:42:1", None]
     assert [done[name].get("preconfigured") for name in "abv"] == [True, True, None]
     assert "preconfigured" not in MANUAL
 
