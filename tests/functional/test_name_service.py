@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs
 from twisted.names import dns
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.host.dns import gateway, name_service, upstream
+from runc_cpi.daemon.host.dns import gateway, name_service, trust
 from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.host.network.bridges import Bridges
@@ -219,21 +219,41 @@ class ServerTests(NameServiceCase):
 
     async def test_a_server_that_is_not_there(self) -> None:
         """If nothing listens at the first server, the second one is asked at once."""
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         self.name_server(SECOND)
         self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
 
-    async def test_a_silent_server(self) -> None:
-        """A server that does not answer is passed over, and asked last after that."""
-        self.name_server(SECOND)
+    def silent_server(self, address: str = FIRST) -> socket.socket:
+        """Return a name server that reads questions for the test, and answers none."""
         silent = socket_of(None, socket.SOCK_DGRAM)
         self.addCleanup(silent.close)
-        silent.bind((FIRST, 53))
-        silent.setblocking(False)
-        for name in ("one.example", "many.example"):
-            self.assertEqual((await self.ask(name)).rCode, dns.OK)
-        self.assertTrue(silent.recv(512))
-        self.assertRaises(BlockingIOError, silent.recv, 512)
+        silent.bind((address, 53))
+        return silent
+
+    async def test_a_silent_server(self) -> None:
+        """Where a server does not answer, the next one does."""
+        self.patch(trust, "PATIENCE", A_MOMENT)
+        self.name_server(SECOND)
+        silent = self.silent_server()
+        self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
+        self.assertTrue(silent.recv(512, socket.MSG_DONTWAIT))
+        # From then on it has less time.
+        self.patch(trust, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE_OF_DISTRUST", 0.0)
+        self.assertEqual((await self.ask("none.example")).rCode, dns.ENAME)
+
+    async def test_a_name_whose_servers_are_silent(self) -> None:
+        """A server without an answer to one question is still the first for others."""
+        self.patch(trust, "PATIENCE", A_MOMENT)
+        self.patch(trust, "PATIENCE_OF_DISTRUST", 0.0)
+        first = self.name_server(FIRST)
+        first.ignored = {"silent.example"}
+        self.name_server(SECOND, {})
+        names = ("silent.example", "one.example")
+        asking = [Deferred.fromCoroutine(self.ask(name)) for name in names]
+        codes = [answer.rCode for answer in await gatherResults(asking)]
+        self.assertEqual(codes, [dns.ENAME, dns.OK])
+        self.assertEqual((await self.ask("many.example")).rCode, dns.OK)
 
     async def test_a_server_that_fails(self) -> None:
         """If the first server cannot tell, the second one is asked."""
@@ -248,7 +268,7 @@ class ServerTests(NameServiceCase):
         Without a server there is an answer at once: that there can be none.  The gateway is
         no server for itself.
         """
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         for servers in ((), (GATEWAY,)):
             self.tell_servers(*servers)
             self.assertEqual((await self.ask("one.example")).rCode, dns.ESERVER)
@@ -327,7 +347,7 @@ class StrangerTests(NameServiceCase):
         Who waits for too many answers gets no more of those, but what is known here; the
         questions of others are passed on.
         """
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         self.tell_servers(FIRST)
         silent = socket_of(None, socket.SOCK_DGRAM)
         self.addCleanup(silent.close)

@@ -18,13 +18,10 @@ from twisted.python.failure import Failure
 from runc_cpi.daemon.host.dns import messages
 from runc_cpi.daemon.host.dns.datagrams import Datagrams
 from runc_cpi.daemon.host.dns.queries import Query
+from runc_cpi.daemon.host.dns.trust import PATIENCE, Trust
 
 PORT = 53
-# Clients ask again after 5 s (resolv.conf(5)); by then a second server has answered.
-PATIENCE = 2.0  # seconds, for each server
 PATIENCE_FOR_LONG = 4.0  # seconds, by TCP
-# One that did not answer is asked after the others for so long.
-DISTRUST = 30.0  # seconds
 
 
 class NoAnswer(Exception):
@@ -41,7 +38,7 @@ class Upstream:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._silent_since: dict[str, float] = {}
+        self._trust = Trust(reactor.seconds)
 
     async def ask(self, query: Query, servers: Sequence[str]) -> bytes:
         """
@@ -52,16 +49,17 @@ class Upstream:
         @raise NoAnswer: if none answers.
         """
         failure = None
-        for server in self._in_order(servers):
+        for server in servers:
+            asked = self._reactor.seconds()
             sent = messages.renumbered(
                 query.message, secrets.token_bytes(messages.NUMBER_SIZE)
             )
             try:
                 answer = await self._ask(server, sent, query.question)
             except (NoAnswer, OSError):
-                self._silent_since[server] = self._reactor.seconds()
+                self._trust.missed(server, asked)
                 continue
-            self._silent_since.pop(server, None)
+            self._trust.heard(server)
             answer = messages.renumbered(answer, query.number)
             if messages.code_of(answer) not in messages.FAILURES:
                 return answer
@@ -69,16 +67,6 @@ class Upstream:
         if failure is None:
             raise NoAnswer
         return failure
-
-    def _in_order(self, servers: Sequence[str]) -> list[str]:
-        """Return servers with those last that were silent of late."""
-        # What is not a server any more is forgotten.
-        self._silent_since = {
-            server: since
-            for server, since in self._silent_since.items()
-            if server in servers and self._reactor.seconds() - since < DISTRUST
-        }
-        return sorted(servers, key=lambda server: server in self._silent_since)
 
     async def _ask(self, server: str, sent: bytes, question: bytes) -> bytes:
         """
@@ -110,7 +98,7 @@ class Upstream:
             udp.send(sent)
             datagrams = Datagrams(self._reactor, udp, received, failed)
             try:
-                return await self._patiently(coming, PATIENCE)
+                return await self._patiently(coming, self._trust.patience(server))
             finally:
                 datagrams.close()
 
