@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs
 from twisted.names import dns
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.host.dns import gateway, name_service, trust
+from runc_cpi.daemon.host.dns import messages, name_service, trust, upstream
 from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.host.network.bridges import Bridges
@@ -121,6 +121,13 @@ class NameServiceCase(TestCase):
         """Run a name server of the host's."""
         server = NameServer(KNOWN if known is None else known)
         return self.resources.enter_context(server.serving(address, tcp=tcp))
+
+    def silent_server(self, address: str = FIRST) -> socket.socket:
+        """Return a name server that reads questions for the test, and answers none."""
+        silent = socket_of(None, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind((address, 53))
+        return silent
 
     async def ask(self, name: str, **how: Any) -> Any:
         """Ask the gateway, as a VM unless it is told otherwise."""
@@ -223,13 +230,6 @@ class ServerTests(NameServiceCase):
         self.name_server(SECOND)
         self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
 
-    def silent_server(self, address: str = FIRST) -> socket.socket:
-        """Return a name server that reads questions for the test, and answers none."""
-        silent = socket_of(None, socket.SOCK_DGRAM)
-        self.addCleanup(silent.close)
-        silent.bind((address, 53))
-        return silent
-
     async def test_a_silent_server(self) -> None:
         """Where a server does not answer, the next one does."""
         self.patch(trust, "PATIENCE", A_MOMENT)
@@ -254,6 +254,31 @@ class ServerTests(NameServiceCase):
         codes = [answer.rCode for answer in await gatherResults(asking)]
         self.assertEqual(codes, [dns.ENAME, dns.OK])
         self.assertEqual((await self.ask("many.example")).rCode, dns.OK)
+
+    async def test_a_late_answer(self) -> None:
+        """A server may answer while others are asked, and when all were asked again."""
+        self.patch(trust, "PATIENCE", 0.01)
+        self.patch(upstream, "PATIENCE_IN_ALL", 3600.0)
+        first, second = (self.silent_server(address) for address in (FIRST, SECOND))
+        asking = Deferred.fromCoroutine(self.ask("one.example"))
+        query, client = await deferToThread(first.recvfrom, 512)
+        for _ in range(2):
+            await deferToThread(second.recv, 512)
+        first.sendto(NameServer(KNOWN).answer(query, "udp", 512), client)
+        self.assertEqual(addresses_in(await asking), ["192.0.2.1"])
+
+    async def test_a_datagram_that_is_lost(self) -> None:
+        """The only server is asked again, and then given up."""
+        self.patch(trust, "PATIENCE", 0.01)
+        self.patch(upstream, "PATIENCE_IN_ALL", 0.1)
+        self.patch(upstream, "PATIENCE_AT_LAST", 0.1)
+        self.tell_servers(FIRST)
+        only = self.silent_server()
+        self.assertEqual((await self.ask("one.example")).rCode, dns.ESERVER)
+        first, again = (only.recv(512, socket.MSG_DONTWAIT) for _ in range(2))
+        self.assertEqual(first, again)
+        only.setblocking(False)
+        self.assertRaises(BlockingIOError, only.recv, 512)
 
     async def test_a_server_that_fails(self) -> None:
         """If the first server cannot tell, the second one is asked."""
@@ -349,9 +374,7 @@ class StrangerTests(NameServiceCase):
         """
         self.patch(trust, "PATIENCE", 3600.0)
         self.tell_servers(FIRST)
-        silent = socket_of(None, socket.SOCK_DGRAM)
-        self.addCleanup(silent.close)
-        silent.bind((FIRST, 53))
+        silent = self.silent_server()
         clients = [socket_of(client, socket.SOCK_DGRAM) for client in (self.vm, None)]
         for client in clients:
             self.addCleanup(client.close)
@@ -426,7 +449,7 @@ class PlaceTests(NameServiceCase):
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with closing(socket.socket(socket.AF_INET, kind)) as free:
                 free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                free.bind((GATEWAY, gateway.PORT))
+                free.bind((GATEWAY, messages.PORT))
 
     async def test_switched_off(self) -> None:
         """With C{dns_server: false} there are no answers, and other name servers."""
