@@ -402,6 +402,40 @@ class StrangerTests(NameServiceCase):
             answer = await self.ask("host.internal", tcp=True, pid=None)
             self.assertEqual(addresses_in(answer), [GATEWAY])
 
+    async def test_one_who_has_all_places(self) -> None:
+        """Who has all places loses the oldest to another, with queries and connections."""
+        await self.names.serve([])
+        self.patch(name_service, "MOST_QUERIES", 3)
+        self.patch(name_service, "MOST_CONNECTIONS", 3)
+        self.patch(trust, "PATIENCE", 3600.0)
+        self.tell_servers(FIRST)
+        silent = self.silent_server()
+        names = NameService(reactor, enabled=True, resolv_conf=str(self.resolv_conf))
+        self.addCleanup(names.stop)
+        await names.serve([SUBNET])
+        with ExitStack() as stack:
+            connections, clients = (
+                [
+                    stack.enter_context(closing(socket_of(pid, kind)))
+                    for pid in (self.vm, self.vm, self.vm, None)
+                ]
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+            )
+            for number, client in enumerate(clients):
+                client.connect((GATEWAY, 53))
+                client.send(query_of(f"{number}.example"))
+                query = decoded(await deferToThread(silent.recv, 512))
+                self.assertEqual(query.queries[0].name.name.decode(), f"{number}.example")
+            for connection in connections:
+                await deferToThread(connection.connect, (GATEWAY, 53))
+            with self.assertRaises(ConnectionResetError):
+                await deferToThread(connections[0].recv, 1)
+            query = query_of("host.internal")
+            connections[3].sendall(struct.pack("!H", len(query)) + query)
+            with connections[3].makefile("rb") as stream:
+                answer = decoded(await deferToThread(read_answer, stream))
+            self.assertEqual(addresses_in(answer), [GATEWAY])
+
 
 class PlaceTests(NameServiceCase):
     """Where there are answers."""
