@@ -244,16 +244,16 @@ class ServerTests(NameServiceCase):
 
     async def test_a_name_whose_servers_are_silent(self) -> None:
         """A server without an answer to one question is still the first for others."""
-        self.patch(trust, "PATIENCE", A_MOMENT)
         self.patch(trust, "PATIENCE_OF_DISTRUST", 0.0)
         first = self.name_server(FIRST)
         first.ignored = {"silent.example"}
-        self.name_server(SECOND, {})
+        second = self.name_server(SECOND, {})
         names = ("silent.example", "one.example")
         asking = [Deferred.fromCoroutine(self.ask(name)) for name in names]
         codes = [answer.rCode for answer in await gatherResults(asking)]
         self.assertEqual(codes, [dns.ENAME, dns.OK])
         self.assertEqual((await self.ask("many.example")).rCode, dns.OK)
+        self.assertEqual(second.asked, [("silent.example", "udp")])
 
     async def test_a_late_answer(self) -> None:
         """A server may answer while others are asked, and when all were asked again."""
