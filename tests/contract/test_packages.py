@@ -66,7 +66,7 @@ PROGRAMS = {
 KEPT_APART = {
     "twisted.protocols": (
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
-        *(f"{DAEMON}.host.dns.upstream", "runc_cpi.ctl"),
+        *(f"{DAEMON}.host.dns.long_answers", "runc_cpi.ctl"),
     ),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),

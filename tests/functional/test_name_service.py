@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs
 from twisted.names import dns
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.host.dns import gateway, name_service, upstream
+from runc_cpi.daemon.host.dns import messages, name_service, trust, upstream
 from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.host.network.bridges import Bridges
@@ -122,6 +122,13 @@ class NameServiceCase(TestCase):
         server = NameServer(KNOWN if known is None else known)
         return self.resources.enter_context(server.serving(address, tcp=tcp))
 
+    def silent_server(self, address: str = FIRST) -> socket.socket:
+        """Return a name server that reads questions for the test, and answers none."""
+        silent = socket_of(None, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind((address, 53))
+        return silent
+
     async def ask(self, name: str, **how: Any) -> Any:
         """Ask the gateway, as a VM unless it is told otherwise."""
         how.setdefault("pid", self.vm)
@@ -219,21 +226,59 @@ class ServerTests(NameServiceCase):
 
     async def test_a_server_that_is_not_there(self) -> None:
         """If nothing listens at the first server, the second one is asked at once."""
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         self.name_server(SECOND)
         self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
 
     async def test_a_silent_server(self) -> None:
-        """A server that does not answer is passed over, and asked last after that."""
+        """Where a server does not answer, the next one does."""
+        self.patch(trust, "PATIENCE", A_MOMENT)
         self.name_server(SECOND)
-        silent = socket_of(None, socket.SOCK_DGRAM)
-        self.addCleanup(silent.close)
-        silent.bind((FIRST, 53))
-        silent.setblocking(False)
-        for name in ("one.example", "many.example"):
-            self.assertEqual((await self.ask(name)).rCode, dns.OK)
-        self.assertTrue(silent.recv(512))
-        self.assertRaises(BlockingIOError, silent.recv, 512)
+        silent = self.silent_server()
+        self.assertEqual(addresses_in(await self.ask("one.example")), ["192.0.2.1"])
+        self.assertTrue(silent.recv(512, socket.MSG_DONTWAIT))
+        # From then on it has less time.
+        self.patch(trust, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE_OF_DISTRUST", 0.0)
+        self.assertEqual((await self.ask("none.example")).rCode, dns.ENAME)
+
+    async def test_a_name_whose_servers_are_silent(self) -> None:
+        """A server without an answer to one question is still the first for others."""
+        self.patch(trust, "PATIENCE_OF_DISTRUST", 0.0)
+        first = self.name_server(FIRST)
+        first.ignored = {"silent.example"}
+        second = self.name_server(SECOND, {})
+        names = ("silent.example", "one.example")
+        asking = [Deferred.fromCoroutine(self.ask(name)) for name in names]
+        codes = [answer.rCode for answer in await gatherResults(asking)]
+        self.assertEqual(codes, [dns.ENAME, dns.OK])
+        self.assertEqual((await self.ask("many.example")).rCode, dns.OK)
+        self.assertEqual(second.asked, [("silent.example", "udp")])
+
+    async def test_a_late_answer(self) -> None:
+        """A server may answer while others are asked, and when all were asked again."""
+        self.patch(trust, "PATIENCE", 0.01)
+        self.patch(upstream, "PATIENCE_IN_ALL", 3600.0)
+        first, second = (self.silent_server(address) for address in (FIRST, SECOND))
+        asking = Deferred.fromCoroutine(self.ask("one.example"))
+        query, client = await deferToThread(first.recvfrom, 512)
+        for _ in range(2):
+            await deferToThread(second.recv, 512)
+        first.sendto(NameServer(KNOWN).answer(query, "udp", 512), client)
+        self.assertEqual(addresses_in(await asking), ["192.0.2.1"])
+
+    async def test_a_datagram_that_is_lost(self) -> None:
+        """The only server is asked again, and then given up."""
+        self.patch(trust, "PATIENCE", 0.01)
+        self.patch(upstream, "PATIENCE_IN_ALL", 0.1)
+        self.patch(upstream, "PATIENCE_AT_LAST", 0.1)
+        self.tell_servers(FIRST)
+        only = self.silent_server()
+        self.assertEqual((await self.ask("one.example")).rCode, dns.ESERVER)
+        first, again = (only.recv(512, socket.MSG_DONTWAIT) for _ in range(2))
+        self.assertEqual(first, again)
+        only.setblocking(False)
+        self.assertRaises(BlockingIOError, only.recv, 512)
 
     async def test_a_server_that_fails(self) -> None:
         """If the first server cannot tell, the second one is asked."""
@@ -248,7 +293,7 @@ class ServerTests(NameServiceCase):
         Without a server there is an answer at once: that there can be none.  The gateway is
         no server for itself.
         """
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         for servers in ((), (GATEWAY,)):
             self.tell_servers(*servers)
             self.assertEqual((await self.ask("one.example")).rCode, dns.ESERVER)
@@ -327,11 +372,9 @@ class StrangerTests(NameServiceCase):
         Who waits for too many answers gets no more of those, but what is known here; the
         questions of others are passed on.
         """
-        self.patch(upstream, "PATIENCE", 3600.0)
+        self.patch(trust, "PATIENCE", 3600.0)
         self.tell_servers(FIRST)
-        silent = socket_of(None, socket.SOCK_DGRAM)
-        self.addCleanup(silent.close)
-        silent.bind((FIRST, 53))
+        silent = self.silent_server()
         clients = [socket_of(client, socket.SOCK_DGRAM) for client in (self.vm, None)]
         for client in clients:
             self.addCleanup(client.close)
@@ -357,6 +400,40 @@ class StrangerTests(NameServiceCase):
             with self.assertRaises(OSError):
                 await self.ask("host.internal", tcp=True)
             answer = await self.ask("host.internal", tcp=True, pid=None)
+            self.assertEqual(addresses_in(answer), [GATEWAY])
+
+    async def test_one_who_has_all_places(self) -> None:
+        """Who has all places loses the oldest to another, with queries and connections."""
+        await self.names.serve([])
+        self.patch(name_service, "MOST_QUERIES", 3)
+        self.patch(name_service, "MOST_CONNECTIONS", 3)
+        self.patch(trust, "PATIENCE", 3600.0)
+        self.tell_servers(FIRST)
+        silent = self.silent_server()
+        names = NameService(reactor, enabled=True, resolv_conf=str(self.resolv_conf))
+        self.addCleanup(names.stop)
+        await names.serve([SUBNET])
+        with ExitStack() as stack:
+            connections, clients = (
+                [
+                    stack.enter_context(closing(socket_of(pid, kind)))
+                    for pid in (self.vm, self.vm, self.vm, None)
+                ]
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+            )
+            for number, client in enumerate(clients):
+                client.connect((GATEWAY, 53))
+                client.send(query_of(f"{number}.example"))
+                query = decoded(await deferToThread(silent.recv, 512))
+                self.assertEqual(query.queries[0].name.name.decode(), f"{number}.example")
+            for connection in connections:
+                await deferToThread(connection.connect, (GATEWAY, 53))
+            with self.assertRaises(ConnectionResetError):
+                await deferToThread(connections[0].recv, 1)
+            query = query_of("host.internal")
+            connections[3].sendall(struct.pack("!H", len(query)) + query)
+            with connections[3].makefile("rb") as stream:
+                answer = decoded(await deferToThread(read_answer, stream))
             self.assertEqual(addresses_in(answer), [GATEWAY])
 
 
@@ -406,7 +483,7 @@ class PlaceTests(NameServiceCase):
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with closing(socket.socket(socket.AF_INET, kind)) as free:
                 free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                free.bind((GATEWAY, gateway.PORT))
+                free.bind((GATEWAY, messages.PORT))
 
     async def test_switched_off(self) -> None:
         """With C{dns_server: false} there are no answers, and other name servers."""

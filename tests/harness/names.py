@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -41,6 +41,7 @@ class NameServer:
     @param pid: of a process in whose network namespace it is, or L{None} for this one's.
     @ivar asked: the names that it was asked for, in this order, by C{udp} or C{tcp}.
     @ivar code: how it answers: 0 is well, 2 a failure of its own.
+    @ivar ignored: names that it answers nothing about by UDP.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class NameServer:
     ) -> None:
         self.addresses, self.code = dict(addresses), 0
         self._recursor, self._pid = recursor, pid
+        self.ignored: Collection[str] = ()
         self.asked: list[tuple[str, str]] = []
 
     @contextmanager
@@ -117,7 +119,10 @@ class _Datagram(BaseRequestHandler):
 
     def handle(self) -> None:
         query, udp = self.request
-        udp.sendto(self.server.knows.answer(query, "udp", DATAGRAM), self.client_address)
+        server = self.server.knows
+        answer = server.answer(query, "udp", DATAGRAM)
+        if decoded(query).queries[0].name.name.decode().lower() not in server.ignored:
+            udp.sendto(answer, self.client_address)
 
 
 class _Connection(StreamRequestHandler):

@@ -93,7 +93,8 @@ class DaemonConfig(Section):
         None,
         text("an IPv4 address in cidr"),
         "the host's address in it, and the VMs' default route; a VM follows a change of it "
-        "when it boots",
+        "when it boots, but its name server stays the former one, which answers no more: "
+        "recreate VMs that have it",
         value=IPv4Network(DEFAULT_CIDR)[1],
         shown="first host of `cidr`",
     )

@@ -55,7 +55,8 @@ class NetworkConfig(Section):
     gateway: IPv4Address = key(
         None,
         _anything,
-        "the host's address in it, and the VMs' default route",
+        "the host's address in it, and the VMs' default route; for a change of it see "
+        "`gateway` above",
         value=IPv4Address(0),
         shown="first host of `cidr`",
     )

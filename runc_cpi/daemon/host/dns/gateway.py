@@ -12,12 +12,12 @@ from twisted.internet.defer import maybeDeferred
 
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.host.dns.datagrams import Datagrams
+from runc_cpi.daemon.host.dns.messages import PORT
 from runc_cpi.daemon.host.dns.places import Places
 from runc_cpi.daemon.host.dns.queries import LONGEST_QUERY, BadQuery, fitted, read_query
 from runc_cpi.daemon.host.dns.resolver import Resolver, TooMany
 from runc_cpi.daemon.host.dns.stream import Streams
 
-PORT = 53
 BACKLOG = 32  # connections that the kernel keeps until they are taken
 
 

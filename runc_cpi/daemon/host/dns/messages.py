@@ -6,8 +6,10 @@ All else, such as record types and options of EDNS that nobody knows yet, passes
 
 from __future__ import annotations
 
+import secrets
 import struct
 
+PORT = 53
 # An id, flags, and how many entries each of the four sections has.
 HEADER = struct.Struct("!HHHHHH")
 ANSWER, OPCODE, OWN, TRUNCATED = 0x8000, 0x7800, 0x0400, 0x0200
@@ -27,6 +29,11 @@ def renumbered(message: bytes, number: bytes) -> bytes:
     @param number: the id, two bytes.
     """
     return number + message[NUMBER_SIZE:]
+
+
+def randomly_numbered(query: bytes) -> bytes:
+    """Return a query with an id that nobody can guess."""
+    return renumbered(query, secrets.token_bytes(NUMBER_SIZE))
 
 
 def answers(message: bytes, query: bytes, question: bytes) -> bool:

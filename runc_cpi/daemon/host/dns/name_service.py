@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.tasks import TaskGroup
-from runc_cpi.daemon.host.dns.gateway import PORT, Desk, Gateway, Place
+from runc_cpi.daemon.host.dns.gateway import Desk, Gateway, Place
+from runc_cpi.daemon.host.dns.messages import PORT
 from runc_cpi.daemon.host.dns.places import Places
 from runc_cpi.daemon.host.dns.resolver import Resolver
 from runc_cpi.daemon.host.dns.upstream import Upstream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,6 +12,7 @@ from runc_cpi.daemon.host.dns import messages, queries
 from runc_cpi.daemon.host.dns.cache import Cache
 from runc_cpi.daemon.host.dns.places import Places
 from runc_cpi.daemon.host.dns.queries import Address, Query
+from runc_cpi.daemon.host.dns.questions import Questions
 from runc_cpi.daemon.host.dns.upstream import NoAnswer, Upstream
 
 # Whoever asks for it learns the gateway's address, at which programs of the host listen.
@@ -40,8 +42,7 @@ class Resolver:
         self._upstream, self._places, self._servers = upstream, places, servers
         self._known: Sequence[str] = ()
         self._cache = Cache(reactor.seconds)
-        # By what is asked: those who wait for the answer to somebody else's query.
-        self._under_way: dict[bytes, list[Deferred[bytes]]] = {}
+        self._questions = Questions()
 
     async def answer(self, query: Query, client: str, gateway: Address) -> bytes:
         """
@@ -49,7 +50,8 @@ class Resolver:
 
         @param client: the address of whom it is from.
         @param gateway: the address at which it came.
-        @raise TooMany: if the client has too many under way, or all clients have.
+        @raise TooMany: if the client has too many under way, or all clients have and it is
+            none of those with fewer than others.
         """
         if query.name == HOST_NAME:
             return queries.address_reply(query, [gateway], HOST_TTL)
@@ -60,36 +62,31 @@ class Resolver:
             self._known = servers
         answer = self._cache.get(query.identity)
         if answer is None:
-            if not self._places.take(client):
-                raise TooMany
-            try:
-                answer = await self._ask(query, servers)
-            finally:
-                self._places.free(client)
+            answer = await self._wait(query, client, servers)
         return messages.renumbered(answer, query.number)
 
-    async def _ask(self, query: Query, servers: Sequence[str]) -> bytes:
+    async def _wait(self, query: Query, client: str, servers: Sequence[str]) -> bytes:
         """
-        Ask the name servers, once for all who want to know the same.
+        Take a place, and wait there for the answer.
 
-        So whoever wants to slip in a false answer has one question to guess the id of, and
-        not many (RFC 5452).
+        @raise TooMany: if there is no place, or it is needed for another client.
         """
-        waiting = self._under_way.get(query.identity)
-        if waiting is not None:
-            turn: Deferred[bytes] = Deferred()
-            waiting.append(turn)
-            return await turn
-        waiting = self._under_way[query.identity] = []
-        answer = messages.reply(query.message, messages.SERVER_FAILURE, query.question)
+        turn: Deferred[bytes] = Deferred()
+        drop = partial(turn.errback, TooMany())
+        if not self._places.take(client, drop):
+            raise TooMany
+        try:
+            return await self._questions.answer(
+                query, partial(self._ask, query, servers), turn
+            )
+        finally:
+            self._places.free(client, drop)
+
+    async def _ask(self, query: Query, servers: Sequence[str]) -> bytes:
         try:
             answer = await self._upstream.ask(query, servers)
-            if servers == self._known:
-                self._cache.put(query.identity, answer)
         except NoAnswer:
-            pass
-        finally:
-            del self._under_way[query.identity]
-            for turn in waiting:
-                turn.callback(answer)
+            return messages.reply(query.message, messages.SERVER_FAILURE, query.question)
+        if servers == self._known:
+            self._cache.put(query.identity, answer)
         return answer

@@ -38,8 +38,10 @@ class Streams(Factory):
         self.open: set[Stream] = set()
 
     def buildProtocol(self, addr: Any) -> Stream | None:
-        """Take a connection, if its client may have one more."""
-        return Stream(self, addr.host) if self.places.take(addr.host) else None
+        """Take a connection, if its client may have one more; another may be ended."""
+        stream = Stream(self, addr.host)
+        has_place = self.places.take(addr.host, stream.timeoutConnection)
+        return stream if has_place else None
 
     def close(self) -> None:
         """End all connections."""
@@ -95,7 +97,7 @@ class Stream(Int16StringReceiver, TimeoutMixin):
         """Give its place to another."""
         self.setTimeout(None)
         self._streams.open.discard(self)
-        self._streams.places.free(self._client)
+        self._streams.places.free(self._client, self.timeoutConnection)
 
 
 class _Answer:

@@ -1,30 +1,21 @@
-"""Asks name servers: one after the other, by UDP, and by TCP for what is long."""
+"""Asks the host's name servers: one after the other, until one of them answers."""
 
 from __future__ import annotations
 
-import secrets
-import socket
-from collections.abc import Sequence
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.internet.protocol import Factory, connectionDone
-from twisted.protocols.basic import Int16StringReceiver
-from twisted.python.failure import Failure
+from twisted.internet.defer import TimeoutError
 
-from runc_cpi.daemon.host.dns import messages
-from runc_cpi.daemon.host.dns.datagrams import Datagrams
+from runc_cpi.daemon.host.dns import long_answers, messages
+from runc_cpi.daemon.host.dns.inquiry import Inquiry, Told
+from runc_cpi.daemon.host.dns.long_answers import NoLongAnswer
 from runc_cpi.daemon.host.dns.queries import Query
+from runc_cpi.daemon.host.dns.trust import Trust
 
-PORT = 53
-# Clients ask again after 5 s (resolv.conf(5)); by then a second server has answered.
-PATIENCE = 2.0  # seconds, for each server
-PATIENCE_FOR_LONG = 4.0  # seconds, by TCP
-# One that did not answer is asked after the others for so long.
-DISTRUST = 30.0  # seconds
+# As long as programs of the host wait until they ask again (resolv.conf(5)).
+PATIENCE_IN_ALL = 5.0  # seconds
+PATIENCE_AT_LAST = 1.0  # seconds, at least, once all were asked again
 
 
 class NoAnswer(Exception):
@@ -35,13 +26,13 @@ class Upstream:
     """
     Asks the name servers that the host has.
 
-    Each question goes out with a random id from a random port, and only what comes from
-    the server that was asked, with that id and that question, is its answer.
+    When one has not answered in time, the next one is asked as well, and at last all of
+    them again.  Whichever answers first is believed.
     """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._silent_since: dict[str, float] = {}
+        self._trust = Trust(reactor.seconds)
 
     async def ask(self, query: Query, servers: Sequence[str]) -> bytes:
         """
@@ -51,134 +42,46 @@ class Upstream:
         @return: the answer, with the id of the query; if all fail, the last one's failure.
         @raise NoAnswer: if none answers.
         """
+        inquiry = Inquiry(self._reactor, query)
         failure = None
-        for server in self._in_order(servers):
-            sent = messages.renumbered(
-                query.message, secrets.token_bytes(messages.NUMBER_SIZE)
-            )
-            try:
-                answer = await self._ask(server, sent, query.question)
-            except (NoAnswer, OSError):
-                self._silent_since[server] = self._reactor.seconds()
-                continue
-            self._silent_since.pop(server, None)
-            answer = messages.renumbered(answer, query.number)
-            if messages.code_of(answer) not in messages.FAILURES:
-                return answer
-            failure = answer
+        try:
+            async for server, answer in self._told(inquiry, servers):
+                if answer is None:
+                    continue
+                self._trust.heard(server)
+                if messages.code_of(answer) not in messages.FAILURES:
+                    whole = await self._whole(server, query, answer)
+                    return messages.renumbered(whole, query.number)
+                failure = answer
+        finally:
+            inquiry.close()
         if failure is None:
             raise NoAnswer
-        return failure
+        return messages.renumbered(failure, query.number)
 
-    def _in_order(self, servers: Sequence[str]) -> list[str]:
-        """Return servers with those last that were silent of late."""
-        # What is not a server any more is forgotten.
-        self._silent_since = {
-            server: since
-            for server, since in self._silent_since.items()
-            if server in servers and self._reactor.seconds() - since < DISTRUST
-        }
-        return sorted(servers, key=lambda server: server in self._silent_since)
+    async def _told(self, inquiry: Inquiry, servers: Sequence[str]) -> AsyncIterator[Told]:
+        """Ask the servers, and yield what they tell as it comes."""
+        began = self._reactor.seconds()
+        for server in dict.fromkeys(servers):
+            asked = self._reactor.seconds()
+            inquiry.ask(server)
+            try:
+                yield await inquiry.told(self._trust.patience(server))
+            except TimeoutError:
+                self._trust.missed(server, asked)
+        inquiry.repeat()
+        end = max(began + PATIENCE_IN_ALL, self._reactor.seconds() + PATIENCE_AT_LAST)
+        while not inquiry.is_over:
+            try:
+                yield await inquiry.told(max(end - self._reactor.seconds(), 0))
+            except TimeoutError:
+                return
 
-    async def _ask(self, server: str, sent: bytes, question: bytes) -> bytes:
-        """
-        @raise NoAnswer: if the server does not answer.
-        @raise OSError: if there is no way to it.
-        """
-        answer = await self._by_datagram(server, sent, question)
+    async def _whole(self, server: str, query: Query, answer: bytes) -> bytes:
+        """Return an answer whole, if the server gives it."""
         if not messages.is_truncated(answer):
             return answer
         try:
-            return await self._by_stream(server, sent, question)
-        except (NoAnswer, OSError):
+            return await long_answers.fetch(self._reactor, server, query)
+        except (NoLongAnswer, OSError):
             return answer  # the client may try that itself
-
-    async def _by_datagram(self, server: str, sent: bytes, question: bytes) -> bytes:
-        coming: Deferred[bytes] = Deferred()
-
-        def received(datagram: bytes, address: Any) -> None:
-            if not coming.called and messages.answers(datagram, sent, question):
-                coming.callback(datagram)
-
-        def failed() -> None:
-            if not coming.called:
-                coming.errback(NoAnswer())
-
-        with socket.socket(_family(server), socket.SOCK_DGRAM) as udp:
-            # The kernel chooses a port at random, and lets in only what the server sends.
-            udp.connect((server, PORT))
-            udp.send(sent)
-            datagrams = Datagrams(self._reactor, udp, received, failed)
-            try:
-                return await self._patiently(coming, PATIENCE)
-            finally:
-                datagrams.close()
-
-    async def _by_stream(self, server: str, sent: bytes, question: bytes) -> bytes:
-        conversation = _Stream(sent, question)
-        is_ipv4 = _family(server) == socket.AF_INET
-        kind = TCP4ClientEndpoint if is_ipv4 else TCP6ClientEndpoint
-        endpoint = kind(self._reactor, server, PORT, timeout=PATIENCE)
-        try:
-            await endpoint.connect(_Once(conversation))
-            return await self._patiently(conversation.answer, PATIENCE_FOR_LONG)
-        except (ConnectError, ConnectingCancelledError):
-            raise NoAnswer from None
-        finally:
-            conversation.end()
-
-    async def _patiently(self, coming: Deferred[bytes], seconds: float) -> bytes:
-        try:
-            return await coming.addTimeout(seconds, self._reactor)
-        except TimeoutError:
-            raise NoAnswer from None
-
-
-def _family(server: str) -> socket.AddressFamily:
-    return socket.AF_INET if ip_address(server).version == 4 else socket.AF_INET6
-
-
-class _Once(Factory):
-    """Makes one connection, and logs nothing of it."""
-
-    noisy = False
-
-    def __init__(self, conversation: _Stream) -> None:
-        self._conversation = conversation
-
-    def buildProtocol(self, addr: Any) -> _Stream:
-        """Return the conversation."""
-        return self._conversation
-
-
-class _Stream(Int16StringReceiver):
-    """
-    One question by TCP.
-
-    @ivar answer: the answer, when there is one.
-    """
-
-    transport: Any
-
-    def __init__(self, sent: bytes, question: bytes) -> None:
-        self._sent, self._question = sent, question
-        self.answer: Deferred[bytes] = Deferred()
-
-    def connectionMade(self) -> None:
-        """Ask."""
-        self.sendString(self._sent)
-
-    def stringReceived(self, string: bytes) -> None:
-        """Take the answer."""
-        if not self.answer.called and messages.answers(string, self._sent, self._question):
-            self.answer.callback(string)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Give up: there will be no answer."""
-        if not self.answer.called:
-            self.answer.errback(NoAnswer())
-
-    def end(self) -> None:
-        """Close the connection."""
-        if self.transport is not None:
-            self.transport.abortConnection()
