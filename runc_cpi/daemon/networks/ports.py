@@ -120,15 +120,19 @@ def parse(raw: Any) -> tuple[PublishedPort, ...]:
         return ()
     if not isinstance(raw, list):
         raise InvalidArgument(f"{WHERE}: {raw!r} must be a list")
+    _check_count(len(raw))
     read = [_read(f"{WHERE}[{number}]", item) for number, item in enumerate(raw)]
     published = tuple(port for port in read if port is not None)
+    _check_count(sum(len(port.numbers) for port in published))
     _check_distinct(published)
-    count = sum(port.last - port.first + 1 for port in published)
+    return published
+
+
+def _check_count(count: int) -> None:
     if count > MOST_PUBLISHED:
         raise InvalidArgument(
             f"{WHERE}: {count} ports are too many; a VM may publish {MOST_PUBLISHED}"
         )
-    return published
 
 
 def _check_distinct(ports: Sequence[PublishedPort]) -> None:
