@@ -62,7 +62,9 @@ class LinuxHost:
         self._networker = BridgeNetworker(
             reactor, bridges, guarded=config.security.anti_spoofing
         )
-        self._firewall = Firewall(reactor, name_of(config.work_dir), self._processes)
+        self._firewall = Firewall(
+            reactor, name_of(config.work_dir), self._processes, bridges.names
+        )
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()

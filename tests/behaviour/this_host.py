@@ -195,7 +195,7 @@ class ThisHost(HostCase):
     def make_firewall(self) -> None:
         """Begin with the rules of forwarding, which the test may leave."""
         name = name_of(self.directory)
-        firewall = Firewall(reactor, name, self.processes)
+        firewall = Firewall(reactor, name, self.processes, set)
         firewall.start()
         self.addCleanup(firewall.stop)
         self.addCleanup(firewall.apply, NO_RULES)

@@ -52,7 +52,7 @@ def pids(leaves_nothing: None) -> Iterator[list[int]]:
 @pytest.fixture
 def table() -> Iterator[Table]:
     """Rules that go at the end."""
-    table = Table("runc_cpid_side")
+    table = Table("runc_cpid_side", set)
     yield table
     table.apply(NO_RULES)
 

@@ -80,6 +80,21 @@ def test_who_reaches_a_port(beyond: int, daemon: Daemon, stemcell: str) -> None:
     assert Path(ROUTE_LOCALNET.format(daemon.config["bridge"])).read_text() == "0\n"
 
 
+def test_the_loopback_is_closed_without_the_table(daemon: Daemon, stemcell: str) -> None:
+    """A bridge is no longer routed to the loopback, whoever removed the rules meanwhile."""
+    setting = Path(ROUTE_LOCALNET.format(daemon.config["bridge"]))
+    vm = publishing(daemon, stemcell, "8080:80")
+    assert setting.read_text() == "1\n"
+    libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert setting.read_text() == "0\n"
+    daemon.kill()
+    # This is what a crash can leave.
+    setting.write_text("1")
+    daemon.start()
+    assert setting.read_text() == "0\n"
+
+
 @pytest.mark.parametrize(
     ("ports", "asked", "answers"),
     [

@@ -78,9 +78,10 @@ class ForwardingTests(SynchronousTestCase):
         self.successResultOf(self.admit("vm-2", ["22:22"]))
 
     def test_a_port_that_is_looked_at(self) -> None:
-        """No rule leads to a port before it is found free; nobody else gets it meanwhile."""
+        """No rule leads to a port before it is found free, and nobody else gets it."""
         self.successResultOf(self.admit("vm-1"))
-        self.host_ports.answer = answer = Deferred()
+        answer: Deferred[str | None] = Deferred()
+        self.host_ports.answer = answer
         waiting = self.admit("vm-2", ["22:22"], last=3)
         self.succeed(self.forwarding.apply())
         self.assertEqual(self.firewall.ruleset.redirections, frozenset())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +23,7 @@ from runc_cpi.errors import CloudError
 
 FIREWALLD = "firewalld"  # the name of its table
 
+OwnBridges = Callable[[], AbstractSet[str]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,10 +33,11 @@ class Table:
     The table of one daemon, and what goes with it; every method but L{has} blocks.
 
     @param name: the table's.
+    @param own_bridges: returns the bridges that VMs can be connected to.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, own_bridges: OwnBridges) -> None:
+        self._name, self._own_bridges = name, own_bridges
         # What an earlier daemon left is not known.
         self._loaded: Ruleset | None = None
         # Whether the table has the mark, also when somebody took the table away.
@@ -52,13 +55,13 @@ class Table:
         """
         before, self._loaded = self._loaded, None
         if before is None or not _is_alike(before, ruleset):
-            self._replace(ruleset)
+            self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
             self._loop(before.looped - ruleset.looped, on=False)
             try:
                 libnftables.run(table.change(self._name, before, ruleset))
             except libnftables.NftablesUnusable:
-                self._replace(ruleset)  # somebody else was at it
+                self._replace(ruleset, before)  # somebody else was at it
         # A bridge may be a new one of the same name.
         self._loop(ruleset.looped, on=True)
         self._loaded = ruleset
@@ -78,12 +81,14 @@ class Table:
             sysctls.is_forwarding() or not ruleset.is_forwarding
         ):
             return False
-        self._replace(ruleset)
+        self._replace(ruleset, ruleset)
         self._loop(ruleset.looped, on=True)
         return True
 
-    def _replace(self, ruleset: Ruleset) -> None:
+    def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
         """Make the table anew, or remove it, whatever there is."""
+        looped = self._own_bridges() if before is None else before.looped
+        self._loop(looped - ruleset.looped, on=False)
         try:
             tables = self._tables()
         except libnftables.NftablesUnusable:
@@ -160,10 +165,13 @@ class Firewall:
     Works on a table from one thread of its own, for some of it takes 20 ms.
 
     @param name: the table's, which marks what is ours in other places as well.
+    @param own_bridges: returns the bridges that VMs can be connected to.
     """
 
-    def __init__(self, reactor: Any, name: str, processes: Processes) -> None:
-        self._reactor, self._table = reactor, Table(name)
+    def __init__(
+        self, reactor: Any, name: str, processes: Processes, own_bridges: OwnBridges
+    ) -> None:
+        self._reactor, self._table = reactor, Table(name, own_bridges)
         self._neighbours = Neighbours(processes, name)
         # What an earlier daemon left is not known.
         self._bridges: frozenset[str] | None = None
