@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.host.network import sysctls
 from tests.harness.daemon import Daemon
 from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
 
@@ -28,6 +29,8 @@ def beyond(leaves_nothing: None) -> Iterator[int]:
         iptables("-F")
         iptables("-X")
         subprocess.run(["nft", "delete", "table", "ip", "filter"], check=False)
+        # The host does not stop to forward beside such rules.
+        sysctls.set_forwarding(on=False)
 
 
 def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:

@@ -50,6 +50,15 @@ def test_chains_that_are_there() -> None:
     assert table.chains_in("") == {}
 
 
+def test_filters_of_others() -> None:
+    """Only what looks at IPv4 that is forwarded counts, and no daemon's own table."""
+    chain = "\tchain c {\n\t\ttype filter hook forward priority filter;\n\t}\n}\n"
+    names = "inet runc_cpid_1", "bridge a", "ip6 b", "ip filter", "inet c"
+    printed = "".join(f"table {name} {{\n{chain}" for name in names)
+    assert table.filters_of_others(printed) == ["ip filter", "inet c"]
+    assert table.filters_of_others(printed.replace("forward", "input")) == []
+
+
 def test_names_in_a_set() -> None:
     """What nft prints of a set of interfaces tells their names."""
     printed = (

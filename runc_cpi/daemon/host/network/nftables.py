@@ -10,10 +10,11 @@ from typing import Any, ParamSpec, TypeVar
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import libnftables, links, sysctls, table
+from runc_cpi.daemon.host.network import libnftables, links, reliance, sysctls, table
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.host.processes import Processes
@@ -35,6 +36,8 @@ class Table:
     @param name: the table's.
     @param own_bridges: returns the bridges that VMs can be connected to.
     """
+
+    log = Logger()
 
     def __init__(self, name: str, own_bridges: OwnBridges) -> None:
         self._name, self._own_bridges = name, own_bridges
@@ -103,9 +106,9 @@ class Table:
         self._marked = self._marked or table.MARK in (found or ())
         if ruleset.is_forwarding:
             marks = any(table.MARK in chains for chains in others)
-            self._marked = self._marked or marks or not sysctls.is_forwarding()
+            self._marked = self._marked or marks or not sysctls.forwards_anywhere()
         elif self._marked and not others:
-            sysctls.set_forwarding(on=False)
+            self._stop_forwarding()
             self._marked = False
         if ruleset.is_needed:
             libnftables.run(table.whole(self._name, ruleset, marked=self._marked))
@@ -116,6 +119,16 @@ class Table:
             sysctls.set_forwarding(on=True)
         elif not ruleset.is_needed:
             self._marked = False  # another daemon has it
+
+    def _stop_forwarding(self) -> None:
+        other = reliance.found()
+        if other is None:
+            sysctls.set_forwarding(on=False)
+        else:
+            self.log.info(
+                "net.ipv4.ip_forward stays on: {other} may rely on it",
+                other=other,
+            )
 
     def firewalld(self) -> str | None:
         """Return what nft prints of firewalld's table, or L{None} if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
@@ -121,6 +121,19 @@ def chains_in(printed: str) -> Mapping[str, set[str]]:
         elif words[:1] == ["chain"]:
             chains[table].add(words[1])
     return chains
+
+
+def filters_of_others(printed: str) -> Sequence[str]:
+    """Return the tables of others that look at what is forwarded, as nft prints chains."""
+    found = []
+    name = ""
+    for line in printed.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            name = f"{words[1]} {words[2]}"
+        elif "hook forward" in line and name.startswith(("ip ", "inet ")):
+            found.append(name)
+    return [name for name in found if not name.startswith(f"{FAMILY} {PREFIX}")]
 
 
 def _forget(name: str) -> str:
