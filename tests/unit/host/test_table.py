@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.host.network import table
@@ -48,6 +49,16 @@ def test_chains_that_are_there() -> None:
     )
     assert table.chains_in(printed) == {"a": {"x", "y"}, "b": set()}
     assert table.chains_in("") == {}
+
+
+def test_redirections_that_are_there() -> None:
+    """What nft prints of maps tells which ports are published."""
+    elsewhere = replace(PORT, protocol="udp", address=IPv4Address("127.0.0.1"))
+    printed = (
+        "\t\telements = { tcp . 8080 : 10.1.0.2 . 80 }\n"
+        "\t\telements = { 127.0.0.1 . udp . 8080 : 10.1.0.2 . 80 }\n"
+    )
+    assert list(table.redirections_in(printed)) == [PORT, elsewhere]
 
 
 def test_filters_of_others() -> None:

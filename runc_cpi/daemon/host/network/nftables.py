@@ -14,17 +14,25 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import libnftables, links, reliance, sysctls, table
+from runc_cpi.daemon.host.network import (
+    conntrack,
+    libnftables,
+    links,
+    reliance,
+    sysctls,
+    table,
+)
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.interfaces import IFirewall
-from runc_cpi.daemon.networks.rules import Ruleset
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 from runc_cpi.errors import CloudError
 
 FIREWALLD = "firewalld"  # the name of its table
 
 OwnBridges = Callable[[], AbstractSet[str]]
+Redirections = frozenset[Redirection]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,6 +65,7 @@ class Table:
         @raise OSError: if the kernel refuses; the next call makes all rules anew.
         """
         before, self._loaded = self._loaded, None
+        found = self._found_redirections() if before is None else before.redirections
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
@@ -67,6 +76,10 @@ class Table:
                 self._replace(ruleset, before)  # somebody else was at it
         # A bridge may be a new one of the same name.
         self._loop(ruleset.looped, on=True)
+        now = ruleset.redirections
+        # Whether an earlier daemon came as far as this is not known.
+        known = found if before is not None else frozenset()
+        self._correct_flows(found - now, now - known, now)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -86,6 +99,8 @@ class Table:
             return False
         self._replace(ruleset, ruleset)
         self._loop(ruleset.looped, on=True)
+        now = ruleset.redirections
+        self._correct_flows(frozenset(), now, now)
         return True
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
@@ -120,6 +135,18 @@ class Table:
         elif not ruleset.is_needed:
             self._marked = False  # another daemon has it
 
+    def _correct_flows(
+        self, gone: Redirections, come: Redirections, now: Redirections
+    ) -> None:
+        try:
+            conntrack.correct(gone, come, now)
+        except OSError as error:
+            self.log.warn(
+                "published ports of udp: who sends to them already may go on to reach what "
+                "they led to before: {reason}",
+                reason=str(error),
+            )
+
     def _stop_forwarding(self) -> None:
         other = reliance.found()
         if other is None:
@@ -147,6 +174,17 @@ class Table:
         except libnftables.NftablesUnusable:
             return set()
         return table.looped_in(printed)
+
+    def _found_redirections(self) -> Redirections:
+        """Return what the table has in its maps, if it has them."""
+        try:
+            printed = [
+                libnftables.run(f"list map {table.FAMILY} {self._name} {name}")
+                for name in table.MAPS
+            ]
+        except libnftables.NftablesUnusable:
+            return frozenset()
+        return frozenset(table.redirections_in("".join(printed)))
 
     def reflect(self, vm_cid: str) -> None:
         """
