@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from runc_cpi.daemon.host.network import sysctls
 from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
 from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
 
 
@@ -56,6 +58,25 @@ def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
         daemon.cpi.ok("delete_vm", each.cid)
     assert iptables("-S") == before
     assert "another firewall" not in daemon.log
+
+
+def test_iptables_that_is_locked(
+    beyond: int, new_daemon: NewDaemon, tiny: Path, tmp_path: Path
+) -> None:
+    """No call fails because others keep the lock of iptables; it is tried again."""
+    program = tmp_path / "iptables"
+    program.write_text("#!/bin/sh\necho it is locked >&2\nexit 4\n")
+    program.chmod(0o755)
+    daemon = new_daemon(path=f"{tmp_path}:{os.environ['PATH']}").start()
+    iptables("-N", "DOCKER-USER")
+    iptables("-I", "FORWARD", "-j", "DOCKER-USER")
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    assert "may stop what VMs send: iptables: exit status 4: it is locked" in daemon.log
+    assert is_silent(vm.pid, WORLD, 80)
+    program.unlink()
+    daemon.create_vm(stemcell)
+    assert ask(vm.pid, WORLD, 80) == f"world {HOST}"
 
 
 def test_beside_others(beyond: int, daemon: Daemon, tiny: Path) -> None:

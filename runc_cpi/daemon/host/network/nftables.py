@@ -1,18 +1,14 @@
-"""Has the host forward packets of VMs, by a table of nftables and by sysctls."""
+"""The table of nftables of a daemon, and the sysctls that go with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
-from zope.interface import implementer
 
 from runc_cpi.daemon.host.network import (
     conntrack,
@@ -22,19 +18,13 @@ from runc_cpi.daemon.host.network import (
     sysctls,
     table,
 )
-from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.veth import host_interfaces
-from runc_cpi.daemon.host.processes import Processes
-from runc_cpi.daemon.networks.interfaces import IFirewall
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
-from runc_cpi.errors import CloudError
 
 FIREWALLD = "firewalld"  # the name of its table
 
 OwnBridges = Callable[[], AbstractSet[str]]
 Redirections = frozenset[Redirection]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Table:
@@ -208,77 +198,3 @@ def _is_a_daemons(name: str) -> bool:
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:
     """Say whether the contents of sets are all that differs."""
     return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)
-
-
-@implementer(IFirewall)
-class Firewall:
-    """
-    Works on a table from one thread of its own, for some of it takes 20 ms.
-
-    @param name: the table's, which marks what is ours in other places as well.
-    @param own_bridges: returns the bridges that VMs can be connected to.
-    """
-
-    def __init__(
-        self, reactor: Any, name: str, processes: Processes, own_bridges: OwnBridges
-    ) -> None:
-        self._reactor, self._table = reactor, Table(name, own_bridges)
-        self._neighbours = Neighbours(processes, name)
-        # What an earlier daemon left is not known.
-        self._bridges: frozenset[str] | None = None
-        self._thread = ThreadPool(1, 1, "nftables")
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, once it has done what it was given."""
-        self._thread.stop()
-
-    async def apply(self, ruleset: Ruleset) -> None:
-        """
-        Make these the rules of this daemon; nothing happens if they are already.
-
-        @raise CloudError: if the kernel refuses; what was asked for before is still so.
-        """
-        if not self._table.has(ruleset):
-            await self._do(self._table.apply, ruleset)
-        if ruleset.bridges != self._bridges:
-            await self._agree(ruleset.bridges)
-            self._bridges = ruleset.bridges
-
-    async def reflect(self, vm_cid: str) -> None:
-        """
-        Let a VM that is connected reach itself by ports of the host.
-
-        What is bridged is translated as well while C{bridge-nf-call-iptables} is on, as it
-        is beside Docker; it then goes back by the port of the bridge that it came from.
-
-        @raise CloudError: if the kernel refuses.
-        """
-        await self._do(self._table.reflect, vm_cid)
-
-    async def restore(self) -> bool:
-        """
-        Put back what somebody else took away since L{apply}.
-
-        @return: whether something was missing.
-        @raise CloudError: if the kernel refuses.
-        """
-        missing = await self._do(self._table.restore)
-        changed = await self._agree(self._bridges) if self._bridges else False
-        return missing or changed
-
-    async def _agree(self, bridges: Collection[str]) -> bool:
-        firewalld = await self._do(self._table.firewalld)
-        return await self._neighbours.agree(bridges, firewalld)
-
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            result: T = await deferToThreadPool(
-                self._reactor, self._thread, work, *args, **kwargs
-            )
-        except (NetlinkError, OSError) as error:
-            raise CloudError(f"network: {links.reason(error)}") from error
-        return result
