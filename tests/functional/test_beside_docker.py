@@ -50,9 +50,17 @@ def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
         assert ask(other.pid, vm.address, 80) == f"vm {other.address}"
         iptables("-F", "DOCKER-USER")
         assert is_silent(beyond, HOST, 8080)
+        iptables("-A", "DOCKER-USER", "-s", f"{WORLD}/32", "-j", "DROP")
         with daemon.connection() as client:
             client.call("Repair")
+        # What the operator forbids stays so.
+        assert is_silent(beyond, HOST, 8080)
+        iptables("-D", "DOCKER-USER", "-s", f"{WORLD}/32", "-j", "DROP")
         assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        way = ["ip", "route", "add", vm.address, "via", HOST]
+        subprocess.run(["nsenter", f"--net=/proc/{beyond}/ns/net", *way], check=True)
+        # Docker keeps strangers from what is not published.
+        assert is_silent(beyond, vm.address, 80)
     iptables("-A", "DOCKER-USER", "-j", "RETURN")
     for each in (vm, other):
         daemon.cpi.ok("delete_vm", each.cid)
