@@ -23,15 +23,18 @@ def changed(listing: str, *bridges: str) -> list[str]:
 
 
 def test_docker() -> None:
-    """Docker's chain gets a rule for each way, and loses those that are not wanted."""
+    """
+    Docker's chain gets a rule for each way, and loses those that are not wanted.
+
+    They stand behind the rules of others, but before what returns.
+    """
     assert changed(OPEN, "br1") == []
     assert changed(DOCKER, "br1") == [f"-A {IN}", f"-A {OUT}"]
     both = f"{DOCKER}{OTHERS}-A {IN}\n-A {OUT}\n-A DOCKER-USER -j RETURN\n"
     assert changed(both, "br1") == []
     assert changed(both) == [f"-D {IN}", f"-D {OUT}"]
-    assert changed(both.replace(f"-A {IN}\n", ""), "br1") == [
-        f"-I {IN}".replace("USER", "USER 3")
-    ]
+    placed = f"-I {IN}".replace("USER", "USER 3")
+    assert changed(both.replace(f"-A {IN}\n", ""), "br1") == [placed]
 
 
 @pytest.mark.parametrize(

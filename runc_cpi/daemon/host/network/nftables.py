@@ -68,8 +68,8 @@ class Table:
         self._loop(ruleset.looped, on=True)
         now = ruleset.redirections
         # Whether an earlier daemon came as far as this is not known.
-        known = found if before is not None else frozenset()
-        self._correct_flows(found - now, now - known, now)
+        come = now if before is None else now - found
+        self._correct_flows(found - now, come, now)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -142,10 +142,8 @@ class Table:
         if other is None:
             sysctls.set_forwarding(on=False)
         else:
-            self.log.info(
-                "net.ipv4.ip_forward stays on: {other} may rely on it",
-                other=other,
-            )
+            text = "net.ipv4.ip_forward stays on: {other} may rely on it"
+            self.log.info(text, other=other)
 
     def firewalld(self) -> str | None:
         """Return what nft prints of firewalld's table, or L{None} if there is none."""
