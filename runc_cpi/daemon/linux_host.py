@@ -20,9 +20,9 @@ from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network.bridges import Bridges
+from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
-from runc_cpi.daemon.host.network.nftables import Firewall
 from runc_cpi.daemon.host.network.table import name_of
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
@@ -62,7 +62,9 @@ class LinuxHost:
         self._networker = BridgeNetworker(
             reactor, bridges, guarded=config.security.anti_spoofing
         )
-        self._firewall = Firewall(reactor, name_of(config.work_dir), self._processes)
+        self._firewall = Firewall(
+            reactor, name_of(config.work_dir), self._processes, bridges.names
+        )
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)
         rules = device_rules()

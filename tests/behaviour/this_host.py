@@ -29,9 +29,9 @@ from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.host.network import libnftables
 from runc_cpi.daemon.host.network.bridges import Bridges
+from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
-from runc_cpi.daemon.host.network.nftables import Firewall
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.network.table import name_of, removal
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
@@ -195,7 +195,7 @@ class ThisHost(HostCase):
     def make_firewall(self) -> None:
         """Begin with the rules of forwarding, which the test may leave."""
         name = name_of(self.directory)
-        firewall = Firewall(reactor, name, self.processes)
+        firewall = Firewall(reactor, name, self.processes, set)
         firewall.start()
         self.addCleanup(firewall.stop)
         self.addCleanup(firewall.apply, NO_RULES)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -136,15 +136,19 @@ class FakeHostPorts:
     A host with two addresses, and one process.
 
     @ivar taken: the port that the process has, if it is there.
+    @ivar answer: what L{user} returns instead, if anything.
     """
 
     addresses = ("127.0.0.1", "192.0.2.1")
 
     def __init__(self) -> None:
         self.taken: int | None = None
+        self.answer: Deferred[str | None] | None = None
 
     def user(self, port: PublishedPort) -> Any:
         """Name the process if it has one of the ports."""
+        if self.answer is not None:
+            return self.answer
         if self.taken is not None and port.first <= self.taken <= port.last:
             return succeed("process 1 (init) of this host")
         return succeed(None)

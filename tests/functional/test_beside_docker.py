@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.host.network import sysctls
 from tests.harness.daemon import Daemon
+from tests.harness.lab import NewDaemon
 from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
 
 
@@ -28,6 +31,8 @@ def beyond(leaves_nothing: None) -> Iterator[int]:
         iptables("-F")
         iptables("-X")
         subprocess.run(["nft", "delete", "table", "ip", "filter"], check=False)
+        # The host does not stop to forward beside such rules.
+        sysctls.set_forwarding(on=False)
 
 
 def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
@@ -45,14 +50,41 @@ def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
         assert ask(other.pid, vm.address, 80) == f"vm {other.address}"
         iptables("-F", "DOCKER-USER")
         assert is_silent(beyond, HOST, 8080)
+        iptables("-A", "DOCKER-USER", "-s", f"{WORLD}/32", "-j", "DROP")
         with daemon.connection() as client:
             client.call("Repair")
+        # What the operator forbids stays so.
+        assert is_silent(beyond, HOST, 8080)
+        iptables("-D", "DOCKER-USER", "-s", f"{WORLD}/32", "-j", "DROP")
         assert ask(beyond, HOST, 8080) == f"vm {WORLD}"
+        way = ["ip", "route", "add", vm.address, "via", HOST]
+        subprocess.run(["nsenter", f"--net=/proc/{beyond}/ns/net", *way], check=True)
+        # Docker keeps strangers from what is not published.
+        assert is_silent(beyond, vm.address, 80)
     iptables("-A", "DOCKER-USER", "-j", "RETURN")
     for each in (vm, other):
         daemon.cpi.ok("delete_vm", each.cid)
     assert iptables("-S") == before
     assert "another firewall" not in daemon.log
+
+
+def test_iptables_that_is_locked(
+    beyond: int, new_daemon: NewDaemon, tiny: Path, tmp_path: Path
+) -> None:
+    """No call fails because others keep the lock of iptables; it is tried again."""
+    program = tmp_path / "iptables"
+    program.write_text("#!/bin/sh\necho it is locked >&2\nexit 4\n")
+    program.chmod(0o755)
+    daemon = new_daemon(path=f"{tmp_path}:{os.environ['PATH']}").start()
+    iptables("-N", "DOCKER-USER")
+    iptables("-I", "FORWARD", "-j", "DOCKER-USER")
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell)
+    assert "may stop what VMs send: iptables: exit status 4: it is locked" in daemon.log
+    assert is_silent(vm.pid, WORLD, 80)
+    program.unlink()
+    daemon.create_vm(stemcell)
+    assert ask(vm.pid, WORLD, 80) == f"world {HOST}"
 
 
 def test_beside_others(beyond: int, daemon: Daemon, tiny: Path) -> None:

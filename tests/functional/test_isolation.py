@@ -17,7 +17,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.planning import Lease, plan
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, rules
-from tests.harness.world import ask, is_silent, new_namespace, serving
+from tests.harness.world import PATIENCE, ask, is_silent, new_namespace, new_socket, serving
 
 SUBNETS = [
     Subnet(
@@ -52,7 +52,7 @@ def pids(leaves_nothing: None) -> Iterator[list[int]]:
 @pytest.fixture
 def table() -> Iterator[Table]:
     """Rules that go at the end."""
-    table = Table("runc_cpid_side")
+    table = Table("runc_cpid_side", set)
     yield table
     table.apply(NO_RULES)
 
@@ -86,3 +86,21 @@ def test_isolated(pids: list[int], table: Table, number: int) -> None:
         assert is_silent(two, str(ADDRESSES[0]), 80)
         assert ask(neighbour, str(ADDRESSES[0]), 80) == f"one {ADDRESSES[1]}"
         assert ask(one, str(SUBNETS[0].gateway), 8080).startswith("two ")
+
+
+def test_ports_of_an_earlier_daemon(pids: list[int], table: Table) -> None:
+    """
+    Whoever sends UDP to a port all the time reaches nobody any more if a daemon starts and
+    the port's VM is gone.
+    """
+    Table("runc_cpid_side", set).apply(rules(SUBNETS, occupants("514:5140/udp")))
+    one, _, two = pids
+    with serving(two, 5140, "two", "udp"), new_socket(one, "udp") as sender:
+        sender.settimeout(PATIENCE)
+        sender.connect((str(SUBNETS[0].gateway), 514))
+        sender.send(b"?")
+        assert sender.recv(100).startswith(b"two ")
+        table.apply(rules(SUBNETS, occupants()))
+        sender.send(b"?")
+        with pytest.raises(ConnectionRefusedError):
+            sender.recv(100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,17 @@ from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
-from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
+from tests.harness.world import (
+    HOST,
+    IMPATIENCE,
+    PATIENCE,
+    WORLD,
+    ask,
+    is_silent,
+    new_socket,
+    serving,
+    world,
+)
 
 HERE = os.getpid()
 BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -80,6 +91,21 @@ def test_who_reaches_a_port(beyond: int, daemon: Daemon, stemcell: str) -> None:
     assert Path(ROUTE_LOCALNET.format(daemon.config["bridge"])).read_text() == "0\n"
 
 
+def test_the_loopback_is_closed_without_the_table(daemon: Daemon, stemcell: str) -> None:
+    """A bridge is no longer routed to the loopback, whoever removed the rules meanwhile."""
+    setting = Path(ROUTE_LOCALNET.format(daemon.config["bridge"]))
+    vm = publishing(daemon, stemcell, "8080:80")
+    assert setting.read_text() == "1\n"
+    libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert setting.read_text() == "0\n"
+    daemon.kill()
+    # This is what a crash can leave.
+    setting.write_text("1")
+    daemon.start()
+    assert setting.read_text() == "0\n"
+
+
 @pytest.mark.parametrize(
     ("ports", "asked", "answers"),
     [
@@ -96,6 +122,50 @@ def test_datagrams(
         for pid, address in ((beyond, HOST), (HERE, LOOPBACK), (vm.pid, HOST)):
             assert ask(pid, address, asked, "udp").startswith("vm ")
         assert is_silent(beyond, HOST, asked, "tcp")
+
+
+def test_who_sends_all_the_time(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """
+    A sender of datagrams who never pauses reaches a VM that comes later, also one at
+    another address; once a VM is deleted, it reaches nobody in its place.
+    """
+    with new_socket(beyond, "udp") as sender:
+        sender.settimeout(PATIENCE)
+        sender.connect((HOST, 514))
+
+        def answer() -> str:
+            with suppress(ConnectionRefusedError):
+                sender.send(b"?")
+            with suppress(OSError):
+                return sender.recv(100).decode()
+            return ""
+
+        assert answer() == ""
+        first = publishing(daemon, stemcell, "514:5140/udp", "600-700:600-700/udp")
+        with serving(first.pid, 5140, "first", "udp"):
+            assert answer() == f"first {WORLD}"
+        daemon.cpi.ok("delete_vm", first.cid)
+        with stranger(daemon, stemcell, first.address):
+            sender.settimeout(IMPATIENCE)
+            assert answer() == ""
+            sender.settimeout(PATIENCE)
+            second = publishing(daemon, stemcell, "514:5141/udp")
+            with serving(second.pid, 5141, "second", "udp"):
+                assert answer() == f"second {WORLD}"
+                libnftables.run(table.removal(table.name_of(daemon.work_dir)))
+                answer()
+                with daemon.connection() as client:
+                    client.call("Repair")
+                assert answer() == f"second {WORLD}"
+
+
+@contextmanager
+def stranger(daemon: Daemon, stemcell: str, address: str) -> Iterator[None]:
+    """Have a VM that answers at an address that another one had."""
+    vm = daemon.create_vm(stemcell)
+    assert vm.address == address
+    with serving(vm.pid, 5140, "stranger", "udp"):
+        yield
 
 
 def test_ranges(beyond: int, daemon: Daemon, stemcell: str) -> None:

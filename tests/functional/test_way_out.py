@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from runc_cpi.daemon.host.network import libnftables, sysctls
 from tests.harness.daemon import Daemon
 from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
-from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
+from tests.harness.world import HOST, UPLINK, WORLD, ask, is_silent, serving, world
 
 PORT = 80
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -43,6 +45,33 @@ def test_vms_get_out(beyond: int, daemon: Daemon, tiny: Path) -> None:
     assert ask(other.pid, WORLD, PORT) == f"world {HOST}"
     daemon.cpi.ok("delete_vm", other.cid)
     assert (rules(), FORWARDING.read_text()) == before
+
+
+def test_forwarding_that_others_rely_on(beyond: int, daemon: Daemon, tiny: Path) -> None:
+    """
+    The host goes on to forward if there are rules of others for it by now, or if an
+    interface has another setting than the daemon made, or had it before; it says so.
+    """
+    stemcell = daemon.create_stemcell(tiny)
+    setting = FORWARDING.parent / f"conf/{UPLINK}/forwarding"
+
+    def after_a_vm(meanwhile: Callable[[], object]) -> str:
+        vm = daemon.create_vm(stemcell)
+        meanwhile()
+        daemon.cpi.ok("delete_vm", vm.cid)
+        found = FORWARDING.read_text()
+        sysctls.set_forwarding(on=False)
+        return found
+
+    rule = "table ip other {\nchain c {\ntype filter hook forward priority 0\n}\n}"
+    assert after_a_vm(partial(libnftables.run, rule)) == "1\n"
+    assert "net.ipv4.ip_forward stays on: the rules in table ip other" in daemon.log
+    libnftables.run("delete table ip other")
+    assert after_a_vm(partial(setting.write_text, "0")) == "1\n"
+    assert "net.ipv4.ip_forward stays on: an interface " in daemon.log
+    assert after_a_vm(list) == "0\n"
+    setting.write_text("1")
+    assert after_a_vm(list) == "1\n"
 
 
 def test_no_way_out(beyond: int, new_daemon: NewDaemon, tiny: Path) -> None:

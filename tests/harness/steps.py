@@ -147,7 +147,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
-    from runc_cpi.daemon.host.network import libnftables
+    from runc_cpi.daemon.host.network import conntrack, libnftables
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -167,6 +167,7 @@ def instrument() -> None:
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
     before(libnftables, "run", _rules)
+    before(conntrack, "_delete", lambda *_: "forget flow")
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

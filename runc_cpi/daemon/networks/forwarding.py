@@ -9,7 +9,7 @@ from twisted.internet.defer import DeferredLock
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.ports import WHERE, PublishedPort
+from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
 from runc_cpi.daemon.networks.rules import Occupant, rules
 from runc_cpi.errors import InvalidArgument, PortUnavailable
 
@@ -26,6 +26,10 @@ class Forwarding:
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
         self._occupants: dict[str, Occupant] = {}
+        # A port is held before its VM is an occupant: until it is found free, no rule may
+        # lead to it.
+        self._held: HeldPorts[str] = HeldPorts()
+        self._ports: dict[str, Sequence[PublishedPort]] = {}
         self._lock = DeferredLock()
 
     async def admit(
@@ -38,13 +42,27 @@ class Forwarding:
         @raise InvalidArgument: if a port is to be at an address that is not the host's.
         @raise CloudError: if the host cannot tell who has its ports.
         """
-        self.recall(vm_cid, addresses, ports)
+        self._hold(vm_cid, ports)
         try:
             for port in ports:
                 await self._check(port)
         except BaseException:
-            del self._occupants[vm_cid]
+            self._let_go(vm_cid)
             raise
+        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
+
+    def _hold(self, vm_cid: str, ports: Sequence[PublishedPort]) -> None:
+        for port in ports:
+            holder = self._held.holder(port)
+            if holder is not None:
+                raise PortUnavailable(f"port {port} is published by {holder}")
+        self._ports[vm_cid] = ports
+        for port in ports:
+            self._held.add(port, vm_cid)
+
+    def _let_go(self, vm_cid: str) -> None:
+        for port in self._ports.pop(vm_cid, ()):
+            self._held.remove(port)
 
     async def _check(self, port: PublishedPort) -> None:
         if port.address is not None and not self._host_ports.is_local(port.address):
@@ -61,11 +79,9 @@ class Forwarding:
 
         @raise PortUnavailable: naming the VM that has a port; this one is in without any.
         """
+        self._let_go(vm_cid)
         self._occupants[vm_cid] = Occupant(addresses=tuple(addresses))
-        for other_cid, other in self._occupants.items():
-            for port in ports:
-                if any(port.overlaps(held) for held in other.ports):
-                    raise PortUnavailable(f"port {port} is published by {other_cid}")
+        self._hold(vm_cid, ports)
         self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
 
     async def connected(self, vm_cid: str) -> None:
@@ -85,6 +101,7 @@ class Forwarding:
         @raise CloudError: if the kernel refuses; the rules are then as before.
         """
         self._occupants.pop(vm_cid, None)
+        self._let_go(vm_cid)
         await self.apply()
 
     async def apply(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
@@ -22,6 +22,8 @@ ACCEPTED = (
     "behind it or nothing, or an object of host, container and protocol; HOST and "
     "CONTAINER are ports or ranges such as 1000-2000"
 )
+
+Holder = TypeVar("Holder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +49,10 @@ class PublishedPort:
         place = ports if self.address is None else f"{self.address}:{ports}"
         return f"{place}/{self.protocol}"
 
-    def overlaps(self, other: PublishedPort) -> bool:
-        """Say whether both want the same port of the host."""
-        return (
-            self.protocol == other.protocol
-            and self.first <= other.last
-            and other.first <= self.last
-            and (None in (self.address, other.address) or self.address == other.address)
-        )
+    @property
+    def numbers(self) -> range:
+        """The ports of the host."""
+        return range(self.first, self.last + 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a VM's record holds."""
@@ -75,6 +73,39 @@ class PublishedPort:
         )
 
 
+class HeldPorts(Generic[Holder]):
+    """Who holds which port of the host; a question takes no longer if there are many."""
+
+    def __init__(self) -> None:
+        # By the address that a port is held at, which is None for all.
+        self._holders: dict[tuple[str, int], dict[IPv4Address | None, Holder]] = {}
+
+    def holder(self, port: PublishedPort) -> Holder | None:
+        """Return who holds one of these ports, or L{None} if nobody does."""
+        for number in port.numbers:
+            holders = self._holders.get((port.protocol, number), {})
+            if port.address is None:
+                found = next(iter(holders.values()), None)
+            else:
+                found = holders.get(port.address, holders.get(None))
+            if found is not None:
+                return found
+        return None
+
+    def add(self, port: PublishedPort, holder: Holder) -> None:
+        """Note who holds these ports, which nobody held until now."""
+        for number in port.numbers:
+            self._holders.setdefault((port.protocol, number), {})[port.address] = holder
+
+    def remove(self, port: PublishedPort) -> None:
+        """Note that nobody holds these ports any more."""
+        for number in port.numbers:
+            holders = self._holders.get((port.protocol, number), {})
+            holders.pop(port.address, None)
+            if not holders:
+                self._holders.pop((port.protocol, number), None)
+
+
 def parse(raw: Any) -> tuple[PublishedPort, ...]:
     """
     Read C{cloud_properties.ports}.
@@ -89,22 +120,28 @@ def parse(raw: Any) -> tuple[PublishedPort, ...]:
         return ()
     if not isinstance(raw, list):
         raise InvalidArgument(f"{WHERE}: {raw!r} must be a list")
+    _check_count(len(raw))
     read = [_read(f"{WHERE}[{number}]", item) for number, item in enumerate(raw)]
     published = tuple(port for port in read if port is not None)
+    _check_count(sum(len(port.numbers) for port in published))
     _check_distinct(published)
-    count = sum(port.last - port.first + 1 for port in published)
+    return published
+
+
+def _check_count(count: int) -> None:
     if count > MOST_PUBLISHED:
         raise InvalidArgument(
             f"{WHERE}: {count} ports are too many; a VM may publish {MOST_PUBLISHED}"
         )
-    return published
 
 
 def _check_distinct(ports: Sequence[PublishedPort]) -> None:
-    for number, port in enumerate(ports):
-        for other in ports[:number]:
-            if port.overlaps(other):
-                raise InvalidArgument(f"{WHERE}: {port} and {other} overlap")
+    held: HeldPorts[PublishedPort] = HeldPorts()
+    for port in ports:
+        other = held.holder(port)
+        if other is not None:
+            raise InvalidArgument(f"{WHERE}: {port} and {other} overlap")
+        held.add(port, port)
 
 
 def _read(where: str, item: Any) -> PublishedPort | None:

@@ -57,7 +57,7 @@ class Occupant:
                 vm_port=port.container + number - port.first,
             )
             for port in self.ports
-            for number in range(port.first, port.last + 1)
+            for number in port.numbers
         )
 
     @cached_property

@@ -10,7 +10,10 @@ OPEN = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 DOCKER = "-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n"
 UFW = "-P INPUT DROP\n-P FORWARD DROP\n-N ufw-user-forward\n-N ufw-user-input\n"
 IN = "DOCKER-USER -i br1 -m comment --comment ours -j ACCEPT"
-OUT = "DOCKER-USER -o br1 -m comment --comment ours -j ACCEPT"
+OUT = (
+    "DOCKER-USER -o br1 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT "
+    "-m comment --comment ours -j ACCEPT"
+)
 OTHERS = "-A DOCKER-USER -i br9 -m comment --comment other -j ACCEPT\n"
 
 
@@ -20,13 +23,18 @@ def changed(listing: str, *bridges: str) -> list[str]:
 
 
 def test_docker() -> None:
-    """Docker's chain gets a rule for each way, and loses those that are not wanted."""
+    """
+    Docker's chain gets a rule for each way, and loses those that are not wanted.
+
+    They stand behind the rules of others, but before what returns.
+    """
     assert changed(OPEN, "br1") == []
-    assert changed(DOCKER, "br1") == [f"-I {IN}", f"-I {OUT}"]
+    assert changed(DOCKER, "br1") == [f"-A {IN}", f"-A {OUT}"]
     both = f"{DOCKER}{OTHERS}-A {IN}\n-A {OUT}\n-A DOCKER-USER -j RETURN\n"
     assert changed(both, "br1") == []
     assert changed(both) == [f"-D {IN}", f"-D {OUT}"]
-    assert changed(both.replace(f"-A {IN}\n", ""), "br1") == [f"-I {IN}"]
+    placed = f"-I {IN}".replace("USER", "USER 3")
+    assert changed(both.replace(f"-A {IN}\n", ""), "br1") == [placed]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_vms_that_stay_inside() -> None:
     """Without rules nothing is needed."""
-    table, inside = Table("runc_cpid_none"), Ruleset(bridges=frozenset(["br1"]))
+    table, inside = Table("runc_cpid_none", set), Ruleset(bridges=frozenset(["br1"]))
     for ruleset in (NO_RULES, inside, inside, NO_RULES):
         table.apply(ruleset)
         assert table.restore() is False
@@ -27,7 +27,7 @@ def test_vms_that_stay_inside() -> None:
 
 def test_rules_that_cannot_be() -> None:
     """The error names the library, and comes again when it is tried again."""
-    table, bridge = Table("runc_cpid_none"), frozenset(["br1"])
+    table, bridge = Table("runc_cpid_none", set), frozenset(["br1"])
     for _ in range(2):
         with pytest.raises(libnftables.NftablesUnusable, match="libnobodyhasthis"):
             table.apply(Ruleset(bridges=bridge, translated=bridge))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.host.network import table
@@ -48,6 +49,25 @@ def test_chains_that_are_there() -> None:
     )
     assert table.chains_in(printed) == {"a": {"x", "y"}, "b": set()}
     assert table.chains_in("") == {}
+
+
+def test_redirections_that_are_there() -> None:
+    """What nft prints of maps tells which ports are published."""
+    elsewhere = replace(PORT, protocol="udp", address=IPv4Address("127.0.0.1"))
+    printed = (
+        "\t\telements = { tcp . 8080 : 10.1.0.2 . 80 }\n"
+        "\t\telements = { 127.0.0.1 . udp . 8080 : 10.1.0.2 . 80 }\n"
+    )
+    assert list(table.redirections_in(printed)) == [PORT, elsewhere]
+
+
+def test_filters_of_others() -> None:
+    """Only what looks at IPv4 that is forwarded counts, and no daemon's own table."""
+    chain = "\tchain c {\n\t\ttype filter hook forward priority filter;\n\t}\n}\n"
+    names = "inet runc_cpid_1", "bridge a", "ip6 b", "ip filter", "inet c"
+    printed = "".join(f"table {name} {{\n{chain}" for name in names)
+    assert table.filters_of_others(printed) == ["ip filter", "inet c"]
+    assert table.filters_of_others(printed.replace("forward", "input")) == []
 
 
 def test_names_in_a_set() -> None:

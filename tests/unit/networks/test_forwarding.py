@@ -77,6 +77,21 @@ class ForwardingTests(SynchronousTestCase):
         self.host_ports.taken = None
         self.successResultOf(self.admit("vm-2", ["22:22"]))
 
+    def test_a_port_that_is_looked_at(self) -> None:
+        """No rule leads to a port before it is found free, and nobody else gets it."""
+        self.successResultOf(self.admit("vm-1"))
+        answer: Deferred[str | None] = Deferred()
+        self.host_ports.answer = answer
+        waiting = self.admit("vm-2", ["22:22"], last=3)
+        self.succeed(self.forwarding.apply())
+        self.assertEqual(self.firewall.ruleset.redirections, frozenset())
+        self.failureResultOf(self.admit("vm-3", ["22:22"]), PortUnavailable)
+        answer.callback(None)
+        self.successResultOf(waiting)
+        self.succeed(self.forwarding.apply())
+        (redirection,) = self.firewall.ruleset.redirections
+        self.assertEqual(redirection.port, 22)
+
     def test_an_address_of_another_machine(self) -> None:
         """A port can be published at an address of the host alone."""
         refused = self.admit("vm-1", ["198.51.100.7:80:80"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.daemon.networks.ports import MOST_PUBLISHED, PublishedPort, parse
+from runc_cpi.daemon.networks.ports import MOST_PUBLISHED, HeldPorts, PublishedPort, parse
 from runc_cpi.errors import InvalidArgument
 
 
@@ -99,6 +99,31 @@ def test_refused(raw: Any, message: str) -> None:
 def test_the_same_port_twice() -> None:
     """One port of the host can have two protocols, and two addresses, but not both."""
     assert len(parse(["53:53", "53:53/udp", "127.0.0.1:80:80", "192.0.2.1:80:80"])) == 4
+
+
+def test_many() -> None:
+    """Ports are counted before anything else is done with them."""
+    single = [f"{number}:{number}" for number in range(1, MOST_PUBLISHED + 1)]
+    assert len(parse(single)) == MOST_PUBLISHED
+    for raw in ([*single, None], ["1-65535:1-65535", "1-65535:1-65535"]):
+        with pytest.raises(InvalidArgument, match=r"ports are too many"):
+            parse(raw)
+
+
+def test_who_holds_a_port() -> None:
+    """All addresses include each one; what is let go of is nobody's."""
+    held: HeldPorts[str] = HeldPorts()
+    (somewhere,), (anywhere,), (elsewhere,) = (
+        parse([text]) for text in ("127.0.0.1:80-81:80-81", "81:81", "192.0.2.1:81:81")
+    )
+    held.add(somewhere, "first")
+    assert (held.holder(anywhere), held.holder(elsewhere)) == ("first", None)
+    held.add(elsewhere, "second")
+    held.remove(somewhere)
+    assert (held.holder(anywhere), held.holder(somewhere)) == ("second", None)
+    held.remove(elsewhere)
+    held.add(anywhere, "third")
+    assert held.holder(somewhere) == held.holder(elsewhere) == "third"
 
 
 def test_records() -> None:

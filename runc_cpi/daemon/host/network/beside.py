@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 
 # Docker leaves this chain to others, and asks it first (its documentation of iptables).
 DOCKERS_CHAIN = "DOCKER-USER"
+# Others reach VMs by published ports, not by the VMs' own addresses.
+_ANSWERS_AND_PORTS = "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT"
 _UFW_INPUT, _UFW_FORWARD = "ufw-user-input", "ufw-user-forward"
 
 
@@ -16,33 +18,37 @@ def corrections(
     Return what to tell iptables so that Docker lets pass what bridges forward.
 
     While Docker has the host look at what it bridges, it drops even what one VM sends to
-    another (C{FORWARD} has the policy C{DROP}).
+    another (C{FORWARD} has the policy C{DROP}).  Rules of the operator's come first.
 
     @param listing: what C{iptables -S} prints.
     @param comment: what marks rules as ours; it goes with no space in it.
     """
     lines = listing.splitlines()
-    ours = {line for line in lines if _is_ours(line, comment)}
-    wanted: set[str] = set()
-    if f"-N {DOCKERS_CHAIN}" in lines:
-        wanted = {
-            f"-A {DOCKERS_CHAIN} {way} {bridge} -m comment --comment {comment} -j ACCEPT"
+    chain = [line for line in lines if line.startswith(f"-A {DOCKERS_CHAIN} ")]
+    ours = {line for line in chain if f" --comment {comment} " in line}
+    wanted = (
+        {
+            f"-A {DOCKERS_CHAIN} {way} -m comment --comment {comment} -j ACCEPT"
             for bridge in bridges
-            for way in ("-i", "-o")
+            for way in (f"-i {bridge}", f"-o {bridge} {_ANSWERS_AND_PORTS}")
         }
+        if f"-N {DOCKERS_CHAIN}" in lines
+        else set()
+    )
+    kept = [line for line in chain if line not in ours - wanted]
     return [
-        *(_as("-D", line) for line in sorted(ours - wanted)),
-        *(_as("-I", line) for line in sorted(wanted - ours)),
+        *(line.replace("-A", "-D", 1).split() for line in sorted(ours - wanted)),
+        *(_placed(line, kept).split() for line in sorted(wanted - ours)),
     ]
 
 
-def _is_ours(line: str, comment: str) -> bool:
-    return line.startswith(f"-A {DOCKERS_CHAIN} ") and f" --comment {comment} " in line
-
-
-def _as(verb: str, line: str) -> Sequence[str]:
-    _, *rest = line.split()
-    return [verb, *rest]
+def _placed(line: str, chain: Sequence[str]) -> str:
+    """Return how to put a rule behind those of a chain, but where it is still reached."""
+    end = f"-A {DOCKERS_CHAIN} -j RETURN"
+    if end not in chain:
+        return line
+    number = chain.index(end) + 1
+    return line.replace(f"-A {DOCKERS_CHAIN}", f"-I {DOCKERS_CHAIN} {number}", 1)
 
 
 def advice(listing: str, firewalld: str | None, bridge: str) -> Sequence[str]:

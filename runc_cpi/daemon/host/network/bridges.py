@@ -96,6 +96,14 @@ class Bridges:
         """
         return [link for link in link_dump.bridges() if self._is_own(link)]
 
+    def names(self) -> set[str]:
+        """
+        Return the names of the bridges that VMs of this daemon can be connected to.
+
+        @raise OSError: if the kernel refuses to tell.
+        """
+        return {link.name for link in self.own()}
+
     def _is_own(self, link: Link) -> bool:
         is_free = link.name in self._configured and not link.alias.startswith(ALIAS)
         return link.alias == self._alias or is_free

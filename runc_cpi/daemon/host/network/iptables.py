@@ -9,17 +9,18 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import beside
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.errors import CloudError
 
 PROGRAM = "iptables"
-WAIT = "5"  # seconds for its lock
-TIMEOUT = 15.0  # seconds
+# All VMs wait meanwhile.
+WAIT = "2"  # seconds for its lock
+TIMEOUT = 5.0  # seconds
+LOCKED = 4  # its exit status if others keep the lock: RESOURCE_PROBLEM, xtables.h
 
 
 class Neighbours:
     """
     Changes Docker's chain for others, and says of other firewalls what to type.
-
-    Nothing of it fails a call: VMs run without it, and their operator reads the log.
 
     @param comment: what marks rules as ours.
     """
@@ -36,7 +37,7 @@ class Neighbours:
 
         @param firewalld: what nft prints of firewalld's table, or L{None} if it has none.
         @return: whether something was changed.
-        @raise CloudError: if iptables cannot be run.
+        @raise CloudError: if iptables cannot be run, or refuses.
         """
         listing = await self._list()
         changes = beside.corrections(listing, self._comment, bridges)
@@ -62,10 +63,12 @@ class Neighbours:
             return ""
         argv = [PROGRAM, "-w", WAIT, "-S"]
         outcome = await self._processes.run(argv, timeout=TIMEOUT)
+        if outcome.status == LOCKED or outcome.timed_out:
+            raise CloudError(outcome.complaint())
         return outcome.stdout.decode("utf-8", "replace") if outcome.ok else ""
 
     async def _run(self, change: Sequence[str]) -> None:
         argv = [PROGRAM, "-w", WAIT, *change]
         outcome = await self._processes.run(argv, timeout=TIMEOUT)
         if not outcome.ok:
-            self.log.warn("{reason}", reason=outcome.complaint())
+            raise CloudError(outcome.complaint())

@@ -7,24 +7,18 @@ and filters then: with the interfaces of 300 VMs that took more than a second.
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+from runc_cpi.daemon.host.network.netlink import attribute, attributes, dump
+
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
-_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP, linux/netlink.h
-_ERROR, _DONE = 2, 3  # NLMSG_*
-_NEW_LINK, _GET_LINK = 16, 18  # RTM_*, linux/rtnetlink.h
+_GET_LINK = 18  # RTM_GETLINK, linux/rtnetlink.h
 _NAME, _MASTER, _INFO, _ALIAS, _MASK = 3, 10, 18, 20, 29  # IFLA_*, linux/if_link.h
 _KIND = 1  # IFLA_INFO_KIND
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
-_BUFFER_BYTES = 1 << 16
-_ALIGNMENT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +44,8 @@ def bridges() -> list[Link]:
 
     @raise OSError: if the kernel refuses to tell.
     """
-    kind = _attribute(_KIND, b"bridge\0")
-    return [link for link in _dump(_attribute(_INFO, kind)) if link.kind == "bridge"]
+    kind = attribute(_KIND, b"bridge\0")
+    return [link for link in _dump(attribute(_INFO, kind)) if link.kind == "bridge"]
 
 
 def ports(bridge: int) -> list[Link]:
@@ -61,13 +55,8 @@ def ports(bridge: int) -> list[Link]:
     @param bridge: its index.
     @raise OSError: if the kernel refuses to tell.
     """
-    master = _attribute(_MASTER, struct.pack("=I", bridge))
+    master = attribute(_MASTER, struct.pack("=I", bridge))
     return [link for link in _dump(master) if link.master == bridge]
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % _ALIGNMENT)
 
 
 def _dump(wanted: bytes) -> list[Link]:
@@ -76,50 +65,21 @@ def _dump(wanted: bytes) -> list[Link]:
 
     A kernel that does not know the filter tells of all.
     """
-    mask = _attribute(_MASK, struct.pack("=I", _SKIP_STATISTICS))
+    mask = attribute(_MASK, struct.pack("=I", _SKIP_STATISTICS))
     body = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + mask + wanted
-    header = _HEADER.pack(_HEADER.size + len(body), _GET_LINK, _DUMP, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
-        kernel.bind((0, 0))
-        kernel.send(header + body)
-        return list(_answers(kernel))
-
-
-def _answers(kernel: socket.socket) -> Iterator[Link]:
-    while True:
-        data = kernel.recv(_BUFFER_BYTES)
-        offset = 0
-        while offset < len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, offset)
-            body = data[offset + _HEADER.size : offset + length]
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                (number,) = struct.unpack_from("=i", body)
-                raise OSError(-number, os.strerror(-number), "netlink")
-            if kind == _NEW_LINK:
-                yield _link(body)
-            offset += length + -length % _ALIGNMENT
+    return [_link(answer) for answer in dump(socket.NETLINK_ROUTE, _GET_LINK, body)]
 
 
 def _link(body: bytes) -> Link:
-    attributes = dict(_attributes(body[_LINK.size :]))
-    info = dict(_attributes(attributes.get(_INFO, b"")))
+    parts = dict(attributes(body[_LINK.size :]))
+    info = dict(attributes(parts.get(_INFO, b"")))
     return Link(
         index=_LINK.unpack_from(body)[2],
-        name=_text(attributes.get(_NAME, b"")),
+        name=_text(parts.get(_NAME, b"")),
         kind=_text(info.get(_KIND, b"")),
-        alias=_text(attributes.get(_ALIAS, b"")),
-        master=int.from_bytes(attributes.get(_MASTER, b""), sys.byteorder),
+        alias=_text(parts.get(_ALIAS, b"")),
+        master=int.from_bytes(parts.get(_MASTER, b""), sys.byteorder),
     )
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        yield kind, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += max(length, _ATTRIBUTE.size) + -length % _ALIGNMENT
 
 
 def _text(value: bytes) -> str:

@@ -14,12 +14,10 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.host.network import netlink
 from runc_cpi.daemon.host.network.sockets import (
     DIAG_REQUEST,
-    HEADER,
     NETLINK_SOCK_DIAG,
-    NLM_F_REQUEST,
-    NLMSG_ERROR,
     NUMBERS,
     SOCK_DIAG_BY_FAMILY,
     KernelSockets,
@@ -30,15 +28,12 @@ from runc_cpi.errors import CloudError
 
 Address = IPv4Address | IPv6Address
 
-# linux/netlink.h, linux/inet_diag.h
-NLMSG_DONE, NLM_F_DUMP = 3, 0x300
+# linux/inet_diag.h
 INET_DIAG_SKV6ONLY = 11
 # linux/tcp_states.h: of one that listens, and of a socket of UDP that is not connected.
 TCP_CLOSE, TCP_LISTEN = 7, 10
 SOCKET_ID = struct.Struct("!HH16s16s")
 MESSAGE_SIZE = 72  # struct inet_diag_msg
-ATTRIBUTE = struct.Struct("=HH")
-ROOM = 1 << 17  # bytes; the kernel sends less at once
 KINDS = {
     "tcp": (socket.IPPROTO_TCP, 1 << TCP_LISTEN),
     "udp": (socket.IPPROTO_UDP, 1 << TCP_CLOSE),
@@ -98,7 +93,8 @@ def listeners(protocol: str) -> Iterator[Listener]:
     """
     number, states = KINDS[protocol]
     for family in (socket.AF_INET, socket.AF_INET6):
-        for message in _dump(DIAG_REQUEST.pack(family, number, 0, states) + bytes(48)):
+        question = DIAG_REQUEST.pack(family, number, 0, states) + bytes(48)
+        for message in netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, question):
             listener = _listener(message)
             if listener is not None:
                 yield listener
@@ -120,37 +116,8 @@ def _listener(message: bytes) -> Listener | None:
 
 
 def _is_ipv6_only(message: bytes) -> bool:
-    at = MESSAGE_SIZE
-    while at + ATTRIBUTE.size < len(message):
-        size, kind = ATTRIBUTE.unpack_from(message, at)
-        if kind == INET_DIAG_SKV6ONLY:
-            return message[at + ATTRIBUTE.size] == 1
-        at += (size + 3) & ~3
-    return False
-
-
-def _dump(question: bytes) -> Iterator[bytes]:
-    """
-    Return all messages that answer a question, which come in several parts.
-
-    @raise OSError: if the kernel refuses.
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
-        size, flags = HEADER.size + len(question), NLM_F_REQUEST | NLM_F_DUMP
-        netlink.send(HEADER.pack(size, SOCK_DIAG_BY_FAMILY, flags, 1, 0) + question)
-        while True:
-            part = netlink.recv(ROOM)
-            at = 0
-            while at + HEADER.size <= len(part):
-                length, kind, *_ = HEADER.unpack_from(part, at)
-                body = part[at + HEADER.size : at + length]
-                if kind == NLMSG_DONE:
-                    return
-                if kind == NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
-                    raise OSError(number, os.strerror(number))
-                yield body
-                at += (length + 3) & ~3
+    found = dict(netlink.attributes(message[MESSAGE_SIZE:]))
+    return found.get(INET_DIAG_SKV6ONLY, b"") == b"\1"
 
 
 def _process(inode: int) -> str:

@@ -1,29 +1,30 @@
-"""Has the host forward packets of VMs, by a table of nftables and by sysctls."""
+"""The table of nftables of a daemon, and the sysctls that go with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
-from zope.interface import implementer
+from twisted.logger import Logger
 
-from runc_cpi.daemon.host.network import libnftables, links, sysctls, table
-from runc_cpi.daemon.host.network.iptables import Neighbours
+from runc_cpi.daemon.host.network import (
+    conntrack,
+    libnftables,
+    links,
+    reliance,
+    sysctls,
+    table,
+)
 from runc_cpi.daemon.host.network.veth import host_interfaces
-from runc_cpi.daemon.host.processes import Processes
-from runc_cpi.daemon.networks.interfaces import IFirewall
-from runc_cpi.daemon.networks.rules import Ruleset
-from runc_cpi.errors import CloudError
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
 FIREWALLD = "firewalld"  # the name of its table
 
-P = ParamSpec("P")
-T = TypeVar("T")
+OwnBridges = Callable[[], AbstractSet[str]]
+Redirections = frozenset[Redirection]
 
 
 class Table:
@@ -31,10 +32,13 @@ class Table:
     The table of one daemon, and what goes with it; every method but L{has} blocks.
 
     @param name: the table's.
+    @param own_bridges: returns the bridges that VMs can be connected to.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    log = Logger()
+
+    def __init__(self, name: str, own_bridges: OwnBridges) -> None:
+        self._name, self._own_bridges = name, own_bridges
         # What an earlier daemon left is not known.
         self._loaded: Ruleset | None = None
         # Whether the table has the mark, also when somebody took the table away.
@@ -51,16 +55,21 @@ class Table:
         @raise OSError: if the kernel refuses; the next call makes all rules anew.
         """
         before, self._loaded = self._loaded, None
+        found = self._found_redirections() if before is None else before.redirections
         if before is None or not _is_alike(before, ruleset):
-            self._replace(ruleset)
+            self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
             self._loop(before.looped - ruleset.looped, on=False)
             try:
                 libnftables.run(table.change(self._name, before, ruleset))
             except libnftables.NftablesUnusable:
-                self._replace(ruleset)  # somebody else was at it
+                self._replace(ruleset, before)  # somebody else was at it
         # A bridge may be a new one of the same name.
         self._loop(ruleset.looped, on=True)
+        now = ruleset.redirections
+        # Whether an earlier daemon came as far as this is not known.
+        come = now if before is None else now - found
+        self._correct_flows(found - now, come, now)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -78,12 +87,16 @@ class Table:
             sysctls.is_forwarding() or not ruleset.is_forwarding
         ):
             return False
-        self._replace(ruleset)
+        self._replace(ruleset, ruleset)
         self._loop(ruleset.looped, on=True)
+        now = ruleset.redirections
+        self._correct_flows(frozenset(), now, now)
         return True
 
-    def _replace(self, ruleset: Ruleset) -> None:
+    def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
         """Make the table anew, or remove it, whatever there is."""
+        looped = self._own_bridges() if before is None else before.looped
+        self._loop(looped - ruleset.looped, on=False)
         try:
             tables = self._tables()
         except libnftables.NftablesUnusable:
@@ -98,9 +111,9 @@ class Table:
         self._marked = self._marked or table.MARK in (found or ())
         if ruleset.is_forwarding:
             marks = any(table.MARK in chains for chains in others)
-            self._marked = self._marked or marks or not sysctls.is_forwarding()
+            self._marked = self._marked or marks or not sysctls.forwards_anywhere()
         elif self._marked and not others:
-            sysctls.set_forwarding(on=False)
+            self._stop_forwarding()
             self._marked = False
         if ruleset.is_needed:
             libnftables.run(table.whole(self._name, ruleset, marked=self._marked))
@@ -111,6 +124,26 @@ class Table:
             sysctls.set_forwarding(on=True)
         elif not ruleset.is_needed:
             self._marked = False  # another daemon has it
+
+    def _correct_flows(
+        self, gone: Redirections, come: Redirections, now: Redirections
+    ) -> None:
+        try:
+            conntrack.correct(gone, come, now)
+        except OSError as error:
+            self.log.warn(
+                "published ports of udp: who sends to them already may go on to reach what "
+                "they led to before: {reason}",
+                reason=str(error),
+            )
+
+    def _stop_forwarding(self) -> None:
+        other = reliance.found()
+        if other is None:
+            sysctls.set_forwarding(on=False)
+        else:
+            text = "net.ipv4.ip_forward stays on: {other} may rely on it"
+            self.log.info(text, other=other)
 
     def firewalld(self) -> str | None:
         """Return what nft prints of firewalld's table, or L{None} if there is none."""
@@ -129,6 +162,17 @@ class Table:
         except libnftables.NftablesUnusable:
             return set()
         return table.looped_in(printed)
+
+    def _found_redirections(self) -> Redirections:
+        """Return what the table has in its maps, if it has them."""
+        try:
+            printed = [
+                libnftables.run(f"list map {table.FAMILY} {self._name} {name}")
+                for name in table.MAPS
+            ]
+        except libnftables.NftablesUnusable:
+            return frozenset()
+        return frozenset(table.redirections_in("".join(printed)))
 
     def reflect(self, vm_cid: str) -> None:
         """
@@ -152,74 +196,3 @@ def _is_a_daemons(name: str) -> bool:
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:
     """Say whether the contents of sets are all that differs."""
     return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)
-
-
-@implementer(IFirewall)
-class Firewall:
-    """
-    Works on a table from one thread of its own, for some of it takes 20 ms.
-
-    @param name: the table's, which marks what is ours in other places as well.
-    """
-
-    def __init__(self, reactor: Any, name: str, processes: Processes) -> None:
-        self._reactor, self._table = reactor, Table(name)
-        self._neighbours = Neighbours(processes, name)
-        # What an earlier daemon left is not known.
-        self._bridges: frozenset[str] | None = None
-        self._thread = ThreadPool(1, 1, "nftables")
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, once it has done what it was given."""
-        self._thread.stop()
-
-    async def apply(self, ruleset: Ruleset) -> None:
-        """
-        Make these the rules of this daemon; nothing happens if they are already.
-
-        @raise CloudError: if the kernel refuses; what was asked for before is still so.
-        """
-        if not self._table.has(ruleset):
-            await self._do(self._table.apply, ruleset)
-        if ruleset.bridges != self._bridges:
-            await self._agree(ruleset.bridges)
-            self._bridges = ruleset.bridges
-
-    async def reflect(self, vm_cid: str) -> None:
-        """
-        Let a VM that is connected reach itself by ports of the host.
-
-        What is bridged is translated as well while C{bridge-nf-call-iptables} is on, as it
-        is beside Docker; it then goes back by the port of the bridge that it came from.
-
-        @raise CloudError: if the kernel refuses.
-        """
-        await self._do(self._table.reflect, vm_cid)
-
-    async def restore(self) -> bool:
-        """
-        Put back what somebody else took away since L{apply}.
-
-        @return: whether something was missing.
-        @raise CloudError: if the kernel refuses.
-        """
-        missing = await self._do(self._table.restore)
-        changed = await self._agree(self._bridges) if self._bridges else False
-        return missing or changed
-
-    async def _agree(self, bridges: Collection[str]) -> bool:
-        firewalld = await self._do(self._table.firewalld)
-        return await self._neighbours.agree(bridges, firewalld)
-
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            result: T = await deferToThreadPool(
-                self._reactor, self._thread, work, *args, **kwargs
-            )
-        except (NetlinkError, OSError) as error:
-            raise CloudError(f"network: {links.reason(error)}") from error
-        return result

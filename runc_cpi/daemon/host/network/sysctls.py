@@ -17,6 +17,25 @@ def is_forwarding() -> bool:
     return (IPV4 / "ip_forward").read_text("ascii").strip() == "1"
 
 
+def forwards_anywhere() -> bool:
+    """Say whether packets of any interface are forwarded."""
+    return "1" in _settings()
+
+
+def forwards_everywhere() -> bool:
+    """Say whether packets of all interfaces are forwarded, as L{set_forwarding} has it."""
+    return _settings() == {"1"}
+
+
+def _settings() -> set[str]:
+    found = set()
+    for path in IPV4.glob("conf/*/forwarding"):
+        # Interfaces go meanwhile.
+        with suppress(OSError):
+            found.add(path.read_text("ascii").strip())
+    return found
+
+
 def set_forwarding(*, on: bool) -> None:
     """
     Have the host forward packets, or not.

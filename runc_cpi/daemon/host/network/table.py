@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
+from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
@@ -23,6 +25,10 @@ _TYPES = {
     "map ports": "inet_proto . inet_service : ipv4_addr . inet_service",
     "map ports_at": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
 }
+MAPS = tuple(name.split()[1] for name in _TYPES if name.startswith("map "))
+_REDIRECTION = re.compile(
+    r"(?:([0-9.]+) \. )?(tcp|udp) \. ([0-9]+) : ([0-9.]+) \. ([0-9]+)"
+)
 # What is bridged and passes these chains nevertheless (br_netfilter) has no iifname when it
 # leaves; answers to it come back this way without translation, unless a VM meets itself.
 # "martians" comes before connections are tracked: what answers a connection that the host
@@ -109,6 +115,18 @@ def looped_in(printed: str) -> set[str]:
     return set(printed.split('"')[1::2])
 
 
+def redirections_in(printed: str) -> Iterator[Redirection]:
+    """Return the published ports that maps have, as nft prints them."""
+    for address, protocol, port, vm_address, vm_port in _REDIRECTION.findall(printed):
+        yield Redirection(
+            protocol=protocol,
+            address=IPv4Address(address) if address else None,
+            port=int(port),
+            vm_address=IPv4Address(vm_address),
+            vm_port=int(vm_port),
+        )
+
+
 def chains_in(printed: str) -> Mapping[str, set[str]]:
     """Return the names of chains by table, as nft prints them."""
     chains: dict[str, set[str]] = {}
@@ -121,6 +139,19 @@ def chains_in(printed: str) -> Mapping[str, set[str]]:
         elif words[:1] == ["chain"]:
             chains[table].add(words[1])
     return chains
+
+
+def filters_of_others(printed: str) -> Sequence[str]:
+    """Return the tables of others that look at what is forwarded, as nft prints chains."""
+    found = []
+    name = ""
+    for line in printed.splitlines():
+        words = line.split()
+        if words[:1] == ["table"]:
+            name = f"{words[1]} {words[2]}"
+        elif "hook forward" in line and name.startswith(("ip ", "inet ")):
+            found.append(name)
+    return [name for name in found if not name.startswith(f"{FAMILY} {PREFIX}")]
 
 
 def _forget(name: str) -> str:

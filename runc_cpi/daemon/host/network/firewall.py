@@ -1,0 +1,117 @@
+"""Has the host forward packets of VMs, beside the firewalls of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from pyroute2.netlink.exceptions import NetlinkError
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from runc_cpi.daemon.host.network import links
+from runc_cpi.daemon.host.network.iptables import Neighbours
+from runc_cpi.daemon.host.network.nftables import OwnBridges, Table
+from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.rules import Ruleset
+from runc_cpi.errors import CloudError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@implementer(IFirewall)
+class Firewall:
+    """
+    Works on a table from one thread of its own, for some of it takes 20 ms.
+
+    @param name: the table's, which marks what is ours in other places as well.
+    @param own_bridges: returns the bridges that VMs can be connected to.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, name: str, processes: Processes, own_bridges: OwnBridges
+    ) -> None:
+        self._reactor, self._table = reactor, Table(name, own_bridges)
+        self._neighbours = Neighbours(processes, name)
+        self._bridges: frozenset[str] = frozenset()
+        # What an earlier daemon left is not known.
+        self._agreed = False
+        self._thread = ThreadPool(1, 1, "nftables")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, once it has done what it was given."""
+        self._thread.stop()
+
+    async def apply(self, ruleset: Ruleset) -> None:
+        """
+        Make these the rules of this daemon; nothing happens if they are already.
+
+        @raise CloudError: if the kernel refuses; what was asked for before is still so.
+        """
+        if not self._table.has(ruleset):
+            await self._do(self._table.apply, ruleset)
+        if ruleset.bridges != self._bridges or not self._agreed:
+            self._bridges = ruleset.bridges
+            await self._agree()
+
+    async def reflect(self, vm_cid: str) -> None:
+        """
+        Let a VM that is connected reach itself by ports of the host.
+
+        What is bridged is translated as well while C{bridge-nf-call-iptables} is on, as it
+        is beside Docker; it then goes back by the port of the bridge that it came from.
+
+        @raise CloudError: if the kernel refuses.
+        """
+        await self._do(self._table.reflect, vm_cid)
+
+    async def restore(self) -> bool:
+        """
+        Put back what somebody else took away since L{apply}.
+
+        @return: whether something was missing.
+        @raise CloudError: if the kernel refuses.
+        """
+        missing = await self._do(self._table.restore)
+        changed = await self._agree() if self._bridges else False
+        return missing or changed
+
+    async def _agree(self) -> bool:
+        """
+        Have other firewalls let VMs pass.
+
+        It fails no call: VMs run without it.  It is tried again with the next one.
+
+        @return: whether something was changed.
+        """
+        self._agreed = False
+        try:
+            firewalld = await self._do(self._table.firewalld)
+            changed = await self._neighbours.agree(self._bridges, firewalld)
+        except CloudError as error:
+            self.log.warn(
+                "other firewalls of this host may stop what VMs send: {reason}",
+                reason=str(error),
+            )
+            return False
+        self._agreed = True
+        return changed
+
+    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            result: T = await deferToThreadPool(
+                self._reactor, self._thread, work, *args, **kwargs
+            )
+        except (NetlinkError, OSError) as error:
+            raise CloudError(f"network: {links.reason(error)}") from error
+        return result

@@ -1,0 +1,81 @@
+"""Messages of netlink, for questions that C{pyroute2} is slow at or does not know."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
+# linux/netlink.h
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300  # NLM_F_*
+ERROR, DONE = 2, 3  # NLMSG_*
+NESTED = 0x8000  # NLA_F_NESTED
+TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
+ROOM = 1 << 17  # bytes; the kernel sends less at once
+_ALIGNMENT = 4
+
+
+def dump(protocol: int, kind: int, question: bytes) -> Iterator[bytes]:
+    """
+    Return all messages that answer a question, without their headers.
+
+    @param protocol: such as C{NETLINK_ROUTE}.
+    @param kind: the type of the question.
+    @raise OSError: if the kernel refuses.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as kernel:
+        kernel.send(_message(kind, REQUEST | DUMP, question))
+        while True:
+            part = kernel.recv(ROOM)
+            at = 0
+            while at + HEADER.size <= len(part):
+                length, found, *_ = HEADER.unpack_from(part, at)
+                body = part[at + HEADER.size : at + length]
+                if found == DONE:
+                    return
+                if found == ERROR:
+                    _raise(body)
+                yield body
+                at += length + -length % _ALIGNMENT
+
+
+def request(protocol: int, kind: int, body: bytes) -> None:
+    """
+    Ask for a change.
+
+    @param protocol: such as C{NETLINK_ROUTE}.
+    @param kind: the type of the message.
+    @raise OSError: if the kernel refuses.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as kernel:
+        kernel.send(_message(kind, REQUEST | ACK, body))
+        _raise(kernel.recv(ROOM)[HEADER.size :])
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return HEADER.pack(HEADER.size + len(body), kind, flags, 1, 0) + body
+
+
+def _raise(error: bytes) -> None:
+    """Raise what a message of errors says, unless it says that all is well."""
+    (number,) = struct.unpack_from("=i", error)
+    if number:
+        raise OSError(-number, os.strerror(-number), "netlink")
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return an attribute as it goes into a message."""
+    length = ATTRIBUTE.size + len(value)
+    return ATTRIBUTE.pack(length, kind) + value + bytes(-length % _ALIGNMENT)
+
+
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Return the attributes in a message, or in an attribute that holds others."""
+    offset = 0
+    while offset + ATTRIBUTE.size <= len(data):
+        length, kind = ATTRIBUTE.unpack_from(data, offset)
+        yield kind & TYPE_MASK, data[offset + ATTRIBUTE.size : offset + length]
+        offset += max(length, ATTRIBUTE.size) + -length % _ALIGNMENT
