@@ -293,6 +293,8 @@ def test_agent_settings(director: Site) -> None:
     assert {key: settings[key] for key in AGENT} == AGENT
     assert (settings["agent_id"], settings["vm"]["name"]) == ("a", vm.cid)
     told = settings["networks"]
-    assert told["default"] == {**networks["default"], "preconfigured": True}
+    set_up = {"mac": "02:42:0a:4d", "use_dhcp": False, "preconfigured": True}
+    told["default"]["mac"] = told["default"]["mac"][:11]
+    assert told["default"] == {**networks["default"], **set_up}
     assert told["public"] == networks["public"]
     director.calls.ok("delete_vm", vm.cid)
