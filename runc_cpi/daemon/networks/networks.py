@@ -145,7 +145,7 @@ class Networks:
             free = [subnet for subnet in wanted if subnet not in failed]
             failed |= await self._networker.set_up(free)
             good = [subnet for subnet in wanted if subnet not in failed]
-            self._were_good |= set(good)
+            self._were_good = (self._were_good | set(good)) & set(wanted)
             await self._names.serve(good)
             if not failed:
                 self._present = wanted

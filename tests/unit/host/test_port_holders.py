@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from runc_cpi.daemon.host.network.port_holders import holder
 
-HERE = ip_address("127.0.0.1")
+HERE = IPv4Address("127.0.0.1")
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])

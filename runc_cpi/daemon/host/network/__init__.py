@@ -1,1 +1,1 @@
-"""The network on the host: the bridge, veth pairs, filters of frames, and sockets."""
+"""The network on the host: bridges, veth pairs, rules, filters of frames, sockets."""

@@ -54,6 +54,18 @@ class Listener:
     inode: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """
+    A process of this host.
+
+    @ivar name: as proc(5) has it in C{comm}.
+    """
+
+    pid: int
+    name: str
+
+
 @implementer(IHostPorts)
 class HostPorts:
     """Asks the kernel for all sockets that listen, in a thread."""
@@ -80,7 +92,10 @@ def _user(port: PublishedPort) -> str | None:
             listener.address == port.address
         )
         if port.first <= listener.port <= port.last and is_there:
-            return _process(listener.inode)
+            process = owner(listener.inode)
+            if process is None:
+                return "a process of this host"
+            return f"process {process.pid} ({process.name}) of this host"
     return None
 
 
@@ -120,8 +135,8 @@ def _is_ipv6_only(message: bytes) -> bool:
     return found.get(INET_DIAG_SKV6ONLY, b"") == b"\1"
 
 
-def _process(inode: int) -> str:
-    """Name the process that has a socket, as far as that can be told."""
+def owner(inode: int) -> Process | None:
+    """Return a process that has a socket, or L{None} if that cannot be told (proc(5))."""
     wanted = f"socket:[{inode}]"
     for directory in Path("/proc").glob("[0-9]*"):
         # Processes end meanwhile.
@@ -129,5 +144,5 @@ def _process(inode: int) -> str:
             for descriptor in os.scandir(directory / "fd"):
                 if os.readlink(descriptor) == wanted:
                     name = (directory / "comm").read_text("utf-8", "replace").strip()
-                    return f"process {directory.name} ({name}) of this host"
-    return "a process of this host"
+                    return Process(pid=int(directory.name), name=name)
+    return None
