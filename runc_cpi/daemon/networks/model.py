@@ -25,6 +25,7 @@ Address = IPv4Address | IPv6Address
 MOST_INTERFACES = 16  # of one VM
 # An address with the size of its subnet, as an interface has it.
 InterfaceAddress = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class Route:
     @ivar gateway: the next hop.
     """
 
-    destination: IPv4Network | IPv6Network
+    destination: IPNetwork
     gateway: Address
 
     def to_json(self) -> dict[str, str]:
@@ -133,8 +134,10 @@ class Nic:
     @ivar addresses: its addresses; the first is the main one.
     @ivar routes: the VM's routes by it.
     @ivar bridge: the host's interface that it is connected to.
-    @ivar gateway: the host's address there, with the size of the subnet.
+    @ivar gateways: the host's addresses there, with the sizes of the subnets: one for
+        each subnet that the addresses are in.
     @ivar mtu: see L{Subnet}.
+    @ivar blocks: the networks that are routed to the VM, and that it has alone.
     """
 
     networks: tuple[str, ...]
@@ -143,8 +146,9 @@ class Nic:
     addresses: tuple[InterfaceAddress, ...]
     routes: tuple[Route, ...]
     bridge: str
-    gateway: IPv4Interface
+    gateways: tuple[IPv4Interface, ...]
     mtu: int | None
+    blocks: tuple[IPNetwork, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what a VM's record holds."""
@@ -155,8 +159,9 @@ class Nic:
             "addresses": [str(address) for address in self.addresses],
             "routes": [route.to_json() for route in self.routes],
             "bridge": self.bridge,
-            "gateway": str(self.gateway),
+            "gateways": [str(gateway) for gateway in self.gateways],
             "mtu": self.mtu,
+            "blocks": [str(block) for block in self.blocks],
         }
 
     @classmethod
@@ -175,8 +180,9 @@ class Nic:
             addresses=tuple(ip_interface(address) for address in record["addresses"]),
             routes=tuple(Route.from_json(route) for route in record["routes"]),
             bridge=record["bridge"],
-            gateway=IPv4Interface(record["gateway"]),
+            gateways=tuple(IPv4Interface(gateway) for gateway in record["gateways"]),
             mtu=record["mtu"],
+            blocks=tuple(ip_network(block) for block in record["blocks"]),
         )
 
 

@@ -71,7 +71,7 @@ def _nic(
         addresses=tuple(_within(subnet, address) for address in addresses),
         routes=(default,) if is_way_out else (),
         bridge=subnet.bridge,
-        gateway=subnet.interface,
+        gateways=(subnet.interface,),
         mtu=subnet.mtu,
     )
 
@@ -110,9 +110,10 @@ def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
 
 def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
     own = subnet_of(nic.addresses[0].ip if nic.addresses else None, subnets)
-    subnet = own or subnet_of(nic.gateway.ip, subnets)
+    gateway = nic.gateways[0]
+    subnet = own or subnet_of(gateway.ip, subnets)
     if subnet is None:
-        return replace(nic, bridge=described(nic.gateway).bridge, mtu=None)
+        return replace(nic, bridge=described(gateway).bridge, mtu=None)
     return replace(
         nic,
         addresses=tuple(_in_subnet(address, subnet) for address in nic.addresses),
@@ -123,7 +124,7 @@ def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
             for route in nic.routes
         ),
         bridge=subnet.bridge,
-        gateway=subnet.interface,
+        gateways=(subnet.interface,),
         mtu=subnet.mtu,
     )
 

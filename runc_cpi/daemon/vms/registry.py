@@ -84,10 +84,10 @@ class Registry:
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
             self._without_stemcell.add(vm.vm_cid)
-        for nic in vm.nics:
+        for gateway in (gateway for nic in vm.nics for gateway in nic.gateways):
             with self._reporting(vm, repairs):
-                if subnet_of(nic.gateway.ip, self._pools.subnets) is None:
-                    self._pools.open(self._pools.described(nic.gateway))
+                if subnet_of(gateway.ip, self._pools.subnets) is None:
+                    self._pools.open(self._pools.described(gateway))
         for address in vm.addresses:
             with self._reporting(vm, repairs):
                 await self._pools.claim(address, vm.vm_cid, recorded=True)

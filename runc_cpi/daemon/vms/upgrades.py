@@ -30,6 +30,8 @@ def upgraded(record: Mapping[str, Any], subnets: Sequence[Subnet]) -> Mapping[st
             record = _with_nics(record, subnets)
         if record.get("schema") == 3:
             record = _with_bridges(record)
+        if record.get("schema") == 4:
+            record = _with_gateways(record)
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a VM's record: {error}") from None
     return record
@@ -73,3 +75,12 @@ def _with_bridge(nic: Mapping[str, Any]) -> dict[str, Any]:
     gateway = IPv4Interface((nic["routes"][0]["gateway"], prefix))
     bridge = described(gateway).bridge
     return {**nic, "bridge": bridge, "gateway": str(gateway), "mtu": None}
+
+
+def _with_gateways(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Before schema 5 an interface was in one subnet, and no block was a VM's."""
+    nics = []
+    for nic in record["nics"]:
+        kept = {key: value for key, value in nic.items() if key != "gateway"}
+        nics.append({**kept, "gateways": [nic["gateway"]], "blocks": []})
+    return {**record, "schema": 5, "nics": nics}

@@ -14,7 +14,7 @@ from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.agent_settings import agent_settings
 from runc_cpi.daemon.vms.properties import VMProperties
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True, kw_only=True)

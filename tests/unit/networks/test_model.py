@@ -21,8 +21,9 @@ NIC = Nic(
         Route(destination=ip_network("::/0"), gateway=ip_address("2001:db8::1")),
     ),
     bridge="runc0",
-    gateway=IPv4Interface("10.0.0.1/16"),
+    gateways=(IPv4Interface("10.0.0.1/16"),),
     mtu=1400,
+    blocks=(ip_network("10.0.1.0/28"), ip_network("2001:db8:1::/80")),
 )
 
 
@@ -39,7 +40,7 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
     del record[key]
     with pytest.raises(KeyError):
         Nic.from_json(record)
-    if key in ("addresses", "routes"):
+    if key in ("addresses", "routes", "gateways", "blocks"):
         with pytest.raises((TypeError, ValueError)):
             Nic.from_json({**record, key: value})
 

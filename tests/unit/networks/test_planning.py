@@ -38,7 +38,7 @@ def test_one_interface_has_all_addresses_of_a_subnet() -> None:
             addresses=(IPv4Interface("10.0.0.9/16"), IPv4Interface("10.0.0.2/16")),
             routes=(Route(destination=EVERYWHERE, gateway=IPv4Address("10.0.0.1")),),
             bridge="br0",
-            gateway=IPv4Interface("10.0.0.1/16"),
+            gateways=(IPv4Interface("10.0.0.1/16"),),
             mtu=None,
         ),
     )
@@ -89,7 +89,7 @@ def test_a_change_of_the_configuration() -> None:
         addresses=(IPv4Interface("10.0.0.2/20"),),
         routes=(Route(destination=EVERYWHERE, gateway=changed.gateway),),
         bridge="br7",
-        gateway=IPv4Interface("10.0.1.1/20"),
+        gateways=(IPv4Interface("10.0.1.1/20"),),
         mtu=1400,
     )
     assert second == nics[1]

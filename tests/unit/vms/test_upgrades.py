@@ -50,7 +50,7 @@ FIRST: dict[str, Any] = {
     "metadata": {"deployment": "cf", "job": "db"},
 }
 SECOND: dict[str, Any] = {**FIRST, "schema": 2, "stopped": True}
-NICS = [
+NICS: list[dict[str, Any]] = [
     {
         "networks": ["default", "more"],
         "interface": "eth0",
@@ -58,8 +58,9 @@ NICS = [
         "addresses": ["10.0.0.7/16", "10.0.0.2/16"],
         "routes": [{"destination": "0.0.0.0/0", "gateway": "10.0.0.1"}],
         "bridge": "runc-0a000000",
-        "gateway": "10.0.0.1/16",
         "mtu": None,
+        "gateways": ["10.0.0.1/16"],
+        "blocks": [],
     }
 ]
 
@@ -74,7 +75,7 @@ def test_a_record_of_the_first_version() -> None:
     vm = VM.from_json(upgraded(FIRST, [SUBNET]))
     assert vm.to_json() == {
         **without_addresses(FIRST),
-        "schema": 4,
+        "schema": 5,
         "stopped": False,
         "nics": NICS,
         "ports": [],
@@ -84,17 +85,32 @@ def test_a_record_of_the_first_version() -> None:
 def test_a_record_of_the_second_version() -> None:
     """Schema 2 has addresses instead of interfaces."""
     vm = VM.from_json(upgraded(SECOND, [SUBNET]))
-    new = {"schema": 4, "nics": NICS, "ports": []}
+    new = {"schema": 5, "nics": NICS, "ports": []}
     assert vm.to_json() == {**without_addresses(SECOND), **new}
 
 
 def test_a_record_of_the_third_version() -> None:
     """Schema 3 has interfaces without their bridges."""
-    new = ("bridge", "gateway", "mtu")
+    new = ("bridge", "gateways", "mtu", "blocks")
     nics = [{key: nic[key] for key in nic if key not in new} for nic in NICS]
     third = {**without_addresses(SECOND), "schema": 3, "nics": nics}
     vm = VM.from_json(upgraded(third, [SUBNET]))
-    assert vm.to_json() == {**third, "schema": 4, "nics": NICS, "ports": []}
+    assert vm.to_json() == {**third, "schema": 5, "nics": NICS, "ports": []}
+
+
+def test_a_record_of_the_fourth_version() -> None:
+    """Schema 4 has interfaces that are in one subnet each."""
+    new = ("gateways", "blocks")
+    nics = [
+        {
+            **{key: nic[key] for key in nic if key not in new},
+            "gateway": nic["gateways"][0],
+        }
+        for nic in NICS
+    ]
+    fourth = {**without_addresses(SECOND), "schema": 4, "nics": nics, "ports": []}
+    vm = VM.from_json(upgraded(fourth, [SUBNET]))
+    assert vm.to_json() == {**fourth, "schema": 5, "nics": NICS}
 
 
 def test_addresses_of_a_network_that_was_configured_before() -> None:

@@ -34,7 +34,8 @@ NIC = Nic.from_json(
         "addresses": ["10.0.0.2/24", "10.0.0.3/24"],
         "routes": [{"destination": "0.0.0.0/0", "gateway": "10.0.0.1"}],
         "bridge": "br0",
-        "gateway": "10.0.0.1/24",
+        "gateways": ["10.0.0.1/24"],
+        "blocks": [],
         "mtu": None,
     }
 )
@@ -77,7 +78,7 @@ def test_a_record_comes_back_from_disk(tmp_path: Path) -> None:
     "damage",
     [
         {"schema": 2},
-        {"schema": 5},
+        {"schema": 6},
         {"schema": None},
         {"nics": ["not one"]},
         {"nics": [{**NIC.to_json(), "addresses": ["not one"]}]},
