@@ -1,267 +1,92 @@
-"""C{runc-cpictl certs}: a CA, and certificates for a daemon and its clients."""
+"""C{runc-cpictl certs}: what mutual TLS takes."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from ipaddress import ip_address
 from pathlib import Path
 
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from twisted.python import usage
+import click
 
-from runc_cpi.ctl.command import LocalCommand
-
-DAYS = 3650
-MOST_DAYS = 36500
-RESERVED = ("ca", "server", "vars")
-DIRECTOR = "director"
-# runc-cpictl looks for this one beside the daemon's certificate.
-OPERATOR = "operator"
+NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]{0,63}")
 # The daemon is called by these on its own host.
 OWN_HOST = ("localhost", "127.0.0.1", "::1")
-PORT = 9999
-# Clients go by the alternative names; a common name ends at 64 characters.
-SERVER_NAME = "runc-cpid"
-NAME = re.compile(r"[A-Za-z0-9:*][A-Za-z0-9.:_-]{0,63}")
-# Clocks of hosts differ.
-BACKDATED = timedelta(hours=1)
+# The files of these have names of their own.
+RESERVED = ("ca", "server", "vars")
+DAYS, MOST_DAYS = 3650, 36500
 
 
-class Certs(LocalCommand):
-    """The command C{certs}."""
+class Name(click.ParamType[str]):
+    """A name or IP address of a certificate; it can become the name of a file."""
 
-    name = "certs"
-    summary = "make a CA and certificates for daemon and clients"
-    synopsis = "--host NAME_OR_IP [--host ...] [--client NAME ...] [options] DIRECTORY"
-    longdesc = (
-        "Make all that mutual TLS takes: a CA, a certificate for a daemon that is reached "
-        "by the names and addresses given (and from its own host), one for each client "
-        "(by default one named director) and one for the operator. The daemon's "
-        "configuration takes the directory as it is, with tls: DIRECTORY, and there "
-        "runc-cpictl finds the operator's certificate. vars.yml is for bosh --vars-file, "
-        "operator.yml for runc-cpictl --cpi on another machine."
-    )
-    optParameters = [
-        ["days", None, DAYS, "how long they are valid", int],
-        ["port", None, PORT, "the daemon's port, for operator.yml", int],
-    ]
+    name = "name"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.hosts: list[str] = []
-        self.clients: list[str] = []
-
-    def opt_host(self, name: str) -> None:
-        """A name or IP address that the daemon is reached by."""
-        self.hosts.append(_checked(name))
-
-    def opt_client(self, name: str) -> None:
-        """The name of a client."""
-        self.clients.append(_checked(name))
-
-    def parseArgs(self, directory: str) -> None:  # type: ignore[override]
-        """Take the directory."""
-        self["directory"] = directory
-
-    def postOptions(self) -> None:
-        """See that nothing is missing."""
-        if not self.hosts:
-            raise usage.UsageError("--host is missing: how is the daemon reached?")
-        if not 1 <= self["days"] <= MOST_DAYS:
-            raise usage.UsageError(f"--days: must be from 1 to {MOST_DAYS}")
-        if not 1 <= self["port"] <= 65535:
-            raise usage.UsageError("--port: must be from 1 to 65535")
-        self.clients = self.clients or [DIRECTOR]
-        for name in self.clients:
-            if name in RESERVED or self.clients.count(name) > 1:
-                raise usage.UsageError(f"--client: {name} is taken: it names files")
-
-    def run(self) -> None:
-        """Write the files, and print their paths."""
-        directory = Path(self["directory"])
-        hosts = list(dict.fromkeys([*self.hosts, *OWN_HOST]))
-        try:
-            written = write(directory, hosts, self.clients, self["days"], self["port"])
-        except FileExistsError as error:
-            sys.exit(f"runc-cpictl: {error.filename}: is there already; remove it first")
-        except OSError as error:
-            sys.exit(f"runc-cpictl: {directory}: {error.strerror}")
-        for path in written:
-            print(path)
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return a name that can be used, or end with a usage error."""
+        if not NAME.fullmatch(value):
+            self.fail(f"{value!r} is no name or IP address", param, ctx)
+        return value
 
 
-def _checked(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise usage.UsageError(f"{name!r} is no name or IP address")
-    return name
-
-
-class Authority:
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option(
+    "--host",
+    "hosts",
+    type=Name(),
+    multiple=True,
+    required=True,
+    metavar="NAME_OR_IP",
+    help="What the daemon is reached by, once for each name and address.",
+)
+@click.option(
+    "--client",
+    "clients",
+    type=Name(),
+    multiple=True,
+    default=("director",),
+    show_default=True,
+    help="Whom to make a certificate for, once for each.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    default=DAYS,
+    show_default=True,
+    help="How long they are valid.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=9999,
+    show_default=True,
+    help="The daemon's port, for operator.yml.",
+)
+def certs(
+    directory: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days: int, port: int
+) -> None:
     """
-    A certificate authority of its own.
+    Make a CA, and certificates for a daemon and its clients, in DIRECTORY.
 
-    @param days: how long what it makes is valid.
+    That is all that mutual TLS takes: a certificate for a daemon that is reached by the
+    names and addresses given, and from its own host; one for each client; and one for the
+    operator.  The daemon's configuration takes the directory as it is, with
+    "tls: DIRECTORY", and there runc-cpictl finds the operator's certificate.  vars.yml is
+    for bosh --vars-file, operator.yml for runc-cpictl --cpi on another machine.
     """
+    for name in clients:
+        if name in RESERVED or clients.count(name) > 1:
+            raise click.UsageError(f"--client: {name} is taken: it names files")
+    from runc_cpi.ctl import certificates
 
-    def __init__(self, days: int) -> None:
-        self._valid = timedelta(days=days)
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("runc-cpi CA")
-        constraints = x509.BasicConstraints(ca=True, path_length=0)
-        self.certificate = (
-            self._builder(self._name, self._key.public_key())
-            .add_extension(constraints, critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def issue(self, name: str, hosts: Sequence[str], *, client: bool) -> tuple[str, str]:
-        """
-        Make a certificate and its private key.
-
-        @param hosts: the DNS names and IP addresses it is for.
-        @param client: whether it is for a client; it is for a server otherwise.
-        @return: both as PEM.
-        """
-        key = ec.generate_private_key(ec.SECP256R1())
-        purposes = ExtendedKeyUsageOID
-        purpose = purposes.CLIENT_AUTH if client else purposes.SERVER_AUTH
-        certificate = (
-            self._builder(_name(name), key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(_alternative_names(hosts), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return _pem(certificate), _private_pem(key)
-
-    @property
-    def pem(self) -> str:
-        """The CA's certificate."""
-        return _pem(self.certificate)
-
-    @property
-    def private_pem(self) -> str:
-        """The CA's private key."""
-        return _private_pem(self._key)
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
-    ) -> x509.CertificateBuilder:
-        now = datetime.now(timezone.utc)
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key)
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - BACKDATED)
-            .not_valid_after(now + self._valid)
-            .add_extension(identifier, critical=False)
-            .add_extension(issuer, critical=False)
-        )
-
-
-def write(
-    directory: Path,
-    hosts: Sequence[str],
-    clients: Sequence[str],
-    days: int,
-    port: int = PORT,
-) -> list[Path]:
-    """
-    Make a CA, a server certificate for C{hosts} and one for each of C{clients}.
-
-    There is one more client, the operator.
-
-    @param port: of the daemon, which the operator calls at the first of C{hosts}.
-    @return: the files, among them C{vars.yml} for C{bosh --vars-file}: it holds
-        C{runc_cpi_tls} with the CA, and the first client's certificate and key; and
-        C{operator.yml} for C{runc-cpictl --cpi}, with the operator's.
-    @raise OSError: if they cannot be written, or are there already.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = Authority(days)
-    files = {"ca.crt": authority.pem, "ca.key": authority.private_pem}
-    files["server.crt"], files["server.key"] = authority.issue(
-        SERVER_NAME, hosts, client=False
-    )
-    for name in dict.fromkeys([*clients, OPERATOR]):
-        certificate, key = authority.issue(name, [name], client=True)
-        files[f"{name}.crt"], files[f"{name}.key"] = certificate, key
-    variables = {"runc_cpi_tls": _section(files, clients[0])}
-    files["vars.yml"] = yaml.safe_dump(variables, default_style="|")
-    calling = {
-        "network_type": "tcp",
-        "address": f"[{hosts[0]}]:{port}" if ":" in hosts[0] else f"{hosts[0]}:{port}",
-        "tls": _section(files, OPERATOR),
-    }
-    files[f"{OPERATOR}.yml"] = yaml.safe_dump(calling, default_style="|")
-    written = []
-    for name, content in files.items():
-        path = directory / name
-        mode = 0o644 if name.endswith(".crt") else 0o600
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(content)
-        written.append(path)
-    return written
-
-
-def _section(files: Mapping[str, str], client: str) -> dict[str, str]:
-    return {
-        "ca": files["ca.crt"],
-        "certificate": files[f"{client}.crt"],
-        "private_key": files[f"{client}.key"],
-    }
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _alternative_names(hosts: Sequence[str]) -> x509.SubjectAlternativeName:
-    names: list[x509.GeneralName] = []
-    for host in hosts:
-        try:
-            names.append(x509.IPAddress(ip_address(host)))
-        except ValueError:
-            names.append(x509.DNSName(host))
-    return x509.SubjectAlternativeName(names)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode("ascii")
+    names = list(dict.fromkeys([*hosts, *OWN_HOST]))
+    try:
+        written = certificates.write(directory, names, clients, days, port)
+    except FileExistsError as error:
+        message = f"{error.filename}: is there already; remove it first"
+        raise click.ClickException(message) from None
+    except OSError as error:
+        raise click.ClickException(f"{directory}: {error.strerror}") from None
+    for path in written:
+        click.echo(path)

@@ -1,4 +1,4 @@
-"""C{runc-cpictl console}: what a VM wrote, and goes on to write."""
+"""What a VM wrote to its console, and goes on to write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from twisted.python import usage
+import click
 
-from runc_cpi.ctl.command import HostCommand
-from runc_cpi.ctl.vms import checked_vm_cid
-from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.printable import printable
 
 CONSOLE = "console.log"
@@ -29,33 +26,6 @@ INTERVAL = 0.2
 KEPT = "\n\t"
 
 
-class Console(HostCommand):
-    """The command C{console}."""
-
-    name = "console"
-    summary = "print what a VM wrote to its console"
-    synopsis = "[-f] [--lines N] VM_CID"
-    optFlags = [["follow", "f", "go on with what it writes, until Ctrl-C"]]
-    optParameters = [["lines", "n", None, "begin with the last N lines, and not 1 MiB"]]
-
-    def parseArgs(self, vm_cid: str) -> None:  # type: ignore[override]
-        """Take the VM."""
-        self["vm_cid"] = checked_vm_cid(vm_cid)
-
-    def postOptions(self) -> None:
-        """Check the number of lines."""
-        lines = self["lines"]
-        if lines is not None:
-            if not lines.isascii() or not lines.isdigit():
-                raise usage.UsageError(f"--lines: {lines!r} is not a number of lines")
-            self["lines"] = int(lines)
-
-    def run(self, config: DaemonConfig) -> None:
-        """Print the end of the console."""
-        directory = config.work_dir / "vms" / self["vm_cid"]
-        show_console(directory, self["lines"], follow=bool(self["follow"]))
-
-
 def show_console(directory: Path, lines: int | None, *, follow: bool) -> None:
     """
     Print the end of a VM's console, at most L{TAIL} bytes of it.
@@ -63,6 +33,7 @@ def show_console(directory: Path, lines: int | None, *, follow: bool) -> None:
     @param directory: the VM's.
     @param lines: how many lines of that to print, or L{None} for all.
     @param follow: whether to go on with what is written from then on.
+    @raise click.ClickException: if it cannot be read.
     """
     decoder = io.IncrementalNewlineDecoder(
         # Ends of lines are all the same here: a bare \r would have a line overwritten.
@@ -80,7 +51,8 @@ def show_console(directory: Path, lines: int | None, *, follow: bool) -> None:
                 for data in _written(console, directory):
                     _print(decoder.decode(data))
     except OSError as error:
-        sys.exit(f"runc-cpictl: {directory / CONSOLE}: {error.strerror}")
+        message = f"{directory / CONSOLE}: {error.strerror}"
+        raise click.ClickException(message) from None
     except KeyboardInterrupt:
         return
 

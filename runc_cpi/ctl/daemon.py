@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from twisted.protocols import amp
+import click
 
-from runc_cpi.ctl.command import Answer, DaemonCommand
-from runc_cpi.daemon.rpc import commands
+from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.printable import printable
 
 
-class Ping(DaemonCommand):
-    """The command C{ping}."""
-
-    name = "ping"
-    summary = "say whether the daemon is there"
-
-    async def ask(self, peer: amp.AMP) -> Answer:
-        """Ask for a sign of life."""
-        answer: Answer = await peer.callRemote(commands.Ping)
-        return answer
-
-    def text(self, answer: Answer) -> str:
-        """Tell the daemon's version."""
-        return f"runc-cpid {answer['version']}"
+@click.command()
+@output_option
+@click.pass_obj
+def ping(operator: Operator) -> None:
+    """Say whether the daemon is there."""
+    version = operator.ask("Ping")[b"version"].decode()
+    operator.show({"version": version}, lambda: click.echo(f"runc-cpid {version}"))
 
 
-class Repair(DaemonCommand):
-    """The command C{repair}."""
+@click.command()
+@output_option
+@click.pass_obj
+def repair(operator: Operator) -> None:
+    """Put right what a crash or a hand left amiss."""
+    done, problems = operator.ask_for("Repair", "done", "problems")
+    report = {"done": done, "problems": problems}
+    operator.show(report, lambda: click.echo(repaired(done, problems)))
 
-    name = "repair"
-    summary = "put right what a crash or a hand left amiss"
 
-    async def ask(self, peer: amp.AMP) -> Answer:
-        """Have the daemon look for what is amiss."""
-        answer: Answer = await peer.callRemote(commands.Repair)
-        return answer
-
-    def text(self, answer: Answer) -> str:
-        """Say what was put right, and what could not be."""
-        texts = [*answer["done"], *(f"problem: {text}" for text in answer["problems"])]
-        lines = [printable(text) for text in texts]
-        done, problems = len(answer["done"]), len(answer["problems"])
-        return "\n".join([*lines, f"{done} things put right, {problems} problems left"])
+def repaired(done: list[str], problems: list[str]) -> str:
+    """Say what was put right, and what could not be."""
+    texts = [*done, *(f"problem: {text}" for text in problems)]
+    summary = f"{len(done)} things put right, {len(problems)} problems left"
+    return "\n".join([*(printable(text) for text in texts), summary])

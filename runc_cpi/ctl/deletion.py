@@ -1,58 +1,46 @@
-"""What all C{runc-cpictl delete-…} share: they look, ask, and then delete."""
+"""What all deletions share: they look, ask, and then delete."""
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from twisted.protocols import amp
-from twisted.python import usage
+import click
 
-from runc_cpi.ctl.command import Answer, DaemonCommand
-from runc_cpi.daemon.rpc import commands
+from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.ctl.tables import Thing
 from runc_cpi.errors import CPIError, StemcellInUse
 from runc_cpi.printable import printable
 
-Thing = Mapping[str, Any]
 # All that the daemon has, by the keys of its answers.
 Inventory = Mapping[str, Sequence[Thing]]
 
 LISTINGS = {
-    "vms": commands.ListVMs,
-    "disks": commands.ListDisks,
-    "stemcells": commands.ListStemcells,
-    "snapshots": commands.ListSnapshots,
+    "vms": "ListVMs",
+    "disks": "ListDisks",
+    "stemcells": "ListStemcells",
+    "snapshots": "ListSnapshots",
 }
 # What a director, or bosh create-env, notes about what it uses.
 NOTED_BY_BOSH = ("director", "deployment", "job", "index")
 
 
-class DeleteCommand(DaemonCommand):
+class Deletion:
     """
-    A command that deletes what BOSH has forgotten, after a look and a question.
+    Deletes what BOSH has forgotten, after a look and a question.
 
     @cvar noun: what the things are called; they are C{noun + "s"} in the inventory, and
         their ids are C{noun + "_cid"}.
-    @cvar deletion: asks the daemon to delete one.
+    @cvar asking: the command of AMP that deletes one.
+    @cvar summary: what C{--help} says.
     @cvar forcible: whether one can be deleted while it is used.
     """
 
-    synopsis = "[--yes] [--force] CID..."
-    optFlags = [
-        ["yes", "y", "do not ask"],
-        ["force", "f", "delete also what BOSH still uses, and will miss"],
-    ]
     noun: ClassVar[str]
-    deletion: ClassVar[type[amp.Command]]
+    asking: ClassVar[str]
+    summary: ClassVar[str]
     forcible: ClassVar[bool] = True
-
-    def parseArgs(self, *cids: str) -> None:
-        """Take what is to be deleted."""
-        if not cids:
-            raise usage.UsageError("the id of what is to be deleted is missing")
-        self["cids"] = tuple(dict.fromkeys(cids))
 
     def describe(self, thing: Thing) -> str:
         """Say in a line what an operator knows a thing by."""
@@ -62,45 +50,65 @@ class DeleteCommand(DaemonCommand):
         """Say what a thing is used for; nothing if it can go."""
         return noted(thing)
 
-    async def ask(self, peer: amp.AMP) -> Answer:
+    def command(self) -> click.Command:
+        """Return the command C{delete} of the noun."""
+
+        @click.command("delete", help=self.summary)
+        @click.argument("cids", metavar="CID...", nargs=-1, required=True)
+        @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+        @click.option(
+            "-f", "--force", is_flag=True, help="Delete also what BOSH uses, and will miss."
+        )
+        @output_option
+        @click.pass_obj
+        def delete(
+            operator: Operator, cids: tuple[str, ...], *, yes: bool, force: bool
+        ) -> None:
+            gone = self.run(operator, list(dict.fromkeys(cids)), yes=yes, force=force)
+            lines = "\n".join(f"deleted {cid}" for cid in gone)
+            operator.show({"deleted": gone}, lambda: click.echo(lines))
+
+        return delete
+
+    def run(
+        self, operator: Operator, cids: Sequence[str], *, yes: bool, force: bool
+    ) -> list[str]:
         """
         Delete what the operator names, if it is not used and the operator means it.
 
         All is looked at before anything is deleted.
 
-        @return: the ids of what is gone, as C{deleted}.
+        @param yes: whether not to ask.
+        @param force: whether to delete also what BOSH uses.
+        @return: the ids of what is gone.
         @raise CPIError: if something is not there, is used, or cannot be deleted.
         """
-        inventory = {
-            key: (await peer.callRemote(listing))[key] for key, listing in LISTINGS.items()
-        }
-        things = [self._find(inventory, cid) for cid in self["cids"]]
+        inventory: dict[str, Sequence[Thing]] = {}
+        for key, asking in LISTINGS.items():
+            (inventory[key],) = operator.ask_for(asking, key)
+        things = [self._find(inventory, cid) for cid in cids]
         for thing in things:
-            self._check(thing, inventory)
-        if not self["yes"]:
+            self._check(thing, inventory, force=force)
+        if not yes:
             _confirm([f"{self.noun} {self.describe(thing)}" for thing in things])
         gone: list[str] = []
         for thing in things:
             cid = self._cid(thing)
             try:
-                await self.delete(peer, thing)
+                self.delete(operator, thing)
             except CPIError as error:
                 before = f"; deleted before it: {', '.join(gone)}" if gone else ""
                 raise CPIError(f"{cid}: {error}{before}") from None
             gone.append(cid)
-        return {"deleted": gone}
+        return gone
 
-    def text(self, answer: Answer) -> str:
-        """Name what is gone."""
-        return "\n".join(f"deleted {cid}" for cid in answer["deleted"])
-
-    async def delete(self, peer: amp.AMP, thing: Thing) -> None:
+    def delete(self, operator: Operator, thing: Thing) -> None:
         """
         Have the daemon delete one thing.
 
         @raise CPIError: if it cannot.
         """
-        await peer.callRemote(self.deletion, **{f"{self.noun}_cid": self._cid(thing)})
+        operator.ask(self.asking, **{f"{self.noun}_cid": self._cid(thing)})
 
     def _cid(self, thing: Thing) -> str:
         cid: str = thing[f"{self.noun}_cid"]
@@ -110,9 +118,9 @@ class DeleteCommand(DaemonCommand):
         for thing in inventory[f"{self.noun}s"]:
             if self._cid(thing) == cid:
                 return thing
-        raise CPIError(f"there is no {self.noun} {printable(cid)}")
+        raise CPIError(f"there is no {self.noun} {cid}")
 
-    def _check(self, thing: Thing, inventory: Inventory) -> None:
+    def _check(self, thing: Thing, inventory: Inventory, *, force: bool) -> None:
         uses = self.uses(thing, inventory)
         if not uses:
             return
@@ -120,7 +128,7 @@ class DeleteCommand(DaemonCommand):
         if not self.forcible:
             # The daemon would refuse it as well: the VMs would lose their files.
             raise StemcellInUse(f"{text}; delete these first")
-        if not self["force"]:
+        if not force:
             raise CPIError(f"{text}; --force deletes it all the same")
 
 
@@ -137,19 +145,15 @@ def _confirm(lines: Sequence[str]) -> None:
 
     @raise CPIError: if it shall not, or nobody is there to say so.
     """
-    print("\n".join(["To be deleted for good:", *lines]), file=sys.stderr, flush=True)
+    click.echo("\n".join(["To be deleted for good:", *lines]), err=True)
     if not sys.stdin.isatty():
         raise CPIError("nothing is deleted: nobody can be asked here; give --yes")
-    # The reactor's own handler would have Ctrl-C wait for an answer.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         print("Delete? [y/N] ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         answer = ""
-    finally:
-        signal.signal(signal.SIGINT, handler)
     if not answer:
-        print(file=sys.stderr)  # the cursor stands after the question
+        click.echo(err=True)  # the cursor stands after the question
     if answer.strip().lower() not in ("y", "yes"):
         raise CPIError("nothing is deleted")

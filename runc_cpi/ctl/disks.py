@@ -1,68 +1,40 @@
-"""C{runc-cpictl disks}, C{resize-disk} and C{delete-disk}."""
+"""C{runc-cpictl disks}, and C{disk} for one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twisted.protocols import amp
-from twisted.python import usage
+import click
 
-from runc_cpi.ctl.command import Answer, DaemonCommand, ListCommand
-from runc_cpi.ctl.deletion import DeleteCommand, Inventory, Thing, noted
-from runc_cpi.daemon.rpc import commands
-
-
-class Disks(ListCommand):
-    """The command C{disks}."""
-
-    name = "disks"
-    summary = "list the persistent disks"
-    listing = commands.ListDisks
-    key = "disks"
-    headings = ("DISK", "SIZE", "KIND", "ATTACHED TO", "METADATA")
-
-    @staticmethod
-    def row(thing: Thing) -> Sequence[str]:
-        """Return the cells for a disk."""
-        return (
-            thing["disk_cid"],
-            f"{thing['size']} MiB",
-            thing["filesystem"] if thing["driver"] == "image" else thing["driver"],
-            thing["attached_to"] or "-",
-            " ".join(f"{name}={value}" for name, value in thing["metadata"].items()),
-        )
+from runc_cpi.ctl.deletion import Deletion, Inventory, noted
+from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.ctl.tables import Listing, Thing
 
 
-class ResizeDisk(DaemonCommand):
-    """The command C{resize-disk}."""
-
-    name = "resize-disk"
-    summary = "make a disk larger, even while in use"
-    synopsis = "DISK_CID MIB"
-
-    def parseArgs(self, disk_cid: str, size: str) -> None:  # type: ignore[override]
-        """Take the disk and its new size."""
-        if not size.isascii() or not size.isdigit():
-            raise usage.UsageError(f"{size!r} is not a number of MiB")
-        self["disk_cid"], self["size"] = disk_cid, int(size)
-
-    async def ask(self, peer: amp.AMP) -> Answer:
-        """Have the disk grow."""
-        answer: Answer = await peer.callRemote(commands.ResizeDisk, **self)
-        return answer
-
-    def text(self, answer: Answer) -> str:
-        """Say how large the disk is."""
-        return f"{self['disk_cid']} has {self['size']} MiB now"
+def _row(disk: Thing) -> Sequence[str]:
+    return (
+        disk["disk_cid"],
+        f"{disk['size']} MiB",
+        disk["filesystem"] if disk["driver"] == "image" else disk["driver"],
+        disk["attached_to"] or "-",
+        " ".join(f"{name}={value}" for name, value in disk["metadata"].items()),
+    )
 
 
-class DeleteDisk(DeleteCommand):
-    """The command C{delete-disk}."""
+LISTING = Listing(
+    asking="ListDisks",
+    key="disks",
+    headings=("DISK", "SIZE", "KIND", "ATTACHED TO", "METADATA"),
+    row=_row,
+)
 
-    name = "delete-disk"
-    summary = "delete disks, with what is on them, that BOSH has forgotten"
+
+class DiskDeletion(Deletion):
+    """Deletes disks."""
+
     noun = "disk"
-    deletion = commands.DeleteDisk
+    asking = "DeleteDisk"
+    summary = "Delete disks, with what is on them, that BOSH has forgotten."
 
     def describe(self, thing: Thing) -> str:
         """Say how large it is, and how old."""
@@ -78,9 +50,32 @@ class DeleteDisk(DeleteCommand):
             *noted(thing),
         ]
 
-    async def delete(self, peer: amp.AMP, thing: Thing) -> None:
+    def delete(self, operator: Operator, thing: Thing) -> None:
         """Detach it from the VM that has it, and delete it."""
         cid, vm_cid = thing["disk_cid"], thing["attached_to"]
         if vm_cid:
-            await peer.callRemote(commands.DetachDisk, vm_cid=vm_cid, disk_cid=cid)
-        await super().delete(peer, thing)
+            operator.ask("DetachDisk", vm_cid=vm_cid, disk_cid=cid)
+        super().delete(operator, thing)
+
+
+disks = LISTING.command("List the persistent disks.")
+
+
+@click.group()
+def disk() -> None:
+    """Change one disk, or delete it."""
+
+
+@disk.command()
+@click.argument("disk_cid")
+@click.argument("size", metavar="MIB", type=click.IntRange(min=1))
+@output_option
+@click.pass_obj
+def resize(operator: Operator, disk_cid: str, size: int) -> None:
+    """Make a disk larger, even while it is in use."""
+    operator.ask("ResizeDisk", disk_cid=disk_cid, size=size)
+    answer = {"disk_cid": disk_cid, "size": size}
+    operator.show(answer, lambda: click.echo(f"{disk_cid} has {size} MiB now"))
+
+
+disk.add_command(DiskDeletion().command())

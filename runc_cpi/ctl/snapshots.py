@@ -1,38 +1,46 @@
-"""C{runc-cpictl snapshots} and C{delete-snapshot}."""
+"""C{runc-cpictl snapshots}, and C{snapshot} for one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runc_cpi.ctl.command import ListCommand
-from runc_cpi.ctl.deletion import DeleteCommand, Thing
-from runc_cpi.daemon.rpc import commands
+import click
+
+from runc_cpi.ctl.deletion import Deletion
+from runc_cpi.ctl.tables import Listing, Thing
 
 
-class Snapshots(ListCommand):
-    """The command C{snapshots}."""
-
-    name = "snapshots"
-    summary = "list the snapshots of disks"
-    listing = commands.ListSnapshots
-    key = "snapshots"
-    headings = ("SNAPSHOT", "DISK", "MADE")
-
-    @staticmethod
-    def row(thing: Thing) -> Sequence[str]:
-        """Return the cells for a snapshot."""
-        return thing["snapshot_cid"], thing["disk_cid"], thing["created_at"]
+def _row(snapshot: Thing) -> Sequence[str]:
+    return snapshot["snapshot_cid"], snapshot["disk_cid"], snapshot["created_at"]
 
 
-class DeleteSnapshot(DeleteCommand):
-    """The command C{delete-snapshot}."""
+LISTING = Listing(
+    asking="ListSnapshots",
+    key="snapshots",
+    headings=("SNAPSHOT", "DISK", "MADE"),
+    row=_row,
+)
 
-    name = "delete-snapshot"
-    summary = "delete snapshots that BOSH has forgotten"
+
+class SnapshotDeletion(Deletion):
+    """Deletes snapshots."""
+
     noun = "snapshot"
-    deletion = commands.DeleteSnapshot
+    asking = "DeleteSnapshot"
+    summary = "Delete snapshots that BOSH has forgotten."
 
     def describe(self, thing: Thing) -> str:
         """Say of which disk it is, and how old."""
-        cid, disk_cid, made = Snapshots.row(thing)
+        cid, disk_cid, made = _row(thing)
         return f"{cid} of {disk_cid}, made {made}"
+
+
+snapshots = LISTING.command("List the snapshots of disks.")
+
+
+@click.group()
+def snapshot() -> None:
+    """Delete a snapshot."""
+
+
+snapshot.add_command(SnapshotDeletion().command())

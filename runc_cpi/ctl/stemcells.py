@@ -1,48 +1,45 @@
-"""C{runc-cpictl stemcells} and C{delete-stemcell}."""
+"""C{runc-cpictl stemcells}, and C{stemcell} for one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runc_cpi.ctl.command import ListCommand
-from runc_cpi.ctl.deletion import DeleteCommand, Inventory, Thing
-from runc_cpi.daemon.rpc import commands
+import click
+
+from runc_cpi.ctl.deletion import Deletion, Inventory
+from runc_cpi.ctl.tables import Listing, Thing
 from runc_cpi.printable import printable
 
 
-class Stemcells(ListCommand):
-    """The command C{stemcells}."""
-
-    name = "stemcells"
-    summary = "list the stemcells"
-    listing = commands.ListStemcells
-    key = "stemcells"
-    headings = ("STEMCELL", "INIT", "NAME", "VERSION")
-
-    @staticmethod
-    def row(thing: Thing) -> Sequence[str]:
-        """Return the cells for a stemcell."""
-        properties = thing["cloud_properties"]
-        return (
-            thing["stemcell_cid"],
-            thing["features"]["init"] or "unknown",
-            str(properties.get("name", "")),
-            str(properties.get("version", "")),
-        )
+def _row(stemcell: Thing) -> Sequence[str]:
+    properties = stemcell["cloud_properties"]
+    return (
+        stemcell["stemcell_cid"],
+        stemcell["features"]["init"] or "unknown",
+        str(properties.get("name", "")),
+        str(properties.get("version", "")),
+    )
 
 
-class DeleteStemcell(DeleteCommand):
-    """The command C{delete-stemcell}."""
+LISTING = Listing(
+    asking="ListStemcells",
+    key="stemcells",
+    headings=("STEMCELL", "INIT", "NAME", "VERSION"),
+    row=_row,
+)
 
-    name = "delete-stemcell"
-    summary = "delete stemcells that BOSH has forgotten"
+
+class StemcellDeletion(Deletion):
+    """Deletes stemcells."""
+
     noun = "stemcell"
-    deletion = commands.DeleteStemcell
+    asking = "DeleteStemcell"
+    summary = "Delete stemcells that BOSH has forgotten."
     forcible = False
 
     def describe(self, thing: Thing) -> str:
         """Say what it is called in its manifest."""
-        cid, _, name, version = Stemcells.row(thing)
+        cid, _, name, version = _row(thing)
         return f"{cid}, {printable(f'{name} {version}')}".rstrip(", ")
 
     def uses(self, thing: Thing, inventory: Inventory) -> list[str]:
@@ -50,3 +47,14 @@ class DeleteStemcell(DeleteCommand):
         cid = thing["stemcell_cid"]
         vms = [vm["vm_cid"] for vm in inventory["vms"] if vm["stemcell_cid"] == cid]
         return [f"by {vm_cid}" for vm_cid in vms]
+
+
+stemcells = LISTING.command("List the stemcells.")
+
+
+@click.group()
+def stemcell() -> None:
+    """Delete a stemcell."""
+
+
+stemcell.add_command(StemcellDeletion().command())

@@ -1,33 +1,20 @@
-"""Where C{runc-cpictl} finds the daemon, and what it shows to it."""
+"""Where C{runc-cpictl} finds the daemon of its host, and what it shows to it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import click
+
 from runc_cpi.cpi import config as cpi_config
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.tls import PEM
-from runc_cpi.ctl.certs import OPERATOR
-from runc_cpi.daemon.config import (
-    ConfigError,
-    DaemonConfig,
-    TCPAddress,
-    TLSConfig,
-    UnixAddress,
-)
+from runc_cpi.daemon.config import DaemonConfig, TCPAddress, TLSConfig, UnixAddress
 
+# The client that runc-cpictl certs makes for the operator, beside the daemon's certificate.
+OPERATOR = "operator"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-
-
-def of_cpi(path: str) -> CPIConfig:
-    """
-    Reach the daemon as a CPI does.
-
-    @param path: of its configuration.
-    @raise InvalidArgument: naming what is wrong with it.
-    """
-    return cpi_config.load(path, {})
 
 
 def of_daemon(config: DaemonConfig) -> CPIConfig:
@@ -36,14 +23,16 @@ def of_daemon(config: DaemonConfig) -> CPIConfig:
 
     With TLS that takes the operator's certificate, where C{runc-cpictl certs} puts it.
 
-    @raise ConfigError: if there is none.
+    @raise click.UsageError: if there is none.
     """
+    # An operator wants to know at once that it is not there.
+    keys: dict[str, object] = {"connect_timeout": 0}
     if isinstance(config.address, UnixAddress):
-        return cpi_config.parse({"network_type": "unix", "address": config.address.path})
+        return cpi_config.parse({**keys, "address": config.address.path})
     host = ANY_ADDRESS.get(config.address.host, config.address.host)
-    address = str(TCPAddress(host, config.address.port))
-    tls = None if config.tls is None else _operators(config.tls)
-    return cpi_config.parse({"network_type": "tcp", "address": address, "tls": tls})
+    keys["address"] = str(TCPAddress(host, config.address.port))
+    keys["tls"] = None if config.tls is None else _operators(config.tls)
+    return cpi_config.parse({**keys, "network_type": "tcp"})
 
 
 def _operators(tls: TLSConfig) -> dict[str, str]:
@@ -56,7 +45,7 @@ def _operators(tls: TLSConfig) -> dict[str, str]:
                 "certificate": str(certificate),
                 "private_key": str(directory / f"{OPERATOR}.key"),
             }
-    raise ConfigError(
+    raise click.UsageError(
         f"the daemon wants TLS, and there is no {OPERATOR}.crt beside its tls.certificate "
         f"that you may read: give --cpi, with a client certificate"
     )

@@ -1,4 +1,4 @@
-"""C{runc-cpictl vms}, C{delete-vm} and C{exec}."""
+"""C{runc-cpictl vms}, and C{vm} for one of them."""
 
 from __future__ import annotations
 
@@ -7,79 +7,113 @@ import re
 import sys
 from collections.abc import Sequence
 
-from twisted.python import usage
+import click
 
-from runc_cpi.ctl.command import HostCommand, ListCommand
-from runc_cpi.ctl.deletion import DeleteCommand, Thing
-from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.daemon.rpc import commands
+from runc_cpi.ctl.deletion import Deletion
+from runc_cpi.ctl.operator import Operator
+from runc_cpi.ctl.tables import Listing, Thing
 from runc_cpi.printable import printable
 
-VM_CID = re.compile(r"vm-[0-9a-f-]{36}")
+CID = re.compile(r"vm-[0-9a-f-]{36}")
+# What follows it belongs to the command that is run.
+LAST_OPTIONS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
-class VMs(ListCommand):
-    """The command C{vms}."""
+class VMCid(click.ParamType[str]):
+    """The id of a VM; it becomes part of a path."""
 
-    name = "vms"
-    summary = "list the VMs"
-    listing = commands.ListVMs
-    key = "vms"
-    headings = ("VM", "STATE", "ADDRESS", "NAME")
+    name = "vm_cid"
 
-    @staticmethod
-    def row(thing: Thing) -> Sequence[str]:
-        """Return the cells for a VM."""
-        return (
-            thing["vm_cid"],
-            "running" if thing["running"] else "stopped",
-            ",".join(thing["addresses"]),
-            str(thing["metadata"].get("name") or thing["agent_id"]),
-        )
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return what is the id of a VM, or end with a usage error."""
+        if not CID.fullmatch(value):
+            self.fail(f"{value!r} is not the id of a VM", param, ctx)
+        return value
 
 
-class DeleteVM(DeleteCommand):
-    """The command C{delete-vm}."""
+def _row(vm: Thing) -> Sequence[str]:
+    return (
+        vm["vm_cid"],
+        "running" if vm["running"] else "stopped",
+        ",".join(vm["addresses"]),
+        str(vm["metadata"].get("name") or vm["agent_id"]),
+    )
 
-    name = "delete-vm"
-    summary = "delete VMs that BOSH has forgotten"
+
+LISTING = Listing(
+    asking="ListVMs", key="vms", headings=("VM", "STATE", "ADDRESS", "NAME"), row=_row
+)
+
+
+class VMDeletion(Deletion):
+    """Deletes VMs."""
+
     noun = "vm"
-    deletion = commands.DeleteVM
+    asking = "DeleteVM"
+    summary = "Delete VMs that BOSH has forgotten.  Their disks stay."
 
     def describe(self, thing: Thing) -> str:
         """Say what C{vms} says about it."""
-        return printable(", ".join(VMs.row(thing)))
+        return printable(", ".join(_row(thing)))
 
 
-class Exec(HostCommand):
-    """The command C{exec}."""
-
-    name = "exec"
-    summary = "run a command, or a shell, inside a VM"
-    synopsis = "[--] VM_CID [COMMAND [ARGUMENT...]]"
-
-    def parseArgs(self, vm_cid: str, *argv: str) -> None:  # type: ignore[override]
-        """Take the VM and what follows it."""
-        self["vm_cid"], self["argv"] = checked_vm_cid(vm_cid), argv
-
-    def run(self, config: DaemonConfig) -> None:
-        """Become the runtime's C{exec}."""
-        argv = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            argv.append("--tty")
-        argv += [self["vm_cid"], *(self["argv"] or ("/bin/sh",))]
-        try:
-            os.execvp(argv[0], argv)
-        except OSError as error:
-            sys.exit(f"runc-cpictl: {argv[0]}: {error.strerror}")
+vms = LISTING.command("List the VMs.")
 
 
-def checked_vm_cid(text: str) -> str:
-    """
-    Return what is the id of a VM; it becomes part of a path.
+@click.group()
+def vm() -> None:
+    """Look into one VM, or delete it."""
 
-    @raise usage.UsageError: if it is none.
-    """
-    if not VM_CID.fullmatch(text):
-        raise usage.UsageError(f"{text!r} is not the id of a VM")
-    return text
+
+@vm.command()
+@click.argument("vm_cid", type=VMCid())
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on with what it writes, until Ctrl-C."
+)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    help="Begin with the last so many lines, and not with 1 MiB.",
+)
+@click.pass_obj
+def console(operator: Operator, vm_cid: str, *, follow: bool, lines: int | None) -> None:
+    """Print what a VM wrote to its console."""
+    from runc_cpi.ctl.console import show_console
+
+    show_console(operator.config.work_dir / "vms" / vm_cid, lines, follow=follow)
+
+
+@vm.command(name="exec", context_settings=LAST_OPTIONS)
+@click.argument("vm_cid", type=VMCid())
+@click.argument("argv", metavar="COMMAND...", nargs=-1, required=True)
+@click.pass_obj
+def execute(operator: Operator, vm_cid: str, argv: tuple[str, ...]) -> None:
+    """Run a command inside a VM, as root."""
+    _become(operator, vm_cid, argv)
+
+
+@vm.command()
+@click.argument("vm_cid", type=VMCid())
+@click.pass_obj
+def shell(operator: Operator, vm_cid: str) -> None:
+    """Open a shell inside a VM, as root."""
+    _become(operator, vm_cid, ("/bin/sh",))
+
+
+vm.add_command(VMDeletion().command())
+
+
+def _become(operator: Operator, vm_cid: str, inside: Sequence[str]) -> None:
+    """Become the runtime's C{exec}."""
+    config = operator.config
+    argv = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        argv.append("--tty")
+    argv += [vm_cid, *inside]
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise click.ClickException(f"{argv[0]}: {error.strerror}") from None

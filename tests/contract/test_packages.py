@@ -58,24 +58,25 @@ KNOW_ALL = {
 PROGRAMS = {
     "runc_cpi.cpi": set[str](),
     "runc_cpi.ctl": {
-        *("runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
-        *(f"{DAEMON}.config", f"{DAEMON}.rpc.commands"),
+        *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
+        f"{DAEMON}.config",
     },
 }
 # Who alone may use a library: the rest need not know how it is done.
 KEPT_APART = {
     "twisted.protocols": (
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
-        *(f"{DAEMON}.host.dns.long_answers", "runc_cpi.ctl"),
+        f"{DAEMON}.host.dns.long_answers",
     ),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (f"{DAEMON}.host", f"{DAEMON}.trial", "runc_cpi.ctl"),
     "ctypes": (f"{DAEMON}.host", f"{DAEMON}.storage.openat2"),
-    "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certs"),
+    "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certificates"),
     # The connection tells in the log why its TLS failed.
-    "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded", "runc_cpi.ctl"),
+    "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded"),
     "ssl": ("runc_cpi.cpi.encrypted",),
+    **dict.fromkeys(("click", "rich"), ("runc_cpi.ctl",)),
     # Private: each is used in one place, which can do without it.
     "_json": ("runc_cpi.json_text",),
     "_socket": ("runc_cpi.cpi.sockets",),

@@ -104,7 +104,7 @@ def test_following(daemon: Daemon, tmp_path: Path, busybox: bytes) -> None:
     path.write_bytes(images.tiny(busybox, init))
     vm = daemon.create_vm(daemon.create_stemcell(path))
     seen = tmp_path / "seen"
-    command = [str(CTL), "--config", str(daemon.config_file), "console", "-f", vm.cid]
+    command = [str(CTL), "--config", str(daemon.config_file), "vm", "console", "-f", vm.cid]
     with seen.open("wb") as file, subprocess.Popen(command, stdout=file) as follower:
         try:
             eventually(lambda: b"first words" in seen.read_bytes(), "it is shown", 60)

@@ -1,4 +1,4 @@
-"""C{runc-cpictl delete-…} deletes what BOSH forgot, and refuses what BOSH uses."""
+"""The tool's C{delete} deletes what BOSH forgot, and refuses what BOSH uses."""
 
 from __future__ import annotations
 
@@ -87,18 +87,18 @@ def gone(outcome: subprocess.CompletedProcess[str], *cids: str) -> None:
 def test_a_vm(daemon: Daemon, stemcell: str) -> None:
     """The tool asks before it deletes a VM, and refuses one with metadata of BOSH."""
     vm = daemon.create_vm(stemcell)
-    assert "give --yes" in refused(control(daemon, "delete-vm", vm.cid))
+    assert "give --yes" in refused(control(daemon, "vm", "delete", vm.cid))
     for answer in (b"\n", b"n\n", b"x\n", b"\x04"):
-        outcome = answering(daemon, answer, "delete-vm", vm.cid)
+        outcome = answering(daemon, answer, "vm", "delete", vm.cid)
         assert refused(outcome) == "runc-cpictl: nothing is deleted"
         assert f"vm {vm.cid}, running, {daemon.network}" in outcome.stderr
     daemon.cpi.ok("set_vm_metadata", vm.cid, BOSH)
-    line = refused(control(daemon, "delete-vm", "--yes", vm.cid))
+    line = refused(control(daemon, "vm", "delete", "--yes", vm.cid))
     assert "deployment cf" in line
     assert "--force" in line
     assert vm.is_alive()
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"name": "\x1b]52;c;x\x07"})
-    outcome = answering(daemon, b"y\n", "delete-vm", vm.cid)
+    outcome = answering(daemon, b"y\n", "vm", "delete", vm.cid)
     gone(outcome, vm.cid)
     assert "\x1b" not in outcome.stderr
     assert daemon.cpi.ok("has_vm", vm.cid) is False
@@ -108,14 +108,14 @@ def test_all_or_nothing(daemon: Daemon, stemcell: str) -> None:
     """If one of several cids is unknown or in use, none is deleted."""
     first, second = (daemon.create_vm(stemcell, agent_id=name) for name in ("a", "b"))
     unknown = "vm-01234567-89ab-cdef-0123-456789abcdef"
-    line = refused(control(daemon, "delete-vm", "--yes", first.cid, unknown))
+    line = refused(control(daemon, "vm", "delete", "--yes", first.cid, unknown))
     assert line == f"runc-cpictl: there is no vm {unknown}"
-    assert "no vm" in refused(control(daemon, "delete-vm", "--yes", "../../etc"))
+    assert "no vm" in refused(control(daemon, "vm", "delete", "--yes", "../../etc"))
     daemon.cpi.ok("set_vm_metadata", second.cid, BOSH)
-    refused(control(daemon, "delete-vm", "--yes", first.cid, second.cid))
+    refused(control(daemon, "vm", "delete", "--yes", first.cid, second.cid))
     assert first.is_alive()
     both = (first.cid, second.cid, first.cid)
-    gone(control(daemon, "delete-vm", "--yes", "--force", *both), *both[:2])
+    gone(control(daemon, "vm", "delete", "--yes", "--force", *both), *both[:2])
     assert not {first.cid, second.cid} & set(daemon.vm_cids())
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_is_no(daemon: Daemon, tmp_path: Path) -> None:
     said = tmp_path / "said"
     with said.open("wb") as stderr:
         process = subprocess.Popen(
-            [CONTROL, "--config", daemon.config_file, "delete-disk", disk],
+            [CONTROL, "--config", daemon.config_file, "disk", "delete", disk],
             stdin=theirs,
             stderr=stderr,
         )
@@ -148,23 +148,23 @@ def test_a_disk(daemon: Daemon, stemcell: str) -> None:
     disk: str = daemon.cpi.ok("create_disk", 16, {})
     vm = daemon.create_vm(stemcell)
     daemon.cpi.ok("attach_disk", vm.cid, disk)
-    assert f"attached to {vm.cid}" in refused(control(daemon, "delete-disk", "-y", disk))
+    assert f"attached to {vm.cid}" in refused(control(daemon, "disk", "delete", "-y", disk))
     snapshot: str = daemon.cpi.ok("snapshot_disk", disk, BOSH)
     assert snapshot in control(daemon, "snapshots").stdout
     daemon.cpi.ok("detach_disk", vm.cid, disk)
-    assert f"has {snapshot}" in refused(control(daemon, "delete-disk", "-y", disk))
-    line = refused(control(daemon, "delete-snapshot", "--yes", snapshot))
+    assert f"has {snapshot}" in refused(control(daemon, "disk", "delete", "-y", disk))
+    line = refused(control(daemon, "snapshot", "delete", "--yes", snapshot))
     assert "deployment cf" in line
-    gone(control(daemon, "delete-snapshot", "--yes", "--force", snapshot), snapshot)
+    gone(control(daemon, "snapshot", "delete", "--yes", "--force", snapshot), snapshot)
     daemon.cpi.ok("set_disk_metadata", disk, BOSH)
-    assert "deployment cf" in refused(control(daemon, "delete-disk", "-y", disk))
+    assert "deployment cf" in refused(control(daemon, "disk", "delete", "-y", disk))
     daemon.cpi.ok("attach_disk", vm.cid, disk)
-    outcome = control(daemon, "--json", "delete-disk", "--yes", "--force", disk)
+    outcome = control(daemon, "--output=json", "disk", "delete", "--yes", "--force", disk)
     assert json.loads(outcome.stdout) == {"deleted": [disk]}
     assert daemon.cpi.ok("get_disks", vm.cid) == []
     assert daemon.cpi.ok("has_disk", disk) is False
     spare: str = daemon.cpi.ok("create_disk", 16, {})
-    gone(answering(daemon, b"yes\n", "delete-disk", spare), spare)
+    gone(answering(daemon, b"yes\n", "disk", "delete", spare), spare)
     daemon.cpi.ok("delete_vm", vm.cid)
 
 
@@ -173,7 +173,7 @@ def test_a_stemcell(daemon: Daemon, tiny: Path) -> None:
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     for options in (["--yes"], ["--yes", "--force"]):
-        line = refused(control(daemon, "delete-stemcell", *options, stemcell))
+        line = refused(control(daemon, "stemcell", "delete", *options, stemcell))
         assert f"in use: by {vm.cid}; delete these first" in line
     daemon.cpi.ok("delete_vm", vm.cid)
-    gone(control(daemon, "delete-stemcell", "--yes", stemcell), stemcell)
+    gone(control(daemon, "stemcell", "delete", "--yes", stemcell), stemcell)

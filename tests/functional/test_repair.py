@@ -32,7 +32,10 @@ def test_nothing_to_do(daemon: Daemon, tiny: Path) -> None:
     daemon.cpi.ok("attach_disk", vm.cid, disk)
     pid = vm.pid
     assert repair(daemon) == [NOTHING]
-    assert json.loads(daemon.control("--json", "repair")) == {"done": [], "problems": []}
+    assert json.loads(daemon.control("repair", "--output=json")) == {
+        "done": [],
+        "problems": [],
+    }
     assert vm.pid == pid
     assert vm.is_alive()
     daemon.stop()

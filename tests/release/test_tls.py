@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runc_cpi.ctl import certs
+from runc_cpi.ctl import certificates as made
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
 from tests.release import jobs, packages
@@ -23,7 +23,7 @@ Install = Callable[[Mapping[str, Any]], Path]
 def certificates(tmp_path: Path) -> Path:
     """The certificates, and the variable of tls.yml."""
     directory = tmp_path / "certs"
-    certs.write(directory, ["127.0.0.1"], ["director"], 1)
+    made.write(directory, ["127.0.0.1"], ["director"], 1, 9999)
     return directory
 
 

@@ -89,7 +89,7 @@ class Site:
 
     def record(self, disk_cid: str) -> dict[str, Any]:
         """Return what C{runc-cpictl} shows of a disk."""
-        answer = json.loads(self.control("--json", "disks").stdout)
+        answer = json.loads(self.control("disks", "--output=json").stdout)
         return next(disk for disk in answer["disks"] if disk["disk_cid"] == disk_cid)
 
     def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:

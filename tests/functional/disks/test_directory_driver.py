@@ -222,7 +222,7 @@ def test_disks_of_the_other_driver(new_site: Callable[..., Site]) -> None:
         assert error["type"] == NOT_SUPPORTED, call
         assert "driver image" in error["message"]
     assert site.cpi.ok("has_disk", disk_cid) is True
-    assert json.loads(site.control("--json", "disks").stdout)["disks"]
+    assert json.loads(site.control("disks", "--output=json").stdout)["disks"]
 
 
 def test_a_host_without_loop_devices(new_daemon: NewDaemon, store_image: Path) -> None:

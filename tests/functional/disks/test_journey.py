@@ -90,7 +90,7 @@ def test_journey(site: Site, filesystem: str) -> None:
     assert capacity(first) - room > (medium - small) * MIB * 0.9
     last = int(first.read(f"{STORE}/number"))
 
-    grown = site.control("resize-disk", disk_cid, str(large))
+    grown = site.control("disk", "resize", disk_cid, str(large))
     if filesystem == "xfs" or can_grow_ext4_online():
         assert grown.returncode == 0, grown.stderr
         size = large

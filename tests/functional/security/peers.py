@@ -54,7 +54,7 @@ def entered(
 def control(
     config: Path, cpi_file: Path, *command: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run C{runc-cpictl}, which uses Twisted's client side."""
+    """Run C{runc-cpictl} with a CPI's configuration."""
     return subprocess.run(
         [CONTROL, "--config", config, "--cpi", cpi_file, *command],
         env=ENVIRONMENT,

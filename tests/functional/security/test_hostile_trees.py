@@ -167,7 +167,7 @@ def haunt(random: Random, vm: VM, intent: Intent) -> None:
 
 def repair(daemon: Daemon) -> list[str]:
     """Run C{runc-cpictl repair}; return the problems."""
-    argv = [str(CONTROL), "--config", str(daemon.config_file), "--json", "repair"]
+    argv = [str(CONTROL), "--config", str(daemon.config_file), "repair", "--output=json"]
     outcome = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     problems: list[str] = json.loads(outcome.stdout)["problems"]
     return problems

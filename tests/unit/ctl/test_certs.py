@@ -9,22 +9,23 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from twisted.python import usage
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from runc_cpi.cpi import tls as cpi_tls
 from runc_cpi.cpi.config import load
-from runc_cpi.ctl import certs
-from runc_cpi.ctl.certs import Certs
+from runc_cpi.ctl import certificates
 from runc_cpi.daemon.config import DaemonConfig, TLSConfig
 from runc_cpi.daemon.entrance import identity
+from tests.unit.ctl.invoking import Tool
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """Make certificates for two hosts and two clients."""
     directory = tmp_path / "some" / "where"
-    certs.write(directory, ["192.0.2.1", "host.example"], ["director", "ops"], 30)
+    certificates.write(
+        directory, ["192.0.2.1", "host.example"], ["director", "ops"], 30, 9999
+    )
     return directory
 
 
@@ -109,7 +110,7 @@ def test_vars(made: Path) -> None:
 )
 def test_the_operators_configuration(tmp_path: Path, host: str, address: str) -> None:
     """operator.yml has all in it, so that it can be taken to another machine."""
-    certs.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
+    certificates.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
     config = load(str(tmp_path / "d" / "operator.yml"), {})
     assert (config.network_type, config.address) == ("tcp", address)
     assert config.tls is not None
@@ -119,7 +120,7 @@ def test_the_operators_configuration(tmp_path: Path, host: str, address: str) ->
 
 def test_an_operator_of_ones_own(tmp_path: Path) -> None:
     """A client that is named operator as well is made once."""
-    made = certs.write(tmp_path / "d", ["h"], ["director", "operator"], 30)
+    made = certificates.write(tmp_path / "d", ["h"], ["director", "operator"], 30, 9999)
     assert len(made) == len(set(made)) == 10
 
 
@@ -152,24 +153,27 @@ def test_nothing_is_overwritten(made: Path) -> None:
     """Files that are there already are not written over."""
     before = {path.name: path.read_bytes() for path in made.iterdir()}
     with pytest.raises(FileExistsError):
-        certs.write(made, ["192.0.2.1"], ["director"], 30)
+        certificates.write(made, ["192.0.2.1"], ["director"], 30, 9999)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
 
 
-def test_what_is_there_already_is_named(made: Path) -> None:
+def test_what_is_there_already_is_named(made: Path, tool: Tool) -> None:
     """An error about a file that is there names it in one line."""
-    options = Certs()
-    options.parseOptions(["--host", "192.0.2.1", str(made)])
-    with pytest.raises(SystemExit, match=r"ca\.crt: is there already; remove it first$"):
-        options.run()
+    outcome = tool("certs", "--host", "192.0.2.1", made)
+    line = f"runc-cpictl: {made}/ca.crt: is there already; remove it first\n"
+    assert outcome == (1, "", line)
 
 
-def test_options(tmp_path: Path) -> None:
-    """Hosts must be named; the client is the director unless others are named."""
-    options = Certs()
-    options.parseOptions(["--host", "a.example", "--host", "::1", str(tmp_path)])
-    assert (options.hosts, options.clients) == (["a.example", "::1"], ["director"])
-    assert options["days"] == certs.DAYS
+def test_options(tmp_path: Path, tool: Tool) -> None:
+    """The files are named; the client is the director unless others are named."""
+    directory = tmp_path / "d"
+    outcome = tool("certs", "--host", "a.example", "--host", "::1", directory)
+    assert outcome.status == 0, outcome
+    printed = outcome.stdout.split()
+    assert set(printed) == {str(path) for path in directory.iterdir()}
+    assert (directory / "director.crt").exists()
+    operators = load(str(directory / "operator.yml"), {})
+    assert operators.address == "a.example:9999"
 
 
 @pytest.mark.parametrize(
@@ -192,26 +196,17 @@ def test_options(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_bad_options(arguments: list[str], tmp_path: Path) -> None:
+def test_bad_options(arguments: list[str], tmp_path: Path, tool: Tool) -> None:
     """Bad options are refused before anything is written."""
-    options = Certs()
-    with pytest.raises(usage.UsageError):
-        options.parseOptions(arguments)
-        certs.write(tmp_path / "d", options.hosts, options.clients, options["days"])
-        subjects = [
-            certificate(tmp_path / "d" / f"{name}.crt").subject for name in ("ca", "server")
-        ]
-        names = [
-            str(subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-            for subject in subjects
-        ]
-        pytest.fail(f"ca.crt and server.crt are for {names}")
+    paths = [str(tmp_path / "d") if argument == "d" else argument for argument in arguments]
+    assert tool.refusal("certs", *paths).endswith("\nTry runc-cpictl certs --help.\n")
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_long_name_of_a_host(tmp_path: Path) -> None:
     """The host's name may be longer than a common name, which has 64 characters at most."""
     host = f"{'h' * 60}.{'d' * 60}.example"
-    certs.write(tmp_path / "d", [host], ["director"], 30)
+    certificates.write(tmp_path / "d", [host], ["director"], 30, 9999)
     extensions = certificate(tmp_path / "d" / "server.crt").extensions
     names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [host]

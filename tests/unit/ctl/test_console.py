@@ -1,9 +1,10 @@
-"""What C{runc-cpictl console} prints of a console."""
+"""What C{runc-cpictl vm console} prints of a console."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from runc_cpi.ctl.console import TAIL, show_console
@@ -52,7 +53,7 @@ def test_the_end_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:
     """An error about a console that is not there names its path."""
-    with pytest.raises(SystemExit, match=f"{tmp_path}/console.log: No such file"):
+    with pytest.raises(click.ClickException, match=f"{tmp_path}/console.log: No such file"):
         show_console(tmp_path, None, follow=False)
 
 

@@ -1,0 +1,90 @@
+"""Lists of things, as tables for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.printable import printable
+
+# One of what the daemon has, as its answer describes it.
+Thing = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """
+    All there is of something.
+
+    @ivar asking: the command of AMP that tells it.
+    @ivar key: where it is in the answer.
+    @ivar headings: of the table.
+    @ivar row: returns the cells for one.
+    """
+
+    asking: str
+    key: str
+    headings: Sequence[str]
+    row: Callable[[Thing], Sequence[str]]
+
+    def ask(self, operator: Operator) -> list[Thing]:
+        """
+        Have the daemon tell what there is.
+
+        @raise CPIError: if it refuses, or cannot be reached.
+        """
+        (things,) = operator.ask_for(self.asking, self.key)
+        return list(things)
+
+    def print(self, things: Sequence[Thing]) -> None:
+        """Print a table of some of them."""
+        print_table(self.headings, [self.row(thing) for thing in things])
+
+    def command(self, help_text: str) -> click.Command:
+        """Return the command that lists them."""
+
+        @click.command(self.key, help=help_text)
+        @output_option
+        @click.pass_obj
+        def listed(operator: Operator) -> None:
+            things = self.ask(operator)
+            operator.show({self.key: things}, lambda: self.print(things))
+
+        return listed
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """
+    Print rows in columns; no cell can forge a row, or act on a terminal.
+
+    On a terminal the table fits its width.  Elsewhere each row is one line.
+    """
+    cells = [[printable(cell, "") for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_on_terminal(headings, cells)
+    else:
+        click.echo(plain_table(headings, cells))
+
+
+def _print_on_terminal(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console(highlight=False).print(table)
+
+
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows in columns as wide as they need to be."""
+    lines = [list(headings), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    template = "  ".join(f"{{:{width}}}" for width in widths)
+    return "\n".join(template.format(*line).rstrip() for line in lines)
