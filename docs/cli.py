@@ -28,9 +28,8 @@ WIDTH = 96  # columns
 def helps(command: click.Command, parent: click.Context | None) -> Iterator[str]:
     """Return what C{--help} prints of a command and all of its commands, as Markdown."""
     name = NAME if parent is None else command.name
-    ctx = click.Context(
-        command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    settings = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    ctx = click.Context(command, parent, name, **{**settings, **command.context_settings})
     yield f"## `{ctx.command_path}`\n\n```text\n{command.get_help(ctx)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(ctx):
