@@ -13,7 +13,14 @@ from runc_cpi.cpi.arguments import (
     text_or_none,
     texts_or_none,
 )
-from runc_cpi.errors import CloudError, InvalidArgument, MethodNotImplemented, NotSupported
+from runc_cpi.errors import (
+    CloudError,
+    InvalidArgument,
+    MethodNotImplemented,
+    NoDiskSpace,
+    NotSupported,
+    VMCreationFailedForNow,
+)
 from runc_cpi.json_text import loads_trusted
 
 TYPE_CHECKING = False
@@ -100,7 +107,14 @@ class Methods:
             optional=2,
         )
         arguments = dict(zip((*names, "disk_cids", "env"), values))
-        answer = self._client.call("CreateVM", agent=self._config.agent, **arguments)
+        try:
+            answer = self._client.call("CreateVM", agent=self._config.agent, **arguments)
+        except CloudError as error:
+            # The Director looks at ok_to_retry of this type alone (its CreateVmStep).
+            # Room for a VM is often made meanwhile: others are being deleted.
+            if error.ok_to_retry or isinstance(error, NoDiskSpace):
+                raise VMCreationFailedForNow(str(error)) from None
+            raise
         vm_cid = _text(answer, b"vm_cid")
         if self._request.api_version == 1:
             return vm_cid

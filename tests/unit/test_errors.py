@@ -29,6 +29,7 @@ EXPECTED = {
     "NotSupported": ("NotSupported", False),
     "MethodNotImplemented": ("NotImplemented", False),
     "CloudError": ("CloudError", False),
+    "HostShort": ("CloudError", True),
     "DaemonUnreachable": ("CloudError", True),
     "TLSRejected": ("CpiError", False),
     "AccessRefused": ("CpiError", False),
@@ -45,6 +46,7 @@ EXPECTED = {
     "DiskBusy": ("CloudError", True),
     "NoDiskSpace": ("NoDiskSpace", False),
     "VMCreationFailed": ("VMCreationFailed", False),
+    "VMCreationFailedForNow": ("VMCreationFailed", True),
 }
 
 
