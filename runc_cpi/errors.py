@@ -44,6 +44,14 @@ class CloudError(CPIError):
     bosh_type = "Bosh::Clouds::CloudError"
 
 
+class InternalError(CloudError):
+    """
+    The daemon has a fault.
+
+    On the wire, the lines after the first one are a trace, for whoever is to mend it.
+    """
+
+
 class HostShort(CloudError):
     """The host has too little of something for the moment, or took too long."""
 
@@ -142,6 +150,7 @@ ALL = (
     NotSupported,
     MethodNotImplemented,
     CloudError,
+    InternalError,
     HostShort,
     DaemonUnreachable,
     TLSRejected,

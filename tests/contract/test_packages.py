@@ -16,7 +16,9 @@ PACKAGE = Path(runc_cpi.__file__).parent
 DAEMON = "runc_cpi.daemon"
 TOP = "runc_cpi"
 # What both programs share: errors, JSON, their bytes on the wire, texts for a terminal.
-SHARED = {f"{TOP}.{name}" for name in ("errors", "json_text", "printable", "wire")}
+SHARED = {
+    f"{TOP}.{name}" for name in ("errors", "faults", "json_text", "printable", "wire")
+}
 # Values and pure functions that the host is told.  They may be used below where they are.
 TOLD_TO_THE_HOST = {
     f"{DAEMON}.base.address_range",

@@ -29,6 +29,7 @@ EXPECTED = {
     "NotSupported": ("NotSupported", False),
     "MethodNotImplemented": ("NotImplemented", False),
     "CloudError": ("CloudError", False),
+    "InternalError": ("CloudError", False),
     "HostShort": ("CloudError", True),
     "DaemonUnreachable": ("CloudError", True),
     "TLSRejected": ("CpiError", False),
