@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 API_VERSIONS = (1, 2, 3)
-STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
+# The last three are the same: cloud_properties name an image in a registry.
+STEMCELL_FORMATS = (
+    "warden-tar",
+    "general-tar",
+    "oci-light",
+    "docker-light",
+    "warden-light",
+)
 REQUEST_LIMIT = 16 << 20
 
 

@@ -32,7 +32,7 @@ from tests.contract.executables import (
 )
 from tests.contract.peers import served
 
-FORMATS = ["warden-tar", "general-tar", "oci-light"]
+FORMATS = ["warden-tar", "general-tar", "oci-light", "docker-light", "warden-light"]
 INFO = {"api_version": 3, "stemcell_formats": FORMATS}
 WAYS: dict[str, Any] = {
     "bare": BARE,

@@ -88,10 +88,13 @@ def created() -> RecordingClient:
 
 
 def test_info_offers_version_3() -> None:
-    """C{info} offers version 3 of the contract and three stemcell formats."""
+    """C{info} offers version 3 of the contract, and the formats of stemcells."""
     assert request.info() == {
         "api_version": 3,
-        "stemcell_formats": ["warden-tar", "general-tar", "oci-light"],
+        "stemcell_formats": [
+            *("warden-tar", "general-tar"),
+            *("oci-light", "docker-light", "warden-light"),
+        ],
     }
 
 
