@@ -44,6 +44,20 @@ class CloudError(CPIError):
     bosh_type = "Bosh::Clouds::CloudError"
 
 
+class InternalError(CloudError):
+    """
+    The daemon has a fault.
+
+    On the wire, the lines after the first one are a trace, for whoever is to mend it.
+    """
+
+
+class HostShort(CloudError):
+    """The host has too little of something for the moment, or took too long."""
+
+    ok_to_retry = True
+
+
 class DaemonUnreachable(CloudError):
     """The daemon cannot be reached or hung up before it answered."""
 
@@ -124,12 +138,20 @@ class VMCreationFailed(CloudError):
     bosh_type = "Bosh::Clouds::VMCreationFailed"
 
 
+class VMCreationFailedForNow(VMCreationFailed):
+    """The VM could not be made now; the Director makes the same call again at once."""
+
+    ok_to_retry = True
+
+
 ALL = (
     CPIError,
     InvalidArgument,
     NotSupported,
     MethodNotImplemented,
     CloudError,
+    InternalError,
+    HostShort,
     DaemonUnreachable,
     TLSRejected,
     AccessRefused,
@@ -146,6 +168,7 @@ ALL = (
     DiskBusy,
     NoDiskSpace,
     VMCreationFailed,
+    VMCreationFailedForNow,
 )
 
 BY_CODE = {error.__name__: error for error in ALL}

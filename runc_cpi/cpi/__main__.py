@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 
 from runc_cpi.cpi import request
 from runc_cpi.errors import CPIError, InvalidArgument
@@ -10,7 +11,7 @@ from runc_cpi.errors import CPIError, InvalidArgument
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import _exit
-    from typing import Any, List
+    from typing import Any, List, Optional
 else:
     # All that os would be imported for; it adds a tenth to the time of info.
     try:
@@ -24,28 +25,52 @@ class Call:
 
     def __init__(self) -> None:
         self._client: Any = None
+        self._asked: Any = None
+        self._began = monotonic()
 
     def respond(self, argv: List[str], raw: bytes) -> str:
         """Return the response to a request: every failure becomes one as well."""
         try:
             result = self._carry_out(argv, raw)
-            warnings = self._client.warnings if self._client is not None else []
-            return request.response(result, None, "\n".join(warnings))
+            return request.response(result, None, self._log())
         except CPIError as error:
-            told = error
+            told, trace = error, ""
         except KeyboardInterrupt:
-            told = CPIError("interrupted")
+            told, trace = CPIError("interrupted"), ""
         except Exception as error:
-            # A bug; a traceback on stdout would be worse than a lost one.
-            told = CPIError(f"internal error: {type(error).__name__}: {error}")
-        return self.fail(told)
+            # A bug; its text may quote a secret.
+            from runc_cpi import faults
 
-    def fail(self, error: CPIError) -> str:
-        """Return the response for an error; hang up, so that the daemon undoes its work."""
+            trace = faults.trace(error)
+            told = CPIError(f"internal error: {type(error).__name__}; the log tells where")
+        return self.fail(told, trace)
+
+    def fail(self, error: CPIError, trace: str = "") -> str:
+        """
+        Return the response for an error; hang up, so that the daemon undoes its work.
+
+        @param trace: where the fault is, if it is one of ours.
+        """
+        log = self._log(error, trace)
         if self._client is not None:
             self._client.close()
             self._client = None
-        return request.response(None, error)
+        return request.response(None, error, log)
+
+    def _log(self, error: Optional[CPIError] = None, trace: str = "") -> str:
+        """
+        Return what the Director is to log of a call that it could name.
+
+        It shows that with C{bosh task N --cpi}.
+        """
+        if self._asked is None:
+            return trace
+        seconds = monotonic() - self._began
+        lines = [request.account(self._asked, seconds, failed=error is not None)]
+        if self._client is not None:
+            lines += [f"warning: {text}" for text in self._client.warnings]
+            trace = trace or self._client.trace
+        return "\n".join([*lines, trace] if trace else lines)
 
     def confirm(self) -> None:
         """Tell the daemon that the response is written: what it made may stay."""
@@ -68,6 +93,7 @@ class Call:
         from runc_cpi.cpi import client, config, methods
 
         methods.check(asked.method)
+        self._asked = asked
         if len(argv) != 1:
             raise InvalidArgument(
                 "usage: runc-cpi CONFIG, the path of a configuration file"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runc_cpi import wire
 from runc_cpi.cpi import connecting, sockets
 from runc_cpi.cpi.config import CPIConfig
-from runc_cpi.errors import BY_CODE, CloudError
+from runc_cpi.errors import BY_CODE, CloudError, InternalError
 from runc_cpi.json_text import dumps_short, loads_trusted
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ class Client:
         called, each with the name of the cid in its answer.  Unless it is called, the
         daemon removes what was made when the connection ends.
     @ivar warnings: texts of the daemon about what was asked for and cannot be had.
+    @ivar trace: where the daemon's fault is, if it told of one.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Client:
         self._confirmed = confirmed or {}
         self._made = b""
         self.warnings: List[str] = []
+        self.trace = ""
         self._asks = 0
         self._descriptors = 0
         self._socket: Any = None
@@ -167,6 +169,8 @@ class Client:
         if b"_error" in box:
             code = box.get(b"_error_code", b"").decode("ascii", "replace")
             text = box.get(b"_error_description", b"").decode("utf-8", "replace")
+            if code == InternalError.__name__:
+                text, _, self.trace = text.partition("\n")
             if code in BY_CODE:
                 raise BY_CODE[code](text)
             raise CloudError(f"runc-cpid answered {code}: {text}")

@@ -13,7 +13,14 @@ from runc_cpi.cpi.arguments import (
     text_or_none,
     texts_or_none,
 )
-from runc_cpi.errors import CloudError, InvalidArgument, MethodNotImplemented, NotSupported
+from runc_cpi.errors import (
+    CloudError,
+    InvalidArgument,
+    MethodNotImplemented,
+    NoDiskSpace,
+    NotSupported,
+    VMCreationFailedForNow,
+)
 from runc_cpi.json_text import loads_trusted
 
 TYPE_CHECKING = False
@@ -65,9 +72,9 @@ class Methods:
         if "image_reference" in cloud_properties:
             # A light stemcell: its image is elsewhere, and the file that came is empty.
             answer = self._client.call("FetchStemcell", cloud_properties=cloud_properties)
-            return _text(answer, b"stemcell_cid")
+            return self._made(answer, "stemcell_cid")
         with _opened(path) as image:
-            return _text(self._send_image(image, cloud_properties), b"stemcell_cid")
+            return self._made(self._send_image(image, cloud_properties), "stemcell_cid")
 
     def _send_image(self, image: Any, cloud_properties: Any) -> Any:
         if self._config.network_type == "unix":
@@ -100,8 +107,15 @@ class Methods:
             optional=2,
         )
         arguments = dict(zip((*names, "disk_cids", "env"), values))
-        answer = self._client.call("CreateVM", agent=self._config.agent, **arguments)
-        vm_cid = _text(answer, b"vm_cid")
+        try:
+            answer = self._client.call("CreateVM", agent=self._config.agent, **arguments)
+        except CloudError as error:
+            # The Director looks at ok_to_retry of this type alone (its CreateVmStep).
+            # Room for a VM is often made meanwhile: others are being deleted.
+            if error.ok_to_retry or isinstance(error, NoDiskSpace):
+                raise VMCreationFailedForNow(str(error)) from None
+            raise
+        vm_cid = self._made(answer, "vm_cid")
         if self._request.api_version == 1:
             return vm_cid
         return [vm_cid, loads_trusted(wire.join(b"networks", answer) or b"{}")]
@@ -138,7 +152,7 @@ class Methods:
         answer = self._client.call(
             "CreateDisk", size=size, cloud_properties=cloud_properties
         )
-        return _text(answer, b"disk_cid")
+        return self._made(answer, "disk_cid")
 
     def delete_disk(self) -> None:
         """Delete a disk."""
@@ -190,7 +204,7 @@ class Methods:
             ("disk_cid", text), ("metadata", mapping_or_none), optional=1
         )
         answer = self._client.call("SnapshotDisk", disk_cid=disk_cid, metadata=metadata)
-        return _text(answer, b"snapshot_cid")
+        return self._made(answer, "snapshot_cid")
 
     def delete_snapshot(self) -> None:
         """Delete a snapshot."""
@@ -220,7 +234,16 @@ class Methods:
 
     def _take(self, *expected: Any, optional: int = 0) -> Any:
         request = self._request
-        return take(request.method, request.arguments, *expected, optional=optional)
+        values = take(request.method, request.arguments, *expected, optional=optional)
+        for (name, _), value in zip(expected, values):
+            if name.endswith("_cid") and value is not None:
+                request.cids[name] = value
+        return values
+
+    def _made(self, answer: Any, name: str) -> str:
+        """Return the cid of what was made, from the daemon's answer."""
+        self._request.cids[name] = cid = _text(answer, name.encode("ascii"))
+        return cid
 
 
 def check(method: str) -> None:

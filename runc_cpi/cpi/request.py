@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 API_VERSIONS = (1, 2, 3)
-STEMCELL_FORMATS = ("warden-tar", "general-tar", "oci-light")
+# The last three are the same: cloud_properties name an image in a registry.
+STEMCELL_FORMATS = (
+    "warden-tar",
+    "general-tar",
+    "oci-light",
+    "docker-light",
+    "warden-light",
+)
 REQUEST_LIMIT = 16 << 20
 
 
@@ -23,6 +30,7 @@ class Request:
     @ivar arguments: as they came.
     @ivar context: what else the caller says, with the properties of a C{cpi-config}.
     @ivar api_version: the version of the contract to answer in.
+    @ivar cids: what the call is about or has made, by the contract's names.
     """
 
     def __init__(
@@ -30,6 +38,7 @@ class Request:
     ) -> None:
         self.method, self.arguments = method, arguments
         self.context, self.api_version = context, version
+        self.cids: Dict[str, str] = {}
 
     @property
     def request_id(self) -> str:
@@ -97,6 +106,21 @@ def _field(request: Dict[str, Any], name: str, kind: Any, missing: Any) -> Any:
         noun = "a list" if kind is list else "an object"
         raise InvalidArgument(f"{name}: {shown(value)} must be {noun}")
     return value
+
+
+def account(asked: Request, seconds: float, *, failed: bool) -> str:
+    """
+    Return what C{log} says of a call, in one line.
+
+    @param seconds: how long it took.
+    """
+    ending = "failed after" if failed else "took"
+    line = f"{asked.method} {ending} {seconds * 1000:.0f} ms"
+    cids = [
+        f"{name} {cid if cid.isprintable() else shown(cid)}"
+        for name, cid in asked.cids.items()
+    ]
+    return f"{line}: {', '.join(cids)}" if cids else line
 
 
 def response(result: Any, error: Optional[CPIError], log: str = "") -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from runc_cpi.daemon.base import parcels
+from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages, IUpload
-from runc_cpi.errors import InvalidArgument, StemcellRejected
+from runc_cpi.errors import StemcellRejected
 from tests.behaviour.case import PROGRAM, HostCase
 
 
@@ -55,15 +56,7 @@ class ImagesBehaviour(HostCase):
         """Fetch the image to a new directory, and return its digest."""
         scratch = self.directory / "scratch"
         scratch.mkdir()
-        return await self.images.fetch(self.reference, digest, scratch)
-
-    async def test_a_reference_and_a_digest_are_checked(self) -> None:
-        """What cannot be a reference is refused before anything is fetched."""
-        self.images.check(self.reference, None)
-        self.images.check(self.reference, self.digest)
-        for wrong in (5, None, [self.reference]):
-            with self.assertRaises(InvalidArgument):
-                self.images.check(wrong, None)
+        return await self.images.fetch(ImageReference(self.reference, digest), scratch)
 
     async def test_an_image_is_fetched_and_unpacked(self) -> None:
         """C{fetch} returns the digest, and C{unpack} makes the target."""

@@ -132,7 +132,7 @@ DISKS = [
         Case(
             f"{reference!r} as an image",
             call("create_stemcell", "/none", {"image_reference": reference}),
-            f"{REFERENCE}: no text",
+            f"{REFERENCE}: .* must be .*NAME.*oci-archive:/PATH",
         )
         for reference in (None, 5, ["docker://x"])
     ],

@@ -15,6 +15,7 @@ from runc_cpi.daemon.base.log import request_id
 from runc_cpi.errors import (
     CloudError,
     CPIError,
+    InternalError,
     InvalidArgument,
     NoDiskSpace,
     StillRunning,
@@ -69,11 +70,11 @@ class ProtocolTests(ProtocolTestCase):
             self.assertIn(text, str(caught.exception))
 
     async def test_a_bug_is_an_answer(self) -> None:
-        """A bug is logged and answered without details, and other calls go on."""
+        """A bug is logged, the answer tells no values, and other calls go on."""
         self.script.failing = {"start": ZeroDivisionError("a secret detail")}
         client = self.client()
         self.script.pending["create"] = Deferred()
-        with self.assertRaises(CloudError) as caught:
+        with self.assertRaises(InternalError) as caught:
             creating = self.create_vm()
             self.script.pending.pop("create").callback(None)
             await creating
@@ -83,6 +84,19 @@ class ProtocolTests(ProtocolTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         box = await self.beside(client.call, "HasVM", vm_cid="vm-1")
         self.assertEqual(box[b"exists"], b"False")
+
+    async def test_where_a_bug_is(self) -> None:
+        """A caller can tell where a bug is, and none of the values that led to it."""
+        vm_cid = (await self.create_vm())[b"vm_cid"].decode()
+        self.script.failing = {"delete": ZeroDivisionError("a secret detail")}
+        client = self.client()
+        with self.assertRaises(InternalError):
+            await self.beside(client.call, "DeleteVM", vm_cid=vm_cid)
+        self.assertRegex(client.trace, "^ZeroDivisionError, raised in\n")
+        self.assertRegex(client.trace, r"\n  runc_cpi/daemon/vms/vms.py:\d+ in _delete\n")
+        self.assertNotIn("a secret detail", client.trace)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.script.failing.clear()
 
     async def test_an_error_of_any_length(self) -> None:
         """A long error is cut to what AMP can carry."""

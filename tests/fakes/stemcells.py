@@ -9,8 +9,9 @@ from typing import Any
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages, IUpload
-from runc_cpi.errors import InvalidArgument, StemcellRejected
+from runc_cpi.errors import StemcellRejected
 from tests.fakes.script import Script
 
 DIGEST = "sha256:" + "d" * 64
@@ -76,15 +77,10 @@ class FakeImages:
         self.digest = DIGEST
         self.program: str | None = "usr/sbin/runsvdir-start"
 
-    def check(self, reference: object, digest: object) -> None:
-        """Refuse a reference that is no text."""
-        if not isinstance(reference, str):
-            raise InvalidArgument("cloud_properties.image_reference: no text")
-
-    def fetch(self, reference: str, digest: str | None, scratch: Path) -> Any:
+    def fetch(self, image: ImageReference, scratch: Path) -> Any:
         """Copy something to C{scratch}."""
-        if digest not in (None, self.digest):
-            raise StemcellRejected(f"{reference} has the digest {self.digest}")
+        if image.digest not in (None, self.digest):
+            raise StemcellRejected(f"{image.text} has the digest {self.digest}")
         (scratch / "oci").mkdir()
         return self._script.act("fetch", self.digest)
 

@@ -60,6 +60,7 @@ def test_runtime_fails(
     wrapper.fail(operation, "the moon is in the way", after=after)
     error = fragile.cpi.error("create_vm", *vm_arguments(stemcell, networks))
     assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert error["ok_to_retry"] is False
     assert "the moon is in the way" in error["message"]
     assert operation in error["message"]
     more = leaks.left(before, fragile.home.parent, [fragile.cgroup])

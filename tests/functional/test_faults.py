@@ -61,7 +61,7 @@ def test_out_of_inodes(leaves_nothing: None, new_daemon: NewDaemon, tiny: Path) 
         error = daemon.cpi.error("create_stemcell", str(tiny), {})
         assert error["type"] == NO_DISK_SPACE, error
         error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
-        assert error["type"] == NO_DISK_SPACE, error
+        assert (error["type"], error["ok_to_retry"]) == (CREATION_FAILED, True), error
         error = daemon.cpi.error("create_disk", 4, {}, None)
         assert error["type"] == NO_DISK_SPACE, error
         assert daemon.vm_cids() == [vm.cid]
@@ -124,7 +124,7 @@ def test_a_runtime_that_hangs(
         assert error["type"] == CLOUD_ERROR
     else:
         error = daemon.cpi.error("create_vm", *vm_arguments(stemcell))
-        assert error["type"] == CREATION_FAILED
+        assert (error["type"], error["ok_to_retry"]) == (CREATION_FAILED, True)
         assert daemon.vm_cids() == [vm.cid]
         assert vm.is_alive()
     assert "took too long and was killed" in error["message"]

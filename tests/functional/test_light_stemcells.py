@@ -90,23 +90,28 @@ def unpacked(daemon: Daemon) -> list[Path]:
     return sorted((daemon.work_dir / "images").iterdir())
 
 
-@pytest.mark.parametrize("form", ["oci", "oci with a tag", "oci-archive", "docker"])
+@pytest.mark.parametrize("form", ["oci", "oci with a tag", "oci-archive", "docker", "bare"])
 def test_life(
     daemon: Daemon, layers: list[bytes], registry: Registry, tmp_path: Path, form: str
 ) -> None:
     """From a registry, a layout or an archive, a VM boots with all layers of the image."""
     image = Image(layers)
     place = tmp_path / "layout"
-    if form == "docker":
+    key = "image_digest"
+    if form in ("docker", "bare"):
         registry.images[f"{NAME}:1.2"] = image
-        reference = f"docker://{registry.address}/{NAME}:1.2"
+        reference = f"{registry.address}/{NAME}:1.2"
+        if form == "docker":
+            reference = f"docker://{reference}"
+        else:
+            key = "digest"  # as docker-cpi and warden-cpi have both
     elif form == "oci-archive":
         image.write_archive(tmp_path / "image.tar", place)
         reference = f"oci-archive:{tmp_path}/image.tar"
     else:
         image.write_layout(place, "1.2")
         reference = f"oci:{place}" + (":1.2" if form == "oci with a tag" else "")
-    stemcell_cid = fetched(daemon, reference, tmp_path, image_digest=image.digest)
+    stemcell_cid = fetched(daemon, reference, tmp_path, **{key: image.digest})
     vm = daemon.create_vm(stemcell_cid)
     assert vm.read("/etc/above") == "above\n"
     assert "below" not in vm.run("ls", "/etc").split()
@@ -165,6 +170,8 @@ def test_digests_of_a_registry(
     registry.images[f"{NAME}:1.2"] = Image(layers[:2], types, listed=listed)
     message = refusal(daemon, f"{name}:1.2", tmp_path, image_digest=image.digest)
     assert image.digest in message
+    bare = f"{registry.address}/{NAME}:1.2"
+    assert image.digest in refusal(daemon, bare, tmp_path, digest=image.digest)
 
 
 @pytest.mark.parametrize("listed", [False, True], ids=["image", "list"])

@@ -85,7 +85,7 @@ def test_killed_while_a_vm_is_made(
     eventually(lambda: wrapper.is_waiting(operation), f"{operation} is called")
     daemon.kill()
     error = daemon.cpi.finish(call)["error"]
-    assert error["type"] == "Bosh::Clouds::CloudError"
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
     assert error["ok_to_retry"] is True
     assert str(daemon.socket) in error["message"]
     wrapper.mend()
@@ -155,6 +155,9 @@ def test_ended_while_a_vm_is_deleted(
 def test_no_daemon(daemon: Daemon) -> None:
     """The error for a daemon that is down may be retried, and names the address."""
     daemon.stop()
+    error = daemon.cpi.error("create_vm", *vm_arguments("stemcell"))
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert error["ok_to_retry"] is True
     for method in ("ping", "has_vm", "create_stemcell"):
         arguments: dict[str, list[Any]] = {
             "has_vm": ["vm"],

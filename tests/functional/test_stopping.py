@@ -97,7 +97,10 @@ def test_a_call_that_does_not_end(
     began = time.monotonic()
     daemon.stop()
     assert time.monotonic() - began < 15
-    assert daemon.cpi.finish(call)["error"] is not None
+    error = daemon.cpi.finish(call)["error"]
+    # The director makes the same call again.
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert error["ok_to_retry"] is True
     wrapper.mend()
     assert "broken off" in daemon.log
     assert not daemon.vm_cids()

@@ -36,6 +36,8 @@ AGENT = {
     "blobstore": {"provider": "local", "options": {"blobstore_path": "/var/vcap/blobs"}},
 }
 
+_NEW_AGENTS = count(1)
+
 
 class Daemon:
     """
@@ -74,6 +76,7 @@ class Daemon:
             **(config or {}),
         }
         self.network = f"10.77.{number % 256}."
+        self._agents = count(1)
         self._described = (f"10.{128 + number % 100}.{n >> 8}.{n & 255}" for n in count(2))
         self.work_dir = Path(str(self.config["work_dir"]))
         self.scratch = self.work_dir / "scratch"
@@ -283,11 +286,16 @@ class Daemon:
         stemcell_cid: str,
         networks: Mapping[str, Any] | None = None,
         *,
-        agent_id: str = "agent-1",
+        agent_id: str | None = None,
         cloud_properties: Mapping[str, Any] | None = None,
         env: Mapping[str, Any] | None = None,
     ) -> VM:
-        """Make a VM, on one dynamic network unless told otherwise."""
+        """
+        Make a VM, on one dynamic network unless told otherwise.
+
+        @param agent_id: its own; without it, agent-1 for the first, and so on.
+        """
+        agent_id = agent_id or f"agent-{next(self._agents)}"
         arguments = vm_arguments(stemcell_cid, networks, agent_id, cloud_properties, env)
         return self.vm(self.cpi.ok("create_vm", *arguments))
 
@@ -301,11 +309,17 @@ class Daemon:
 def vm_arguments(
     stemcell_cid: str,
     networks: Mapping[str, Any] | None = None,
-    agent_id: str = "agent-1",
+    agent_id: str | None = None,
     cloud_properties: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
 ) -> list[Any]:
-    """Return the arguments of create_vm, in their order."""
+    """
+    Return the arguments of create_vm, in their order.
+
+    @param agent_id: without it, one that no other VM has, as the director does it: a second
+        call for one agent means that the first was not answered.
+    """
+    agent_id = agent_id or f"agent-new-{next(_NEW_AGENTS)}"
     networks = {"default": {"type": "dynamic"}} if networks is None else networks
     return [agent_id, stemcell_cid, cloud_properties or {}, networks, [], env or {}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from runc_cpi.daemon.networks import ports
+from runc_cpi.daemon.vms.properties import VMProperties
 from tests.release import jobs, ops, packages
 
 OPERATIONS = packages.PROJECT / "operations"
@@ -31,6 +34,9 @@ VALUES = {
     "runc_cpi_tls": {"ca": "CA", "certificate": "C", "private_key": "K"},
     "internal_dns": "192.0.2.2",
     "director_disk_size": 16384,
+    "published_ip": "127.0.0.1",
+    "vms_cidr": "10.244.0.0/20",
+    "vms_gw": "10.244.0.1",
     "local_stemcell": "/tmp/stemcell.tgz",
     "second_cpid_ip": "192.0.2.12",
     "second_cidr": "10.1.0.0/16",
@@ -45,8 +51,11 @@ LAYERS = {
     "local-stemcell.yml": ({"local_stemcell"}, ""),
     "use-jammy.yml": (set(), ""),
     "use-resolute.yml": (set(), ""),
-    "use-xenial.yml": (set(), ""),
+    "fast-nats.yml": (set(), ""),
+    "ports.yml": ({"published_ip"}, ""),
 }
+# The files on top of another CPI's: for a director on another infrastructure.
+ELSEWHERE = {"cpi-secondary.yml", "unix-socket.yml"}
 CONFIGS = {"cloud-config.yml", "cloud-config-hosts.yml", "cpi-config.yml"}
 BASE = {
     "director_name", "external_cpid_ip", "internal_cpid_ip",
@@ -78,7 +87,7 @@ def by_name(items: Any, name: str) -> Any:
 def test_all_files() -> None:
     """Each ops-file has a test."""
     names = {path.name for path in OPERATIONS.glob("*.yml")}
-    assert names == {"runc-cpi.yml", *LAYERS, *CONFIGS}
+    assert names == {"runc-cpi.yml", *LAYERS, *ELSEWHERE, *CONFIGS}
 
 
 @pytest.mark.parametrize("path", sorted(OPERATIONS.glob("*.yml")), ids=lambda p: p.name)
@@ -202,7 +211,6 @@ def test_local_files(layout: str) -> None:
         (None, "noble"),
         ("use-jammy.yml", "jammy"),
         ("use-resolute.yml", "resolute"),
-        ("use-xenial.yml", "xenial"),
     ],
 )
 def test_stemcells(name: str | None, line: str) -> None:
@@ -212,6 +220,83 @@ def test_stemcells(name: str | None, line: str) -> None:
     assert "warden-boshlite" in stemcell["url"]
     assert f"ubuntu-{line}" in stemcell["url"]
     assert re.fullmatch("[0-9a-f]{40}", stemcell["sha1"])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_nats(layout: str) -> None:
+    """NATS is told of new agents at once, and they keep their certificates if asked to."""
+    (group,) = manifest(layout)["instance_groups"]
+    assert group["properties"]["nats-sync"] == {"intervals": {"poll_user_sync": 1}}
+    director = group["properties"]["director"]
+    assert "enable_short_lived_nats_bootstrap_credentials" not in director
+    (group,) = manifest(layout, "fast-nats.yml")["instance_groups"]
+    director = group["properties"]["director"]
+    assert director["enable_short_lived_nats_bootstrap_credentials"] is False
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_ports(layout: str) -> None:
+    """The director's ports are the host's, and its certificates are for both addresses."""
+    document = ops.interpolate(manifest(layout, "ports.yml"), VALUES)
+    (pool,) = document["resource_pools"]
+    published = ports.parse(pool["cloud_properties"]["ports"])
+    assert list(map(str, published)) == [
+        f"127.0.0.1:{port}/tcp" for port in (25555, 6868, 2222)
+    ]
+    assert [port.container for port in published] == [25555, 6868, 22]
+    assert pool["cloud_properties"]["cpi_access"] is True
+    assert document["cloud_provider"]["mbus"] == "https://mbus:secret@127.0.0.1:6868"
+    for name in ("mbus_bootstrap_ssl", "director_ssl"):
+        options = by_name(document["variables"], name)["options"]
+        assert options["alternative_names"] == ["10.0.0.4", "127.0.0.1"]
+
+
+def elsewhere(*names: str) -> Any:
+    """Return the manifest of a director on another infrastructure, after ops-files."""
+    document = ops.load(SKELETONS / "today.yml")
+    (group,) = document["instance_groups"]
+    group["jobs"].append({"name": "other_cpi", "release": "other"})
+    group["properties"]["director"]["cpi_job"] = "other_cpi"
+    document["cloud_provider"]["template"] = {"name": "other_cpi", "release": "other"}
+    for name in names:
+        document = ops.apply(document, ops.load(OPERATIONS / name))
+    return document
+
+
+def test_beside_another_infrastructure() -> None:
+    """cpi-secondary.yml adds the CPI, and leaves the director's own as it is."""
+    document = elsewhere("cpi-secondary.yml")
+    assert_contained(elsewhere(), document, "")
+    (group,) = document["instance_groups"]
+    assert by_name(group["jobs"], "runc_cpi")["release"] == "bosh-runc-cpi"
+    assert by_name(document["releases"], "bosh-runc-cpi")["url"]
+    document = elsewhere("cpi-secondary.yml", "dev-release.yml")
+    assert wanted(document) == {
+        "director_name", "internal_ip", "internal_gw", "internal_cidr", "runc_cpi_release",
+    }  # fmt: skip
+
+
+def test_the_daemon_beside_the_director() -> None:
+    """unix-socket.yml has the daemon where the director's CPI calls it."""
+    document = elsewhere("cpi-secondary.yml", "unix-socket.yml")
+    group = ops.interpolate(document, VALUES)["instance_groups"][0]
+    assert by_name(group["jobs"], "runc_cpid")["release"] == "bosh-runc-cpi"
+    properties = group["properties"]
+    assert properties["director"]["cpi_job"] == "runc_cpi"
+    templates = packages.RELEASE / "jobs"
+    daemon = yaml.safe_load(
+        jobs.render(templates / "runc_cpid" / "templates" / "config.yml.erb", properties)
+    )
+    cpi = json.loads(
+        jobs.render(templates / "runc_cpi" / "templates" / "cpi.json.erb", properties)
+    )
+    for key in ("network_type", "address"):
+        assert cpi[key] == daemon[key] == properties["runc_cpid"][key]
+    assert daemon["socket_group"] == "vcap"
+    assert daemon["cidr"] == "10.244.0.0/20"
+    (volume,) = properties["director"]["cpi_additional_volumes"]
+    assert volume == {"path": os.path.dirname(cpi["address"]), "writable": True}
+    assert document["cloud_provider"] == elsewhere()["cloud_provider"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -254,6 +339,38 @@ def test_cloud_config() -> None:
     assert set(subnet["azs"]) == {az["name"] for az in document["azs"]}
     by_name(document["vm_types"], document["compilation"]["vm_type"])
     by_name(document["disk_types"], "default")
+
+
+# What cf-deployment and bosh-deployment's examples for docker and warden ask for.
+ASKED_FOR = {
+    "vm_types": "default minimal small small-highmem medium",
+    "vm_extensions": (
+        "5GB_ephemeral_disk 10GB_ephemeral_disk 50GB_ephemeral_disk 100GB_ephemeral_disk "
+        "500GB_ephemeral_disk 1TB_ephemeral_disk ssh-proxy-and-router-lb "
+        "cf-router-network-properties diego-ssh-proxy-network-properties "
+        "cf-tcp-router-network-properties all_ports"
+    ),
+    "disk_types": "default 1GB 5GB 10GB 100GB",
+}
+
+
+def test_names_of_others() -> None:
+    """The cloud config has the names that well-known deployments ask for."""
+    document = cloud_config()
+    for kind, names in ASKED_FOR.items():
+        for name in names.split():
+            by_name(document[kind], name)
+
+
+def test_a_laptop() -> None:
+    """No VM type or extension is promised room on the disk, and the daemon takes all."""
+    document = cloud_config()
+    for item in (*document["vm_types"], *document["vm_extensions"]):
+        given = item.get("cloud_properties", {})
+        properties = VMProperties.parse(given)
+        assert properties.unknown == ()
+        assert properties.ephemeral_disk_size is None
+        ports.parse(given.get("ports"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

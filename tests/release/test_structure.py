@@ -100,7 +100,7 @@ def test_modules_of_the_cpi(release: Path) -> None:
     source = packages.PROJECT / "runc_cpi"
     names = {path.relative_to(prepared) for path in prepared.rglob("*.py")}
     wanted = {path.relative_to(source) for path in (source / "cpi").glob("*.py")}
-    shared = ("__init__", "errors", "json_text", "wire")
+    shared = ("__init__", "errors", "faults", "json_text", "wire")
     assert names == wanted | {Path(f"{name}.py") for name in shared}
     for name in names:
         assert (prepared / name).read_bytes() == (source / name).read_bytes()

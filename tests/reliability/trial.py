@@ -93,7 +93,8 @@ class Trial:
         again = self._call()
         if again["error"] is None:
             final = self._site.observe()
-            assert final == self._outcome(world, final)
+            start = self._before if self._scenario.replaces else world
+            assert final == self._outcome(start, final)
         else:
             assert again["error"]["type"] in self._scenario.done, again["error"]
             assert world != self._before, again["error"]

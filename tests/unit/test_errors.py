@@ -29,6 +29,8 @@ EXPECTED = {
     "NotSupported": ("NotSupported", False),
     "MethodNotImplemented": ("NotImplemented", False),
     "CloudError": ("CloudError", False),
+    "InternalError": ("CloudError", False),
+    "HostShort": ("CloudError", True),
     "DaemonUnreachable": ("CloudError", True),
     "TLSRejected": ("CpiError", False),
     "AccessRefused": ("CpiError", False),
@@ -45,6 +47,7 @@ EXPECTED = {
     "DiskBusy": ("CloudError", True),
     "NoDiskSpace": ("NoDiskSpace", False),
     "VMCreationFailed": ("VMCreationFailed", False),
+    "VMCreationFailedForNow": ("VMCreationFailed", True),
 }
 
 

@@ -13,7 +13,10 @@ import runc_cpi
 
 PACKAGE = Path(runc_cpi.__file__).parent
 MODULES = sorted(
-    [PACKAGE / f"{name}.py" for name in ("__init__", "errors", "json_text", "wire")]
+    [
+        PACKAGE / f"{name}.py"
+        for name in ("__init__", "errors", "faults", "json_text", "wire")
+    ]
     + list((PACKAGE / "cpi").glob("*.py"))
 )
 # What the modules use of the standard library, each looked up in the library

@@ -15,6 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
@@ -166,7 +167,8 @@ class Processes:
         try:
             self._reactor.spawnProcess(child, argv[0], list(argv), env=env, childFDs=fds)
         except OSError as error:
-            raise CloudError(f"cannot run {argv[0]}: {error.strerror}") from None
+            text = f"cannot run {argv[0]}: {error.strerror}"
+            raise failed_call(error.errno, text) from None
         alarm = self._reactor.callLater(timeout, child.expire)
 
         def disarm(outcome: Outcome) -> Outcome:

@@ -53,12 +53,16 @@ class Forwarding:
 
     def _hold(self, vm_cid: str, ports: Sequence[PublishedPort]) -> None:
         for port in ports:
-            holder = self._held.holder(port)
+            holder = self.publisher(port)
             if holder is not None:
                 raise PortUnavailable(f"port {port} is published by {holder}")
         self._ports[vm_cid] = ports
         for port in ports:
             self._held.add(port, vm_cid)
+
+    def publisher(self, port: PublishedPort) -> str | None:
+        """Return the VM that has one of these ports, or L{None} if none does."""
+        return self._held.holder(port)
 
     def _let_go(self, vm_cid: str) -> None:
         for port in self._ports.pop(vm_cid, ()):

@@ -11,7 +11,14 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.bounded import Retired
-from runc_cpi.errors import CloudError, CPIError, DaemonUnreachable, NoDiskSpace
+from runc_cpi.errors import (
+    CloudError,
+    CPIError,
+    DaemonUnreachable,
+    InternalError,
+    NoDiskSpace,
+)
+from runc_cpi.faults import trace
 
 # Characters of a message that cross the wire.
 MESSAGE_LIMIT = 4096
@@ -44,6 +51,7 @@ def refusal(failure: Failure, command: str) -> Failure:
         log.error("{text}", text=text)
     else:
         log.failure("bug answering {command}", failure, command=command)
-        code = commands.WIRE_ERRORS[CloudError]
+        code = commands.WIRE_ERRORS[InternalError]
         text = f"internal error in {command}; the daemon's log tells more"
+        text = f"{text}\n{trace(error)}" if error is not None else text
     return Failure(amp.RemoteAmpError(code, text[:MESSAGE_LIMIT], fatal=False))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from zope.interface import Interface
 
+from runc_cpi.daemon.stemcells.image_reference import ImageReference
+
 
 class IUpload(Interface):
     """An image whose bytes are unpacked into a directory as they come."""
@@ -54,21 +56,10 @@ class IArchiver(Interface):
 class IImages(Interface):
     """Brings OCI images to this host."""
 
-    def check(reference: object, digest: object) -> None:
-        """
-        Check what C{cloud_properties} say of an image.
-
-        @param reference: C{image_reference}.
-        @param digest: C{image_digest}, or L{None} if they name none.
-        @raise InvalidArgument: if these cannot be a reference and a digest, or the
-            reference has another digest in it.
-        """
-
-    def fetch(reference: str, digest: str | None, scratch: Path) -> Awaitable[str]:
+    def fetch(image: ImageReference, scratch: Path) -> Awaitable[str]:
         """
         Copy an image to C{scratch}.
 
-        @param digest: the digest of what the reference leads to, or L{None} for any.
         @return: the digest of the copy's manifest.
         @raise StemcellRejected: if it cannot be had, or has another digest.
         @raise NoDiskSpace: if the file system ran full.

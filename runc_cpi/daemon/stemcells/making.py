@@ -11,6 +11,7 @@ from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.stemcells.features import inspect
+from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
 from runc_cpi.daemon.stemcells.stemcell import Stemcell, record_path, rootfs_path
@@ -72,16 +73,14 @@ class StemcellMaker:
 
         @raise InvalidArgument: if they are no object, or name no image.
         @raise StemcellRejected: if the image cannot be had, or is another than
-            C{image_digest} says.
+            they say.
         @raise CPIError: what else is wrong with the image.
         """
         properties = _checked(cloud_properties)
-        reference = properties.get("image_reference")
-        wanted = properties.get("image_digest")
-        self._images.check(reference, wanted)
+        image = ImageReference.parse(properties)
         fetched = self.scratch.new()
         try:
-            digest = await self._images.fetch(str(reference), wanted, fetched)
+            digest = await self._images.fetch(image, fetched)
             self._rootfs_store.hold(digest)
             try:
                 await self._rootfs_store.unpack(fetched, digest)

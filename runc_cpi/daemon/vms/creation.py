@@ -6,13 +6,14 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runc_cpi.daemon.base.shortage import PASSING
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.planning import plan
 from runc_cpi.daemon.networks.settings import complete
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
-from runc_cpi.errors import CloudError, NoDiskSpace, VMCreationFailed
+from runc_cpi.errors import CloudError, HostShort, NoDiskSpace, VMCreationFailed
 
 
 async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
@@ -49,6 +50,7 @@ def failures_of_the_host() -> Iterator[None]:
     Make an error of the host one that the contract has for create_vm.
 
     @raise NoDiskSpace: if the disk is full.
+    @raise HostShort: if the host has too little of something for the moment.
     @raise VMCreationFailed: if something else failed that has no error of its own.
     """
     try:
@@ -60,4 +62,6 @@ def failures_of_the_host() -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NoDiskSpace(f"the disk is full: {error}") from error
+        if error.errno in PASSING:
+            raise HostShort(str(error)) from error
         raise VMCreationFailed(str(error)) from error

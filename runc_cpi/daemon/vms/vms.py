@@ -22,6 +22,7 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.lost_answers import LostAnswers
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
@@ -52,6 +53,7 @@ class VMs:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._networks, self._scratch = disks, networks, scratch
         self._forwarding, self._locks = forwarding, locks
+        self._lost_answers = LostAnswers(registry, disks, forwarding)
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -96,6 +98,7 @@ class VMs:
         vm_cid = f"vm-{uuid4()}"
         for text in self.warnings(new):
             self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
+        await self._make_way(new)
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
@@ -119,6 +122,18 @@ class VMs:
         )
         return vm
 
+    async def _make_way(self, new: NewVM) -> None:
+        """Delete what an earlier call for the same agent made, if its answer was lost."""
+        for vm_cid in self._lost_answers.in_the_way_of(new):
+            async with self._locks.vm(vm_cid):
+                if self._lost_answers.is_nobodys(vm_cid, new):
+                    self.log.warn(
+                        "{vm_cid} makes way for a new VM for {agent_id}; nobody knows it",
+                        vm_cid=vm_cid,
+                        agent_id=new.agent_id,
+                    )
+                    await self._delete(vm_cid)
+
     def warnings(self, new: NewVM) -> list[str]:
         """Return what a call asks for and does not get."""
         differences = self._networks.overruled(new.networks)
@@ -134,16 +149,19 @@ class VMs:
         @raise CloudError: if it cannot be confirmed that the VM is gone.
         """
         async with self._locks.vm(vm_cid):
-            if not self._registry.exists(vm_cid):
-                return
-            await self._registry.erase(vm_cid)
-            await self._containers.take_down(vm_cid)
-            await self._disks.release(vm_cid, self._containers.find(vm_cid))
-            # Before its address is another VM's.
-            await self._forwarding.dismiss(vm_cid)
-            await self._registry.forget(vm_cid)
-            await self._quietly(self._networks.settle)
-            await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
+            if self._registry.exists(vm_cid):
+                await self._delete(vm_cid)
+
+    async def _delete(self, vm_cid: str) -> None:
+        """Delete a VM whose lock is held."""
+        await self._registry.erase(vm_cid)
+        await self._containers.take_down(vm_cid)
+        await self._disks.release(vm_cid, self._containers.find(vm_cid))
+        # Before its address is another VM's.
+        await self._forwarding.dismiss(vm_cid)
+        await self._registry.forget(vm_cid)
+        await self._quietly(self._networks.settle)
+        await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 
     async def reboot(self, vm_cid: str) -> None:

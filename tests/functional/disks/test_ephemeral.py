@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.disks.site import MIB, NO_DISK_SPACE, Site, loop_of
+from tests.functional.disks.site import MIB, Site, loop_of
 from tests.harness.agent import Agent
 from tests.harness.daemon import vm_arguments
 from tests.harness.lab import NewDaemon
@@ -104,7 +104,9 @@ def test_what_is_refused(site: Site) -> None:
         error = refusal(site, size)
         assert error["type"] == "Bosh::Clouds::CpiError", size
         assert "size" in error["message"]
-    assert refusal(site, 1 << 27)["type"] == NO_DISK_SPACE
+    error = refusal(site, 1 << 27)
+    assert error["type"] == "Bosh::Clouds::VMCreationFailed"
+    assert error["ok_to_retry"] is True
 
 
 def test_real_stemcells(

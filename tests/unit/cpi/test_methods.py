@@ -12,7 +12,20 @@ from runc_cpi import wire
 from runc_cpi.cpi import methods, request
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.cpi.request import Request
-from runc_cpi.errors import CPIError, InvalidArgument, MethodNotImplemented, NotSupported
+from runc_cpi.errors import (
+    AddressUnavailable,
+    CloudError,
+    CPIError,
+    DaemonUnreachable,
+    HostShort,
+    InvalidArgument,
+    MethodNotImplemented,
+    NoDiskSpace,
+    NotSupported,
+    StillRunning,
+    VMCreationFailed,
+    VMCreationFailedForNow,
+)
 
 NETWORKS = {"default": {"type": "manual", "ip": "10.0.0.5", "prefix": "32"}}
 AGENT: dict[str, Any] = {"mbus": "nats://192.0.2.1:4222", "ntp": [], "blobstore": None}
@@ -75,10 +88,13 @@ def created() -> RecordingClient:
 
 
 def test_info_offers_version_3() -> None:
-    """C{info} offers version 3 of the contract and three stemcell formats."""
+    """C{info} offers version 3 of the contract, and the formats of stemcells."""
     assert request.info() == {
         "api_version": 3,
-        "stemcell_formats": ["warden-tar", "general-tar", "oci-light"],
+        "stemcell_formats": [
+            *("warden-tar", "general-tar"),
+            *("oci-light", "docker-light", "warden-light"),
+        ],
     }
 
 
@@ -230,3 +246,35 @@ def test_an_answer_that_lacks_something_is_an_error_of_the_host(
     with pytest.raises(CPIError) as caught:
         do(RecordingClient(**{command: {}}), method, *arguments)
     assert caught.value.bosh_type == "Bosh::Clouds::CloudError"
+
+
+class FailingClient(RecordingClient):
+    """Fails each call."""
+
+    def __init__(self, error: CPIError) -> None:
+        super().__init__()
+        self._error = error
+
+    def call(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
+        """Fail."""
+        raise self._error
+
+
+@pytest.mark.parametrize("kind", [DaemonUnreachable, HostShort, NoDiskSpace, StillRunning])
+def test_what_passes_is_worth_another_create_vm(kind: type[CPIError]) -> None:
+    """The director is told to make the call again; of other methods all stays as it is."""
+    with pytest.raises(VMCreationFailedForNow, match="^for the moment$"):
+        do(FailingClient(kind("for the moment")), "create_vm", *CREATE_VM)
+    with pytest.raises(kind) as caught:
+        do(FailingClient(kind("for the moment")), "has_vm", "vm-1")
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "kind", [InvalidArgument, CloudError, AddressUnavailable, VMCreationFailed]
+)
+def test_what_stays_is_not(kind: type[CPIError]) -> None:
+    """What would fail again stays as it is."""
+    with pytest.raises(kind) as caught:
+        do(FailingClient(kind("for ever")), "create_vm", *CREATE_VM)
+    assert type(caught.value) is kind

@@ -91,6 +91,21 @@ def test_a_missing_program_is_named(install: Install, image: bytes, programs: st
 
 
 @pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (b"QFI\xfb" + bytes(508), "a qcow2 disk image"),
+        (b"KDMV" + bytes(508), "a VMDK disk image"),
+        (b"conectix" + bytes(504), "a VHD disk image"),
+        (bytes(510) + b"\x55\xaa", "a raw disk image"),
+    ],
+)
+def test_images_for_virtual_machines(image: bytes, name: str) -> None:
+    """An image of another kind of stemcell is refused by name."""
+    with pytest.raises(StemcellRejected, match=f"^the image is {name}, for virtual"):
+        decompressor_for(image)
+
+
+@pytest.mark.parametrize(
     ("image", "begins"),
     [
         (b"", "nothing: it is empty"),

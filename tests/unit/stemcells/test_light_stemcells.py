@@ -1,4 +1,4 @@
-"""Light stemcells: which images can be named, and how long an unpacked image stays."""
+"""Light stemcells: what they are made of, and how long an unpacked image stays."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
-from runc_cpi.daemon.host.images.oci_images import OCIImages
 from runc_cpi.daemon.stemcells.stemcell import record_path
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
@@ -22,85 +20,6 @@ from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
 
 REFERENCE = "docker://registry.example/stemcells/jammy:1.2"
-IMAGES: Any = OCIImages(None)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        REFERENCE,
-        "docker://jammy",
-        "docker://127.0.0.1:5000/jammy@" + DIGEST,
-        "oci:/var/images/jammy",
-        "oci:/var/images/jammy:1.2",
-        "oci-archive:/var/images/jammy.tar:latest",
-    ],
-)
-@pytest.mark.parametrize("digest", [None, DIGEST])
-def test_references(reference: str, digest: str | None) -> None:
-    """An image may be in a registry, or in a path on the daemon's host."""
-    IMAGES.check(reference, digest)
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        None,
-        5,
-        "",
-        ["docker://x"],
-        "jammy",
-        "docker://",
-        "docker://-x",
-        "docker:// x",
-        "docker://x\n",
-        "docker://x --dest-tls-verify=false",
-        "oci:relative/path",
-        "oci:/a,b",
-        "dir:/etc",
-        "docker-daemon:x",
-        "containers-storage:x",
-        "--help",
-        "oci-archive:",
-    ],
-)
-def test_what_is_no_reference(reference: object) -> None:
-    """What the tools could take for something else than an image is refused."""
-    with pytest.raises(InvalidArgument) as caught:
-        IMAGES.check(reference, None)
-    message = str(caught.value)
-    assert message.startswith(f"cloud_properties.image_reference: {reference!r} must be ")
-
-
-@pytest.mark.parametrize(
-    "digest",
-    [
-        "",
-        5,
-        [DIGEST],
-        "d" * 64,
-        "md5:" + "d" * 32,
-        DIGEST[:-1],
-        DIGEST.upper(),
-        DIGEST + "\n",
-    ],
-)
-def test_what_is_no_digest(digest: object) -> None:
-    """A digest that is not sha256 and 64 lower-case hexadecimal digits is refused."""
-    with pytest.raises(InvalidArgument) as caught:
-        IMAGES.check(REFERENCE, digest)
-    assert str(caught.value).startswith("cloud_properties.image_digest: ")
-
-
-def test_two_digests() -> None:
-    """A reference that has another digest in it than image_digest is refused."""
-    other = "sha256:" + "e" * 64
-    IMAGES.check(f"oci:/var/images@{other}", DIGEST)
-    IMAGES.check(f"docker://jammy@{DIGEST}", DIGEST)
-    with pytest.raises(InvalidArgument) as caught:
-        IMAGES.check(f"docker://jammy@{DIGEST}", other)
-    message = str(caught.value)
-    assert message.startswith(f"cloud_properties.image_digest: {other!r} must be the ")
 
 
 class LightStemcellsTests(TestCase):

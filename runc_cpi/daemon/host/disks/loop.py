@@ -11,9 +11,10 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.disks import loop_ioctl
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
-from runc_cpi.errors import CloudError, DiskBusy
+from runc_cpi.errors import CloudError, DiskBusy, HostShort
 
 ATTACH_TRIES = 3
 RELEASE_PAUSE = 0.02  # seconds
@@ -47,11 +48,10 @@ class LoopDevices:
         try:
             device = await deferToThread(attaching)
         except OSError as error:
-            raise CloudError(
-                f"{image} cannot be attached to a loop device: {error.strerror}"
-            ) from error
+            text = f"{image} cannot be attached to a loop device: {error.strerror}"
+            raise failed_call(error.errno, text) from error
         if device is None:
-            raise CloudError(f"{image}: its loop device goes as soon as it is there")
+            raise HostShort(f"{image}: its loop device goes as soon as it is there")
         return device
 
     async def detach(self, device: LoopDevice, image: Path, patience: float) -> None:

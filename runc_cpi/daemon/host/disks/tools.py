@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.disks.filesystems import Command
 from runc_cpi.daemon.host.processes import Lane, Processes
-from runc_cpi.errors import CloudError, NoDiskSpace
+from runc_cpi.errors import NoDiskSpace
 
 TOOL_TIMEOUT = 600.0  # seconds
 COPY_TIMEOUT = 3600.0  # seconds
@@ -74,4 +75,4 @@ def check(outcome: Outcome, good: Sequence[int] = (0,)) -> None:
     if outcome.status not in good:
         if b"No space left on device" in outcome.stderr:
             raise NoDiskSpace(outcome.complaint())
-        raise CloudError(outcome.complaint())
+        raise failed_program(outcome, outcome.complaint())

@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.disks import root_disks
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.files import flags
@@ -58,4 +59,4 @@ class Trees:
     async def _run(self, argv: Sequence[str], timeout: float) -> None:
         outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)
         if not outcome.ok:
-            raise CloudError(outcome.complaint())
+            raise failed_program(outcome, outcome.complaint())

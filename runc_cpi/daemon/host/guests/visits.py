@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 
+from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.namespaces import unshare_fs
-from runc_cpi.errors import CloudError
+from runc_cpi.errors import CloudError, DaemonUnreachable, HostShort
 
 AT_ONCE = 64  # visits
 
@@ -59,7 +60,7 @@ class Visits:
             visit = self._visit(vm_cid, work, seconds or self._seconds, unwanted)
             return await visit
         except OSError as error:
-            raise CloudError(f"{vm_cid}: {error}") from error
+            raise failed_call(error.errno, f"{vm_cid}: {error}") from error
         finally:
             self._slots.release()
 
@@ -110,7 +111,7 @@ class Visits:
         self._hanging.add(vm_cid)
         key = " (visit_timeout)" if seconds == self._seconds else ""
         waiting.errback(
-            CloudError(
+            HostShort(
                 f"{vm_cid}: a visit to its files did not end within {seconds:g} s{key}: "
                 "something in the VM hangs"
             )
@@ -119,4 +120,5 @@ class Visits:
     def close(self) -> None:
         """Give up all visits, because the daemon ends."""
         for waiting in list(self._waiting):
-            waiting.errback(CloudError("the daemon ends, and breaks off a visit to a VM"))
+            text = "the daemon ends, and breaks off a visit to a VM"
+            waiting.errback(DaemonUnreachable(text))

@@ -17,6 +17,15 @@ DECOMPRESSORS: tuple[tuple[bytes, tuple[tuple[str, ...], ...]], ...] = (
 TAR_MAGIC = b"ustar"
 TAR_MAGIC_AT = 257  # bytes from the beginning (tar(5))
 
+# What stemcells for virtual machines hold: where its mark is, the mark, and its name.
+DISK_IMAGES = (
+    (0, b"QFI\xfb", "a qcow2 disk image"),
+    (0, b"KDMV", "a VMDK disk image"),
+    (0, b"conectix", "a VHD disk image"),
+    (510, b"\x55\xaa", "a raw disk image"),
+)
+STEMCELLS_FOR_CONTAINERS = "stemcells for containers have warden-boshlite in their names"
+
 
 def decompressor_for(header: bytes) -> Sequence[str] | None:
     """
@@ -36,7 +45,14 @@ def decompressor_for(header: bytes) -> Sequence[str] | None:
             raise StemcellRejected(f"the image needs {wanted}, not installed here")
     if header[TAR_MAGIC_AT:].startswith(TAR_MAGIC):
         return None
-    begins = header[:8].hex(" ") or "nothing: it is empty"
+    for at, magic, name in DISK_IMAGES:
+        if header[at:].startswith(magic):
+            raise StemcellRejected(
+                f"the image is {name}, for virtual machines; {STEMCELLS_FOR_CONTAINERS}"
+            )
+    begins = header[:8].hex(" ") or (
+        "nothing: it is empty; a light stemcell names its image in image_reference"
+    )
     raise StemcellRejected(
         "the image is no tar archive, plain or compressed by gzip, zstd, xz or bzip2; "
         f"it begins with {begins}"

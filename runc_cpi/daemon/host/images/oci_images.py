@@ -12,20 +12,15 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.host.processes import Lane, Processes
+from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IImages
-from runc_cpi.errors import InvalidArgument, NoDiskSpace, StemcellRejected
+from runc_cpi.errors import NoDiskSpace, StemcellRejected
 
 FETCH_TIMEOUT = 3600.0  # seconds
 # The copy of an image: an OCI image layout in this directory, with this tag.
 LAYOUT = "oci"
 TAG = "stemcell"
-REFERENCE = re.compile(
-    r"(docker://[A-Za-z0-9][A-Za-z0-9._:/@-]*|oci(-archive)?:/[A-Za-z0-9._/@+-]+(:[A-Za-z0-9._-]+)?)"
-)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-REGISTRY = "docker://"
-# A colon before a slash is that of a registry's port.
-REGISTRY_TAG = re.compile(r":[^/:]*$")
 
 
 @implementer(IImages)
@@ -35,59 +30,34 @@ class OCIImages:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
-    def check(self, reference: object, digest: object) -> None:
-        """
-        Check C{image_reference} and C{image_digest} of C{cloud_properties}.
-
-        @raise InvalidArgument: if these cannot be a reference and a digest, or the
-            reference has another digest in it.
-        """
-        if not isinstance(reference, str) or not REFERENCE.fullmatch(reference):
-            raise InvalidArgument(
-                f"cloud_properties.image_reference: {reference!r} must be docker://NAME, "
-                "oci:/PATH[:TAG] or oci-archive:/PATH[:TAG]"
-            )
-        if digest is not None and (
-            not isinstance(digest, str) or not DIGEST.fullmatch(digest)
-        ):
-            raise InvalidArgument(
-                f"cloud_properties.image_digest: {digest!r} must be sha256: and 64 "
-                "hexadecimal digits"
-            )
-        own = _digest_in(reference)
-        if digest is not None and own not in (None, digest):
-            raise InvalidArgument(
-                f"cloud_properties.image_digest: {digest!r} must be the digest in "
-                f"image_reference, {own!r}"
-            )
-
-    async def fetch(self, reference: str, digest: str | None, scratch: Path) -> str:
+    async def fetch(self, image: ImageReference, scratch: Path) -> str:
         """
         Copy an image to C{scratch}; skopeo verifies its blobs on the way.
 
-        @param digest: the digest of what the reference leads to, or L{None} for any.
-        @return: the digest of the copy's manifest.  It differs from C{digest} if the image
+        @return: the digest of the copy's manifest.  It differs from that of C{image} if it
             was converted to OCI's format, or chosen from a list for several architectures.
         @raise StemcellRejected: if it cannot be had, or has another digest.
         @raise NoDiskSpace: if the file system ran full.
         """
         layout = scratch / LAYOUT
-        source = _pinned(reference, digest)
-        await self._run(["skopeo", "copy", "--quiet", source, f"oci:{layout}:{TAG}"])
+        target = f"oci:{layout}:{TAG}"
+        await self._run(["skopeo", "copy", "--quiet", image.pinned, target])
         index = json.loads((layout / "index.json").read_text("utf-8"))
         copied = str(index["manifests"][0]["digest"])
         if not DIGEST.fullmatch(copied):
             raise StemcellRejected(f"the image has the digest {copied!r}, no sha256")
         # A registry was asked for the digest itself: skopeo compared it.
-        if not source.startswith(REGISTRY) and digest not in (None, copied):
-            await self._compare(reference, str(digest))
+        if not image.is_in_a_registry and image.digest not in (None, copied):
+            await self._compare(image)
         return copied
 
-    async def _compare(self, reference: str, digest: str) -> None:
-        outcome = await self._run(["skopeo", "inspect", "--raw", reference])
+    async def _compare(self, image: ImageReference) -> None:
+        outcome = await self._run(["skopeo", "inspect", "--raw", image.text])
         found = "sha256:" + sha256(outcome.stdout).hexdigest()
-        if found != digest:
-            raise StemcellRejected(f"{reference} has the digest {found}, and not {digest}")
+        if found != image.digest:
+            raise StemcellRejected(
+                f"{image.text} has the digest {found}, and not {image.digest}"
+            )
 
     async def unpack(self, scratch: Path, target: Path) -> None:
         """
@@ -106,21 +76,3 @@ class OCIImages:
                 raise NoDiskSpace("the disk ran full while the image was fetched")
             raise StemcellRejected(f"the image cannot be had: {outcome.complaint()}")
         return outcome
-
-
-def _pinned(reference: str, digest: str | None) -> str:
-    """
-    Return the reference by which a registry gives out nothing but the digest's image.
-
-    skopeo takes a tag or a digest, not both.  Other references are returned as they are.
-    """
-    wanted = digest or _digest_in(reference)
-    if not reference.startswith(REGISTRY) or wanted is None:
-        return reference
-    return f"{REGISTRY_TAG.sub('', reference.partition('@')[0])}@{wanted}"
-
-
-def _digest_in(reference: str) -> str | None:
-    # In other references an @ is part of a path.
-    own = reference.partition("@")[2] if reference.startswith(REGISTRY) else ""
-    return own or None

@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.host.network.overlaps import own_addresses
@@ -118,6 +119,10 @@ class BridgeNetworker:
             result: T = await deferToThreadPool(
                 self._reactor, self._thread, work, *args, **kwargs
             )
-        except (NetlinkError, OSError, ValueError) as error:
-            raise CloudError(f"network: {work.__name__}: {reason(error)}") from error
+        except ValueError as error:
+            raise CloudError(f"network: {work.__name__}: {error}") from error
+        except (NetlinkError, OSError) as error:
+            number = error.code if isinstance(error, NetlinkError) else error.errno
+            text = f"network: {work.__name__}: {reason(error)}"
+            raise failed_call(number, text) from error
         return result

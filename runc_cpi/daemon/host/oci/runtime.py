@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
 from runc_cpi.daemon.host.guests.guests import Guests
@@ -234,4 +235,5 @@ class Runtime:
                 # It died before it could log; what it said is where a VM's output goes.
                 detail = last_line(bundle.console, before)
             detail = detail or outcome.complaint()
-            raise CloudError(f"{program} {operation}: {outcome.ending}: {detail}")
+            text = f"{program} {operation}: {outcome.ending}: {detail}"
+            raise failed_program(outcome, text)
