@@ -30,9 +30,12 @@ class VMs(ListCommand):
     @staticmethod
     def row(thing: Thing) -> Sequence[str]:
         """Return the cells for a VM."""
+        state = "running" if thing["running"] else "stopped"
+        if thing.get("oom_kills"):
+            state += f", {thing['oom_kills']} OOM kills"
         return (
             thing["vm_cid"],
-            "running" if thing["running"] else "stopped",
+            state,
             ",".join(thing["addresses"]),
             str(thing["metadata"].get("name") or thing["agent_id"]),
         )

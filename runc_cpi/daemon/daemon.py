@@ -186,6 +186,7 @@ class Daemon(MultiService):
             await self._finish(UNDO_SECONDS)
         self._parts.tasks.cancel()
         self._parts.watcher.close()
+        self._parts.oom_kills.close()
         await super().stopService()
         await self._host.parts.names.stop()
         self._host.stop()

@@ -23,6 +23,7 @@ from runc_cpi.daemon.vms.files import furnishing
 from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
 from runc_cpi.daemon.vms.inits import Init, init_of
 from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.progress import Progress
 from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
@@ -65,11 +66,13 @@ class Containers:
         root_disks: IRootDisks,
         disks: Disks,
         watcher: Watcher,
+        oom_kills: OOMKills,
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
         self._forwarding = forwarding
         self._root_disks, self._watcher = root_disks, watcher
+        self._oom_kills = oom_kills
         self.agents = Agents(guests, root_disks, disks, self.find)
 
     def _bundle(self, vm_cid: str) -> Bundle:
@@ -110,6 +113,7 @@ class Containers:
         if process is None:
             return False
         self._watcher.watch(vm_cid, process)
+        self._oom_kills.watch(vm_cid)
         return True
 
     async def reconnect(self, vm: VM) -> bool:
@@ -252,6 +256,7 @@ class Containers:
         self._watcher.unwatch(vm_cid)
         if not bundle.path.exists():
             return
+        await self._oom_kills.unwatch(vm_cid)
         await side_by_side(self._runtime.delete(bundle), self._networker.disconnect(vm_cid))
         await self._disks.halted(self.find(vm_cid))
 
