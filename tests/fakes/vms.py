@@ -224,7 +224,9 @@ class FakeGuests:
         self.cleared: list[str] = []
         self.written: dict[str, str] = {}
 
-    def run(self, vm_cid: str, work: Callable[[], Any]) -> Any:
+    def run(
+        self, vm_cid: str, work: Callable[[], Any], *, seconds: float | None = None
+    ) -> Any:
         """Do it at once, on the real files."""
         return execute(work).addErrback(_as_ours, vm_cid)
 

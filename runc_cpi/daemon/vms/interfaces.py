@@ -162,10 +162,14 @@ class IRootDisks(Interface):
 class IGuests(Interface):
     """Reaches into VMs that run, and trusts nothing that is in them."""
 
-    def run(vm_cid: str, work: Callable[[], T]) -> Awaitable[T]:
+    def run(
+        vm_cid: str, work: Callable[[], T], *, seconds: float | None = None
+    ) -> Awaitable[T]:
         """
         Do C{work} on files of a VM, running or not, in a thread.
 
+        @param vm_cid: the VM, or whatever else may make it hang.
+        @param seconds: how long it may take, if not as long as usual.
         @return: what C{work} returns.
         @raise CloudError: if it takes too long, if earlier work for the VM hangs, or if
             C{work} raises C{OSError}.
