@@ -150,6 +150,7 @@ def advised(daemon: Daemon) -> list[list[str]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("program", FIREWALLS)
 def test_beside(
     new_daemon: NewDaemon,
@@ -157,6 +158,7 @@ def test_beside(
     tmp_path: Path,
     report: Callable[[str], None],
     program: str,
+    is_first: bool,
 ) -> None:
     """
     VMs reach each other, the world and their gateway, and published ports answer, once the
@@ -164,26 +166,40 @@ def test_beside(
     """
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
-    with running(FIREWALLS[program], tmp_path / "place") as place, world() as beyond:
-        daemon = new_daemon().start()
+    daemon = new_daemon()
+    with ExitStack() as stack:
+        beyond = stack.enter_context(world())
+        firewall = running(FIREWALLS[program], tmp_path / "place")
+        if is_first:
+            place = stack.enter_context(firewall)
+        daemon.start()
         stemcell = daemon.create_stemcell(tiny)
         vm = daemon.create_vm(stemcell, cloud_properties={"ports": ["8080:80"]})
         other = daemon.create_vm(stemcell)
-        with serving(beyond, 80, "world"), serving(vm.pid, 80, "vm"):
-            before = reached(daemon, vm, other, beyond)
-            commands = advised(daemon)
-            report(f"{program}: {before} before; advised: {commands}")
-            for command in commands:
-                place.run(*command)
-            after = reached(daemon, vm, other, beyond)
-            report(f"{program}: {after} after")
-            assert all(after.values()), after
-            with daemon.connection() as client:
-                client.call("Repair")
+        if not is_first:
+            place = stack.enter_context(firewall)
+            repair(daemon)
+        # Before the rules of the firewall go, which are those of the daemon as well.
+        stack.callback(daemon.tear_down)
+        stack.enter_context(serving(beyond, 80, "world"))
+        stack.enter_context(serving(vm.pid, 80, "vm"))
+        before = reached(daemon, vm, other, beyond)
+        commands = advised(daemon)
+        report(f"{program}: {before}; advised: {commands}")
+        for command in commands:
+            place.run(*command)
+        for _ in range(2):
             assert all(reached(daemon, vm, other, beyond).values())
-            # What is published at no port is no more open than before.
-            assert is_silent(beyond, HOST, 8081)
-        daemon.tear_down()
+            repair(daemon)
+        assert advised(daemon) == commands
+        # What is not published is no more open than before.
+        assert is_silent(beyond, HOST, 8081)
+
+
+def repair(daemon: Daemon) -> None:
+    """Have the daemon look again, as it does every few minutes."""
+    with daemon.connection() as client:
+        client.call("Repair")
 
 
 def reached(daemon: Daemon, vm: VM, other: VM, beyond: int) -> dict[str, bool]:
