@@ -34,9 +34,12 @@ class VMCid(click.ParamType[str]):
 
 
 def _row(vm: Thing) -> Sequence[str]:
+    state = "running" if vm["running"] else "stopped"
+    if vm.get("oom_kills"):
+        state += f", {vm['oom_kills']} OOM kills"
     return (
         vm["vm_cid"],
-        "running" if vm["running"] else "stopped",
+        state,
         ",".join(vm["addresses"]),
         str(vm["metadata"].get("name") or vm["agent_id"]),
     )

@@ -34,7 +34,8 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import IGuests, IOOMKiller, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vms import VMs
@@ -51,6 +52,7 @@ class HostParts:
     firewall: IFirewall
     host_ports: IHostPorts
     guests: IGuests
+    oom_killer: IOOMKiller
     root_disks: IRootDisks
     disk_driver: IDiskDriver
     trees: ITrees
@@ -94,6 +96,7 @@ class Assembly:
     containers: Containers
     vms: VMs
     watcher: Watcher
+    oom_kills: OOMKills
     leftovers: Leftovers
     reconciler: Reconciler
 
@@ -137,6 +140,13 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
     forwarding = Forwarding(pools, host.firewall, host.host_ports)
     registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
+    oom_kills = OOMKills(
+        reactor=reactor,
+        tasks=tasks,
+        killer=host.oom_killer,
+        cgroup_of=policy.containers.cgroup_of,
+        name_of=registry.described,
+    )
     containers = Containers(
         policy=policy.containers,
         depot=depot,
@@ -147,6 +157,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         root_disks=host.root_disks,
         disks=disks,
         watcher=watcher,
+        oom_kills=oom_kills,
     )
     vms = VMs(
         registry=registry,
@@ -157,6 +168,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         forwarding=forwarding,
         scratch=scratch,
         locks=locks,
+        oom_kills=oom_kills,
     )
     down_vms = DownVMs(
         registry=registry,
@@ -209,6 +221,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         containers=containers,
         vms=vms,
         watcher=watcher,
+        oom_kills=oom_kills,
         leftovers=leftovers,
         reconciler=reconciler,
     )

@@ -153,6 +153,7 @@ class Daemon(MultiService):
         parts = self._parts
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
+        await parts.containers.look_for_lxcfs()
         if low := kernel_limits.low():
             self.log.warn(
                 "too low for many VMs: {limits}; operations/raise-limits raises them",
@@ -186,6 +187,7 @@ class Daemon(MultiService):
             await self._finish(UNDO_SECONDS)
         self._parts.tasks.cancel()
         self._parts.watcher.close()
+        self._parts.oom_kills.close()
         await super().stopService()
         await self._host.parts.names.stop()
         self._host.stop()

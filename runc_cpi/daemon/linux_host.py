@@ -10,6 +10,7 @@ from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, device_rules
+from runc_cpi.daemon.host.cgroups.oom_kills import oom_killer
 from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
@@ -87,6 +88,7 @@ class LinuxHost:
             firewall=self._firewall,
             host_ports=HostPorts(),
             guests=self._guests,
+            oom_killer=oom_killer(reactor),
             root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),
             trees=Trees(self._processes),

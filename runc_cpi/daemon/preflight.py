@@ -178,6 +178,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         swap_accounting=resource_limits.swap_accounting(),
         legacy_cgroups=not hierarchies.are_unified(),
         privileged=privileged,
+        lxcfs=config.vms.lxcfs,
         own_ids=config.security.ids if profile == "isolated" else None,
     )
 

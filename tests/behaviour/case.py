@@ -25,7 +25,13 @@ from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.interfaces import ITrees
-from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import (
+    IFirstProcess,
+    IGuests,
+    IOOMKiller,
+    IRootDisks,
+    IRuntime,
+)
 
 VM = "vm-01234567-89ab-cdef-0123-456789abcdef"
 # Tests may run in several processes at once.
@@ -45,6 +51,7 @@ class HostCase(TestCase):
     A test of what the host does, with a new host for each.
 
     @cvar interfaces: those whose behaviour is tested.
+    @cvar ram: MiB that L{VM} may have, or L{None} for no limit.
     @ivar directory: an empty directory for the test.
     @ivar lower: the root file system of containers.
     @ivar namespace: the pid of a process with a network namespace of its own.
@@ -59,9 +66,11 @@ class HostCase(TestCase):
 
     timeout = 90  # seconds
     interfaces: ClassVar[tuple[InterfaceClass, ...]] = ()
+    ram: ClassVar[int | None] = None
     directory: Path
     runtime: IRuntime
     guests: IGuests
+    oom_killer: IOOMKiller
     root_disks: IRootDisks
     networker: INetworker
     names: INameService
@@ -96,6 +105,10 @@ class HostCase(TestCase):
 
     def content_of(self, name: str) -> str:
         """Return the content of a file of L{VM}, by its path there."""
+        raise NotImplementedError
+
+    async def fill_memory(self) -> None:
+        """Have the kernel kill a process of L{VM}, which runs, for want of memory."""
         raise NotImplementedError
 
     def take_rules_away(self) -> None:

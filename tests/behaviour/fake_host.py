@@ -19,13 +19,14 @@ from tests.fakes.networks import (
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
+from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntime
 
 
 class FakeHost(HostCase):
     """A new made-up host for each test."""
 
     guests: FakeGuests
+    oom_killer: FakeOOMKiller
     firewall: FakeFirewall
     host_ports: FakeHostPorts
 
@@ -35,7 +36,7 @@ class FakeHost(HostCase):
         self.directory.mkdir()
         self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
-        self.names = FakeNameService()
+        self.names, self.oom_killer = FakeNameService(), FakeOOMKiller()
         self.firewall, self.host_ports = FakeFirewall(script), FakeHostPorts()
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
         self.trees, self.root_disks = FakeTrees(script), FakeRootDisks(script)
@@ -50,6 +51,10 @@ class FakeHost(HostCase):
     def make_bundle(self, parts: Any = None) -> None:
         """Make the directory."""
         self.bundle.path.mkdir(exist_ok=True)
+
+    async def fill_memory(self) -> None:
+        """Say so."""
+        self.oom_killer.kill(self.state().cgroup)
 
     def take_rules_away(self) -> None:
         """Say so."""

@@ -9,6 +9,7 @@ from tests.behaviour import (
     host_ports,
     names,
     networker,
+    oom_killer,
     root_disks,
     runtime,
     sockets,
@@ -28,6 +29,10 @@ class FakeGuestsTests(FakeHost, guests.Behaviour):
 
 class FakeRootDisksTests(FakeHost, root_disks.Behaviour):
     """L{FakeRootDisks}."""
+
+
+class FakeOOMKillerTests(FakeHost, oom_killer.Behaviour):
+    """L{FakeOOMKiller}."""
 
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):

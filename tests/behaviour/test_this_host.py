@@ -11,6 +11,7 @@ from tests.behaviour import (
     host_ports,
     names,
     networker,
+    oom_killer,
     root_disks,
     runtime,
     sockets,
@@ -30,6 +31,10 @@ class GuestsTests(ThisHost, guests.Behaviour):
 
 class RootDisksTests(ThisHost, root_disks.Behaviour):
     """Files with a file system, mounted on the host."""
+
+
+class OOMKillerTests(ThisHost, oom_killer.Behaviour):
+    """The memory controller of cgroups."""
 
 
 class NetworkerTests(ThisHost, networker.Behaviour):

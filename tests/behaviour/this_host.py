@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from twisted.internet import reactor
 
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import device_rules
+from runc_cpi.daemon.host.cgroups.oom_kills import oom_killer
 from runc_cpi.daemon.host.disks.directory_disks import DirectoryDisks
 from runc_cpi.daemon.host.disks.image_disks import ImageDisks
 from runc_cpi.daemon.host.disks.loop import LoopDevices
@@ -37,7 +39,7 @@ from runc_cpi.daemon.host.network.table import name_of, removal
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
-from runc_cpi.daemon.host.resource_limits import open_files
+from runc_cpi.daemon.host.resource_limits import open_files, swap_accounting
 from runc_cpi.daemon.networks.rules import NO_RULES
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.ids import assign
@@ -75,7 +77,7 @@ class ThisHost(HostCase):
         self.processes = processes = Processes(reactor, 2, depot.mark)
         self.addCleanup(hierarchies.remove_empty, CGROUP_PARENT)
         rules, guests = device_rules(), Guests(reactor, 30)
-        self.guests = guests
+        self.guests, self.oom_killer = guests, oom_killer(reactor)
         self.runtime = Runtime(
             reactor,
             processes,
@@ -138,7 +140,9 @@ class ThisHost(HostCase):
             path.mkdir()
             if path != bundle.rootfs:
                 os.chown(path, bundle.root_id, bundle.root_id)
-        resources = limits(cpu=None, ram=None, pids=None, swap_accounting=False)
+        resources = limits(
+            cpu=None, ram=self.ram, pids=None, swap_accounting=swap_accounting()
+        )
         spec = runtime_spec(
             hostname=VM,
             init=Init(argv=SLEEP),
@@ -156,6 +160,11 @@ class ThisHost(HostCase):
     def content_of(self, name: str) -> str:
         """Read the file where the VM's own files are."""
         return (self.bundle.upper / name.lstrip("/")).read_text("utf-8")
+
+    async def fill_memory(self) -> None:
+        """Read a line without end."""
+        outcome = await self.execute("/bin/busybox", "tail", "/dev/zero")
+        assert outcome.status == 128 + signal.SIGKILL, outcome
 
     def make_connection(self) -> None:
         """Connect to ourselves."""

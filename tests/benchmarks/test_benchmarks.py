@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.benchmarks.measuring import layout
+from tests.benchmarks.networks import networks
 from tests.benchmarks.subjects import everything
 from tests.harness import images
 from tests.harness.lab import Lab
@@ -21,3 +22,11 @@ def test_everything_is_measured() -> None:
     print(report)
     assert all(row.milliseconds > 0 for row in rows)
     assert all(row.what in report for row in rows)
+
+
+def test_networks_are_measured() -> None:
+    """The network's part of create_vm is measured, with ports and without."""
+    rows = networks(1, crowds=[2])
+    beside = [row.what for row in rows if row.what.startswith("beside")]
+    assert beside == ["beside 2 VMs", "beside 2 VMs, a port each"]
+    assert all(row.milliseconds > 0 for row in rows)

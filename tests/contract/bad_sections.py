@@ -99,6 +99,9 @@ DAEMON = [
     *_daemon("security.anti_spoofing", [("'yes'", TRUTH), (1, TRUTH)]),
     *_daemon("vms.pids", [("many", PIDS), (63, PIDS), (1 << 23, PIDS), (1e3, PIDS)]),
     *_daemon("vms.root_disk_size", [("much", ROOT), (63, ROOT), ("true", ROOT)]),
+    *_daemon(
+        "vms.lxcfs", [("true", "auto, off or"), ("here", "auto, off or"), (1, "auto")]
+    ),
     *_daemon("vms.root_disk_size", [(-1, ROOT), (1 << 24, ROOT), ("false", ROOT)]),
     *_daemon("socket_mode", [("'0888'", "octal"), ("rw", "octal"), ("'1777'", "octal")]),
     Case("a number as mode", "socket_mode: 660", "socket_mode: 660 must be a file mode in"),

@@ -26,7 +26,7 @@ from tests.fakes.networks import (
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeRootDisks, FakeRuntime
+from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntime
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
@@ -39,6 +39,7 @@ class Assembly(assembly.Assembly):
 
     runtime: FakeRuntime
     guests: FakeGuests
+    oom_killer: FakeOOMKiller
     driver: FakeDriver
     images: FakeImages
     networker: FakeNetworker
@@ -83,7 +84,7 @@ def assemble(
     """
     clock, runtime, guests = Clock(), FakeRuntime(script), FakeGuests(script)
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
-    networker = FakeNetworker(script)
+    networker, oom_killer = FakeNetworker(script), FakeOOMKiller()
     firewall, host_ports = FakeFirewall(script), FakeHostPorts()
     host = HostParts(
         runtime=runtime,
@@ -92,6 +93,7 @@ def assemble(
         firewall=firewall,
         host_ports=host_ports,
         guests=guests,
+        oom_killer=oom_killer,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
         trees=FakeTrees(script),
@@ -120,6 +122,7 @@ def assemble(
         **vars(assembly.assemble(clock, depot, host, policy)),
         runtime=runtime,
         guests=guests,
+        oom_killer=oom_killer,
         driver=driver,
         images=images,
         networker=networker,

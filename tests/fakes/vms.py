@@ -13,7 +13,13 @@ from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.vms.interfaces import IFirstProcess, IGuests, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import (
+    IFirstProcess,
+    IGuests,
+    IOOMKiller,
+    IRootDisks,
+    IRuntime,
+)
 from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.script import Script
 
@@ -171,6 +177,39 @@ class FakeRootDisks:
         return self._script.act(name) if bundle.layers.exists() else succeed(None)
 
 
+@implementer(IOOMKiller)
+class FakeOOMKiller:
+    """
+    Kills by the word of a test.
+
+    @ivar watched: what is called when something is killed, by the cgroup.
+    @ivar kills: how many were killed, by the cgroup.
+    """
+
+    def __init__(self) -> None:
+        self.watched: dict[str, Callable[[], None]] = {}
+        self.kills: dict[str, int] = {}
+
+    def watch(self, cgroup: str, happened: Callable[[], None]) -> None:
+        """Note it."""
+        self.watched.setdefault(cgroup, happened)
+        self.kills.setdefault(cgroup, 0)
+
+    def unwatch(self, cgroup: str) -> None:
+        """Forget it."""
+        self.watched.pop(cgroup, None)
+
+    def count(self, cgroup: str) -> int | None:
+        """Return what the test has set."""
+        return self.kills.get(cgroup)
+
+    def kill(self, cgroup: str) -> None:
+        """Kill one process, and tell who watches."""
+        self.kills[cgroup] = self.kills.get(cgroup, 0) + 1
+        if cgroup in self.watched:
+            self.watched[cgroup]()
+
+
 @implementer(IGuests)
 class FakeGuests:
     """
@@ -185,7 +224,9 @@ class FakeGuests:
         self.cleared: list[str] = []
         self.written: dict[str, str] = {}
 
-    def run(self, vm_cid: str, work: Callable[[], Any]) -> Any:
+    def run(
+        self, vm_cid: str, work: Callable[[], Any], *, seconds: float | None = None
+    ) -> Any:
         """Do it at once, on the real files."""
         return execute(work).addErrback(_as_ours, vm_cid)
 
@@ -213,3 +254,4 @@ verifyObject(IRuntime, FakeRuntime(Script()))
 verifyObject(IFirstProcess, FakeFirstProcess(FakeRuntime(Script()), ""))
 verifyObject(IGuests, FakeGuests(Script()))
 verifyObject(IRootDisks, FakeRootDisks(Script()))
+verifyObject(IOOMKiller, FakeOOMKiller())

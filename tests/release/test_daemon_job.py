@@ -52,7 +52,7 @@ EVERYTHING: dict[str, Any] = {
         "ids": "1879048192-1946157055",
         "anti_spoofing": False,
     },
-    "vms": {"pids": 4096, "root_disk_size": 20480},
+    "vms": {"pids": 4096, "root_disk_size": 20480, "lxcfs": "auto"},
 }
 SOCKET = {
     "network_type": "unix",

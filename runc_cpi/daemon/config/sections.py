@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runc_cpi.daemon.base.bounds import (
@@ -24,6 +25,7 @@ from runc_cpi.daemon.config.checks import (
     texts,
     whole_number,
 )
+from runc_cpi.daemon.config.host import PLAIN_PATH
 from runc_cpi.daemon.config.keys import Section, key, required
 
 # The files that runc-cpictl certs makes, in the order of the keys of tls.
@@ -35,6 +37,7 @@ TLS_FILES = {
 # By systemd's table of ids nothing uses these: above those of its containers, and below
 # its foreign users (systemd.io/UIDS-GIDS).
 IDS = "1879048192-2147352575"
+LXCFS = Path("/var/lib/lxcfs")  # where distributions mount it
 HIGHEST_ID = (1 << 31) - 1  # programs take larger ones for negative numbers
 
 
@@ -208,6 +211,20 @@ def _root_disk_size(key: str, value: Any) -> int | None:
     return int(size)
 
 
+def _lxcfs(key: str, value: Any) -> Path | None:
+    # Without quotes YAML takes "off" for a truth value.
+    if value is False or value == "off":
+        return None
+    if value == "auto":
+        return LXCFS
+    if not isinstance(value, str) or not PLAIN_PATH.fullmatch(value):
+        raise ConfigError(
+            f"{key}: {quoted(value)} must be auto, off or the absolute path of a "
+            "directory, of letters, digits and ._-/"
+        )
+    return Path(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VMsConfig(Section):
     """What each VM gets unless its C{cloud_properties} say otherwise."""
@@ -223,4 +240,11 @@ class VMsConfig(Section):
         "MiB that a VM may change on `/`, its data included if it has no ephemeral disk, "
         "whose `cloud_properties` do not say; `0` for no bound: see "
         "[below](#what-root_disk_size-costs)",
+    )
+    lxcfs: Path | None = key(
+        "auto",
+        _lxcfs,
+        "`auto`: VMs see memory, processors and load of their own where lxcfs is mounted "
+        f"at `{LXCFS}`. Or another path, or `off`: see "
+        "[memory of VMs](operations.md#memory-of-vms)",
     )

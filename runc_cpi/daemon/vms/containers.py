@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 
 from twisted.internet.threads import deferToThread
@@ -23,6 +24,8 @@ from runc_cpi.daemon.vms.files import furnishing
 from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
 from runc_cpi.daemon.vms.inits import Init, init_of
 from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.lxcfs import Lxcfs
+from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.progress import Progress
 from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
@@ -65,12 +68,19 @@ class Containers:
         root_disks: IRootDisks,
         disks: Disks,
         watcher: Watcher,
+        oom_kills: OOMKills,
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
         self._networker, self._guests, self._disks = networker, guests, disks
         self._forwarding = forwarding
         self._root_disks, self._watcher = root_disks, watcher
+        self._oom_kills = oom_kills
+        self._lxcfs = Lxcfs(guests, policy.lxcfs)
         self.agents = Agents(guests, root_disks, disks, self.find)
+
+    async def look_for_lxcfs(self) -> None:
+        """Say in the log whether there is lxcfs."""
+        await self._lxcfs.covers()
 
     def _bundle(self, vm_cid: str) -> Bundle:
         return Bundle(self._depot.vms / vm_cid)
@@ -110,6 +120,7 @@ class Containers:
         if process is None:
             return False
         self._watcher.watch(vm_cid, process)
+        self._oom_kills.watch(vm_cid)
         return True
 
     async def reconnect(self, vm: VM) -> bool:
@@ -174,7 +185,8 @@ class Containers:
         last = await self._look_back(bundle, stemcell)
         disks = await self._disks.boot(vm_cid, self.find(vm_cid))
         hostname = last.hostname or vm_cid
-        await deferToThread(self._write_config, vm, stemcell, hostname, disks)
+        covers = await self._lxcfs.covers()
+        await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
@@ -194,12 +206,17 @@ class Containers:
         return await self._guests.run(bundle.vm_cid, looking)
 
     def _write_config(
-        self, vm: VM, stemcell: Stemcell, hostname: str, disks: BootParts
+        self,
+        vm: VM,
+        stemcell: Stemcell,
+        hostname: str,
+        disks: BootParts,
+        covers: Mapping[str, str],
     ) -> None:
         bundle = self._bundle(vm.vm_cid)
         properties = vm.properties
         init = self.init_of(stemcell, properties)
-        spec = self._policy.specification(bundle, properties, init, hostname, disks)
+        spec = self._policy.specification(bundle, properties, init, hostname, disks, covers)
         bundle.config.write_text(json.dumps(spec), "utf-8")
 
     async def reboot(self, vm: VM, stemcell: Stemcell) -> None:
@@ -252,6 +269,7 @@ class Containers:
         self._watcher.unwatch(vm_cid)
         if not bundle.path.exists():
             return
+        await self._oom_kills.unwatch(vm_cid)
         await side_by_side(self._runtime.delete(bundle), self._networker.disconnect(vm_cid))
         await self._disks.halted(self.find(vm_cid))
 

@@ -94,6 +94,31 @@ class IRuntime(Interface):
         """Return a container's first process, or L{None} if it is not alive."""
 
 
+class IOOMKiller(Interface):
+    """What the kernel does to VMs that want more memory than they may have."""
+
+    def watch(cgroup: str, happened: Callable[[], None]) -> None:
+        """
+        Watch a VM that runs, unless it is watched already.
+
+        @param cgroup: the path of the VM's cgroup in its hierarchies.
+        @param happened: is called when a process of the VM may have been killed.
+        @raise OSError: if the kernel refuses.
+        """
+
+    def unwatch(cgroup: str) -> None:
+        """Watch a VM no more; it need not be watched, nor be there."""
+
+    def count(cgroup: str) -> int | None:
+        """
+        Return how many processes were killed since the VM's cgroup was made.
+
+        This may take milliseconds.
+
+        @return: or L{None} if there is no such cgroup, or nobody counts in it.
+        """
+
+
 class IRootDisks(Interface):
     """
     Bounds what VMs change on C{/}.
@@ -137,10 +162,14 @@ class IRootDisks(Interface):
 class IGuests(Interface):
     """Reaches into VMs that run, and trusts nothing that is in them."""
 
-    def run(vm_cid: str, work: Callable[[], T]) -> Awaitable[T]:
+    def run(
+        vm_cid: str, work: Callable[[], T], *, seconds: float | None = None
+    ) -> Awaitable[T]:
         """
         Do C{work} on files of a VM, running or not, in a thread.
 
+        @param vm_cid: the VM, or whatever else may make it hang.
+        @param seconds: how long it may take, if not as long as usual.
         @return: what C{work} returns.
         @raise CloudError: if it takes too long, if earlier work for the VM hangs, or if
             C{work} raises C{OSError}.

@@ -31,6 +31,9 @@ from runc_cpi.errors import (
     StemcellNotFound,
     VMNotFound,
 )
+from runc_cpi.printable import printable
+
+NAME_SIZE = 128  # characters of a name that are shown
 
 
 class Registry:
@@ -166,6 +169,11 @@ class Registry:
         """Return the VM that has an address, and is not being deleted, or L{None}."""
         owner = self._pools.owner(address)
         return None if owner is None else self.find(owner)
+
+    def described(self, vm_cid: str) -> str:
+        """Return the id of a VM, and what BOSH calls it, for the log."""
+        vm = self._vms.get(vm_cid)
+        return vm_cid if vm is None else f"{vm_cid} ({printable(vm.name[:NAME_SIZE], '')})"
 
     async def save(self, vm: VM) -> None:
         """

@@ -69,6 +69,16 @@ class VM:
         return tuple(address.ip for nic in nics for address in nic.addresses)
 
     @property
+    def name(self) -> str:
+        """What BOSH calls it, such as C{db/0}; at first that is the id of its agent."""
+        told = self.metadata
+        if isinstance(told.get("name"), str):
+            return str(told["name"])
+        if "job" in told and "index" in told:
+            return f"{told['job']}/{told['index']}"
+        return self.agent_id
+
+    @property
     def may_call(self) -> bool:
         """Whether it may call the daemon without TLS."""
         # An older daemon let values of other types pass, which allowed nothing.

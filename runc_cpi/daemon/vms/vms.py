@@ -24,6 +24,7 @@ from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
 from runc_cpi.daemon.vms.lost_answers import LostAnswers
 from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CPIError, InvalidArgument
@@ -49,11 +50,13 @@ class VMs:
         forwarding: Forwarding,
         scratch: Scratch,
         locks: Locks,
+        oom_kills: OOMKills,
     ) -> None:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._networks, self._scratch = disks, networks, scratch
         self._forwarding, self._locks = forwarding, locks
         self._lost_answers = LostAnswers(registry, disks, forwarding)
+        self._oom_kills = oom_kills
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -75,6 +78,14 @@ class VMs:
         """Name the VMs whose first process is alive."""
         names = [vm.vm_cid for vm in self.all()]
         return await deferToThread(lambda: set(filter(self.is_running, names)))
+
+    async def oom_kills(self) -> dict[str, int]:
+        """
+        Return how many processes of VMs the kernel killed since they booted.
+
+        @return: by the VM; one that is down, or whose kills nobody counts, is not in it.
+        """
+        return await self._oom_kills.counts([vm.vm_cid for vm in self.all()])
 
     def exists(self, vm_cid: str) -> bool:
         """

@@ -22,6 +22,7 @@ from runc_cpi.daemon.config import (
     UnixAddress,
     VMsConfig,
 )
+from runc_cpi.daemon.config.sections import LXCFS
 
 NETWORKS = """\
 networks:
@@ -73,6 +74,7 @@ security:
 vms:
   pids: 4096
   root_disk_size: 2048
+  lxcfs: /run/lxcfs
 """
 
 
@@ -123,7 +125,7 @@ def test_everything_configured() -> None:
             finish_seconds=5,
         ),
         security=SecurityConfig(profile="privileged", anti_spoofing=False),
-        vms=VMsConfig(pids=4096, root_disk_size=2048),
+        vms=VMsConfig(pids=4096, root_disk_size=2048, lxcfs=Path("/run/lxcfs")),
         socket_mode=0o600,
         socket_group=None,
     )
@@ -136,6 +138,15 @@ def test_everything_configured() -> None:
 def test_restart(text: str, restart: bool) -> None:
     """A bare C{no}, which YAML takes for false, means C{restart: no}."""
     assert DaemonConfig.parse(yaml.safe_load(f"restart: {text}")).restart is restart
+
+
+@pytest.mark.parametrize(
+    ("text", "path"), [("off", None), ("'off'", None), ("auto", LXCFS)]
+)
+def test_lxcfs(text: str, path: Path | None) -> None:
+    """A bare C{off}, which YAML takes for false, means C{off}."""
+    config = DaemonConfig.parse(yaml.safe_load(f"vms: {{lxcfs: {text}}}"))
+    assert config.vms.lxcfs == path
 
 
 @pytest.mark.parametrize("text", ["0", "null", ""])
@@ -173,7 +184,7 @@ def test_nothing_configured(text: str) -> None:
         allow_users=frozenset(),
         limits=LimitsConfig(),
         security=SecurityConfig(profile="default", anti_spoofing=True),
-        vms=VMsConfig(pids=32768, root_disk_size=20480),
+        vms=VMsConfig(pids=32768, root_disk_size=20480, lxcfs=LXCFS),
         socket_mode=0o600,
         socket_group=None,
     )

@@ -20,7 +20,7 @@ _INGRESS = TC_H_CLSACT & 0xFFFF0000 | 0xFFF2  # TC_H_MIN_INGRESS, linux/pkt_sche
 _FIRST = 1  # the priority of the filter that is asked first
 
 
-def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
+def guard(ip: Any, index: int, sources: AllowedSources, *, is_new: bool = False) -> bool:
     """
     Let only frames from these sources come in by an interface.
 
@@ -28,6 +28,7 @@ def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
 
     @param ip: an C{IPRoute}.
     @param index: the interface's.
+    @param is_new: whether it was just made, and so has no filter.
     @return: whether frames from others could come in until now.
     @raise NetlinkError: if the kernel refuses.
     @raise OSError: if the kernel refuses the program.
@@ -35,7 +36,7 @@ def guard(ip: Any, index: int, sources: AllowedSources) -> bool:
     code = frames.program(sources.mac, sources.addresses)
     # A filter that is in place is known by its name, a digest of its program.
     name = f"runc-cpid {sha256(code).hexdigest()[:16]}"
-    if name in _names(ip, index):
+    if not is_new and name in _names(ip, index):
         return False
     program = bpf.load(_CLASSIFIER, code, _PROGRAM)
     try:

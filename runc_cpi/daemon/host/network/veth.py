@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -13,7 +12,7 @@ from pyroute2 import IPRoute
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
 from runc_cpi.daemon.host.network import filters, ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
-from runc_cpi.daemon.host.network.links import remove
+from runc_cpi.daemon.host.network.links import find, index_of, remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import MOST_INTERFACES, Nic
 
@@ -53,7 +52,7 @@ class VethPairs:
             _remove_pairs(ip, vm_cid)
             mtu = _uplink_mtu(ip)
             try:
-                bridges = [_bridge(ip, nic.bridge) for nic in nics]
+                bridges = [_bridge(nic.bridge) for nic in nics]
                 names = [host_interface(vm_cid, number) for number in range(len(nics))]
                 ends = [
                     self._make_pair(ip, name, vm_cid, pid, nic, mtu)
@@ -84,13 +83,13 @@ class VethPairs:
             "net_ns_pid": pid,
         }
         ip.link("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
-        (index,) = ip.link_lookup(ifname=name)
+        index = index_of(name)
         ip.link("set", index=index, ifalias=f"{ALIAS}{vm_cid}")
         ipv6.turn_off(name)
         if self._guarded:
-            filters.guard(ip, index, allowed_sources(nic))
+            filters.guard(ip, index, allowed_sources(nic), is_new=True)
         ip.link("set", index=index, state="up")
-        return int(index)
+        return index
 
     def guard(self, vm_cid: str, nics: Sequence[Nic]) -> bool:
         """
@@ -104,7 +103,7 @@ class VethPairs:
         with IPRoute() as ip:
             for number, nic in enumerate(nics if self._guarded else ()):
                 name = host_interface(vm_cid, number)
-                (index,) = ip.link_lookup(ifname=name)
+                index = index_of(name)
                 ipv6.turn_off(name)
                 changed |= filters.guard(ip, index, allowed_sources(nic))
         return changed
@@ -134,24 +133,17 @@ class VethPairs:
         return found
 
 
-def _bridge(ip: Any, name: str) -> int:
-    found = ip.link_lookup(ifname=name)
-    if not found:
+def _bridge(name: str) -> int:
+    found = find(name)
+    if found is None:
         raise ValueError(f"there is no bridge {name}; runc-cpictl repair makes it again")
-    return int(found[0])
+    return found
 
 
 def host_interfaces(vm_cid: str) -> list[str]:
     """Name the host's ends of a VM's pairs that there are."""
     names = (host_interface(vm_cid, number) for number in range(MOST_INTERFACES))
-    return [name for name in names if _is_there(name)]
-
-
-def _is_there(name: str) -> bool:
-    try:
-        return socket.if_nametoindex(name) > 0
-    except OSError:
-        return False
+    return [name for name in names if find(name) is not None]
 
 
 def _remove_pairs(ip: Any, vm_cid: str) -> None:
@@ -163,12 +155,11 @@ def _set_up(ip: Any, nics: Sequence[Nic]) -> None:
     """
     Give interfaces their addresses and routes, and turn them on, and loopback as well.
 
-    @param ip: an C{IPRoute} of the VM's network namespace.
+    @param ip: an C{IPRoute} of the VM's network namespace, which this thread is in.
     """
-    (loopback,) = ip.link_lookup(ifname="lo")
-    ip.link("set", index=loopback, state="up")
+    ip.link("set", index=index_of("lo"), state="up")
     for nic in nics:
-        (index,) = ip.link_lookup(ifname=nic.interface)
+        index = index_of(nic.interface)
         for address in nic.addresses:
             prefix = address.network.prefixlen
             ip.addr("add", index=index, address=str(address.ip), prefixlen=prefix)

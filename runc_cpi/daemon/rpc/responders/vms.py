@@ -57,7 +57,7 @@ class VMResponders(amp.CommandLocator):
 
     @commands.ListVMs.responder
     async def list_vms(self) -> Answer:
-        running = await self._vms.running()
+        running, kills = await self._vms.running(), await self._vms.oom_kills()
         return {
             "vms": [
                 {
@@ -66,6 +66,7 @@ class VMResponders(amp.CommandLocator):
                     "stemcell_cid": vm.stemcell_cid,
                     "addresses": [str(address) for address in vm.addresses],
                     "running": vm.vm_cid in running,
+                    "oom_kills": kills.get(vm.vm_cid),
                     "created_at": vm.created_at,
                     "metadata": dict(vm.metadata),
                 }

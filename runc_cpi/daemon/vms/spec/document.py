@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from runc_cpi.daemon.base.id_range import IdRange
@@ -16,10 +17,17 @@ from runc_cpi.daemon.vms.spec.confinement import (
     READONLY_PATHS,
     seccomp_profile,
 )
-from runc_cpi.daemon.vms.spec.mount_table import MOUNTS, bind_mount, sized, sys_mount
+from runc_cpi.daemon.vms.spec.mount_table import (
+    MOUNTS,
+    bind_mount,
+    cover,
+    sized,
+    sys_mount,
+)
 from runc_cpi.daemon.vms.spec.user_namespace import id_mappings
 
 NO_DISKS = BootParts()
+NO_COVERS: Mapping[str, str] = MappingProxyType({})
 NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup")
 CPU_PERIOD = 100_000  # microseconds
 
@@ -58,6 +66,7 @@ def runtime_spec(
     resources: Mapping[str, Any],
     open_files: int,
     disks: BootParts = NO_DISKS,
+    covers: Mapping[str, str] = NO_COVERS,
     privileged: bool = False,
     guarded: bool = False,
     ids: IdRange | None = None,
@@ -72,6 +81,8 @@ def runtime_spec(
     @param resources: the cgroup limits.
     @param open_files: how many each process may have; never more than the daemon itself.
     @param disks: the mounts, device nodes and device rules of the VM's disks.
+    @param covers: files and directories of the host, by those of the VM's /proc and /sys
+        that they stand for.
     @param privileged: whether nothing of the host is kept from the VM.
     @param guarded: whether to refuse the system calls that some capabilities would allow.
     @param ids: the ids of the VM's users on the host: it gets a user namespace then; or
@@ -86,6 +97,7 @@ def runtime_spec(
         *(sized(mount, memory) for mount in (*MOUNTS, *init.mounts)),
         *(bind_mount(destination, source) for destination, source in binds.items()),
         *disks.mounts,
+        *(cover(destination, source) for destination, source in covers.items()),
     ]
     rules = [*resources["devices"], *disks.rules]
     return {

@@ -37,6 +37,19 @@ def bind_mount(destination: str, source: str) -> dict[str, Any]:
     }
 
 
+def cover(destination: str, source: str) -> dict[str, Any]:
+    """
+    Return a mount of a file or directory of the host's in place of a VM's own.
+
+    @param destination: where it is in the VM, which can only read it.
+    @param source: where it is on the host.
+    """
+    return {
+        **bind_mount(destination, source),
+        "options": ["bind", "slave", "ro", "nosuid", "nodev", "noexec"],
+    }
+
+
 MOUNTS = (
     mount("/proc", "proc", "nosuid", "noexec", "nodev"),
     mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),

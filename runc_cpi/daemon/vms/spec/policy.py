@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runc_cpi.daemon.disks.disk import BootParts
@@ -28,6 +29,7 @@ class ContainerPolicy:
     @ivar privileged: whether the host's kernel tunables are theirs to change.
     @ivar own_ids: the first and the last of the ids of which each new VM gets its own; or
         L{None} if the users of new VMs have the host's ids.
+    @ivar lxcfs: where lxcfs is mounted, or L{None} to do without.
     @ivar pids: how many processes and threads each may have that does not say; L{None}
         if the kernel bounds none.
     @ivar root_disk_size: MiB that each may change on /, that does not say; L{None} for no
@@ -46,6 +48,7 @@ class ContainerPolicy:
     swap_accounting: bool
     legacy_cgroups: bool
     privileged: bool
+    lxcfs: Path | None = None
     own_ids: tuple[int, int] | None = None
 
     def cgroup_of(self, vm_cid: str) -> str:
@@ -67,12 +70,14 @@ class ContainerPolicy:
         init: Init,
         hostname: str,
         disks: BootParts,
+        covers: Mapping[str, str],
     ) -> dict[str, Any]:
         """
         Return the OCI runtime specification of a VM's container.
 
         @param hostname: the name that the VM has from its first moment.
         @param disks: the mounts, device nodes and device rules of the VM's disks.
+        @param covers: what of the host stands for files of the VM's /proc and /sys.
         """
         every, privileged = properties.all_capabilities, self._is_privileged(bundle)
         own = bundle.ids
@@ -94,6 +99,7 @@ class ContainerPolicy:
             ),
             open_files=self.open_files,
             disks=disks,
+            covers=covers,
             privileged=privileged,
             guarded=every and not privileged,
             ids=own,
