@@ -20,6 +20,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INameService,
     INetworker,
 )
+from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
@@ -88,6 +89,7 @@ class Assembly:
     locks: Locks
     tasks: TaskGroup
     pools: AddressPools
+    networks: ManagedNetworks
     stemcells: Stemcells
     disks: Disks
     snapshots: Snapshots
@@ -105,6 +107,7 @@ class Assembly:
             vms=self.vms,
             disks=self.disks,
             snapshots=self.snapshots,
+            networks=self.networks,
             reconciler=self.reconciler,
         )
 
@@ -136,6 +139,14 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
     networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
     forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    managed_networks = ManagedNetworks(
+        depot=depot,
+        scratch=scratch,
+        pools=pools,
+        networks=networks,
+        forwarding=forwarding,
+        nat=policy.nat,
+    )
     registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
     containers = Containers(
         policy=policy.containers,
@@ -189,6 +200,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,
+        managed_networks=managed_networks,
         networks=networks,
         scratch=scratch,
         locks=locks,
@@ -203,6 +215,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         locks=locks,
         tasks=tasks,
         pools=pools,
+        networks=managed_networks,
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,

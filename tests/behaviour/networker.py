@@ -62,3 +62,9 @@ class Behaviour(HostCase):
         await self.networker.set_up([SUBNET, OTHER])
         self.assertIsNone(await self.networker.overlap(SUBNET))
         self.assertIsNone(await self.networker.overlap(OTHER))
+
+    async def test_the_own_subnets_are_no_networks_of_the_host(self) -> None:
+        """The subnets that are there are not among the networks that the host has."""
+        await self.networker.set_up([SUBNET, OTHER])
+        networks = await self.networker.own_networks()
+        self.assertEqual(set(networks) & {SUBNET.cidr, OTHER.cidr}, set())

@@ -63,6 +63,10 @@ class FakeNetworker:
         """Say that the host has no network of its own."""
         return succeed(None)
 
+    def own_networks(self) -> Any:
+        """Say that the host has no network of its own."""
+        return succeed(set())
+
     def own_addresses(self) -> Any:
         """Return the addresses of the bridges."""
         return succeed({subnet.gateway for subnet in self.subnets})

@@ -230,3 +230,26 @@ def test_an_answer_that_lacks_something_is_an_error_of_the_host(
     with pytest.raises(CPIError) as caught:
         do(RecordingClient(**{command: {}}), method, *arguments)
     assert caught.value.bosh_type == "Bosh::Clouds::CloudError"
+
+
+def test_create_network_returns_what_the_director_stores() -> None:
+    """The result of C{create_network} is the cid, the addresses and the properties."""
+    addresses = {"range": "10.1.0.0/24", "gateway": "10.1.0.1", "reserved": []}
+    client = RecordingClient(
+        CreateNetwork={
+            b"network_cid": b"network-1",
+            b"addresses": json.dumps(addresses).encode(),
+            b"cloud_properties": b'{"name": "lan"}',
+        }
+    )
+    definition = {"type": "manual", "range": "10.1.0.0/24", "cloud_properties": {}}
+    result = do(client, "create_network", definition)
+    assert result == ["network-1", addresses, {"name": "lan"}]
+    assert client.asked == [("CreateNetwork", {"subnet_definition": definition})]
+
+
+def test_delete_network_has_no_result() -> None:
+    """C{delete_network} passes the cid on, and its result is null."""
+    client = RecordingClient()
+    assert do(client, "delete_network", "network-1") is None
+    assert client.asked == [("DeleteNetwork", {"network_cid": "network-1"})]

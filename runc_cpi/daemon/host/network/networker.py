@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -104,6 +104,16 @@ class BridgeNetworker:
         @raise CloudError: if the kernel refuses to tell.
         """
         return await self._do(self._bridges.overlap, subnet)
+
+    async def own_networks(self) -> set[IPv4Network]:
+        """
+        Return the networks that the host has an address in, or a route to.
+
+        Those of the daemon's bridges do not count.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(self._bridges.own_networks)
 
     async def own_addresses(self) -> set[IPv4Address]:
         """
