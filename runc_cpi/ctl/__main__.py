@@ -26,6 +26,7 @@ from runc_cpi.ctl.connection import endpoint
 from runc_cpi.ctl.console import KEPT, Console
 from runc_cpi.ctl.daemon import Ping, Repair
 from runc_cpi.ctl.disks import DeleteDisk, Disks, ResizeDisk
+from runc_cpi.ctl.networks import DeleteNetwork, Networks
 from runc_cpi.ctl.snapshots import DeleteSnapshot, Snapshots
 from runc_cpi.ctl.stemcells import DeleteStemcell, Stemcells
 from runc_cpi.ctl.vms import DeleteVM, Exec, VMs
@@ -36,8 +37,8 @@ from runc_cpi.printable import printable
 DEFAULT_CONFIG = "/etc/runc-cpid/config.yml"
 # In the order of --help.
 COMMANDS: list[type[Command]] = [
-    *(Certs, Ping, VMs, Disks, Stemcells, ResizeDisk, Snapshots),
-    *(DeleteVM, DeleteDisk, DeleteStemcell, DeleteSnapshot),
+    *(Certs, Ping, VMs, Disks, Stemcells, ResizeDisk, Snapshots, Networks),
+    *(DeleteVM, DeleteDisk, DeleteStemcell, DeleteSnapshot, DeleteNetwork),
     *(Repair, Console, Exec),
 ]
 

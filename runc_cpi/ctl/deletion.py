@@ -12,7 +12,7 @@ from twisted.python import usage
 
 from runc_cpi.ctl.command import Answer, DaemonCommand
 from runc_cpi.daemon.rpc import commands
-from runc_cpi.errors import CPIError, StemcellInUse
+from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
 Thing = Mapping[str, Any]
@@ -24,6 +24,7 @@ LISTINGS = {
     "disks": commands.ListDisks,
     "stemcells": commands.ListStemcells,
     "snapshots": commands.ListSnapshots,
+    "networks": commands.ListNetworks,
 }
 # What a director, or bosh create-env, notes about what it uses.
 NOTED_BY_BOSH = ("director", "deployment", "job", "index")
@@ -118,8 +119,8 @@ class DeleteCommand(DaemonCommand):
             return
         text = f"{self._cid(thing)} is in use: {'; '.join(uses)}"
         if not self.forcible:
-            # The daemon would refuse it as well: the VMs would lose their files.
-            raise StemcellInUse(f"{text}; delete these first")
+            # The daemon would refuse it as well: the VMs would lose what they need.
+            raise CPIError(f"{text}; delete these first")
         if not self["force"]:
             raise CPIError(f"{text}; --force deletes it all the same")
 

@@ -17,6 +17,7 @@ from runc_cpi.ctl.__main__ import Options
 from runc_cpi.ctl.command import table
 from runc_cpi.ctl.daemon import Repair
 from runc_cpi.ctl.disks import Disks
+from runc_cpi.ctl.networks import Networks
 from runc_cpi.ctl.stemcells import Stemcells
 from runc_cpi.ctl.vms import VMs
 from tests.contract import bad_configs
@@ -221,6 +222,14 @@ DISK = {
     "attached_to": None,
     "metadata": {"job": "db", "index": 0},
 }
+NETWORK = {
+    "network_cid": None,
+    "name": "default",
+    "cidr": "10.0.0.0/16",
+    "gateway": "10.0.0.1",
+    "bridge": "runc0",
+    "addresses": {"10.0.0.2": "vm-1", "10.0.0.3": "vm-1"},
+}
 STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties": {}}
 
 
@@ -249,10 +258,16 @@ STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties
             },
             "s-1 runit jammy 1.5",
         ),
+        (Networks.table, NETWORK, "- default 10.0.0.0/16 10.0.0.1 runc0 2"),
+        (
+            Networks.table,
+            {**NETWORK, "network_cid": "n-1", "name": None, "addresses": {}},
+            "n-1 - 10.0.0.0/16 10.0.0.1 runc0 0",
+        ),
     ],
 )
 def test_rows(rows: Any, thing: dict[str, Any], line: str) -> None:
-    """VMs, disks and stemcells are shown in one line each."""
+    """VMs, disks, stemcells and networks are shown in one line each."""
     heading, shown = rows([thing]).splitlines()
     assert shown.split() == line.split()
     assert heading == heading.upper()
@@ -269,6 +284,7 @@ SHOWN = r"\x1b]52;c;eA==\x07\n\u202e\r\ud800"
         (VMs.table, {**VM, "agent_id": HOSTILE}),
         (Disks.table, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
         (Stemcells.table, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
+        (Networks.table, {**NETWORK, "name": HOSTILE}),
     ],
 )
 def test_rows_that_are_not_to_be_trusted(rows: Any, thing: dict[str, Any]) -> None:
