@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from ipaddress import IPv4Interface
 from typing import Any, TypeVar
 
+from runc_cpi.daemon.networks.model import described
 from runc_cpi.errors import (
     CPIError,
     DiskAttached,
@@ -102,6 +104,15 @@ def _delete_snapshot(world: World, cid: str) -> World:
     return replace(world, snapshots=_without(world.snapshots, cid))
 
 
+def _create_network(world: World, cid: str, definition: Mapping[str, Any]) -> World:
+    bridge = described(IPv4Interface(definition["range"])).bridge
+    return replace(world, networks={**world.networks, cid: bridge})
+
+
+def _delete_network(world: World, cid: str) -> World:
+    return replace(world, networks=_without(world.networks, cid))
+
+
 def _without(all_of_them: Mapping[str, T], cid: str) -> dict[str, T]:
     return {name: one for name, one in all_of_them.items() if name != cid}
 
@@ -130,8 +141,13 @@ _CHANGES: dict[str, Callable[..., World]] = {
     "set_disk_metadata": _set_disk_metadata,
     "snapshot_disk": _snapshot_disk,
     "delete_snapshot": _delete_snapshot,
+    "create_network": _create_network,
+    "delete_network": _delete_network,
 }
-CREATING = ("create_stemcell", "create_vm", "create_disk", "snapshot_disk")
+CREATING = (
+    *("create_stemcell", "create_vm", "create_disk", "snapshot_disk"),
+    "create_network",
+)
 
 
 def refusal(world: World, method: str, arguments: list[Any]) -> type[CPIError] | None:
