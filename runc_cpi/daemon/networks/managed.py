@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
-from typing import Any
 from uuid import uuid4
 
 from twisted.internet.defer import DeferredLock
@@ -208,12 +207,8 @@ class ManagedNetworks:
 
     async def _settle(self) -> None:
         """Have the host do what is needed now; a failure is logged, and repaired later."""
-        steps: tuple[Callable[[], Awaitable[Any]], ...] = (
-            self._forwarding.apply,
-            self._networks.settle,
-        )
-        for step in steps:
-            try:
-                await step()
-            except CloudError as error:
-                self.log.error("after a network: {error}", error=str(error))
+        try:
+            await self._networks.settle()
+            await self._forwarding.apply()
+        except CloudError as error:
+            self.log.error("after a network: {error}", error=str(error))
