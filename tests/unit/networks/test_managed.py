@@ -7,7 +7,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.networks import requests
@@ -17,7 +19,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import AddressUnavailable, CloudError, NetworkInUse, NetworkNotFound
-from tests.fakes.assembly import SUBNET, assemble
+from tests.fakes.assembly import SUBNET, assemble, new_vm
 from tests.fakes.networks import FakeNameService
 from tests.fakes.script import Script
 
@@ -144,16 +146,32 @@ class ManagedNetworksTests(TestCase):
 
     async def test_a_network_that_vms_described_before(self) -> None:
         """A network becomes a managed one with its VMs; withdrawn, it is theirs again."""
-        await self.assign("vm-1", **IN_IT)
+        with open(os.devnull, "rb") as image:
+            stemcell = await self.parts.stemcells.create(image.fileno(), {})
+        vm = await self.parts.vms.create(new_vm(stemcell.cid, networks={"n": IN_IT}))
         network = await self.create(cloud_properties={"isolated": True})
-        self.assertTrue(self.pools.subnets[-1].isolated)
-        self.assertEqual(self.pools.owner(IPv4Address("10.1.2.9")), "vm-1")
-        with self.assertRaises(NetworkInUse):
+        self.assertEqual(self.parts.firewall.ruleset.isolated, {BRIDGE})
+        with self.assertRaisesRegex(NetworkInUse, vm.vm_cid):
             await self.managed.delete(network.network_cid)
         await self.managed.withdraw(network.network_cid)
+        self.assertEqual(self.parts.firewall.ruleset.isolated, frozenset())
         self.assertEqual(self.on_disk(), [])
-        (described,) = self.pools.subnets[1:]
-        self.assertEqual((described.name, described.isolated), (None, False))
+        self.assertEqual([subnet.name for subnet in self.pools.subnets], [None, None])
+        self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])
+        await self.parts.vms.delete(vm.vm_cid)
+        self.assertEqual(self.bridges(), [SUBNET.bridge])
+
+    async def test_a_vm_that_comes_during_the_deletion(self) -> None:
+        """The network stays for the VM, as one that the VM describes."""
+        network = await self.create()
+        removing = self.script.pending["remove"] = Deferred()
+        deletion = Deferred.fromCoroutine(self.managed.delete(network.network_cid))
+        while "remove" not in self.script.done:
+            await deferLater(reactor, 0.001)
+        await self.assign("vm-1", **IN_IT)
+        removing.callback(None)
+        await deletion
+        self.assertEqual([subnet.name for subnet in self.pools.subnets], [None, None])
         self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])
         await self.pools.release("vm-1")
         self.assertEqual(self.pools.subnets, (SUBNET,))
