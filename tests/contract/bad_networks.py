@@ -109,11 +109,14 @@ NETWORKS = [
         "gateway, netmask_bits, cloud_properties",
         "NotSupported",
     ),
-    Case(
-        "properties of a network in a list",
-        definition(cloud_properties=["x"]),
-        rf"{WHERE}cloud_properties: \['x'\] must be an object",
-    ),
+    *[
+        Case(
+            f"{value!r} as properties of a network",
+            definition(cloud_properties=value),
+            f"{WHERE}cloud_properties: .* must be an object",
+        )
+        for value in (["x"], [], "", False, 0)
+    ],
     *_properties("name", ["", 5, "a\nb", ["a"], {}], "a name"),
     *_properties(
         "mtu", [575, 65536, "1400", True, 1400.5], "a number of bytes from 576 to 65535"

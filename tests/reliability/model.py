@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from runc_cpi.daemon.networks.model import described
 from runc_cpi.errors import (
+    AddressUnavailable,
     CPIError,
     DiskAttached,
     DiskNotAttached,
     DiskNotFound,
+    NetworkNotFound,
     NotSupported,
     StemcellInUse,
     StemcellNotFound,
@@ -105,8 +107,11 @@ def _delete_snapshot(world: World, cid: str) -> World:
 
 
 def _create_network(world: World, cid: str, definition: Mapping[str, Any]) -> World:
-    bridge = described(IPv4Interface(definition["range"])).bridge
-    return replace(world, networks={**world.networks, cid: bridge})
+    return replace(world, networks={**world.networks, cid: _bridge(definition)})
+
+
+def _bridge(definition: Mapping[str, Any]) -> str:
+    return described(IPv4Interface(definition["range"])).bridge
 
 
 def _delete_network(world: World, cid: str) -> World:
@@ -205,6 +210,15 @@ def _of_growth(world: World, cid: str, size: int, *_: Any) -> type[CPIError] | N
     return missing
 
 
+def _of_new_network(world: World, definition: Mapping[str, Any]) -> type[CPIError] | None:
+    is_there = _bridge(definition) in world.networks.values()
+    return AddressUnavailable if is_there else None
+
+
+def _of_network(world: World, cid: str) -> type[CPIError] | None:
+    return None if cid in world.networks else NetworkNotFound
+
+
 _REFUSALS: dict[str, Callable[..., type[CPIError] | None]] = {
     "delete_stemcell": _of_stemcell,
     "create_vm": _of_creation,
@@ -218,4 +232,6 @@ _REFUSALS: dict[str, Callable[..., type[CPIError] | None]] = {
     "update_disk": _of_growth,
     "set_disk_metadata": _of_disk,
     "snapshot_disk": _of_disk,
+    "create_network": _of_new_network,
+    "delete_network": _of_network,
 }

@@ -18,6 +18,7 @@ WHERE = "subnet_definition"
 FIELDS = ("type", "range", "gateway", "netmask_bits", "cloud_properties")
 PROPERTIES = frozenset(("name", "mtu", "nat", "isolated"))
 SHORTEST_PREFIX = 8  # bits; there are no larger private networks (RFC 1918)
+_SIZES = f"must have {SHORTEST_PREFIX} to {LONGEST_PREFIX} bits, to have room for VMs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,8 @@ class NetworkDefinition:
         if bits not in (None, prefixlen):
             message = f"{WHERE}.netmask_bits: {bits} is not that of the range {cidr}"
             raise InvalidArgument(message)
-        properties = raw.get("cloud_properties") or {}
+        properties = raw.get("cloud_properties")
+        properties = {} if properties is None else properties
         return cls(
             gateway=_gateway(cidr, raw.get("gateway")),
             prefixlen=prefixlen,
@@ -161,9 +163,6 @@ def _netmask_bits(value: Any) -> int | None:
     if not _is_number(value) or not SHORTEST_PREFIX <= value <= LONGEST_PREFIX:
         raise InvalidArgument(f"{WHERE}.netmask_bits: {value!r} {_SIZES}")
     return int(value)
-
-
-_SIZES = f"must have {SHORTEST_PREFIX} to {LONGEST_PREFIX} bits, to have room for VMs"
 
 
 def _gateway(cidr: IPv4Network | None, value: Any) -> IPv4Interface | None:
