@@ -54,7 +54,7 @@ class FakeNetworker:
         """Tell who was connected, and to which bridges."""
         return succeed(dict(self.links))
 
-    def set_up(self, subnets: Sequence[Subnet]) -> Any:
+    def set_up(self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()) -> Any:
         """Note it."""
         self.subnets = subnets
         return self._script.act("set up", {})

@@ -52,12 +52,15 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell.
         """
 
-    def set_up(subnets: Sequence[Subnet]) -> Awaitable[Mapping[Subnet, str]]:
+    def set_up(
+        subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> Awaitable[Mapping[Subnet, str]]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise CloudError: if the kernel refuses to tell which bridges there are.
         """

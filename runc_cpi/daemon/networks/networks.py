@@ -171,10 +171,11 @@ class Networks:
             wanted = tuple(self._pools.subnets)
             if not afresh and wanted == self._present:
                 return {}
+            known = () if afresh or self._present is None else self._present
             self._present = None
             failed = await self._overlaps(wanted)
             free = [subnet for subnet in wanted if subnet not in failed]
-            failed |= await self._networker.set_up(free)
+            failed |= await self._networker.set_up(free, known)
             good = [subnet for subnet in wanted if subnet not in failed]
             self._were_good = (self._were_good | set(good)) & set(wanted)
             await self._names.serve(good)

@@ -41,10 +41,13 @@ class Bridges:
         # What a bridge is called in the making.
         self._draft = "d" + sha256(daemon.encode()).hexdigest()[:12]
 
-    def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
+    def set_up(
+        self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets, and no others but those with ports.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise NetlinkError: if the kernel refuses.
         @raise OSError: if the kernel refuses to tell which there are.
@@ -53,6 +56,8 @@ class Bridges:
         with IPRoute() as ip:
             self._remove_others(ip, {subnet.bridge for subnet in subnets})
         for subnet in subnets:
+            if subnet in known:
+                continue
             try:
                 self.ensure(subnet)
             except BridgeUnusable as error:

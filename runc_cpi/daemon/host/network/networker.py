@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, ParamSpec, TypeVar
@@ -86,16 +86,19 @@ class BridgeNetworker:
     def _connected(self) -> dict[str, list[str]]:
         return self._pairs.connected(self._bridges.own())
 
-    async def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
+    async def set_up(
+        self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise CloudError: if the kernel refuses to tell which bridges there are.
         """
-        return await self._do(self._bridges.set_up, subnets)
+        return await self._do(self._bridges.set_up, subnets, known)
 
     async def overlap(self, subnet: Subnet) -> str | None:
         """
