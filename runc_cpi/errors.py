@@ -88,6 +88,16 @@ class AddressUnavailable(CloudError):
     """The address asked for cannot be given out, or none is left."""
 
 
+class NetworkNotFound(CloudError):
+    """There is no managed network with this C{network_cid}."""
+
+    bosh_type = "Bosh::Clouds::NetworkNotFound"
+
+
+class NetworkInUse(CloudError):
+    """VMs still have addresses in the network."""
+
+
 class PortUnavailable(CloudError):
     """A port of the host that is to be published is taken."""
 
@@ -159,6 +169,8 @@ ALL = (
     StemcellInUse,
     StemcellRejected,
     AddressUnavailable,
+    NetworkNotFound,
+    NetworkInUse,
     PortUnavailable,
     StillRunning,
     VMNotFound,

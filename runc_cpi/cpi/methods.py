@@ -39,6 +39,7 @@ MAKING = {
     "CreateVM": b"vm_cid",
     "CreateDisk": b"disk_cid",
     "SnapshotDisk": b"snapshot_cid",
+    "CreateNetwork": b"network_cid",
 }
 
 
@@ -219,6 +220,19 @@ class Methods:
         """Note something about a disk."""
         disk_cid, metadata = self._take(("disk_cid", text), ("metadata", mapping))
         self._client.call("SetDiskMetadata", disk_cid=disk_cid, metadata=metadata)
+
+    def create_network(self) -> Any:
+        """Make a network; the result is what the Director stores of it."""
+        (definition,) = self._take(("subnet_definition", mapping))
+        answer = self._client.call("CreateNetwork", subnet_definition=definition)
+        names = (b"addresses", b"cloud_properties")
+        told = [loads_trusted(wire.join(name, answer) or b"{}") for name in names]
+        return [_text(answer, b"network_cid"), *told]
+
+    def delete_network(self) -> None:
+        """Delete a network."""
+        (network_cid,) = self._take(("network_cid", text))
+        self._client.call("DeleteNetwork", network_cid=network_cid)
 
     def calculate_vm_cloud_properties(self) -> Any:
         """Turn C{vm_resources} into C{cloud_properties} that create_vm keeps to."""

@@ -10,7 +10,7 @@ import click
 
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.tables import Thing
-from runc_cpi.errors import CPIError, StemcellInUse
+from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
 # All that the daemon has, by the keys of its answers.
@@ -21,6 +21,7 @@ LISTINGS = {
     "disks": "ListDisks",
     "stemcells": "ListStemcells",
     "snapshots": "ListSnapshots",
+    "networks": "ListNetworks",
 }
 # What a director, or bosh create-env, notes about what it uses.
 NOTED_BY_BOSH = ("director", "deployment", "job", "index")
@@ -126,8 +127,8 @@ class Deletion:
             return
         text = f"{self._cid(thing)} is in use: {'; '.join(uses)}"
         if not self.forcible:
-            # The daemon would refuse it as well: the VMs would lose their files.
-            raise StemcellInUse(f"{text}; delete these first")
+            # The daemon would refuse it as well: the VMs would lose what they need.
+            raise CPIError(f"{text}; delete these first")
         if not force:
             raise CPIError(f"{text}; --force deletes it all the same")
 

@@ -20,6 +20,8 @@ COMMANDS = {
     "snapshot": "snapshots",
     "stemcells": "stemcells",
     "stemcell": "stemcells",
+    "networks": "networks",
+    "network": "networks",
     "repair": "daemon",
     "certs": "certs",
     "completion": "completion",

@@ -20,6 +20,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INameService,
     INetworker,
 )
+from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
@@ -90,6 +91,7 @@ class Assembly:
     locks: Locks
     tasks: TaskGroup
     pools: AddressPools
+    networks: ManagedNetworks
     stemcells: Stemcells
     disks: Disks
     snapshots: Snapshots
@@ -108,6 +110,7 @@ class Assembly:
             vms=self.vms,
             disks=self.disks,
             snapshots=self.snapshots,
+            networks=self.networks,
             reconciler=self.reconciler,
         )
 
@@ -139,6 +142,14 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
     networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
     forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    managed_networks = ManagedNetworks(
+        depot=depot,
+        scratch=scratch,
+        pools=pools,
+        networks=networks,
+        forwarding=forwarding,
+        nat=policy.nat,
+    )
     registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
     oom_kills = OOMKills(
         reactor=reactor,
@@ -201,6 +212,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,
+        managed_networks=managed_networks,
         networks=networks,
         scratch=scratch,
         locks=locks,
@@ -215,6 +227,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         locks=locks,
         tasks=tasks,
         pools=pools,
+        networks=managed_networks,
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,

@@ -57,8 +57,23 @@ class Behaviour(HostCase):
             wanted = {subnet.gateway for subnet in subnets}
             self.assertEqual(own & gateways, wanted)
 
+    async def test_known_subnets_stay(self) -> None:
+        """Subnets that are known to be there stay, if they are wanted."""
+        await self.networker.set_up([SUBNET, OTHER])
+        await self.networker.set_up([SUBNET, OTHER], [SUBNET, OTHER])
+        own = set(await self.networker.own_addresses())
+        self.assertLessEqual({SUBNET.gateway, OTHER.gateway}, own)
+        await self.networker.set_up([SUBNET], [SUBNET, OTHER])
+        self.assertNotIn(OTHER.gateway, await self.networker.own_addresses())
+
     async def test_the_own_subnet_does_not_overlap(self) -> None:
         """A subnet that is there does not overlap with itself."""
         await self.networker.set_up([SUBNET, OTHER])
         self.assertIsNone(await self.networker.overlap(SUBNET))
         self.assertIsNone(await self.networker.overlap(OTHER))
+
+    async def test_the_own_subnets_are_no_networks_of_the_host(self) -> None:
+        """The subnets that are there are not among the networks that the host has."""
+        await self.networker.set_up([SUBNET, OTHER])
+        networks = await self.networker.own_networks()
+        self.assertEqual(set(networks) & {SUBNET.cidr, OTHER.cidr}, set())

@@ -88,8 +88,8 @@ METHODS = [
     Case("an unknown method", call("frobnicate"), ".*'frobnicate'", "NotImplemented"),
     Case(
         "a method of another CPI",
-        call("create_network", {}),
-        ".*'create_network'",
+        call("create_load_balancer", {}),
+        ".*'create_load_balancer'",
         "NotImplemented",
     ),
     Case("a private name", call("_vm_cid"), ".*'_vm_cid'", "NotImplemented"),
@@ -128,6 +128,8 @@ SIGNATURES: list[tuple[str, list[str], int]] = [
     ("snapshot_disk", ["disk_cid", "metadata"], 1),
     ("delete_snapshot", ["snapshot_cid"], 0),
     ("set_disk_metadata", ["disk_cid", "metadata"], 0),
+    ("create_network", ["subnet_definition"], 0),
+    ("delete_network", ["network_cid"], 0),
     ("calculate_vm_cloud_properties", ["vm_resources"], 0),
 ]
 

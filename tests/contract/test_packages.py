@@ -45,7 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reconcile": {"base", "storage", "networks", "stemcells", "disks", "vms"},
     "host": {"base", "storage"},
     "entrance": {"base", "config", "vms"},
-    "rpc": {"base", "config", "stemcells", "disks", "vms", "reconcile", "entrance"},
+    "rpc": {
+        *("base", "config", "networks", "stemcells", "disks", "vms"),
+        *("reconcile", "entrance"),
+    },
     "listening": {"config"},
     "twistd": {"base"},
 }

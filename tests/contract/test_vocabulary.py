@@ -28,7 +28,12 @@ def test_commands(command: type[amp.Command]) -> None:
     # Not an instance attribute is needed to look a responder up.
     nobody = cast(Any, None)
     subjects = Subjects(
-        stemcells=nobody, vms=nobody, disks=nobody, snapshots=nobody, reconciler=nobody
+        stemcells=nobody,
+        vms=nobody,
+        disks=nobody,
+        snapshots=nobody,
+        networks=nobody,
+        reconciler=nobody,
     )
     clock = Clock()
     peer_log = PeerLog(clock.seconds)

@@ -54,7 +54,7 @@ class FakeNetworker:
         """Tell who was connected, and to which bridges."""
         return succeed(dict(self.links))
 
-    def set_up(self, subnets: Sequence[Subnet]) -> Any:
+    def set_up(self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()) -> Any:
         """Note it."""
         self.subnets = subnets
         return self._script.act("set up", {})
@@ -62,6 +62,10 @@ class FakeNetworker:
     def overlap(self, subnet: Subnet) -> Any:
         """Say that the host has no network of its own."""
         return succeed(None)
+
+    def own_networks(self) -> Any:
+        """Say that the host has no network of its own."""
+        return succeed(set())
 
     def own_addresses(self) -> Any:
         """Return the addresses of the bridges."""

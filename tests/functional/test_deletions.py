@@ -177,3 +177,19 @@ def test_a_stemcell(daemon: Daemon, tiny: Path) -> None:
         assert f"in use: by {vm.cid}; delete these first" in line
     daemon.cpi.ok("delete_vm", vm.cid)
     gone(control(daemon, "stemcell", "delete", "--yes", stemcell), stemcell)
+
+
+def test_a_network(daemon: Daemon, stemcell: str) -> None:
+    """A network that VMs are in is refused, even with C{--force}."""
+    definition = {"range": "10.246.0.0/24", "cloud_properties": {"name": "lan"}}
+    network: str = daemon.cpi.ok("create_network", definition)[0]
+    dynamic = {"type": "dynamic", "cloud_properties": {"name": "lan"}}
+    vm = daemon.create_vm(stemcell, {"a": dynamic})
+    for options in (["--yes"], ["--yes", "--force"]):
+        line = refused(control(daemon, "network", "delete", *options, network))
+        assert f"in use: by {vm.cid}; delete these first" in line
+    assert "no network" in refused(control(daemon, "network", "delete", "-y", "default"))
+    daemon.cpi.ok("delete_vm", vm.cid)
+    outcome = answering(daemon, b"y\n", "network", "delete", network)
+    gone(outcome, network)
+    assert f"network {network}, lan, 10.246.0.0/24, 10.246.0.1" in outcome.stderr

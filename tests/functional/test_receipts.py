@@ -24,7 +24,10 @@ from tests.harness.waiting import eventually
 from tests.harness.wrapper import Wrapper
 
 PATIENCE = 60
-METHODS = ("create_vm", "create_disk", "create_stemcell", "snapshot_disk")
+METHODS = (
+    *("create_vm", "create_disk", "create_stemcell", "snapshot_disk"),
+    "create_network",
+)
 
 
 @pytest.fixture(params=["unix", "tcp"])
@@ -41,6 +44,8 @@ def arguments_of(daemon: Daemon, method: str, tiny: Path) -> list[Any]:
         return vm_arguments(daemon.create_stemcell(tiny))
     if method == "create_disk":
         return [16, {}]
+    if method == "create_network":
+        return [{"type": "manual", "range": "10.246.0.0/24", "cloud_properties": {}}]
     return [daemon.cpi.ok("create_disk", 16, {}), {}]
 
 
@@ -107,7 +112,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 def made(daemon: Daemon) -> set[str]:
     """Return all cids that there are."""
-    kinds = ("vms", "disks", "stemcells", "snapshots")
+    kinds = ("vms", "disks", "stemcells", "snapshots", "networks")
     return {path.name for kind in kinds for path in (daemon.work_dir / kind).iterdir()}
 
 

@@ -229,6 +229,7 @@ class Ground:
             ("delete_snapshot", self.world.snapshots),
             ("delete_disk", self.world.disks),
             ("delete_stemcell", self.world.stemcells),
+            ("delete_network", self.world.networks),
         ):
             for cid in list(cids):
                 self.call(method, cid)

@@ -21,7 +21,10 @@ from tests.reliability.world import World
 PORT = re.compile(r"tcp \. (\d+) : ([\d.]+) \. 80")
 PATIENCE = 5.0
 PAUSE = 0.05
-DIRECTORIES = ("vms", "runtime", "disks", "snapshots", "stemcells", "images", "scratch")
+DIRECTORIES = (
+    *("vms", "runtime", "disks", "snapshots", "networks"),
+    *("stemcells", "images", "scratch"),
+)
 
 
 def differences(daemon: Daemon, world: World) -> list[str]:
@@ -74,6 +77,8 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     yield from (f"vms {cid}" for cid in world.vms)
     yield from (f"{what} {cid}" for what in ("runtime", "cgroup") for cid in running)
     yield f"bridge {daemon.config['bridge']}"
+    for cid, bridge in world.networks.items():
+        yield from (f"networks {cid}", f"bridge {bridge}")
     for cid in world.vms:
         for number, nic in enumerate(_nics(daemon, cid)):
             yield f"bridge {nic['bridge']}"

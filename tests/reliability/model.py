@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from ipaddress import IPv4Interface
 from typing import Any, TypeVar
 
+from runc_cpi.daemon.networks.model import described
 from runc_cpi.errors import (
+    AddressUnavailable,
     CPIError,
     DiskAttached,
     DiskNotAttached,
     DiskNotFound,
+    NetworkNotFound,
     NotSupported,
     StemcellInUse,
     StemcellNotFound,
@@ -102,6 +106,18 @@ def _delete_snapshot(world: World, cid: str) -> World:
     return replace(world, snapshots=_without(world.snapshots, cid))
 
 
+def _create_network(world: World, cid: str, definition: Mapping[str, Any]) -> World:
+    return replace(world, networks={**world.networks, cid: _bridge(definition)})
+
+
+def _bridge(definition: Mapping[str, Any]) -> str:
+    return described(IPv4Interface(definition["range"])).bridge
+
+
+def _delete_network(world: World, cid: str) -> World:
+    return replace(world, networks=_without(world.networks, cid))
+
+
 def _without(all_of_them: Mapping[str, T], cid: str) -> dict[str, T]:
     return {name: one for name, one in all_of_them.items() if name != cid}
 
@@ -130,8 +146,13 @@ _CHANGES: dict[str, Callable[..., World]] = {
     "set_disk_metadata": _set_disk_metadata,
     "snapshot_disk": _snapshot_disk,
     "delete_snapshot": _delete_snapshot,
+    "create_network": _create_network,
+    "delete_network": _delete_network,
 }
-CREATING = ("create_stemcell", "create_vm", "create_disk", "snapshot_disk")
+CREATING = (
+    *("create_stemcell", "create_vm", "create_disk", "snapshot_disk"),
+    "create_network",
+)
 
 
 def refusal(world: World, method: str, arguments: list[Any]) -> type[CPIError] | None:
@@ -189,6 +210,15 @@ def _of_growth(world: World, cid: str, size: int, *_: Any) -> type[CPIError] | N
     return missing
 
 
+def _of_new_network(world: World, definition: Mapping[str, Any]) -> type[CPIError] | None:
+    is_there = _bridge(definition) in world.networks.values()
+    return AddressUnavailable if is_there else None
+
+
+def _of_network(world: World, cid: str) -> type[CPIError] | None:
+    return None if cid in world.networks else NetworkNotFound
+
+
 _REFUSALS: dict[str, Callable[..., type[CPIError] | None]] = {
     "delete_stemcell": _of_stemcell,
     "create_vm": _of_creation,
@@ -202,4 +232,6 @@ _REFUSALS: dict[str, Callable[..., type[CPIError] | None]] = {
     "update_disk": _of_growth,
     "set_disk_metadata": _of_disk,
     "snapshot_disk": _of_disk,
+    "create_network": _of_new_network,
+    "delete_network": _of_network,
 }

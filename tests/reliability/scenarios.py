@@ -108,6 +108,10 @@ def _snapshot(site: Site) -> list[Any]:
     return [site.cpi.ok("snapshot_disk", site.disk, {})]
 
 
+def _network(site: Site) -> list[Any]:
+    return [site.cpi.ok("create_network", site.network())[0]]
+
+
 def _vm_metadata(site: Site) -> list[Any]:
     return [site.target.cid, _other(site.observe().vms[site.target.cid].metadata)]
 
@@ -144,4 +148,13 @@ SCENARIOS = {
     "snapshot_disk": Scenario("snapshot_disk", _to_copy),
     "snapshot_disk, mounted": Scenario("snapshot_disk", _to_copy_mounted),
     "delete_snapshot": Scenario("delete_snapshot", _snapshot),
+    # The network that nobody was told of has the range that the call asks for.
+    "create_network": Scenario(
+        "create_network",
+        lambda site: [site.network()],
+        done=("Bosh::Clouds::CloudError",),
+    ),
+    "delete_network": Scenario(
+        "delete_network", _network, done=("Bosh::Clouds::NetworkNotFound",)
+    ),
 }

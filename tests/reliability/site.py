@@ -83,6 +83,11 @@ class Site:
         self._marked.add(disk_cid)
         return disk_cid
 
+    def network(self) -> dict[str, Any]:
+        """Return the definition of a network that no other daemon of the tests has."""
+        cidr = self.daemon.network.replace("10.77.", "10.247.") + "0/24"
+        return {"type": "manual", "range": cidr, "cloud_properties": {}}
+
     def disk_image(self, cid: str) -> Path:
         """Return the file of a disk, or of a snapshot."""
         kind = "snapshots" if cid.startswith("snapshot") else "disks"
@@ -180,6 +185,7 @@ class Site:
             "delete_vm": world.vms.keys() - keep.vms.keys(),
             "delete_snapshot": world.snapshots.keys() - keep.snapshots.keys(),
             "delete_disk": world.disks.keys() - keep.disks.keys(),
+            "delete_network": world.networks.keys() - keep.networks.keys(),
             "delete_stemcell": world.stemcells.keys() - keep.stemcells.keys(),
         }
         for method, cids in surplus.items():

@@ -24,7 +24,7 @@ from tests.reliability.ground import Ground
 EXAMPLES, STEPS = 9, 57
 LEAST = 500
 LONG = 10
-MOST = {"stemcells": 3, "vms": 4, "disks": 4, "snapshots": 4}
+MOST = {"stemcells": 3, "vms": 4, "disks": 4, "snapshots": 4, "networks": 3}
 
 numbers = st.integers(0, 11)
 sizes = st.integers(8, 24)
@@ -37,7 +37,7 @@ UNKNOWN = [
     *(("resize_disk", "disk-x", 9), ("snapshot_disk", "disk-x", {})),
     *(("attach_disk", "vm-x", "disk-x"), ("detach_disk", "vm-x", "disk-x")),
     ("create_vm", *vm_arguments("stemcell-x")),
-    ("delete_snapshot", "snapshot-x"),
+    *(("delete_snapshot", "snapshot-x"), ("delete_network", "network-x")),
 ]
 BAD = [
     ("create_disk", -1, {}, None),
@@ -47,6 +47,11 @@ BAD = [
     ("attach_disk", 1, 2),
     ("no_such_method",),
 ]
+
+
+def definition(number: int) -> dict[str, Any]:
+    """Return the definition of a network."""
+    return {"range": f"10.247.{number}.0/24", "cloud_properties": {}}
 
 
 Step = Callable[..., None]
@@ -109,6 +114,8 @@ class Sequences(RuleBasedStateMachine):
             self.ground.call("create_vm", *self.vm_arguments(number, bool(number % 2)))
         elif kind == "disks":
             self.ground.call("create_disk", 8 + number, {}, None)
+        elif kind == "networks":
+            self.ground.call("create_network", definition(number))
         else:
             self.ground.call("snapshot_disk", self.pick("disks", number), {})
 
@@ -184,6 +191,10 @@ class Sequences(RuleBasedStateMachine):
     def delete_snapshot(self, number: int) -> None:
         self.ground.call("delete_snapshot", self.pick("snapshots", number))
 
+    @move(number=numbers)
+    def delete_network(self, number: int) -> None:
+        self.ground.call("delete_network", self.pick("networks", number))
+
     @move(call=st.sampled_from([*UNKNOWN, *BAD]))
     def bad_call(self, call: tuple[Any, ...]) -> None:
         (self.ground.refused if call in BAD else self.ground.call)(*call)
@@ -214,6 +225,9 @@ class Sequences(RuleBasedStateMachine):
         """Return calls that may be made and change something."""
         world = self.ground.world
         calls: list[tuple[Any, ...]] = [("create_disk", 8, {}, None)]
+        calls.append(("create_network", definition(vm)))
+        if world.networks:
+            calls.append(("delete_network", self.pick("networks", vm)))
         if world.stemcells:
             calls.append(("create_vm", *self.vm_arguments(vm, bool(disk % 2))))
         if world.vms:

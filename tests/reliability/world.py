@@ -38,18 +38,20 @@ class World:
     All that calls made, by cids.
 
     @ivar stemcells: their cids alone, in a mapping as the rest is. @ivar snapshots: the
-    disks they were taken of.
+    disks they were taken of. @ivar networks: the bridges of the managed ones.
     """
 
     stemcells: Mapping[str, None] = field(default_factory=dict)
     vms: Mapping[str, VMFacts] = field(default_factory=dict)
     disks: Mapping[str, DiskFacts] = field(default_factory=dict)
     snapshots: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cids(self) -> set[str]:
         """Return all cids."""
-        return {*self.stemcells, *self.vms, *self.disks, *self.snapshots}
+        made = (self.stemcells, self.vms, self.disks, self.snapshots, self.networks)
+        return {cid for kind in made for cid in kind}
 
     def disks_of(self, vm_cid: str) -> dict[str, DiskFacts]:
         """Return the disks of a VM."""
@@ -62,6 +64,7 @@ def observe(daemon: Daemon) -> World:
         vms = _ask(client, "ListVMs", "vms")
         disks = _ask(client, "ListDisks", "disks")
         stemcells = _ask(client, "ListStemcells", "stemcells")
+        networks = _ask(client, "ListNetworks", "networks")
     records = (daemon.work_dir / "snapshots").glob("*/snapshot.json")
     return World(
         stemcells=dict.fromkeys(stemcell["stemcell_cid"] for stemcell in stemcells),
@@ -81,6 +84,11 @@ def observe(daemon: Daemon) -> World:
         },
         snapshots={
             path.parent.name: json.loads(path.read_text())["disk_cid"] for path in records
+        },
+        networks={
+            network["network_cid"]: network["bridge"]
+            for network in networks
+            if network["network_cid"] is not None
         },
     )
 

@@ -38,6 +38,8 @@ EXPECTED = {
     "StemcellInUse": ("CloudError", False),
     "StemcellRejected": ("CloudError", False),
     "AddressUnavailable": ("CloudError", False),
+    "NetworkNotFound": ("NetworkNotFound", False),
+    "NetworkInUse": ("CloudError", False),
     "PortUnavailable": ("CloudError", False),
     "StillRunning": ("CloudError", True),
     "VMNotFound": ("VMNotFound", False),

@@ -1,4 +1,4 @@
-"""Between which numbers the bounds of a VM are, wherever they are said."""
+"""Between which numbers the bounds of VMs and networks are, wherever they are said."""
 
 from __future__ import annotations
 
@@ -6,3 +6,5 @@ LEAST_PIDS = 64
 MOST_PIDS = 1 << 22  # the kernel has no more (proc(5), pid_max)
 LEAST_ROOT_DISK_SIZE = 64  # MiB
 MOST_ROOT_DISK_SIZE = 1 << 23  # MiB; ext4 has files of less than 16 TiB (ext4(5))
+# What IPv4 asks of a link, and the most that the kernel's virtual interfaces take (bytes).
+LEAST_MTU, MOST_MTU = 576, 65535

@@ -11,6 +11,7 @@ from typing import Any
 from typing_extensions import Self
 
 from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.base.bounds import LEAST_MTU, MOST_MTU
 from runc_cpi.daemon.config.addresses import (
     address_range,
     gateway_in,
@@ -22,8 +23,6 @@ from runc_cpi.daemon.config.checks import ConfigError, boolean, quoted, text, wh
 from runc_cpi.daemon.config.keys import Section, key, required
 
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]  # RFC 1918
-# What IPv4 asks of a link, and the most that the kernel's virtual interfaces take (bytes).
-LEAST_MTU, MOST_MTU = 576, 65535
 
 
 def _name(key: str, value: str) -> str:

@@ -11,9 +11,9 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disk import Disk
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
-from runc_cpi.daemon.disks.loading import load_all
 from runc_cpi.daemon.disks.room import Room
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.loading import load_all
 from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.errors import CloudError, DiskNotFound, NotSupported
 

@@ -15,11 +15,11 @@ from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
-from runc_cpi.daemon.disks.loading import load_all
 from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.daemon.storage.loading import load_all
 from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument

@@ -104,6 +104,11 @@ class AddressPool:
         return self._owners.get(address)
 
     @property
+    def holders(self) -> dict[IPv4Address, str]:
+        """Who has which address."""
+        return dict(self._owners)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nobody has an address."""
         return not self._owners

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import implementer
 
@@ -19,7 +19,7 @@ class AddressPools:
     The address pools of this host.
 
     A subnet that is in no configuration has a pool from L{open} until nobody has an
-    address of it.
+    address of it, or from L{keep} until L{let_go}.
 
     @param configured: the subnets that are always there, at least one.
     @param nat: whether VMs leave other ones by the host's addresses.
@@ -28,6 +28,7 @@ class AddressPools:
     def __init__(self, configured: Sequence[Subnet], *, nat: bool = True) -> None:
         self.configured, self._nat = tuple(configured), nat
         self._pools = {subnet.cidr: AddressPool(subnet) for subnet in self.configured}
+        self._kept: list[Subnet] = []
         # Addresses of no subnet that VMs may have whose records cannot be read.
         self._protected: dict[Address, str] = {}
 
@@ -35,6 +36,11 @@ class AddressPools:
     def subnets(self) -> tuple[Subnet, ...]:
         """All subnets; the configured ones come first."""
         return tuple(pool.subnet for pool in self._pools.values())
+
+    @property
+    def lasting(self) -> tuple[Subnet, ...]:
+        """The subnets that are there without a VM: those configured, and those kept."""
+        return (*self.configured, *self._kept)
 
     def described(self, gateway: IPv4Interface) -> Subnet:
         """Return the subnet that VMs describe by the host's address in it."""
@@ -58,6 +64,42 @@ class AddressPools:
         for address, owner in self._protected.items():
             if isinstance(address, IPv4Address) and address in subnet.cidr:
                 pool.claim(address, owner, recorded=True)
+
+    def keep(self, subnet: Subnet) -> None:
+        """
+        Have a pool for one more subnet until L{let_go}, also if VMs have described it.
+
+        @raise AddressUnavailable: if it overlaps with another subnet.
+        """
+        for other in self.lasting:
+            if subnet.cidr == other.cidr:
+                raise AddressUnavailable(
+                    f"network {subnet.cidr} is the network {other.name!r} of this host"
+                )
+        self.open(subnet)
+        self._pools[subnet.cidr].subnet = subnet
+        self._kept.append(subnet)
+
+    def let_go(self, subnet: Subnet) -> None:
+        """
+        Have a pool for a subnet only as long as somebody has an address of it.
+
+        One that is not kept is left as it is.
+        """
+        if subnet in self._kept:
+            self._kept.remove(subnet)
+            self._pools[subnet.cidr].subnet = self.described(subnet.interface)
+            self._drop_if_empty(subnet.cidr)
+
+    def _drop_if_empty(self, cidr: IPv4Network) -> None:
+        pool = self._pools[cidr]
+        if pool.is_empty and pool.subnet not in self.lasting:
+            del self._pools[cidr]
+
+    def holders(self, subnet: Subnet) -> Mapping[IPv4Address, str]:
+        """Return who has which address of a subnet; nothing if there is no such subnet."""
+        pool = self._pools.get(subnet.cidr)
+        return {} if pool is None or pool.subnet != subnet else pool.holders
 
     async def acquire(
         self, subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
@@ -94,8 +136,7 @@ class AddressPools:
         """Take back all that C{owner} has, if anything."""
         for cidr, pool in list(self._pools.items()):
             pool.release(owner)
-            if pool.is_empty and pool.subnet not in self.configured:
-                del self._pools[cidr]
+            self._drop_if_empty(cidr)
 
     def owner(self, address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import Attribute, Interface
 
@@ -52,12 +52,15 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell.
         """
 
-    def set_up(subnets: Sequence[Subnet]) -> Awaitable[Mapping[Subnet, str]]:
+    def set_up(
+        subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> Awaitable[Mapping[Subnet, str]]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise CloudError: if the kernel refuses to tell which bridges there are.
         """
@@ -65,6 +68,15 @@ class INetworker(Interface):
     def overlap(subnet: Subnet) -> Awaitable[str | None]:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def own_networks() -> Awaitable[Collection[IPv4Network]]:
+        """
+        Return the networks that the host has an address in, or a route to.
+
+        Those of the daemon's bridges do not count.
 
         @raise CloudError: if the kernel refuses to tell.
         """
@@ -82,6 +94,7 @@ class IAddressPools(Interface):
 
     configured: Sequence[Subnet] = Attribute("the subnets that are always there")
     subnets: Sequence[Subnet] = Attribute("all subnets; the configured ones come first")
+    lasting: Sequence[Subnet] = Attribute("the configured ones, and those that are kept")
 
     def described(gateway: IPv4Interface) -> Subnet:
         """Return the subnet that VMs describe by the host's address in it."""
@@ -92,6 +105,23 @@ class IAddressPools(Interface):
 
         @raise AddressUnavailable: if it overlaps with another subnet.
         """
+
+    def keep(subnet: Subnet) -> None:
+        """
+        Have a pool for one more subnet until L{let_go}, also if VMs have described it.
+
+        @raise AddressUnavailable: if it overlaps with another subnet.
+        """
+
+    def let_go(subnet: Subnet) -> None:
+        """
+        Have a pool for a subnet only as long as somebody has an address of it.
+
+        One that is not kept is left as it is.
+        """
+
+    def holders(subnet: Subnet) -> Mapping[IPv4Address, str]:
+        """Return who has which address of a subnet; nothing if there is no such subnet."""
 
     def acquire(
         subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()

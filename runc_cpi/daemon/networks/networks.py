@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from twisted.internet.defer import DeferredLock
 
+from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
 from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.planning import Lease
@@ -76,18 +77,48 @@ class Networks:
     async def _open(self, network: Network) -> Subnet:
         """Have the subnet that a network describes."""
         subnet = self._pools.described(described_gateway(network))
-        where = f"networks.{network.name}: {subnet.cidr}"
+        await self.check(subnet, f"networks.{network.name}")
+        self._pools.open(subnet)
+        return subnet
+
+    async def check(self, subnet: Subnet, where: str) -> None:
+        """
+        Check that this host may have a subnet that no configuration has.
+
+        @param where: names the argument that asks for it.
+        @raise AddressUnavailable: if it is outside of C{allowed_networks}, or overlaps
+            with a network of the host.
+        @raise CloudError: if the kernel does not tell what the host has.
+        """
+        where = f"{where}: {subnet.cidr}"
         if not any(subnet.cidr.subnet_of(allowed) for allowed in self._allowed):
-            allowed = ", ".join(map(str, self._allowed)) or "empty"
             raise AddressUnavailable(
                 f"{where} is no network of this host, and outside of allowed_networks of "
-                f"the daemon, which is {allowed}"
+                f"the daemon, which is {self._allowed_text()}"
             )
         overlap = await self._networker.overlap(subnet)
         if overlap is not None:
             raise AddressUnavailable(f"{where} overlaps with {overlap} of this host")
-        self._pools.open(subnet)
-        return subnet
+
+    async def free_range(self, prefixlen: int) -> IPv4Network:
+        """
+        Return a network that neither VMs nor the host have.
+
+        @param prefixlen: its size, as bits of a netmask.
+        @raise AddressUnavailable: if C{allowed_networks} has no room for one.
+        @raise CloudError: if the kernel does not tell what the host has.
+        """
+        taken = [*self.cidrs(), *await self._networker.own_networks()]
+        found = first_free(self._allowed, prefixlen, taken)
+        if found is None:
+            raise AddressUnavailable(
+                f"no network of {prefixlen} bits is left in allowed_networks of the "
+                f"daemon, which is {self._allowed_text()}"
+            )
+        return found
+
+    def _allowed_text(self) -> str:
+        return ", ".join(map(str, self._allowed)) or "empty"
 
     def with_dns(self, subnet: Subnet) -> Subnet:
         """Return a subnet with the name servers that networks get that name none."""
@@ -102,7 +133,7 @@ class Networks:
         """Return the subnet of a dynamic network: the one that it names, or the first."""
         properties = network.settings.get("cloud_properties")
         name = properties.get("name") if isinstance(properties, dict) else None
-        for subnet in self._pools.configured:
+        for subnet in self._pools.lasting:
             if name is not None and subnet.name == name:
                 return subnet
         return self._pools.configured[0]
@@ -140,10 +171,11 @@ class Networks:
             wanted = tuple(self._pools.subnets)
             if not afresh and wanted == self._present:
                 return {}
+            known = () if afresh or self._present is None else self._present
             self._present = None
             failed = await self._overlaps(wanted)
             free = [subnet for subnet in wanted if subnet not in failed]
-            failed |= await self._networker.set_up(free)
+            failed |= await self._networker.set_up(free, known)
             good = [subnet for subnet in wanted if subnet not in failed]
             self._were_good = (self._were_good | set(good)) & set(wanted)
             await self._names.serve(good)
@@ -157,7 +189,7 @@ class Networks:
         """
         Return which subnets overlap with a network that the host has by now.
 
-        That can be so after a reboot of the host, for those that VMs have described.
+        That can be so after a reboot of the host, for those that no configuration has.
         """
         found = {}
         for subnet in set(subnets) - self._were_good - set(self._pools.configured):

@@ -122,7 +122,16 @@ def described_gateway(network: Network) -> IPv4Interface:
     if cidr.prefixlen > LONGEST_PREFIX:
         message = f"{where}.netmask: {settings['netmask']!r} leaves no room for VMs"
         raise InvalidArgument(f"{message}; /{LONGEST_PREFIX} is the smallest network")
-    raw = settings.get("gateway")
+    return gateway_in(f"{where}.gateway", cidr, settings.get("gateway"))
+
+
+def gateway_in(where: str, cidr: IPv4Network, raw: Any) -> IPv4Interface:
+    """
+    Return the host's address in a network, with its size: the first, if none is named.
+
+    @param where: names the field.
+    @raise InvalidArgument: if that can be no address of the host there.
+    """
     if raw is None:
         return IPv4Interface((cidr[1], cidr.prefixlen))
     try:
@@ -131,7 +140,7 @@ def described_gateway(network: Network) -> IPv4Interface:
         gateway = None
     ends = cidr.network_address, cidr.broadcast_address
     if gateway is None or gateway not in cidr or gateway in ends:
-        raise InvalidArgument(f"{where}.gateway: {raw!r} must be an address in {cidr}")
+        raise InvalidArgument(f"{where}: {raw!r} must be an address in {cidr}")
     return IPv4Interface((gateway, cidr.prefixlen))
 
 

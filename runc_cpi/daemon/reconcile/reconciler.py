@@ -8,6 +8,7 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
@@ -31,6 +32,7 @@ class Reconciler:
         stemcells: Stemcells,
         disks: Disks,
         snapshots: Snapshots,
+        managed_networks: ManagedNetworks,
         networks: Networks,
         scratch: Scratch,
         locks: Locks,
@@ -41,6 +43,7 @@ class Reconciler:
     ) -> None:
         self._registry, self._stemcells = registry, stemcells
         self._disks, self._snapshots = disks, snapshots
+        self._managed_networks = managed_networks
         self._networks, self._scratch, self._locks = networks, scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
         self._leftovers, self._forwarding = leftovers, forwarding
@@ -55,6 +58,8 @@ class Reconciler:
         self._stemcells.load(repairs)
         self._disks.load(repairs)
         self._snapshots.load(repairs)
+        # VMs are in them, so they come first.
+        self._managed_networks.load(repairs)
         await self._registry.load(repairs)
         await self._reconcile(repairs)
         return repairs

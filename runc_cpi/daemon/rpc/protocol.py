@@ -20,6 +20,7 @@ from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.rpc.refusals import refusal
 from runc_cpi.daemon.rpc.responders.disks import DiskResponders
+from runc_cpi.daemon.rpc.responders.networks import NetworkResponders
 from runc_cpi.daemon.rpc.responders.operator import OperatorResponders
 from runc_cpi.daemon.rpc.responders.stemcells import StemcellResponders
 from runc_cpi.daemon.rpc.responders.vms import VMResponders
@@ -72,6 +73,7 @@ class CPIProtocol(BoundedAMP):
             VMResponders(subjects.vms, receipts),
             DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
             StemcellResponders(subjects.stemcells, uploads, receipts, self._getDescriptor),
+            NetworkResponders(subjects.networks, receipts),
             OperatorResponders(subjects.reconciler),
         )
 

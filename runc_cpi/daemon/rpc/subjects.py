@@ -1,4 +1,4 @@
-"""What calls act upon: stemcells, VMs, disks, snapshots, and the reconciler."""
+"""What calls act upon: stemcells, VMs, disks, networks, and the reconciler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.vms.vms import VMs
@@ -19,4 +20,5 @@ class Subjects:
     vms: VMs
     disks: Disks
     snapshots: Snapshots
+    networks: ManagedNetworks
     reconciler: Reconciler

@@ -25,6 +25,7 @@ class Depot:
         vms/CID/                  vm.json, config.json, console.log, root, data/ ...
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
+        networks/CID/             network.json of a network that the director manages
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
@@ -39,6 +40,7 @@ class Depot:
         self.vms = work_dir / "vms"
         self.disks = work_dir / "disks"
         self.snapshots = work_dir / "snapshots"
+        self.networks = work_dir / "networks"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock = DaemonLock(work_dir)
@@ -61,7 +63,7 @@ class Depot:
         self._make_directories()
         self._lock.take(may_end)
         self._forget_last_boot()
-        remove_drafts(self.stemcells, self.vms, self.disks, self.snapshots)
+        remove_drafts(self.stemcells, self.vms, self.disks, self.snapshots, self.networks)
 
     def _make_directories(self) -> None:
         for directory in (
@@ -71,6 +73,7 @@ class Depot:
             self.vms,
             self.disks,
             self.snapshots,
+            self.networks,
             self.scratch,
             self.runtime,
         ):

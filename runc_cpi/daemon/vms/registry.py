@@ -72,7 +72,7 @@ class Registry:
                 continue  # a VM in the making, or what is left of one
             vm = None
             with repairs.attempt(f"set {record} aside"):
-                vm = _load(path, self._pools.configured)
+                vm = _load(path, self._pools.lasting)
             with repairs.attempt(path.name):
                 if vm is None:
                     await self._protect_unreadable(path)
@@ -209,8 +209,8 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     """
     Read the record of the VM whose directory this is.
 
-    @param subnets: those of the configuration; at its next boot the VM is in them as they
-        are now, unless it is in another.
+    @param subnets: those that are there without a VM; at its next boot the VM is in them as
+        they are now, unless it is in another.
     @raise OSError: if it cannot be read.
     @raise ValueError: if it is none, or another VM's.
     """

@@ -129,12 +129,12 @@ booleans = st.sampled_from([b"True", b"False", b"true", b"", b"1", b"\xff"])
 
 SETS: dict[str, st.SearchStrategy[bytes]] = {
     **dict.fromkeys(("cloud_properties", "networks", "disk_cids"), json_texts),
-    **dict.fromkeys(("env", "agent", "metadata"), json_texts),
+    **dict.fromkeys(("env", "agent", "metadata", "subnet_definition"), json_texts),
     **dict.fromkeys(("size", "upload", "image"), integers),
     **dict.fromkeys(("agent_id", "request_id", "data"), raw),
     "in_settings": booleans,
 }
-CIDS = ("vm_cid", "stemcell_cid", "disk_cid", "snapshot_cid")
+CIDS = ("vm_cid", "stemcell_cid", "disk_cid", "snapshot_cid", "network_cid")
 # It would fetch from other machines; the settings below check its arguments.
 NAMES = sorted(set(COMMANDS) - {"FetchStemcell"})
 

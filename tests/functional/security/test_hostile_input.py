@@ -285,6 +285,7 @@ def by_id(cid: str) -> Iterator[Callable[[Any], None]]:
         ("DeleteDisk", "disk_cid"),
         ("HasDisk", "disk_cid"),
         ("DeleteSnapshot", "snapshot_cid"),
+        ("DeleteNetwork", "network_cid"),
     ):
 
         def call(client: Any, command: str = command, name: str = name) -> None:

@@ -278,3 +278,26 @@ def test_what_stays_is_not(kind: type[CPIError]) -> None:
     with pytest.raises(kind) as caught:
         do(FailingClient(kind("for ever")), "create_vm", *CREATE_VM)
     assert type(caught.value) is kind
+
+
+def test_create_network_returns_what_the_director_stores() -> None:
+    """The result of C{create_network} is the cid, the addresses and the properties."""
+    addresses = {"range": "10.1.0.0/24", "gateway": "10.1.0.1", "reserved": []}
+    client = RecordingClient(
+        CreateNetwork={
+            b"network_cid": b"network-1",
+            b"addresses": json.dumps(addresses).encode(),
+            b"cloud_properties": b'{"name": "lan"}',
+        }
+    )
+    definition = {"type": "manual", "range": "10.1.0.0/24", "cloud_properties": {}}
+    result = do(client, "create_network", definition)
+    assert result == ["network-1", addresses, {"name": "lan"}]
+    assert client.asked == [("CreateNetwork", {"subnet_definition": definition})]
+
+
+def test_delete_network_has_no_result() -> None:
+    """C{delete_network} passes the cid on, and its result is null."""
+    client = RecordingClient()
+    assert do(client, "delete_network", "network-1") is None
+    assert client.asked == [("DeleteNetwork", {"network_cid": "network-1"})]

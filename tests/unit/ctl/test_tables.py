@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runc_cpi.ctl import disks, stemcells, vms
+from runc_cpi.ctl import disks, networks, stemcells, vms
 from runc_cpi.ctl.daemon import repaired
 from runc_cpi.ctl.tables import Listing, plain_table, print_table
 
@@ -26,6 +26,14 @@ DISK = {
     "filesystem": "xfs",
     "attached_to": None,
     "metadata": {"job": "db", "index": 0},
+}
+NETWORK = {
+    "network_cid": None,
+    "name": "default",
+    "cidr": "10.0.0.0/16",
+    "gateway": "10.0.0.1",
+    "bridge": "runc0",
+    "addresses": {"10.0.0.2": "vm-1", "10.0.0.3": "vm-1"},
 }
 STEMCELL = {"stemcell_cid": "s-1", "features": {"init": None}, "cloud_properties": {}}
 HOSTILE = "\x1b]52;c;eA==\x07\n\u202e\r\ud800"
@@ -64,12 +72,18 @@ def test_columns() -> None:
             },
             "s-1 runit jammy 1.5",
         ),
+        (networks.LISTING, NETWORK, "- default 10.0.0.0/16 10.0.0.1 runc0 2"),
+        (
+            networks.LISTING,
+            {**NETWORK, "network_cid": "n-1", "name": None, "addresses": {}},
+            "n-1 - 10.0.0.0/16 10.0.0.1 runc0 0",
+        ),
     ],
 )
 def test_rows(
     capsys: pytest.CaptureFixture[str], listing: Listing, thing: dict[str, Any], line: str
 ) -> None:
-    """VMs, disks and stemcells are shown in one line each."""
+    """VMs, disks, stemcells and networks are shown in one line each."""
     listing.print([thing])
     heading, shown = capsys.readouterr().out.splitlines()
     assert shown.split() == line.split()
@@ -83,8 +97,9 @@ def test_rows(
         (vms.LISTING, {**VM, "agent_id": HOSTILE}),
         (disks.LISTING, {**DISK, "metadata": {HOSTILE: HOSTILE}}),
         (stemcells.LISTING, {**STEMCELL, "cloud_properties": {"name": HOSTILE}}),
+        (networks.LISTING, {**NETWORK, "name": HOSTILE}),
     ],
-    ids=["name", "agent_id", "metadata", "stemcell"],
+    ids=["name", "agent_id", "metadata", "stemcell", "network"],
 )
 def test_rows_that_are_not_to_be_trusted(
     capsys: pytest.CaptureFixture[str], listing: Listing, thing: dict[str, Any]

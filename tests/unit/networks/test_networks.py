@@ -33,12 +33,15 @@ class Host(FakeNetworker):
     A host with a network of its own.
 
     @ivar refused: bridges that cannot be made.
+    @ivar looked_at: the bridges that were looked at when they were last set up.
     """
 
     refused: Collection[str] = ()
+    looked_at: Sequence[str] = ()
 
-    def set_up(self, subnets: Sequence[Subnet]) -> Any:
-        """Refuse some."""
+    def set_up(self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()) -> Any:
+        """Refuse some, and note which are to be looked at."""
+        self.looked_at = [subnet.bridge for subnet in subnets if subnet not in known]
         failed = {s: "not this one" for s in subnets if s.bridge in self.refused}
         super().set_up([subnet for subnet in subnets if subnet not in failed])
         return succeed(failed)
@@ -143,6 +146,23 @@ class NetworksTests(SynchronousTestCase):
         self.assertEqual(self.script.done.count("set up"), calls)
         self.successResultOf(Deferred.fromCoroutine(self.networks.settle(afresh=True)))
         self.assertEqual(self.script.done.count("set up"), calls + 1)
+
+    def test_only_new_bridges_are_looked_at(self) -> None:
+        """Others are looked at only if that is asked, or if one could not be had."""
+        self.settle()
+        self.assertEqual(self.host.looked_at, ["br0", "br1"])
+        self.assigned({"n": ELSEWHERE})
+        self.settle()
+        self.assertEqual(self.host.looked_at, [BRIDGE])
+        self.release("vm-1")
+        self.assertEqual(self.host.looked_at, [])
+        self.successResultOf(Deferred.fromCoroutine(self.networks.settle(afresh=True)))
+        self.assertEqual(self.host.looked_at, ["br0", "br1"])
+        self.host.refused = {BRIDGE}
+        self.assigned({"n": ELSEWHERE})
+        self.settle()
+        self.settle()
+        self.assertEqual(self.host.looked_at, ["br0", "br1", BRIDGE])
 
     def test_a_subnet_that_cannot_be_had(self) -> None:
         """It fails VMs in it alone, and is tried again; the others have bridges and DNS."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Sequence
 from hashlib import sha256
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -14,7 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from runc_cpi.daemon.host.network import ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
-from runc_cpi.daemon.host.network.overlaps import overlap
+from runc_cpi.daemon.host.network.overlaps import overlap, own_networks
 from runc_cpi.daemon.networks.model import Subnet
 
 EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
@@ -41,10 +41,13 @@ class Bridges:
         # What a bridge is called in the making.
         self._draft = "d" + sha256(daemon.encode()).hexdigest()[:12]
 
-    def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
+    def set_up(
+        self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets, and no others but those with ports.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise NetlinkError: if the kernel refuses.
         @raise OSError: if the kernel refuses to tell which there are.
@@ -53,6 +56,8 @@ class Bridges:
         with IPRoute() as ip:
             self._remove_others(ip, {subnet.bridge for subnet in subnets})
         for subnet in subnets:
+            if subnet in known:
+                continue
             try:
                 self.ensure(subnet)
             except BridgeUnusable as error:
@@ -120,6 +125,17 @@ class Bridges:
         own = {link.index for link in self.own()}
         with IPRoute() as ip:
             return overlap(ip, subnet.cidr, own)
+
+    def own_networks(self) -> set[IPv4Network]:
+        """
+        Return the networks of the host but those of the bridges of this daemon.
+
+        @raise NetlinkError: if the kernel refuses to tell.
+        @raise OSError: likewise.
+        """
+        own = {link.index for link in self.own()}
+        with IPRoute() as ip:
+            return own_networks(ip, own)
 
     def _ensure(self, ip: Any, subnet: Subnet) -> None:
         """

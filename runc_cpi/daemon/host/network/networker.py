@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -87,16 +87,19 @@ class BridgeNetworker:
     def _connected(self) -> dict[str, list[str]]:
         return self._pairs.connected(self._bridges.own())
 
-    async def set_up(self, subnets: Sequence[Subnet]) -> dict[Subnet, str]:
+    async def set_up(
+        self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()
+    ) -> dict[Subnet, str]:
         """
         Have the bridges of these subnets with the host's addresses, and no other ones.
 
         Bridges that the daemon did not make stay.  So do those that have a port.
 
+        @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
         @raise CloudError: if the kernel refuses to tell which bridges there are.
         """
-        return await self._do(self._bridges.set_up, subnets)
+        return await self._do(self._bridges.set_up, subnets, known)
 
     async def overlap(self, subnet: Subnet) -> str | None:
         """
@@ -105,6 +108,16 @@ class BridgeNetworker:
         @raise CloudError: if the kernel refuses to tell.
         """
         return await self._do(self._bridges.overlap, subnet)
+
+    async def own_networks(self) -> set[IPv4Network]:
+        """
+        Return the networks that the host has an address in, or a route to.
+
+        Those of the daemon's bridges do not count.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(self._bridges.own_networks)
 
     async def own_addresses(self) -> set[IPv4Address]:
         """

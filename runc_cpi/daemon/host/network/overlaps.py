@@ -36,6 +36,18 @@ def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
     return None
 
 
+def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
+    """
+    Return the networks that the host has an address in, or a route to.
+
+    @param ip: an C{IPRoute}.
+    @param own: the indexes of interfaces that do not count.
+    @raise NetlinkError: if the kernel refuses to tell.
+    """
+    with_addresses = {i.network for i, index in _addresses(ip) if index not in own}
+    return with_addresses | {network for network, way in _routes(ip) if way not in own}
+
+
 def own_addresses() -> set[IPv4Address]:
     """
     Return the addresses that the host itself has.

@@ -1,4 +1,4 @@
-"""Reads the records of all disks, or of all snapshots, when the daemon starts."""
+"""Reads all records of one kind, when the daemon starts."""
 
 from __future__ import annotations
 
