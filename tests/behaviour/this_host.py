@@ -34,6 +34,7 @@ from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.network.table import name_of, removal
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -195,7 +196,8 @@ class ThisHost(HostCase):
     def make_firewall(self) -> None:
         """Begin with the rules of forwarding, which the test may leave."""
         name = name_of(self.directory)
-        firewall = Firewall(reactor, name, self.processes, set)
+        addresses = VipAddresses(f"behaviour {os.getpid()}")
+        firewall = Firewall(reactor, name, self.processes, set, addresses)
         firewall.start()
         self.addCleanup(firewall.stop)
         self.addCleanup(firewall.apply, NO_RULES)

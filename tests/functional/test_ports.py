@@ -28,7 +28,6 @@ from tests.harness.world import (
 )
 
 HERE = os.getpid()
-BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 LOOPBACK = "127.0.0.1"
 ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
 
@@ -49,17 +48,6 @@ def stemcell(daemon: Daemon, tiny: Path) -> str:
 def publishing(daemon: Daemon, stemcell: str, *ports: Any) -> VM:
     """Make a VM with these ports."""
     return daemon.create_vm(stemcell, cloud_properties={"ports": list(ports)})
-
-
-@pytest.fixture(params=["0", "1"])
-def bridged(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Has the host's rules look at what it bridges, as beside Docker, or not."""
-    if not BRIDGED.exists():
-        pytest.skip("this kernel cannot do so")
-    before = BRIDGED.read_text()
-    BRIDGED.write_text(request.param)
-    yield
-    BRIDGED.write_text(before)
 
 
 @pytest.mark.usefixtures("bridged")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Any
 
 from typing_extensions import Self
@@ -67,6 +69,17 @@ class VM:
         """
         nics = sorted(self.nics, key=lambda nic: not nic.routes)
         return tuple(address.ip for nic in nics for address in nic.addresses)
+
+    @property
+    def vips(self) -> tuple[Address, ...]:
+        """The addresses of the host that it has, by its C{vip} networks."""
+        vips = []
+        for network in self.networks.values():
+            # Older daemons let any value pass.
+            with suppress(ValueError):
+                if network["type"] == "vip":
+                    vips.append(ip_address(str(network.get("ip"))))
+        return tuple(vips)
 
     @property
     def may_call(self) -> bool:

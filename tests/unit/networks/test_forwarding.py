@@ -9,15 +9,24 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
-from runc_cpi.errors import CloudError, InvalidArgument, PortUnavailable
+from runc_cpi.daemon.networks.vips import VipPolicy, Vips
+from runc_cpi.errors import (
+    CloudError,
+    InvalidArgument,
+    PortUnavailable,
+)
 from tests.fakes.assembly import SUBNET
 from tests.fakes.networks import FakeFirewall, FakeHostPorts
 from tests.fakes.script import Script
+
+VIP = IPv4Address("192.0.2.1")
+POLICY = VipPolicy(allowed=[AddressRange(first=VIP, last=VIP)])
 
 
 class ForwardingTests(SynchronousTestCase):
@@ -27,7 +36,9 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
-        self.forwarding = Forwarding(pools, self.firewall, self.host_ports)
+        self.forwarding = Forwarding(
+            pools, self.firewall, self.host_ports, Vips(pools, POLICY)
+        )
 
     def admit(self, vm_cid: str, ports: Sequence[Any] = (), last: int = 2) -> Any:
         """Take a VM in."""

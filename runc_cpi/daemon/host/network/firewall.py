@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,8 +15,10 @@ from zope.interface import implementer
 from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.nftables import OwnBridges, Table
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.errors import CloudError
 
@@ -30,17 +33,25 @@ class Firewall:
 
     @param name: the table's, which marks what is ours in other places as well.
     @param own_bridges: returns the bridges that VMs can be connected to.
+    @param addresses: has the host have the vips.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, name: str, processes: Processes, own_bridges: OwnBridges
+        self,
+        reactor: Any,
+        name: str,
+        processes: Processes,
+        own_bridges: OwnBridges,
+        addresses: VipAddresses,
     ) -> None:
         self._reactor, self._table = reactor, Table(name, own_bridges)
+        self._addresses = addresses
         self._neighbours = Neighbours(processes, name)
         self._bridges: frozenset[str] = frozenset()
         # What an earlier daemon left is not known.
+        self._vips: frozenset[Address] | None = None
         self._agreed = False
         self._thread = ThreadPool(1, 1, "nftables")
 
@@ -60,9 +71,17 @@ class Firewall:
         """
         if not self._table.has(ruleset):
             await self._do(self._table.apply, ruleset)
+        await self._have({vip.address for vip in ruleset.vips})
         if ruleset.bridges != self._bridges or not self._agreed:
             self._bridges = ruleset.bridges
             await self._agree()
+
+    async def _have(self, vips: AbstractSet[Address]) -> None:
+        """Have the host have these vips, once rules lead from each to a VM."""
+        if vips != self._vips:
+            self._vips = None
+            await self._do(self._addresses.have, vips)
+            self._vips = frozenset(vips)
 
     async def reflect(self, vm_cid: str) -> None:
         """
@@ -83,6 +102,8 @@ class Firewall:
         @raise CloudError: if the kernel refuses.
         """
         missing = await self._do(self._table.restore)
+        if self._vips:
+            missing |= await self._do(self._addresses.have, self._vips)
         changed = await self._agree() if self._bridges else False
         return missing or changed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
@@ -17,8 +17,10 @@ from runc_cpi.daemon.host.network import (
     reliance,
     sysctls,
     table,
+    vip_flows,
 )
 from runc_cpi.daemon.host.network.veth import host_interfaces
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
 FIREWALLD = "firewalld"  # the name of its table
@@ -56,6 +58,7 @@ class Table:
         """
         before, self._loaded = self._loaded, None
         found = self._found_redirections() if before is None else before.redirections
+        vips = self._found_vips() if before is None else vip_flows.places(before.vips)
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
@@ -70,6 +73,7 @@ class Table:
         # Whether an earlier daemon came as far as this is not known.
         come = now if before is None else now - found
         self._correct_flows(found - now, come, now)
+        self._correct_vips(vips, ruleset, afresh=before is None)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -91,6 +95,7 @@ class Table:
         self._loop(ruleset.looped, on=True)
         now = ruleset.redirections
         self._correct_flows(frozenset(), now, now)
+        self._correct_vips({}, ruleset, afresh=True)
         return True
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
@@ -137,6 +142,18 @@ class Table:
                 reason=str(error),
             )
 
+    def _correct_vips(
+        self, before: Mapping[Address, Address], ruleset: Ruleset, *, afresh: bool
+    ) -> None:
+        try:
+            vip_flows.correct(before, vip_flows.places(ruleset.vips), afresh=afresh)
+        except OSError as error:
+            self.log.warn(
+                "vips: who sends to one already may go on to reach what it led to before: "
+                "{reason}",
+                reason=str(error),
+            )
+
     def _stop_forwarding(self) -> None:
         other = reliance.found()
         if other is None:
@@ -168,11 +185,19 @@ class Table:
         try:
             printed = [
                 libnftables.run(f"list map {table.FAMILY} {self._name} {name}")
-                for name in table.MAPS
+                for name in table.PORTS
             ]
         except libnftables.NftablesUnusable:
             return frozenset()
         return frozenset(table.redirections_in("".join(printed)))
+
+    def _found_vips(self) -> Mapping[Address, Address]:
+        """Return what the table has in its map of vips, if it has one."""
+        try:
+            printed = libnftables.run(f"list map {table.FAMILY} {self._name} {table.VIPS}")
+        except libnftables.NftablesUnusable:
+            return {}
+        return table.vips_in(printed)
 
     def reflect(self, vm_cid: str) -> None:
         """

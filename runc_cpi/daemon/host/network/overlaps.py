@@ -14,7 +14,7 @@ from runc_cpi.daemon.host.network.links import name_of
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
-def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
+def overlap(ip: Any, cidr: IPv4Network, own: Collection[int], label: str) -> str | None:
     """
     Name the network of the host that a subnet overlaps with, or return L{None}.
 
@@ -22,10 +22,15 @@ def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
     (ip-route(8)).  But a network that the host itself has an address in is.
 
     @param ip: an C{IPRoute}.
+    The vips of this daemon do not count.
+
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
+    @param label: that of the vips of this daemon.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    for interface, index in _addresses(ip):
+    for interface, index, labelled in _addresses(ip):
+        if labelled == label:
+            continue
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {name_of(ip, index)}"
     for network, way in _routes(ip):
@@ -43,13 +48,15 @@ def own_addresses() -> set[IPv4Address]:
     @raise NetlinkError: if the kernel refuses to tell.
     """
     with IPRoute() as ip:
-        return {interface.ip for interface, _ in _addresses(ip)}
+        return {interface.ip for interface, _, _ in _addresses(ip)}
 
 
-def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int]]:
+def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int, str | None]]:
+    """Return all addresses, with the interface and the label of each."""
     for entry in ip.get_addr(family=socket.AF_INET):
         address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-        yield IPv4Interface((address, entry["prefixlen"])), entry["index"]
+        interface = IPv4Interface((address, entry["prefixlen"]))
+        yield interface, entry["index"], entry.get_attr("IFA_LABEL")
 
 
 def _routes(ip: Any) -> Iterator[tuple[IPv4Network, int | None]]:
