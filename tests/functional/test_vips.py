@@ -12,17 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
+from runc_cpi.daemon.host.network import vip_addresses
+from tests.harness import leaks
 from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
 from tests.harness.world import (
     HOST,
+    IMPATIENCE,
     PATIENCE,
+    UPLINK,
     WORLD,
     ask,
     is_silent,
+    new_socket,
     serving,
     world,
 )
@@ -173,3 +180,125 @@ def test_within_alone(beyond: int, daemon: Daemon, stemcell: str) -> None:
     """Others know no way back to an address of VMs, so it is not the VM's way out."""
     vm = having(daemon, stemcell, within(daemon))
     assert ask(vm.pid, WORLD, 80) == f"world {HOST}"
+
+
+def test_an_address_that_the_host_has(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """An address that somebody else gave the host is a VM's meanwhile, and stays."""
+    command = [f"{VIP}/24", "dev", UPLINK]
+    subprocess.run(["ip", "addr", "add", *command], check=True)
+    before = state()
+    vm = having(daemon, stemcell, VIP)
+    with serving(HERE, 80, "host", address=VIP), serving(vm.pid, 80, "vm"):
+        assert ask(beyond, VIP, 80) == f"vm {WORLD}"
+        daemon.cpi.ok("delete_vm", vm.cid)
+        assert ask(beyond, VIP, 80) == f"host {WORLD}"
+    assert state() == before
+    ports = {"ports": [f"{VIP}:80:80"]}
+    publisher = daemon.create_vm(stemcell, cloud_properties=ports).cid
+    message = refused(daemon, stemcell, VIP)
+    assert f"vip {VIP}: port {VIP}:80/tcp is published by {publisher}" in message
+
+
+def test_after_ends(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """
+    A VM has its vip while the daemon is down, after its restart, after a reboot of the
+    host, and after a repair of what somebody took away.
+    """
+    vm = having(daemon, stemcell, VIP)
+
+    def check() -> None:
+        with serving(vm.pid, 80, "vm"):
+            assert ask(beyond, VIP, 80) == f"vm {WORLD}"
+        assert ask(vm.pid, WORLD, 80) == f"world {VIP}"
+
+    daemon.kill()
+    check()
+    daemon.start()
+    check()
+    assert f"vip {VIP} is in use by {vm.cid}" in refused(daemon, stemcell, VIP)
+    reboot_host(daemon)
+    daemon.recover()
+    check()
+    subprocess.run(["ip", "addr", "del", f"{VIP}/32", "dev", "lo"], check=True)
+    with daemon.connection() as client:
+        client.call("Repair")
+    check()
+
+
+def test_what_a_crash_leaves(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """A start takes from the host the addresses that no VM has any more."""
+    before = state()
+    vm = having(daemon, stemcell, VIP)
+    with IPRoute() as ip:
+        label = vip_addresses.label_of(daemon.cgroup)
+        ip.addr("add", index=1, address=OTHER_VIP, prefixlen=32, label=label)
+    daemon.kill()
+    daemon.start()
+    assert leaks.vips() == {VIP: label}
+    daemon.cpi.ok("delete_vm", vm.cid)
+    assert state() == before
+
+
+def test_who_sends_all_the_time(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """
+    A sender of datagrams who never pauses reaches the VM that has a vip now, and nobody
+    while none has it.
+    """
+    with new_socket(beyond, "udp") as sender:
+        sender.connect((VIP, 514))
+
+        def answer(patience: float = PATIENCE) -> str:
+            sender.settimeout(patience)
+            with suppress(OSError):
+                sender.send(b"?")
+                return sender.recv(100).decode()
+            return ""
+
+        first = having(daemon, stemcell, VIP)
+        with serving(first.pid, 514, "first", "udp"):
+            assert answer() == f"first {WORLD}"
+        daemon.cpi.ok("delete_vm", first.cid)
+        stranger = daemon.create_vm(stemcell)
+        assert stranger.address == first.address
+        with serving(stranger.pid, 514, "stranger", "udp"):
+            assert answer(IMPATIENCE) == ""
+            second = having(daemon, stemcell, VIP)
+            with serving(second.pid, 514, "second", "udp"):
+                assert answer() == f"second {WORLD}"
+
+
+def test_who_answers_all_the_time(beyond: int, daemon: Daemon, stemcell: str) -> None:
+    """What left by a vip comes back to the VM, and to nobody who has its place."""
+
+    def told(vm: VM) -> str:
+        with new_socket(vm.pid, "udp") as client:
+            client.bind(("", 5000))
+            client.settimeout(PATIENCE)
+            client.connect((WORLD, 514))
+            client.send(b"?")
+            return client.recv(100).decode()
+
+    with serving(beyond, 514, "world", "udp"):
+        first = having(daemon, stemcell, VIP)
+        assert told(first) == f"world {VIP}"
+        daemon.cpi.ok("delete_vm", first.cid)
+        second = daemon.create_vm(stemcell)
+        assert second.address == first.address
+        assert told(second) == f"world {HOST}"
+
+
+def test_refusals(daemon: Daemon, stemcell: str) -> None:
+    """An error names who has what is asked for, or what to configure."""
+    vm = having(daemon, stemcell, VIP)
+    assert f"vip {VIP} is in use by {vm.cid}" in refused(daemon, stemcell, VIP)
+    for vip, reason in (
+        (
+            "192.0.2.1",
+            f"is none of vip_addresses of the daemon, which is {VIP}-{OTHER_VIP}",
+        ),
+        (daemon.network + "1", "is the gateway address of"),
+        (daemon.network + "10", f"is in {daemon.network}0/24, a network of VMs; only what"),
+    ):
+        assert f"vip {vip} {reason}" in refused(daemon, stemcell, vip)
+    message = refused(daemon, stemcell, ports=[f"{VIP}:80:80"])
+    assert f"port {VIP}:80/tcp: {VIP} is the vip of {vm.cid}" in message

@@ -17,6 +17,8 @@ from runc_cpi.daemon.networks.model import Address
 # Linux answers at each of its addresses on all interfaces, also to ARP (ip-sysctl.rst,
 # arp_ignore).  So it does not matter where one is, and this interface is always there.
 INTERFACE = "lo"
+# Labels of such addresses begin so: ifconfig takes what is before a colon for an interface.
+MARK = f"{INTERFACE}:v"
 WHOLE = 32  # bits
 
 
@@ -26,8 +28,7 @@ def label_of(daemon: str) -> str:
 
     @param daemon: tells this daemon from others of this host.
     """
-    # ifconfig takes what is before the colon for the interface.
-    return f"{INTERFACE}:v{sha256(daemon.encode()).hexdigest()[:8]}"
+    return MARK + sha256(daemon.encode()).hexdigest()[:8]
 
 
 class VipAddresses:
