@@ -50,6 +50,19 @@ class Behaviour(HostCase):
         self.assertIs(await self.firewall.restore(), True)
         self.assertIs(await self.firewall.restore(), False)
 
+    async def test_other_daemons(self) -> None:
+        """C{of_others} tells what they have, and nothing of what is our own."""
+        own, theirs = ruleset("1-9:1-9"), ruleset("8080:80", vips=["198.18.0.1"])
+        await self.firewall.apply(own)
+        self.assertEqual(await self.firewall.of_others(), [])
+        await self.apply_elsewhere(theirs)
+        (claims,) = await self.firewall.of_others()
+        self.assertIn("another runc-cpid", claims.owner)
+        self.assertEqual(claims.redirections, theirs.redirections)
+        self.assertEqual(claims.vips, {vip.address for vip in theirs.vips})
+        await self.apply_elsewhere(NO_RULES)
+        self.assertEqual(await self.firewall.of_others(), [])
+
     async def test_no_rules(self) -> None:
         """To have no rules is no error, and nothing is missing then."""
         self.assertIs(await self.firewall.restore(), False)

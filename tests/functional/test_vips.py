@@ -302,3 +302,17 @@ def test_refusals(daemon: Daemon, stemcell: str) -> None:
         assert f"vip {vip} {reason}" in refused(daemon, stemcell, vip)
     message = refused(daemon, stemcell, ports=[f"{VIP}:80:80"])
     assert f"port {VIP}:80/tcp: {VIP} is the vip of {vm.cid}" in message
+
+
+def test_vips_of_another_daemon(new_daemon: NewDaemon, tiny: Path) -> None:
+    """An address that a VM of another daemon has is refused, until it is free."""
+    first, second = started(new_daemon), started(new_daemon)
+    stemcells = [daemon.create_stemcell(tiny) for daemon in (first, second)]
+    vm = having(first, stemcells[0], VIP)
+    owner = "another runc-cpid of this host (nft list table inet "
+    assert f"vip {VIP} is in use by {owner}" in refused(second, stemcells[1], VIP)
+    message = refused(second, stemcells[1], ports=[f"{VIP}:80:80"])
+    assert f"port {VIP}:80/tcp: {VIP} is a vip of {owner}" in message
+    having(second, stemcells[1], OTHER_VIP)
+    first.cpi.ok("delete_vm", vm.cid)
+    having(second, stemcells[1], VIP)

@@ -50,8 +50,9 @@ class Forwarding:
         Take a new VM in, with its ports and its vips; L{apply} makes it so.
 
         @param vips: the addresses of the host that it is to have.
-        @raise PortUnavailable: naming the VM or the process that has a port.
-        @raise AddressUnavailable: naming the VM that has a vip, or what to configure.
+        @raise PortUnavailable: naming the VM, the process or the daemon that has a port.
+        @raise AddressUnavailable: naming the VM or the daemon that has a vip, or what to
+            configure.
         @raise InvalidArgument: if a port is to be at an address that is not the host's.
         @raise CloudError: if the host cannot tell who has its ports.
         """
@@ -61,6 +62,8 @@ class Forwarding:
             self._hold(vm_cid, ports)
             for port in ports:
                 await self._check(port)
+            if ports or vips:
+                await self._check_others(ports, vips)
         except BaseException:
             self._let_go(vm_cid)
             raise
@@ -99,6 +102,15 @@ class Forwarding:
         user = await self._host_ports.user(port)
         if user is not None:
             raise PortUnavailable(f"port {port} is in use by {user}")
+
+    async def _check_others(
+        self, ports: Sequence[PublishedPort], vips: Sequence[Address]
+    ) -> None:
+        for claims in await self._firewall.of_others():
+            for port in ports:
+                claims.check_port(port)
+            for vip in vips:
+                claims.check_vip(vip)
 
     def recall(
         self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]

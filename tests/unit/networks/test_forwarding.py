@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
@@ -160,6 +161,19 @@ class ForwardingTests(SynchronousTestCase):
         self.host_ports.taken = 22
         self.failureResultOf(self.admit("vm-1", ["22:22"], vips=[VIP]), PortUnavailable)
         self.successResultOf(self.admit("vm-2", vips=[VIP]))
+
+    def test_what_another_daemon_has(self) -> None:
+        """It cannot be had here, and a VM that is refused has nothing."""
+        vips = frozenset([VIP])
+        claims = Claims(owner="another", redirections=frozenset(), vips=vips)
+        self.firewall.others = [claims]
+        refused = self.admit("vm-1", ["80:80"], vips=[VIP])
+        self.failureResultOf(refused, AddressUnavailable)
+        refused = self.admit("vm-1", [f"{VIP}:80:80"])
+        self.failureResultOf(refused, PortUnavailable)
+        self.successResultOf(self.admit("vm-1"))
+        self.firewall.others = []
+        self.successResultOf(self.admit("vm-2", ["80:80"], vips=[VIP]))
 
     def test_records_with_a_vip(self) -> None:
         """A VM that was there has its vip; one that cannot have it is in without it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,11 +12,12 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import links
+from runc_cpi.daemon.host.network import found_rules, links
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.nftables import OwnBridges, Table
 from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.interfaces import IFirewall
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Ruleset
@@ -46,7 +47,8 @@ class Firewall:
         own_bridges: OwnBridges,
         addresses: VipAddresses,
     ) -> None:
-        self._reactor, self._table = reactor, Table(name, own_bridges)
+        self._reactor, self._name = reactor, name
+        self._table = Table(name, own_bridges)
         self._addresses = addresses
         self._neighbours = Neighbours(processes, name)
         self._bridges: frozenset[str] = frozenset()
@@ -93,6 +95,14 @@ class Firewall:
         @raise CloudError: if the kernel refuses.
         """
         await self._do(self._table.reflect, vm_cid)
+
+    async def of_others(self) -> Sequence[Claims]:
+        """
+        Return what other daemons of this host have of its ports and addresses.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(found_rules.of_others, self._name)
 
     async def restore(self) -> bool:
         """

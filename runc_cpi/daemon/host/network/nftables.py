@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import (
     conntrack,
+    found_rules,
     libnftables,
     links,
     reliance,
@@ -57,8 +58,14 @@ class Table:
         @raise OSError: if the kernel refuses; the next call makes all rules anew.
         """
         before, self._loaded = self._loaded, None
-        found = self._found_redirections() if before is None else before.redirections
-        vips = self._found_vips() if before is None else vip_flows.places(before.vips)
+        found = (
+            found_rules.redirections(self._name) if before is None else before.redirections
+        )
+        vips = (
+            found_rules.vips(self._name)
+            if before is None
+            else vip_flows.places(before.vips)
+        )
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
@@ -112,7 +119,7 @@ class Table:
         if found is not None:
             self._loop(self._found_looped() - ruleset.looped, on=False)
         # The tables of other daemons tell as well: one of them turned forwarding on.
-        others = [chains for name, chains in tables.items() if _is_a_daemons(name)]
+        others = [chains for name, chains in tables.items() if table.is_a_daemons(name)]
         self._marked = self._marked or table.MARK in (found or ())
         if ruleset.is_forwarding:
             marks = any(table.MARK in chains for chains in others)
@@ -180,25 +187,6 @@ class Table:
             return set()
         return table.looped_in(printed)
 
-    def _found_redirections(self) -> Redirections:
-        """Return what the table has in its maps, if it has them."""
-        try:
-            printed = [
-                libnftables.run(f"list map {table.FAMILY} {self._name} {name}")
-                for name in table.PORTS
-            ]
-        except libnftables.NftablesUnusable:
-            return frozenset()
-        return frozenset(table.redirections_in("".join(printed)))
-
-    def _found_vips(self) -> Mapping[Address, Address]:
-        """Return what the table has in its map of vips, if it has one."""
-        try:
-            printed = libnftables.run(f"list map {table.FAMILY} {self._name} {table.VIPS}")
-        except libnftables.NftablesUnusable:
-            return {}
-        return table.vips_in(printed)
-
     def reflect(self, vm_cid: str) -> None:
         """
         Let a VM that is connected reach itself by ports of the host.
@@ -212,10 +200,6 @@ class Table:
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):
             sysctls.route_loopback(bridge, on=on)
-
-
-def _is_a_daemons(name: str) -> bool:
-    return name.startswith(table.PREFIX)
 
 
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:

@@ -87,6 +87,11 @@ def name_of(work_dir: object) -> str:
     return PREFIX + sha256(str(work_dir).encode()).hexdigest()[:8]
 
 
+def is_a_daemons(name: str) -> bool:
+    """Say whether a table is that of a daemon, by its name."""
+    return name.startswith(PREFIX)
+
+
 def whole(name: str, ruleset: Ruleset, *, marked: bool) -> str:
     """
     Return commands that make the table anew, in one step for packets.
@@ -142,6 +147,11 @@ def vips_in(printed: str) -> Mapping[Address, Address]:
     """Return the addresses of VMs by those of the host that lead to them, as nft prints."""
     found = _VIP.findall(printed)
     return {IPv4Address(address): IPv4Address(vm_address) for address, vm_address in found}
+
+
+def names_in(printed: str) -> Sequence[str]:
+    """Return the names of tables, as nft prints a list of them."""
+    return [line.split()[2] for line in printed.splitlines()]
 
 
 def chains_in(printed: str) -> Mapping[str, set[str]]:
