@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
 from runc_cpi.daemon.host.network import vip_addresses
 from tests.harness import leaks
-from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import VM
@@ -204,11 +204,12 @@ def test_after_ends(beyond: int, daemon: Daemon, stemcell: str) -> None:
     A VM has its vip while the daemon is down, after its restart, after a reboot of the
     host, and after a repair of what somebody took away.
     """
-    vm = having(daemon, stemcell, VIP)
+    vm = having(daemon, stemcell, VIP, within(daemon))
 
     def check() -> None:
         with serving(vm.pid, 80, "vm"):
             assert ask(beyond, VIP, 80) == f"vm {WORLD}"
+            assert ask(HERE, within(daemon), 80) == f"vm {within(daemon)}"
         assert ask(vm.pid, WORLD, 80) == f"world {VIP}"
 
     daemon.kill()
@@ -285,6 +286,16 @@ def test_who_answers_all_the_time(beyond: int, daemon: Daemon, stemcell: str) ->
         second = daemon.create_vm(stemcell)
         assert second.address == first.address
         assert told(second) == f"world {HOST}"
+
+
+def test_a_network_with_a_vip_in_it(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A network that VMs describe cannot have an address that is a VM's already."""
+    daemon = started(new_daemon, allowed_networks=["192.0.2.0/24"])
+    stemcell = daemon.create_stemcell(tiny)
+    having(daemon, stemcell, VIP)
+    network = manual("192.0.2.70", netmask="255.255.255.0", gateway="192.0.2.65")
+    error = daemon.cpi.error("create_vm", *vm_arguments(stemcell, {"net": network}))
+    assert f"overlaps with {VIP}/32, an address of lo" in error["message"]
 
 
 def test_refusals(daemon: Daemon, stemcell: str) -> None:

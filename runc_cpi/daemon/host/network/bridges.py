@@ -114,14 +114,14 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges and the vips of this daemon do not count.
+        The bridges of this daemon do not count, nor do its vips that are reserved there.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
         """
         own = {link.index for link in self.own()}
         with IPRoute() as ip:
-            return overlap(ip, subnet.cidr, own, label_of(self.daemon))
+            return overlap(ip, subnet, own, label_of(self.daemon))
 
     def _ensure(self, ip: Any, subnet: Subnet) -> None:
         """

@@ -10,11 +10,12 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
+from runc_cpi.daemon.networks.model import Subnet
 
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
-def overlap(ip: Any, cidr: IPv4Network, own: Collection[int], label: str) -> str | None:
+def overlap(ip: Any, subnet: Subnet, own: Collection[int], label: str) -> str | None:
     """
     Name the network of the host that a subnet overlaps with, or return L{None}.
 
@@ -22,14 +23,15 @@ def overlap(ip: Any, cidr: IPv4Network, own: Collection[int], label: str) -> str
     (ip-route(8)).  But a network that the host itself has an address in is.
 
     @param ip: an C{IPRoute}.
-    The vips of this daemon do not count.
+    The vips of this daemon that are reserved in the subnet do not count.
 
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
     @param label: that of the vips of this daemon.
     @raise NetlinkError: if the kernel refuses to tell.
     """
+    cidr = subnet.cidr
     for interface, index, labelled in _addresses(ip):
-        if labelled == label:
+        if labelled == label and any(interface.ip in kept for kept in subnet.reserved):
             continue
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {name_of(ip, index)}"
