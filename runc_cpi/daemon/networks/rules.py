@@ -151,16 +151,14 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
             if subnet is None:
                 continue
             used[subnet.bridge] = subnet
-            if address is not occupant.addresses[0]:
-                continue
-            vips |= _vips(occupant, subnets)
-            if occupant.vips and isinstance(address, IPv4Address):
-                own.add(address)
-            if occupant.redirections:
+            if occupant.redirections and address is occupant.addresses[0]:
                 own |= occupant.own
                 redirections |= occupant.redirections
                 if any(_is_looped(port) for port in occupant.ports):
                     looped.add(subnet.bridge)
+        vips |= _vips(occupant, subnets)
+    places = {vip.vm_address for vip in vips}
+    own |= {place for place in places if isinstance(place, IPv4Address)}
     return Ruleset(
         bridges=frozenset(used),
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
@@ -174,15 +172,17 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
 
 def _vips(occupant: Occupant, subnets: Sequence[Subnet]) -> set[Vip]:
     """
-    Return the addresses of the host that a VM has.
+    Return the addresses of the host that a VM has; each leads to its first of that kind.
 
     It leaves by the first one that is in no subnet: others know no way back to a subnet.
     """
+    found = set()
     outside = [vip for vip in occupant.vips if _subnet_with(vip, subnets) is None]
-    return {
-        Vip(address=vip, vm_address=occupant.addresses[0], is_source=vip in outside[:1])
-        for vip in occupant.vips
-    }
+    for vip in occupant.vips:
+        own = [a for a in occupant.addresses if a.version == vip.version]
+        if own and _subnet_with(own[0], subnets) is not None:
+            found.add(Vip(address=vip, vm_address=own[0], is_source=vip in outside[:1]))
+    return found
 
 
 def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:

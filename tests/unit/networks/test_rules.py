@@ -116,3 +116,5 @@ def test_vips() -> None:
     assert found.is_needed
     assert found.is_forwarding
     assert found - found == NO_RULES
+    elsewhere = Occupant(addresses=(IPv4Address("10.9.0.2"),), vips=(first,))
+    assert rules([ONE], [elsewhere]) == NO_RULES
