@@ -23,6 +23,7 @@ from runc_cpi.daemon.networks.interfaces import (
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.vips import VipPolicy, Vips
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -69,6 +70,7 @@ class Policy:
     @ivar subnets: those that are always there, at least one.
     @ivar allowed_networks: where others may be, which VMs describe.
     @ivar nat: whether VMs leave these by the host's addresses.
+    @ivar vips: which addresses of the host VMs can have.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
@@ -77,6 +79,7 @@ class Policy:
     subnets: Sequence[Subnet]
     allowed_networks: Sequence[IPv4Network]
     nat: bool
+    vips: VipPolicy
     restart: bool
 
 
@@ -141,7 +144,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     )
     pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
     networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
-    forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    forwarding = Forwarding(pools, host.firewall, host.host_ports, Vips(pools, policy.vips))
     managed_networks = ManagedNetworks(
         depot=depot,
         scratch=scratch,

@@ -20,6 +20,7 @@ from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
 from runc_cpi.daemon.linux_host import LinuxHost
 from runc_cpi.daemon.listening import AddressUnusable, Port
+from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.preflight import Refused
 from runc_cpi.daemon.storage.depot import Depot
 
@@ -104,6 +105,7 @@ class Daemon(MultiService):
             subnets=found.subnets,
             allowed_networks=config.allowed_networks,
             nat=config.nat,
+            vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
             restart=config.restart,
         )
 

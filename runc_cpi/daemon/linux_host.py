@@ -25,6 +25,7 @@ from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.table import name_of
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
@@ -64,7 +65,11 @@ class LinuxHost:
             reactor, bridges, guarded=config.security.anti_spoofing
         )
         self._firewall = Firewall(
-            reactor, name_of(config.work_dir), self._processes, bridges.names
+            reactor,
+            name_of(config.work_dir),
+            self._processes,
+            bridges.names,
+            VipAddresses(bridges.daemon),
         )
         self._guests = Guests(reactor, config.visit_timeout)
         self.console_trimmer = ConsoleTrimmer(reactor, depot.vms)

@@ -21,6 +21,7 @@ from runc_cpi.daemon.networks.interfaces import (
 )
 from runc_cpi.daemon.networks.model import Nic, Subnet
 from runc_cpi.daemon.networks.planning import Lease, plan
+from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
@@ -113,6 +114,10 @@ class HostCase(TestCase):
 
     def take_rules_away(self) -> None:
         """Remove the rules of forwarding, as somebody else could."""
+        raise NotImplementedError
+
+    async def apply_elsewhere(self, ruleset: Ruleset) -> None:
+        """Have another daemon of the host have these rules."""
         raise NotImplementedError
 
     def take_a_port(self) -> int:

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from runc_cpi.daemon.networks.claims import Claims
+from runc_cpi.daemon.networks.rules import Ruleset
 from tests.behaviour.case import HostCase
 from tests.fakes.disks import FakeDriver
 from tests.fakes.entrance import OWN_ADDRESS, OWN_PORT, PORT, FakeSockets
@@ -59,6 +61,15 @@ class FakeHost(HostCase):
     def take_rules_away(self) -> None:
         """Say so."""
         self.firewall.missing = True
+
+    async def apply_elsewhere(self, ruleset: Ruleset) -> None:
+        """Say so."""
+        claims = Claims(
+            owner="another runc-cpid",
+            redirections=ruleset.redirections,
+            vips=frozenset(vip.address for vip in ruleset.vips),
+        )
+        self.firewall.others = [claims] if ruleset.is_needed else []
 
     def take_a_port(self) -> int:
         """Say so."""

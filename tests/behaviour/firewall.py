@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.interfaces import IFirewall
@@ -10,10 +11,14 @@ from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules
 from tests.behaviour.case import SUBNET, VM, HostCase
 
 
-def ruleset(*ports: str) -> Ruleset:
-    """Return the rules of a VM that publishes these ports."""
-    addresses = (IPv4Address("10.99.0.2"),)
-    return rules([SUBNET], [Occupant(addresses=addresses, ports=parse(list(ports)))])
+def ruleset(*ports: str, vips: Sequence[str] = ()) -> Ruleset:
+    """Return the rules of a VM that publishes these ports, and has these vips."""
+    vm = Occupant(
+        addresses=(IPv4Address("10.99.0.2"),),
+        ports=parse(list(ports)),
+        vips=tuple(map(IPv4Address, vips)),
+    )
+    return rules([SUBNET], [vm])
 
 
 class Behaviour(HostCase):
@@ -28,6 +33,35 @@ class Behaviour(HostCase):
             await self.firewall.apply(ruleset(*ports))
             self.assertIs(await self.firewall.restore(), False)
         await self.firewall.apply(NO_RULES)
+
+    async def test_vips_are_replaced(self) -> None:
+        """Any vips can follow any others."""
+        first, second = "198.18.0.1", "198.18.0.2"
+        for vips in ([], [first], [second], [first, second], [first], []):
+            await self.firewall.apply(ruleset(vips=vips))
+            await self.firewall.apply(ruleset(vips=vips))
+            self.assertIs(await self.firewall.restore(), False)
+        await self.firewall.apply(NO_RULES)
+
+    async def test_vips_that_somebody_took_away(self) -> None:
+        """C{restore} puts vips back with the rules."""
+        await self.firewall.apply(ruleset(vips=["198.18.0.1"]))
+        self.take_rules_away()
+        self.assertIs(await self.firewall.restore(), True)
+        self.assertIs(await self.firewall.restore(), False)
+
+    async def test_other_daemons(self) -> None:
+        """C{of_others} tells what they have, and nothing of what is our own."""
+        own, theirs = ruleset("1-9:1-9"), ruleset("8080:80", vips=["198.18.0.1"])
+        await self.firewall.apply(own)
+        self.assertEqual(await self.firewall.of_others(), [])
+        await self.apply_elsewhere(theirs)
+        (claims,) = await self.firewall.of_others()
+        self.assertIn("another runc-cpid", claims.owner)
+        self.assertEqual(claims.redirections, theirs.redirections)
+        self.assertEqual(claims.vips, {vip.address for vip in theirs.vips})
+        await self.apply_elsewhere(NO_RULES)
+        self.assertEqual(await self.firewall.of_others(), [])
 
     async def test_no_rules(self) -> None:
         """To have no rules is no error, and nothing is missing then."""

@@ -36,11 +36,12 @@ from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.host.network.table import name_of, removal
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.host.resource_limits import open_files, swap_accounting
-from runc_cpi.daemon.networks.rules import NO_RULES
+from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
@@ -203,12 +204,20 @@ class ThisHost(HostCase):
 
     def make_firewall(self) -> None:
         """Begin with the rules of forwarding, which the test may leave."""
-        name = name_of(self.directory)
-        firewall = Firewall(reactor, name, self.processes, set)
+        self.firewall = self.firewall_of(self.directory)
+
+    def firewall_of(self, directory: Path) -> Firewall:
+        """Make the rules of a daemon, which are gone in the end."""
+        addresses = VipAddresses(f"behaviour {os.getpid()} {directory}")
+        firewall = Firewall(reactor, name_of(directory), self.processes, set, addresses)
         firewall.start()
         self.addCleanup(firewall.stop)
         self.addCleanup(firewall.apply, NO_RULES)
-        self.firewall = firewall
+        return firewall
+
+    async def apply_elsewhere(self, ruleset: Ruleset) -> None:
+        """Do what a daemon with another directory does."""
+        await self.firewall_of(self.directory / "other").apply(ruleset)
 
     def take_rules_away(self) -> None:
         """Remove the table."""

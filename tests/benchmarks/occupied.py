@@ -33,6 +33,7 @@ from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
 from runc_cpi.daemon.host.network.networker import BridgeNetworker
 from runc_cpi.daemon.host.network.table import name_of
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
@@ -78,11 +79,19 @@ class Host:
         self._networker = BridgeNetworker(reactor, self._bridges, guarded=True)
         mark = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         processes = Processes(reactor, 2, mark)
-        self._firewall = Firewall(reactor, name_of(home), processes, self._bridges.names)
+        self._firewall = Firewall(
+            reactor,
+            name_of(home),
+            processes,
+            self._bridges.names,
+            VipAddresses(self._bridges.daemon),
+        )
         pools = AddressPools([SUBNET])
         names = NameService(reactor, enabled=False)
         self._networks = Networks(pools, self._networker, names, [])
-        self._forwarding = Forwarding(pools, self._firewall, HostPorts())
+        self._forwarding = Forwarding(
+            pools, self._firewall, HostPorts(), Vips(pools, VipPolicy())
+        )
 
     async def start(self) -> None:
         """Do what a start of the daemon does."""

@@ -279,6 +279,24 @@ DAEMON = [
             ("[8]", "must be an IPv4 network"),
         )
     ],
+    *[
+        Case(f"{text} as vips", f"vip_addresses: {text}", f"vip_addresses: .*{what}")
+        for text, what in (
+            ("192.0.2.1", "must be a list"),
+            ("[1]", "must be addresses of"),
+            ("[192.0.2.9-192.0.2.1]", "must be addresses of"),
+            ("[192.0.2.1/24]", "must be addresses of"),
+            ("['2001:db8::1']", "must be addresses of"),
+            ("[127.0.0.2]", "in 127.0.0.0/8, where no host has an address"),
+            ("[192.0.2.1-224.0.0.1]", "in 224.0.0.0/3, where no host has an address"),
+            ("[10.0.255.0-10.1.0.9]", "overlaps with 10.0.0.0/16 of 'default'"),
+        )
+    ],
+    Case(
+        "the daemon's own address as vip",
+        "{network_type: tcp, address: '192.0.2.5:9', vip_addresses: [192.0.2.0/28]}",
+        "vip_addresses: 192.0.2.5 of 192.0.2.0-192.0.2.15 is the address where the daemon",
+    ),
     Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
     Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
     Case(

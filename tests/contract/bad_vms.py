@@ -54,6 +54,11 @@ NETWORKS = [
         r"networks\.n\.type: \['manual'\] is none of manual",
     ),
     Case(
+        "a virtual network without an address",
+        create_vm(networks={"n": MANUAL, "v": {"type": "vip"}}),
+        r"networks\.v\.ip: None is no IPv4 address; a vip network needs one",
+    ),
+    Case(
         "no address",
         network(ip=None),
         r"networks\.n\.ip: None is no IPv4 address; a manual",

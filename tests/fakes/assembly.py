@@ -13,6 +13,7 @@ from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
@@ -31,6 +32,8 @@ from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntim
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
 SUBNET = Subnet(cidr=NETWORK, gateway=GATEWAY, bridge="br0", dns=("192.0.2.53",))
+
+NO_VIPS = VipPolicy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,7 @@ def assemble(
     subnet: Subnet = SUBNET,
     root_disk_size: int | None = None,
     legacy_cgroups: bool = False,
+    vips: VipPolicy = NO_VIPS,
 ) -> Assembly:
     """
     Put the parts together as the service does; nothing is loaded yet.
@@ -116,6 +120,7 @@ def assemble(
         subnets=[subnet],
         allowed_networks=[IPv4Network("10.0.0.0/8")],
         nat=True,
+        vips=vips,
         restart=restart,
     )
     return Assembly(

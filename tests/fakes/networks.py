@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.interfaces import (
     IFirewall,
     IHostPorts,
@@ -110,12 +111,14 @@ class FakeFirewall:
 
     @ivar ruleset: the last ones.
     @ivar missing: whether somebody took them away.
+    @ivar others: what other daemons have.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self.ruleset = NO_RULES
         self.missing = False
+        self.others: list[Claims] = []
 
     def apply(self, ruleset: Ruleset) -> Any:
         """Note them."""
@@ -127,6 +130,10 @@ class FakeFirewall:
     def reflect(self, vm_cid: str) -> Any:
         """Note whom."""
         return self._script.act(f"reflect {vm_cid}")
+
+    def of_others(self) -> Any:
+        """Tell what they have."""
+        return succeed(self.others)
 
     def restore(self) -> Any:
         """Say whether they were taken away."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.harness.fixtures import (
+    bridged,
     busybox,
     daemon,
     image,
@@ -14,6 +15,7 @@ from tests.harness.fixtures import (
 )
 
 __all__ = [
+    "bridged",
     "busybox",
     "daemon",
     "image",

@@ -65,7 +65,7 @@ def vm(
     """A VM for all tests here; its boot must not change the host."""
     settings, controllers = host_settings(), hierarchies()
     with lab.daemons() as new_daemon:
-        daemon = new_daemon().start()
+        daemon = new_daemon(config={"vip_addresses": ["192.0.2.99"]}).start()
         networks = {
             "one": {"type": "manual", "ip": daemon.network + "9", "default": ["gateway"]},
             "two": {"type": "dynamic", "dns": DNS, "default": ["dns"], "prefix": 24},

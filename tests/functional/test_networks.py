@@ -68,8 +68,10 @@ def test_dynamic_networks_get_the_highest_free_address(
     assert told["gateway"] == daemon.network + "1"
 
 
-def test_several_networks(daemon: Daemon, stemcell: str) -> None:
+def test_several_networks(new_daemon: NewDaemon, tiny: Path) -> None:
     """Each network except a virtual one gets an address, all on one interface."""
+    daemon = new_daemon(config={"vip_addresses": ["192.0.2.77"]}).start()
+    stemcell = daemon.create_stemcell(tiny)
     networks = {
         "virtual": {"type": "vip", "ip": "192.0.2.77"},
         "first": DYNAMIC,

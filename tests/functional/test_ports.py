@@ -28,7 +28,6 @@ from tests.harness.world import (
 )
 
 HERE = os.getpid()
-BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 LOOPBACK = "127.0.0.1"
 ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
 
@@ -49,17 +48,6 @@ def stemcell(daemon: Daemon, tiny: Path) -> str:
 def publishing(daemon: Daemon, stemcell: str, *ports: Any) -> VM:
     """Make a VM with these ports."""
     return daemon.create_vm(stemcell, cloud_properties={"ports": list(ports)})
-
-
-@pytest.fixture(params=["0", "1"])
-def bridged(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Has the host's rules look at what it bridges, as beside Docker, or not."""
-    if not BRIDGED.exists():
-        pytest.skip("this kernel cannot do so")
-    before = BRIDGED.read_text()
-    BRIDGED.write_text(request.param)
-    yield
-    BRIDGED.write_text(before)
 
 
 @pytest.mark.usefixtures("bridged")
@@ -246,3 +234,20 @@ def test_taken_ports(daemon: Daemon, stemcell: str) -> None:
     daemon.cpi.ok("delete_vm", vm.cid)
     publishing(daemon, stemcell, "8080:80", "9000:80")
     assert "198.51.100.1 is no address" in refused(daemon, stemcell, ["198.51.100.1:1:1"])
+
+
+def test_ports_of_another_daemon(new_daemon: NewDaemon, tiny: Path) -> None:
+    """A port that another daemon of the host publishes is refused, until it is free."""
+    first, second = new_daemon().start(), new_daemon().start()
+    stemcells = [daemon.create_stemcell(tiny) for daemon in (first, second)]
+    vm = publishing(first, stemcells[0], "8080:80")
+    own = table.name_of(first.work_dir)
+    for ports in (["8080:81"], ["127.0.0.1:8080:80"], [{"host": "8000-8100"}]):
+        message = refused(second, stemcells[1], ports)
+        assert (
+            f"is published by another runc-cpid of this host (nft list table inet {own})"
+            in message
+        )
+    publishing(second, stemcells[1], "8080:80/udp", "8081:80")
+    first.cpi.ok("delete_vm", vm.cid)
+    publishing(second, stemcells[1], "8080:80")

@@ -13,6 +13,8 @@ from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 
+BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
@@ -68,3 +70,14 @@ def tiny(lab: Lab, busybox: bytes) -> Path:
     path = lab.home / "tiny.tgz"
     path.write_bytes(gzip.compress(images.tiny(busybox), 1))
     return path
+
+
+@pytest.fixture(params=["0", "1"])
+def bridged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has the host's rules look at what it bridges, as beside Docker, or not."""
+    if not BRIDGED.exists():
+        pytest.skip("this kernel cannot do so")
+    before = BRIDGED.read_text()
+    BRIDGED.write_text(request.param)
+    yield
+    BRIDGED.write_text(before)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runc_cpi.daemon.host.network import libnftables, sysctls, table
+from pyroute2 import IPRoute
+
+from runc_cpi.daemon.host.network import libnftables, sysctls, table, vip_addresses
 from tests.harness import forks, netns
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -40,6 +43,7 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
     names = set(names)
     found = {Trace("link", name) for name in netns.links()}
     found |= {Trace("rules", name) for name in rules()}
+    found |= {Trace("address", address) for address in vips()}
     if sysctls.is_forwarding():
         found.add(Trace("sysctl", "ip_forward"))
     found |= {Trace("cgroup", str(path)) for path in cgroups(names)}
@@ -81,6 +85,9 @@ def clear(traces: Iterable[Trace]) -> None:
         subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
     for name in by_kind.get("link", []):
         subprocess.run(["ip", "link", "delete", name], check=False)
+    for address in by_kind.get("address", []):
+        command = ["ip", "addr", "delete", f"{address}/{vip_addresses.WHOLE}"]
+        subprocess.run([*command, "dev", vip_addresses.INTERFACE], check=False)
     for name in by_kind.get("rules", []):
         libnftables.run(table.removal(name))
     if "sysctl" in by_kind:
@@ -110,6 +117,17 @@ def rules() -> list[str]:
     """Name the tables of nftables that daemons have made."""
     tables = table.chains_in(libnftables.run(f"list chains {table.FAMILY}"))
     return [name for name in tables if name.startswith(table.PREFIX)]
+
+
+def vips() -> dict[str, str]:
+    """Return the labels of the addresses that daemons have added for VMs, by address."""
+    with IPRoute() as ip:
+        labels = {
+            str(entry.get_attr("IFA_LOCAL")): str(entry.get_attr("IFA_LABEL"))
+            for entry in ip.get_addr(family=socket.AF_INET)
+        }
+    mark = vip_addresses.MARK
+    return {address: label for address, label in labels.items() if label.startswith(mark)}
 
 
 def cgroups(names: set[str]) -> list[Path]:

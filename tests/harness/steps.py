@@ -167,7 +167,7 @@ def instrument() -> None:
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
     before(libnftables, "run", _rules)
-    before(conntrack, "_delete", lambda *_: "forget flow")
+    before(conntrack, "forget", lambda *_: "forget flow")
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

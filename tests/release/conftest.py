@@ -13,7 +13,7 @@ from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.release import jobs, packages
 from tests.release.callers import CLI, Director
-from tests.release.sites import Site, properties
+from tests.release.sites import VIP, Site, properties
 from tests.release.vcap import VCAP, sandboxed, seen
 
 Install = Callable[[Mapping[str, Any]], Path]
@@ -91,7 +91,8 @@ def daemon(new_daemon: NewDaemon) -> Daemon:
 
     A user of this host takes the place of a director's VM.
     """
-    return new_daemon(network_type="tcp", config={"allow_users": [VCAP]}).start()
+    config = {"allow_users": [VCAP], "vip_addresses": [VIP]}
+    return new_daemon(network_type="tcp", config=config).start()
 
 
 @pytest.fixture(scope="session")

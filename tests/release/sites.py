@@ -12,6 +12,8 @@ from tests.release.callers import Caller, Director
 MBUS = "https://mbus:secret@0.0.0.0:6868"
 STEMCELL = {"name": "warden", "version": "1", "infrastructure": "warden"}
 ENV = {"bosh": {"mbus": {"cert": {"ca": "CA"}}, "password": "*", "tags": {}}}
+# An address of the host for VMs.
+VIP = "203.0.113.1"
 DISK = 64
 LARGER = 96
 

@@ -32,6 +32,7 @@ EVERYTHING: dict[str, Any] = {
     "dns_server": False,
     "nat": False,
     "allowed_networks": ["10.0.0.0/8"],
+    "vip_addresses": ["192.0.2.64/28"],
     "runtime": "/bin/true",
     "runtime_timeout": 90,
     "visit_timeout": 45,

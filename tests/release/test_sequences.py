@@ -16,7 +16,7 @@ from tests.harness.daemon import AGENT, manual
 from tests.harness.lab import NewDaemon
 from tests.harness.vm import SETTINGS
 from tests.release.callers import Director
-from tests.release.sites import DISK, ENV, LARGER, MBUS, Site
+from tests.release.sites import DISK, ENV, LARGER, MBUS, VIP, Site
 
 # What directors send as env, today and maybe later.
 WHOLE_ENV = {
@@ -284,7 +284,7 @@ def test_agent_settings(director: Site) -> None:
     director.calls.properties = {"agent": AGENT}
     networks = {
         "default": manual(f"{director.daemon.network}4", prefix="32", dns=["192.0.2.53"]),
-        "public": {"type": "vip", "ip": "203.0.113.1", "cloud_properties": {}},
+        "public": {"type": "vip", "ip": VIP, "cloud_properties": {}},
     }
     arguments = ["a", director.create_stemcell(), {}, networks, [], WHOLE_ENV]
     vm = director.daemon.vm(director.calls.ok("create_vm", *arguments))

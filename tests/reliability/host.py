@@ -12,7 +12,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from runc_cpi.daemon.host.network import libnftables, table
+from runc_cpi.daemon.host.network import libnftables, table, vip_addresses
 from runc_cpi.daemon.host.network.veth import host_interface
 from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
@@ -66,6 +66,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
         yield f"bridge {bridge}"
         yield from (f"link {name}" for name in _ports(bridge))
     yield from _published(daemon)
+    yield from _vips(daemon)
     top = {daemon.cgroup}
     yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
     for line in leaks.processes(daemon.home, top):
@@ -89,6 +90,11 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
         record = json.loads((daemon.work_dir / "vms" / cid / "vm.json").read_text())
         address = record["nics"][0]["addresses"][0].partition("/")[0]
         yield from (f"port {port['first']} of {address}" for port in record["ports"])
+        for network in record["networks"].values():
+            if network["type"] == "vip":
+                yield f"vip {network['ip']} of {address}"
+                yield f"source {network['ip']} of {address}"
+                yield f"address {network['ip']}"
     yield from (_console(daemon, cid) for cid in running)
     yield from (f"disks {cid}" for cid in world.disks)
     yield from (f"snapshots {cid}" for cid in world.snapshots)
@@ -119,6 +125,20 @@ def _published(daemon: Daemon) -> Iterator[str]:
         printed = libnftables.run(f"list map {table.FAMILY} {name} ports")
         for port, address in PORT.findall(printed):
             yield f"port {port} of {address}"
+
+
+def _vips(daemon: Daemon) -> Iterator[str]:
+    """Return the vips of VMs, as the kernel has them."""
+    name, label = table.name_of(daemon.work_dir), vip_addresses.label_of(daemon.cgroup)
+    with suppress(libnftables.NftablesUnusable):
+        printed = [
+            libnftables.run(f"list map {table.FAMILY} {name} {kind}")
+            for kind in ("vips", "sources")
+        ]
+        vips, sources = map(table.vips_in, printed)
+        yield from (f"vip {vip} of {address}" for vip, address in vips.items())
+        yield from (f"source {vip} of {address}" for address, vip in sources.items())
+    yield from (f"address {vip}" for vip, its in leaks.vips().items() if its == label)
 
 
 def _console(daemon: Daemon, vm_cid: str) -> str:

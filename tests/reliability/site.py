@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
+from ipaddress import IPv4Network
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,13 @@ class Site:
     def __init__(self, daemon: Daemon, image: Path, layout: Path) -> None:
         self.daemon, self.image, self.layout = daemon, image, layout
         daemon.launcher = steps.LAUNCHER
+        # Addresses for tests of networks (RFC 2544), of which each daemon has its own.
+        vips = IPv4Network(f"198.18.{daemon.network.split('.')[2]}.0/24")
+        daemon.config["vip_addresses"] = [str(vips)]
+        daemon.write_config()
         daemon.start()
         self._marked: set[str] = set()
-        self._ports = count(30000)
+        self._ports, self._vips = count(30000), cycle(vips.hosts())
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
@@ -59,13 +64,17 @@ class Site:
         return self.daemon.create_vm(self.stemcell, cloud_properties=self._properties())
 
     def new_vm_in_two_networks(self) -> VM:
-        """Make a VM of which one network goes with it."""
+        """Make a VM of which one network goes with it, and an address of the host."""
         return self.daemon.create_vm(
             self.stemcell, self._two_networks(), cloud_properties=self._properties()
         )
 
     def _two_networks(self) -> dict[str, Any]:
-        return {"a": {"type": "dynamic"}, "b": self.daemon.described_network()}
+        return {
+            "a": {"type": "dynamic"},
+            "b": self.daemon.described_network(),
+            "public": {"type": "vip", "ip": str(next(self._vips))},
+        }
 
     def vm_arguments(self) -> list[Any]:
         """Return the arguments of create_vm for L{new_vm_in_two_networks}."""

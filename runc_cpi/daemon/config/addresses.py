@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any
 
 from runc_cpi.daemon.base.address_range import AddressRange
@@ -29,6 +36,11 @@ class TCPAddress:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def ip(self) -> IPv4Address | IPv6Address:
+        """The IP address."""
+        return ip_address(self.host)
+
 
 @dataclass(frozen=True)
 class UnixAddress:
@@ -38,6 +50,11 @@ class UnixAddress:
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def ip(self) -> None:
+        """It has no IP address."""
+        return None
 
 
 def listening_address(network_type: str, value: str) -> TCPAddress | UnixAddress:

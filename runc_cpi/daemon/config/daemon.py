@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config.addresses import (
     DEFAULT_ADDRESSES,
     DEFAULT_CIDR,
@@ -39,6 +40,7 @@ from runc_cpi.daemon.config.sections import (
     VMsConfig,
     tls_section,
 )
+from runc_cpi.daemon.config.vips import check_vips, vip_ranges
 
 DEFAULT_BRIDGE = "runc0"
 FIRST_NETWORK = "default"
@@ -116,6 +118,13 @@ class DaemonConfig(Section):
         network_ranges,
         "where the networks may be that VMs describe themselves; nowhere with `[]`",
         shown="the private ones",
+    )
+    vip_addresses: tuple[AddressRange, ...] = key(
+        [],
+        vip_ranges,
+        "addresses that `vip` networks may give to VMs, as `[192.0.2.10, 192.0.2.64/28, "
+        "192.0.2.20-192.0.2.29]`; see [vips](#vips)",
+        value=(),
     )
     dns_server: bool = key(
         True,
@@ -218,6 +227,12 @@ class DaemonConfig(Section):
         )
         values["gateway"] = one.gateway
         values["networks"] = values.get("networks") or (one,)
+        check_vips(
+            "vip_addresses",
+            values.get("vip_addresses", ()),
+            values["networks"],
+            values["address"].ip,
+        )
         cls._check_network_type(network_type, raw)
         cls._check_short_form(raw)
         if values.get("tls") is not None and "allow_users" in raw:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import DeferredLock
 
@@ -11,6 +12,7 @@ from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostP
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
 from runc_cpi.daemon.networks.rules import Occupant, rules
+from runc_cpi.daemon.networks.vips import Vips
 from runc_cpi.errors import InvalidArgument, PortUnavailable
 
 
@@ -22,9 +24,14 @@ class Forwarding:
     """
 
     def __init__(
-        self, pools: IAddressPools, firewall: IFirewall, host_ports: IHostPorts
+        self,
+        pools: IAddressPools,
+        firewall: IFirewall,
+        host_ports: IHostPorts,
+        vips: Vips,
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
+        self._vips = vips
         self._occupants: dict[str, Occupant] = {}
         # A port is held before its VM is an occupant: until it is found free, no rule may
         # lead to it.
@@ -33,29 +40,44 @@ class Forwarding:
         self._lock = DeferredLock()
 
     async def admit(
-        self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
+        self,
+        vm_cid: str,
+        addresses: Sequence[Address],
+        ports: Sequence[PublishedPort],
+        vips: Sequence[Address] = (),
     ) -> None:
         """
-        Take a new VM in, with its ports; L{apply} makes it so.
+        Take a new VM in, with its ports and its vips; L{apply} makes it so.
 
-        @raise PortUnavailable: naming the VM or the process that has a port.
+        @param vips: the addresses of the host that it is to have.
+        @raise PortUnavailable: naming the VM, the process or the daemon that has a port.
+        @raise AddressUnavailable: naming the VM or the daemon that has a vip, or what to
+            configure.
         @raise InvalidArgument: if a port is to be at an address that is not the host's.
         @raise CloudError: if the host cannot tell who has its ports.
         """
-        self._hold(vm_cid, ports)
         try:
+            for vip in vips:
+                self._hold_vip(vm_cid, vip)
+            self._hold(vm_cid, ports)
             for port in ports:
                 await self._check(port)
+            if ports or vips:
+                await self._check_others(ports, vips)
         except BaseException:
             self._let_go(vm_cid)
             raise
-        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
+        self._occupants[vm_cid] = Occupant(
+            addresses=tuple(addresses), ports=tuple(ports), vips=tuple(vips)
+        )
 
     def _hold(self, vm_cid: str, ports: Sequence[PublishedPort]) -> None:
         for port in ports:
             holder = self.publisher(port)
             if holder is not None:
                 raise PortUnavailable(f"port {port} is published by {holder}")
+            if port.address is not None and (owner := self._vips.holder(port.address)):
+                raise PortUnavailable(f"port {port}: {port.address} is the vip of {owner}")
         self._ports[vm_cid] = ports
         for port in ports:
             self._held.add(port, vm_cid)
@@ -64,9 +86,19 @@ class Forwarding:
         """Return the VM that has one of these ports, or L{None} if none does."""
         return self._held.holder(port)
 
+    def _hold_vip(self, vm_cid: str, vip: Address) -> None:
+        for publisher, ports in self._ports.items():
+            for port in ports:
+                if port.address == vip:
+                    raise PortUnavailable(
+                        f"vip {vip}: port {port} is published by {publisher}"
+                    )
+        self._vips.hold(vip, vm_cid)
+
     def _let_go(self, vm_cid: str) -> None:
         for port in self._ports.pop(vm_cid, ()):
             self._held.remove(port)
+        self._vips.let_go(vm_cid)
 
     async def _check(self, port: PublishedPort) -> None:
         if port.address is not None and not self._host_ports.is_local(port.address):
@@ -74,6 +106,15 @@ class Forwarding:
         user = await self._host_ports.user(port)
         if user is not None:
             raise PortUnavailable(f"port {port} is in use by {user}")
+
+    async def _check_others(
+        self, ports: Sequence[PublishedPort], vips: Sequence[Address]
+    ) -> None:
+        for claims in await self._firewall.of_others():
+            for port in ports:
+                claims.check_port(port)
+            for vip in vips:
+                claims.check_vip(vip)
 
     def recall(
         self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
@@ -88,6 +129,17 @@ class Forwarding:
         self._hold(vm_cid, ports)
         self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
 
+    def recall_vip(self, vm_cid: str, vip: Address) -> None:
+        """
+        Give a VM that was recalled an address of the host that it had before.
+
+        @raise AddressUnavailable: naming the VM that has it, or what to configure.
+        @raise PortUnavailable: if another VM publishes a port there.
+        """
+        self._hold_vip(vm_cid, vip)
+        occupant = self._occupants[vm_cid]
+        self._occupants[vm_cid] = replace(occupant, vips=(*occupant.vips, vip))
+
     async def connected(self, vm_cid: str) -> None:
         """
         Have the host do what a VM needs that was just connected.
@@ -95,7 +147,8 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         await self.apply()
-        if self._occupants[vm_cid].ports:
+        occupant = self._occupants[vm_cid]
+        if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
     async def dismiss(self, vm_cid: str) -> None:

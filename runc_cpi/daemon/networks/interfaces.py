@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import Attribute, Interface
 
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
@@ -194,6 +195,13 @@ class IFirewall(Interface):
         Let a VM that is connected reach itself by ports of the host.
 
         @raise CloudError: if the kernel refuses.
+        """
+
+    def of_others() -> Awaitable[Sequence[Claims]]:
+        """
+        Return what other daemons of this host have of its ports and addresses.
+
+        @raise CloudError: if the kernel refuses to tell.
         """
 
     def restore() -> Awaitable[bool]:

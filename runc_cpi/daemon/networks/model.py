@@ -35,7 +35,7 @@ class Network:
 
     @ivar kind: C{manual}, C{dynamic} or C{vip}.
     @ivar address: the address asked for, or L{None} if any will do.  That of a C{vip}
-        network is on no interface here, and is only in C{settings}.
+        network is one of the host's, and on no interface of the VM.
     @ivar settings: the network as the call has it.
     """
 

@@ -56,7 +56,7 @@ class Networks:
         leases: dict[str, Lease] = {}
         own = await self._networker.own_addresses()
         for network in networks:
-            if network.address is not None:
+            if network.kind == "manual" and network.address is not None:
                 leases[network.name] = await self._claim(network, network.address, owner)
                 if network.address in own:
                     raise AddressUnavailable(f"address {network.address} is the host's own")

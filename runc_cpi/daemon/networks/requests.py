@@ -64,8 +64,8 @@ def _parse(name: str, settings: Any) -> Network:
         raise InvalidArgument(f"{where}.default: {default!r} must be a list of strings")
     _check_prefix(f"{where}.prefix", kind, settings.get("prefix"))
     address = None
-    if kind == "manual":
-        address = _address(f"{where}.ip", settings.get("ip"))
+    if kind != "dynamic":
+        address = _address(f"{where}.ip", kind, settings.get("ip"))
     return Network(name=name, kind=kind, address=address, settings=settings)
 
 
@@ -98,13 +98,13 @@ def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _address(where: str, value: Any) -> IPv4Address:
+def _address(where: str, kind: str, value: Any) -> IPv4Address:
     try:
         if not isinstance(value, str):
             raise AddressValueError
         return IPv4Address(value)
     except AddressValueError:
-        message = f"{where}: {value!r} is no IPv4 address; a manual network needs one"
+        message = f"{where}: {value!r} is no IPv4 address; a {kind} network needs one"
         raise InvalidArgument(message) from None
 
 

@@ -31,16 +31,33 @@ class Redirection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vip:
+    """
+    One address of the host that leads to a VM, with all its ports and protocols.
+
+    @ivar address: the host's address.
+    @ivar vm_address: the VM's address.
+    @ivar is_source: whether the VM leaves its subnet by it.
+    """
+
+    address: Address
+    vm_address: Address
+    is_source: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Occupant:
     """
     What rules follow from, of one VM.
 
     @ivar addresses: all it has; the first is the main one.
     @ivar ports: what it publishes.
+    @ivar vips: the addresses of the host that it has.
     """
 
     addresses: tuple[Address, ...]
     ports: tuple[PublishedPort, ...] = ()
+    vips: tuple[Address, ...] = ()
 
     @cached_property
     def redirections(self) -> frozenset[Redirection]:
@@ -75,8 +92,10 @@ class Ruleset:
     @ivar translated: those whose VMs leave by the host's addresses.
     @ivar isolated: those that are kept apart from the others.
     @ivar looped: those that the host reaches from its loopback addresses.
-    @ivar own: the addresses of VMs that publish ports, and so can meet themselves.
+    @ivar own: the addresses of VMs that can meet themselves: by ports that they publish,
+        or by addresses of the host that they have.
     @ivar redirections: the published ports.
+    @ivar vips: the addresses of the host that VMs have.
     """
 
     bridges: frozenset[str] = frozenset()
@@ -85,16 +104,17 @@ class Ruleset:
     looped: frozenset[str] = frozenset()
     own: frozenset[IPv4Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
+    vips: frozenset[Vip] = frozenset()
 
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do but to let pass what goes by the bridges."""
-        return bool(self.translated or self.isolated or self.redirections)
+        return self.is_forwarding or bool(self.isolated)
 
     @property
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
-        return bool(self.translated or self.redirections)
+        return bool(self.translated or self.redirections or self.vips)
 
     def __sub__(self, other: Ruleset) -> Ruleset:
         """Return what is in this ruleset, and not in another."""
@@ -105,6 +125,7 @@ class Ruleset:
             looped=self.looped - other.looped,
             own=self.own - other.own,
             redirections=self.redirections - other.redirections,
+            vips=self.vips - other.vips,
         )
 
 
@@ -123,6 +144,7 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
     looped: set[str] = set()
     own: set[IPv4Address] = set()
     redirections: set[Redirection] = set()
+    vips: set[Vip] = set()
     for occupant in occupants:
         for address in occupant.addresses:
             subnet = _subnet_with(address, subnets)
@@ -134,6 +156,9 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
                 redirections |= occupant.redirections
                 if any(_is_looped(port) for port in occupant.ports):
                     looped.add(subnet.bridge)
+        vips |= _vips(occupant, subnets)
+    places = {vip.vm_address for vip in vips}
+    own |= {place for place in places if isinstance(place, IPv4Address)}
     return Ruleset(
         bridges=frozenset(used),
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
@@ -141,7 +166,23 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
         looped=frozenset(looped),
         own=frozenset(own),
         redirections=frozenset(redirections),
+        vips=frozenset(vips),
     )
+
+
+def _vips(occupant: Occupant, subnets: Sequence[Subnet]) -> set[Vip]:
+    """
+    Return the addresses of the host that a VM has; each leads to its first of that kind.
+
+    It leaves by the first one that is in no subnet: others know no way back to a subnet.
+    """
+    found = set()
+    outside = [vip for vip in occupant.vips if _subnet_with(vip, subnets) is None]
+    for vip in occupant.vips:
+        own = [a for a in occupant.addresses if a.version == vip.version]
+        if own and _subnet_with(own[0], subnets) is not None:
+            found.add(Vip(address=vip, vm_address=own[0], is_source=vip in outside[:1]))
+    return found
 
 
 def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:

@@ -96,6 +96,9 @@ class Registry:
                 await self._pools.claim(address, vm.vm_cid, recorded=True)
         with self._reporting(vm, repairs):
             self._forwarding.recall(vm.vm_cid, vm.addresses, vm.ports)
+        for vip in vm.vips:
+            with self._reporting(vm, repairs):
+                self._forwarding.recall_vip(vm.vm_cid, vip)
 
     @contextmanager
     def _reporting(self, vm: VM, repairs: Repairs) -> Iterator[None]:

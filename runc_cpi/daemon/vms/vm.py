@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Any
 
 from typing_extensions import Self
@@ -77,6 +79,17 @@ class VM:
         if "job" in told and "index" in told:
             return f"{told['job']}/{told['index']}"
         return self.agent_id
+
+    @property
+    def vips(self) -> tuple[Address, ...]:
+        """The addresses of the host that it has, by its C{vip} networks."""
+        vips = []
+        for network in self.networks.values():
+            # Older daemons let any value pass.
+            with suppress(ValueError):
+                if network["type"] == "vip":
+                    vips.append(ip_address(str(network.get("ip"))))
+        return tuple(vips)
 
     @property
     def may_call(self) -> bool:

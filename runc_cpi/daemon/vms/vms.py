@@ -118,7 +118,7 @@ class VMs:
             with failures_of_the_host():
                 vm = await plan_vm(vm_cid, new, self._networks)
             undo.push_async_callback(self._quietly, self._forwarding.dismiss, vm_cid)
-            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports)
+            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)

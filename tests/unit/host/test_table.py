@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.host.network import table
-from runc_cpi.daemon.networks.rules import Redirection, Ruleset
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
 
 FIRST = Ruleset(bridges=frozenset(["br1", "br2"]), translated=frozenset(["br1"]))
 PORT = Redirection(
@@ -39,6 +39,21 @@ def test_changes() -> None:
         "add element inet t own { 10.1.0.2 . 10.1.0.2 }",
         "add element inet t ports { tcp . 8080 : 10.1.0.2 . 80 }",
     ]
+
+
+def test_vips() -> None:
+    """A vip is in a map, and in another one if its VM leaves by it."""
+    inside, outside = map(IPv4Address, ("10.1.0.9", "203.0.113.1"))
+    vips = frozenset(
+        Vip(address=vip, vm_address=PORT.vm_address, is_source=vip == outside)
+        for vip in (inside, outside)
+    )
+    assert table.change("t", FIRST, replace(FIRST, vips=vips)).splitlines() == [
+        "add element inet t vips { 10.1.0.9 : 10.1.0.2, 203.0.113.1 : 10.1.0.2 }",
+        "add element inet t sources { 10.1.0.2 : 203.0.113.1 }",
+    ]
+    printed = "\t\telements = { 10.1.0.9 : 10.1.0.2,\n\t\t\t     203.0.113.1 : 10.1.0.2 }\n"
+    assert table.vips_in(printed) == dict.fromkeys([inside, outside], PORT.vm_address)
 
 
 def test_chains_that_are_there() -> None:

@@ -9,15 +9,26 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
-from runc_cpi.errors import CloudError, InvalidArgument, PortUnavailable
+from runc_cpi.daemon.networks.vips import VipPolicy, Vips
+from runc_cpi.errors import (
+    AddressUnavailable,
+    CloudError,
+    InvalidArgument,
+    PortUnavailable,
+)
 from tests.fakes.assembly import SUBNET
 from tests.fakes.networks import FakeFirewall, FakeHostPorts
 from tests.fakes.script import Script
+
+VIP = IPv4Address("192.0.2.1")
+POLICY = VipPolicy(allowed=[AddressRange(first=VIP, last=VIP)])
 
 
 class ForwardingTests(SynchronousTestCase):
@@ -27,13 +38,21 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
-        self.forwarding = Forwarding(pools, self.firewall, self.host_ports)
+        self.forwarding = Forwarding(
+            pools, self.firewall, self.host_ports, Vips(pools, POLICY)
+        )
 
-    def admit(self, vm_cid: str, ports: Sequence[Any] = (), last: int = 2) -> Any:
+    def admit(
+        self,
+        vm_cid: str,
+        ports: Sequence[Any] = (),
+        last: int = 2,
+        vips: Sequence[IPv4Address] = (),
+    ) -> Any:
         """Take a VM in."""
         addresses = [IPv4Address(f"10.0.0.{last}")]
         return Deferred.fromCoroutine(
-            self.forwarding.admit(vm_cid, addresses, parse(list(ports)))
+            self.forwarding.admit(vm_cid, addresses, parse(list(ports)), vips)
         )
 
     def succeed(self, work: Any) -> Any:
@@ -107,6 +126,68 @@ class ForwardingTests(SynchronousTestCase):
         self.succeed(self.forwarding.apply())
         (redirection,) = self.firewall.ruleset.redirections
         self.assertEqual(redirection.vm_address, address)
+
+    def test_a_vm_with_a_vip(self) -> None:
+        """Such a VM can meet itself; nobody else has the address until it is gone."""
+        self.successResultOf(self.admit("vm-1", vips=[VIP]))
+        self.succeed(self.forwarding.connected("vm-1"))
+        self.assertEqual(self.script.done, ["apply rules", "reflect vm-1"])
+        (vip,) = self.firewall.ruleset.vips
+        self.assertEqual((vip.address, vip.vm_address), (VIP, IPv4Address("10.0.0.2")))
+        refused = self.admit("vm-2", last=3, vips=[VIP])
+        failure = self.failureResultOf(refused, AddressUnavailable)
+        self.assertEqual(str(failure.value), f"vip {VIP} is in use by vm-1")
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.assertEqual(self.firewall.ruleset, NO_RULES)
+        self.successResultOf(self.admit("vm-3", vips=[VIP]))
+
+    def test_a_port_at_a_vip(self) -> None:
+        """All ports of a vip lead to its VM; others have theirs at all other addresses."""
+        self.successResultOf(self.admit("vm-1", [f"{VIP}:80:80"]))
+        refused = self.admit("vm-2", vips=[VIP])
+        failure = self.failureResultOf(refused, PortUnavailable)
+        message = f"vip {VIP}: port {VIP}:80/tcp is published by vm-1"
+        self.assertEqual(str(failure.value), message)
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.successResultOf(self.admit("vm-2", ["80:80"], vips=[VIP]))
+        failure = self.failureResultOf(
+            self.admit("vm-1", [f"{VIP}:90:80"]), PortUnavailable
+        )
+        self.assertEqual(str(failure.value), f"port {VIP}:90/tcp: {VIP} is the vip of vm-2")
+        self.successResultOf(self.admit("vm-1", ["90:80"]))
+
+    def test_a_vm_that_is_refused_has_no_vip(self) -> None:
+        """Whatever it is refused for."""
+        self.host_ports.taken = 22
+        self.failureResultOf(self.admit("vm-1", ["22:22"], vips=[VIP]), PortUnavailable)
+        self.successResultOf(self.admit("vm-2", vips=[VIP]))
+
+    def test_what_another_daemon_has(self) -> None:
+        """It cannot be had here, and a VM that is refused has nothing."""
+        vips = frozenset([VIP])
+        claims = Claims(owner="another", redirections=frozenset(), vips=vips)
+        self.firewall.others = [claims]
+        refused = self.admit("vm-1", ["80:80"], vips=[VIP])
+        self.failureResultOf(refused, AddressUnavailable)
+        refused = self.admit("vm-1", [f"{VIP}:80:80"])
+        self.failureResultOf(refused, PortUnavailable)
+        self.successResultOf(self.admit("vm-1"))
+        self.firewall.others = []
+        self.successResultOf(self.admit("vm-2", ["80:80"], vips=[VIP]))
+
+    def test_records_with_a_vip(self) -> None:
+        """A VM that was there has its vip; one that cannot have it is in without it."""
+        address = IPv4Address("10.0.0.2")
+        for number in (1, 2):
+            self.forwarding.recall(f"vm-{number}", [address + number], ())
+        self.forwarding.recall_vip("vm-1", VIP)
+        with self.assertRaises(AddressUnavailable):
+            self.forwarding.recall_vip("vm-2", VIP)
+        with self.assertRaises(AddressUnavailable):
+            self.forwarding.recall_vip("vm-2", VIP + 1)
+        self.succeed(self.forwarding.apply())
+        (vip,) = self.firewall.ruleset.vips
+        self.assertEqual(vip.vm_address, address + 1)
 
     def test_repairs(self) -> None:
         """What somebody took away is put back, and noted; failures are noted as well."""

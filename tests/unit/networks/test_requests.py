@@ -13,9 +13,14 @@ from tests.unit.networks.examples import DYNAMIC, MANUAL, VIP
 
 
 def test_networks_are_read_in_their_order() -> None:
-    """Only a manual network asks for an address that an interface is to have."""
+    """A manual network asks for an address, and a vip network for one of the host's."""
     assert requests.parse({"v": VIP, "d": DYNAMIC, "m": MANUAL}) == [
-        Network(name="v", kind="vip", address=None, settings=VIP),
+        Network(
+            name="v",
+            kind="vip",
+            address=IPv4Address("203.0.113.1"),
+            settings=VIP,
+        ),
         Network(name="d", kind="dynamic", address=None, settings=DYNAMIC),
         Network(name="m", kind="manual", address=IPv4Address("10.0.0.2"), settings=MANUAL),
     ]

@@ -12,6 +12,7 @@ from runc_cpi.daemon.networks.rules import (
     Occupant,
     Redirection,
     Ruleset,
+    Vip,
     rules,
 )
 
@@ -93,3 +94,27 @@ def test_the_hosts_loopback() -> None:
         (["192.0.2.1:8080:80"], set()),
     ):
         assert rules([ONE], [occupant("10.1.0.2", ports=ports)]).looped == looped
+
+
+def test_vips() -> None:
+    """A vip leads to the VM's main address; it leaves by the first that is in no subnet."""
+    inside, first, second = map(IPv4Address, ("10.2.0.9", "192.0.2.1", "192.0.2.2"))
+    main = IPv4Address("10.1.0.2")
+    vm = Occupant(addresses=(main, main + 1), vips=(inside, first, second))
+    found = rules([subnet(1, nat=False), TWO], [vm])
+    assert found == Ruleset(
+        bridges=frozenset(["br1"]),
+        own=frozenset([main]),
+        vips=frozenset(
+            [
+                Vip(address=inside, vm_address=main, is_source=False),
+                Vip(address=first, vm_address=main, is_source=True),
+                Vip(address=second, vm_address=main, is_source=False),
+            ]
+        ),
+    )
+    assert found.is_needed
+    assert found.is_forwarding
+    assert found - found == NO_RULES
+    elsewhere = Occupant(addresses=(IPv4Address("10.9.0.2"),), vips=(first,))
+    assert rules([ONE], [elsewhere]) == NO_RULES

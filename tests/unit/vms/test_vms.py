@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record
 from runc_cpi.daemon.vms.new_vm import NewVM
@@ -26,7 +29,7 @@ from runc_cpi.errors import (
     VMCreationFailed,
     VMNotFound,
 )
-from tests.fakes.assembly import NETWORK, SUBNET, assemble, new_vm
+from tests.fakes.assembly import NETWORK, NO_VIPS, SUBNET, assemble, new_vm
 from tests.fakes.script import Script
 
 
@@ -48,9 +51,10 @@ class VMsTests(TestCase):
             os.close(image)
         self.script.done.clear()
 
-    async def begin(self, subnet: Subnet = SUBNET) -> None:
+    async def begin(self, subnet: Subnet = SUBNET, vips: VipPolicy = NO_VIPS) -> None:
         """Start a daemon over what is on disk."""
-        parts = assemble(self.script, self.depot, subnet=subnet)
+        parts = assemble(self.script, self.depot, subnet=subnet, vips=vips)
+        self.firewall = parts.firewall
         self.stemcells, self.vms = parts.stemcells, parts.vms
         self.runtime, self.pools = parts.runtime, parts.pools
         self.guests = parts.guests
@@ -84,6 +88,23 @@ class VMsTests(TestCase):
         self.assertTrue(self.vms.exists(vm.vm_cid))
         self.assertTrue(self.vms.is_running(vm.vm_cid))
         self.assertEqual(vm.networks["n"]["ip"], "10.0.0.6")
+
+    async def test_a_vip_is_the_vms_after_a_start(self) -> None:
+        """Who has a vip follows from the records; one that cannot be had is reported."""
+        vip = IPv4Address("203.0.113.1")
+        allowing = VipPolicy(allowed=[AddressRange(first=vip, last=vip)])
+        await self.begin(vips=allowing)
+        networks = {"n": {"type": "dynamic"}, "v": {"type": "vip", "ip": str(vip)}}
+        vm = await self.create(networks=networks)
+        await self.begin(vips=allowing)
+        (found,) = self.firewall.ruleset.vips
+        self.assertEqual((found.address, found.vm_address), (vip, vm.addresses[0]))
+        with self.assertRaisesRegex(AddressUnavailable, f"in use by {vm.vm_cid}"):
+            await self.create(networks=networks)
+        await self.begin()
+        self.assertEqual(self.firewall.ruleset.vips, frozenset())
+        (problem,) = self.repairs.problems
+        self.assertIn(f"{vm.vm_cid}: vip {vip} is none of vip_addresses", problem)
 
     async def test_the_record_is_what_was_asked(self) -> None:
         """The record is on disk when create returns, and only root can read it."""

@@ -15,6 +15,7 @@ from runc_cpi.daemon.host.network import ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap, own_networks
+from runc_cpi.daemon.host.network.vip_addresses import label_of
 from runc_cpi.daemon.networks.model import Subnet
 
 EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
@@ -32,12 +33,13 @@ class Bridges:
     Each bridge that the daemon makes has an alias that names the daemon.  Others are the
     operator's: they are used, and never removed.
 
-    @param daemon: tells this daemon from others of this host.
+    @ivar daemon: tells this daemon from others of this host.
     @param configured: the names of the bridges that are always there.
     """
 
     def __init__(self, daemon: str, configured: Collection[str]) -> None:
-        self._alias, self._configured = ALIAS + daemon, configured
+        self.daemon, self._configured = daemon, configured
+        self._alias = ALIAS + daemon
         # What a bridge is called in the making.
         self._draft = "d" + sha256(daemon.encode()).hexdigest()[:12]
 
@@ -117,14 +119,14 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges of this daemon do not count.
+        The bridges of this daemon do not count, nor do its vips that are reserved there.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
         """
         own = {link.index for link in self.own()}
         with IPRoute() as ip:
-            return overlap(ip, subnet.cidr, own)
+            return overlap(ip, subnet, own, label_of(self.daemon))
 
     def own_networks(self) -> set[IPv4Network]:
         """

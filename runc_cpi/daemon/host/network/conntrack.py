@@ -1,8 +1,9 @@
 """
-Flows of UDP that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h).
+Flows that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h).
 
-Only the first packet of a flow is looked up in the maps of published ports.  All further
-ones go where that one went, for as long as they keep coming.
+Only the first packet of a flow is looked up in the maps of published ports, and of
+addresses that VMs have.  All further ones go where that one went, for as long as they keep
+coming.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -25,13 +26,12 @@ MOST_QUESTIONS = 64
 NETLINK_NETFILTER = 12  # linux/netlink.h
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
 _FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)  # nfgenmsg
-_ORIGINAL, _REPLY, _ID, _FILTER = 1, 2, 12, 25  # CTA_*
+ORIGINAL, REPLY, _ID, _FILTER = 1, 2, 12, 25  # CTA_*
 _IP, _PROTO = 1, 2  # CTA_TUPLE_*
 _SOURCE, _DESTINATION = 1, 2  # CTA_IP_V4_*
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3  # CTA_PROTO_*
-_FLAGS = 1  # CTA_FILTER_ORIG_FLAGS
-# Which parts of the tuple are looked at: CTA_FILTER_FLAG, net/netfilter/nf_internals.h.
-_BY_NUMBER, _BY_PORT = 1 << 3, 1 << 5
+# Which parts of a tuple are looked at: CTA_FILTER_FLAG, net/netfilter/nf_internals.h.
+_BY_DESTINATION, _BY_NUMBER, _BY_PORT = 1 << 1, 1 << 3, 1 << 5
 
 Place = tuple[IPv4Address, int]
 
@@ -39,15 +39,21 @@ Place = tuple[IPv4Address, int]
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """
-    A flow of UDP.
+    A flow; ports are 0 if its protocol has none.
 
+    @ivar protocol: the number of its protocol.
+    @ivar sender: where its packets come from.
     @ivar asked: the address and the port that its packets are sent to.
     @ivar led: the address and the port that they are led to.
+    @ivar seen: where they seem to come from there.
     @ivar name: the attributes that name it to the kernel.
     """
 
+    protocol: int
+    sender: Place
     asked: Place
     led: Place
+    seen: Place
     name: bytes
 
 
@@ -75,7 +81,7 @@ def correct(
     local = set(filter(KernelSockets().is_local, {flow.asked[0] for flow in flows}))
     for flow in flows:
         if flow.asked[0] in local and _is_stale(flow, wanted, left):
-            _delete(flow)
+            forget(flow)
 
 
 def _udp(redirections: Collection[Redirection]) -> list[Redirection]:
@@ -106,50 +112,87 @@ def _flows(ports: Collection[int]) -> list[Flow]:
     """
     flows = []
     for port in sorted(ports) if len(ports) <= MOST_QUESTIONS else [None]:
-        for message in netlink.dump(NETLINK_NETFILTER, _GET, _FAMILY + _chosen(port)):
-            flow = _flow(message, ports if port is None else {port})
-            if flow is not None:
+        asked = ports if port is None else {port}
+        for flow in _chosen(ORIGINAL, *_by_port(port)):
+            if flow.protocol == socket.IPPROTO_UDP and flow.asked[1] in asked:
                 flows.append(flow)
     return flows
 
 
-def _chosen(port: int | None) -> bytes:
-    """Return the attributes that choose flows of UDP, to one port or to any."""
+def flows_to(address: IPv4Address, packets: int) -> Iterator[Flow]:
+    """
+    Return the flows some of whose packets are sent to an address.
+
+    @param packets: L{ORIGINAL}, or L{REPLY} for those that answer.
+    @raise OSError: if the kernel refuses.
+    """
+    ip = netlink.attribute(_DESTINATION, address.packed)
+    tuple_ = netlink.attribute(_IP | netlink.NESTED, ip)
+    for flow in _chosen(packets, tuple_, _BY_DESTINATION):
+        place = flow.asked if packets == ORIGINAL else flow.seen
+        if place[0] == address:
+            yield flow
+
+
+def _by_port(port: int | None) -> tuple[bytes, int]:
+    """Return what chooses flows of UDP, to one port or to any."""
     proto = netlink.attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))
     flags = _BY_NUMBER
     if port is not None:
         proto += netlink.attribute(_DESTINATION_PORT, struct.pack("!H", port))
         flags |= _BY_PORT
-    tuple_ = netlink.attribute(_PROTO | netlink.NESTED, proto)
-    flagged = netlink.attribute(_FLAGS, struct.pack("=I", flags))
-    return netlink.attribute(_ORIGINAL | netlink.NESTED, tuple_) + netlink.attribute(
+    return netlink.attribute(_PROTO | netlink.NESTED, proto), flags
+
+
+def _chosen(packets: int, tuple_: bytes, flags: int) -> Iterator[Flow]:
+    """
+    Return the flows whose packets are as a tuple says.
+
+    The kernel chooses them; one before Linux 5.8 returns all.
+
+    @param packets: L{ORIGINAL} or L{REPLY}.
+    @param flags: which parts of the tuple are looked at.
+    """
+    # CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS have the numbers of the tuples.
+    flagged = netlink.attribute(packets, struct.pack("=I", flags))
+    question = netlink.attribute(packets | netlink.NESTED, tuple_) + netlink.attribute(
         _FILTER | netlink.NESTED, flagged
+    )
+    for message in netlink.dump(NETLINK_NETFILTER, _GET, _FAMILY + question):
+        yield _flow(message)
+
+
+def _flow(message: bytes) -> Flow:
+    """Read what the kernel says of a flow."""
+    parts = dict(netlink.attributes(message[len(_FAMILY) :]))
+    original = parts[ORIGINAL]
+    protocol, sender, asked = _ends(original)
+    _, led, seen = _ends(parts[REPLY])
+    name = netlink.attribute(ORIGINAL | netlink.NESTED, original)
+    name += netlink.attribute(_ID, parts[_ID])
+    return Flow(
+        protocol=protocol, sender=sender, asked=asked, led=led, seen=seen, name=name
     )
 
 
-def _flow(message: bytes, ports: Collection[int]) -> Flow | None:
-    """Read what the kernel says of a flow; return L{None} if it is not to these ports."""
-    parts = dict(netlink.attributes(message[len(_FAMILY) :]))
-    original = parts[_ORIGINAL]
-    kind, asked = _place(original, _DESTINATION, _DESTINATION_PORT)
-    if kind != socket.IPPROTO_UDP or asked[1] not in ports:
-        return None
-    _, led = _place(parts[_REPLY], _SOURCE, _SOURCE_PORT)
-    name = netlink.attribute(_ORIGINAL | netlink.NESTED, original)
-    name += netlink.attribute(_ID, parts[_ID])
-    return Flow(asked=asked, led=led, name=name)
-
-
-def _place(tuple_: bytes, address: int, port: int) -> tuple[int, Place]:
-    """Return the number of the protocol, and one end of what a tuple says of packets."""
+def _ends(tuple_: bytes) -> tuple[int, Place, Place]:
+    """Return the number of the protocol, and both ends of what a tuple says of packets."""
     parts = dict(netlink.attributes(tuple_))
     ip, proto = (dict(netlink.attributes(parts[kind])) for kind in (_IP, _PROTO))
     # Protocols without ports have none.
-    number = int.from_bytes(proto.get(port, b""), "big")
-    return proto[_NUMBER][0], (IPv4Address(ip[address]), number)
+    source, destination = (
+        (IPv4Address(ip[address]), int.from_bytes(proto.get(port, b""), "big"))
+        for address, port in ((_SOURCE, _SOURCE_PORT), (_DESTINATION, _DESTINATION_PORT))
+    )
+    return proto[_NUMBER][0], source, destination
 
 
-def _delete(flow: Flow) -> None:
+def forget(flow: Flow) -> None:
+    """
+    Have the kernel look up the next packet of a flow in the rules.
+
+    @raise OSError: if the kernel refuses.
+    """
     try:
         netlink.request(NETLINK_NETFILTER, _DELETE, _FAMILY + flow.name)
     except OSError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -11,11 +12,14 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import links
+from runc_cpi.daemon.host.network import found_rules, links
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.nftables import OwnBridges, Table
+from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.errors import CloudError
 
@@ -30,17 +34,26 @@ class Firewall:
 
     @param name: the table's, which marks what is ours in other places as well.
     @param own_bridges: returns the bridges that VMs can be connected to.
+    @param addresses: has the host have the vips.
     """
 
     log = Logger()
 
     def __init__(
-        self, reactor: Any, name: str, processes: Processes, own_bridges: OwnBridges
+        self,
+        reactor: Any,
+        name: str,
+        processes: Processes,
+        own_bridges: OwnBridges,
+        addresses: VipAddresses,
     ) -> None:
-        self._reactor, self._table = reactor, Table(name, own_bridges)
+        self._reactor, self._name = reactor, name
+        self._table = Table(name, own_bridges)
+        self._addresses = addresses
         self._neighbours = Neighbours(processes, name)
         self._bridges: frozenset[str] = frozenset()
         # What an earlier daemon left is not known.
+        self._vips: frozenset[Address] | None = None
         self._agreed = False
         self._thread = ThreadPool(1, 1, "nftables")
 
@@ -60,9 +73,17 @@ class Firewall:
         """
         if not self._table.has(ruleset):
             await self._do(self._table.apply, ruleset)
+        await self._have({vip.address for vip in ruleset.vips})
         if ruleset.bridges != self._bridges or not self._agreed:
             self._bridges = ruleset.bridges
             await self._agree()
+
+    async def _have(self, vips: AbstractSet[Address]) -> None:
+        """Have the host have these vips, once rules lead from each to a VM."""
+        if vips != self._vips:
+            self._vips = None
+            await self._do(self._addresses.have, vips)
+            self._vips = frozenset(vips)
 
     async def reflect(self, vm_cid: str) -> None:
         """
@@ -75,6 +96,14 @@ class Firewall:
         """
         await self._do(self._table.reflect, vm_cid)
 
+    async def of_others(self) -> Sequence[Claims]:
+        """
+        Return what other daemons of this host have of its ports and addresses.
+
+        @raise CloudError: if the kernel refuses to tell.
+        """
+        return await self._do(found_rules.of_others, self._name)
+
     async def restore(self) -> bool:
         """
         Put back what somebody else took away since L{apply}.
@@ -83,6 +112,8 @@ class Firewall:
         @raise CloudError: if the kernel refuses.
         """
         missing = await self._do(self._table.restore)
+        if self._vips:
+            missing |= await self._do(self._addresses.have, self._vips)
         changed = await self._agree() if self._bridges else False
         return missing or changed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
@@ -12,13 +12,16 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import (
     conntrack,
+    found_rules,
     libnftables,
     links,
     reliance,
     sysctls,
     table,
+    vip_flows,
 )
 from runc_cpi.daemon.host.network.veth import host_interfaces
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
 FIREWALLD = "firewalld"  # the name of its table
@@ -55,7 +58,14 @@ class Table:
         @raise OSError: if the kernel refuses; the next call makes all rules anew.
         """
         before, self._loaded = self._loaded, None
-        found = self._found_redirections() if before is None else before.redirections
+        found = (
+            found_rules.redirections(self._name) if before is None else before.redirections
+        )
+        vips = (
+            found_rules.vips(self._name)
+            if before is None
+            else vip_flows.places(before.vips)
+        )
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
@@ -70,6 +80,7 @@ class Table:
         # Whether an earlier daemon came as far as this is not known.
         come = now if before is None else now - found
         self._correct_flows(found - now, come, now)
+        self._correct_vips(vips, ruleset, afresh=before is None)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -91,6 +102,7 @@ class Table:
         self._loop(ruleset.looped, on=True)
         now = ruleset.redirections
         self._correct_flows(frozenset(), now, now)
+        self._correct_vips({}, ruleset, afresh=True)
         return True
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
@@ -107,7 +119,7 @@ class Table:
         if found is not None:
             self._loop(self._found_looped() - ruleset.looped, on=False)
         # The tables of other daemons tell as well: one of them turned forwarding on.
-        others = [chains for name, chains in tables.items() if _is_a_daemons(name)]
+        others = [chains for name, chains in tables.items() if table.is_a_daemons(name)]
         self._marked = self._marked or table.MARK in (found or ())
         if ruleset.is_forwarding:
             marks = any(table.MARK in chains for chains in others)
@@ -137,6 +149,18 @@ class Table:
                 reason=str(error),
             )
 
+    def _correct_vips(
+        self, before: Mapping[Address, Address], ruleset: Ruleset, *, afresh: bool
+    ) -> None:
+        try:
+            vip_flows.correct(before, vip_flows.places(ruleset.vips), afresh=afresh)
+        except OSError as error:
+            self.log.warn(
+                "vips: who sends to one already may go on to reach what it led to before: "
+                "{reason}",
+                reason=str(error),
+            )
+
     def _stop_forwarding(self) -> None:
         other = reliance.found()
         if other is None:
@@ -163,17 +187,6 @@ class Table:
             return set()
         return table.looped_in(printed)
 
-    def _found_redirections(self) -> Redirections:
-        """Return what the table has in its maps, if it has them."""
-        try:
-            printed = [
-                libnftables.run(f"list map {table.FAMILY} {self._name} {name}")
-                for name in table.MAPS
-            ]
-        except libnftables.NftablesUnusable:
-            return frozenset()
-        return frozenset(table.redirections_in("".join(printed)))
-
     def reflect(self, vm_cid: str) -> None:
         """
         Let a VM that is connected reach itself by ports of the host.
@@ -187,10 +200,6 @@ class Table:
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):
             sysctls.route_loopback(bridge, on=on)
-
-
-def _is_a_daemons(name: str) -> bool:
-    return name.startswith(table.PREFIX)
 
 
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:

@@ -10,22 +10,29 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
+from runc_cpi.daemon.networks.model import Subnet
 
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
-def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
+def overlap(ip: Any, subnet: Subnet, own: Collection[int], label: str) -> str | None:
     """
     Name the network of the host that a subnet overlaps with, or return L{None}.
 
     A route to a larger network is no overlap: the one to the subnet comes before it
     (ip-route(8)).  But a network that the host itself has an address in is.
 
+    The vips of this daemon that are reserved in the subnet do not count.
+
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
+    @param label: that of the vips of this daemon.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    for interface, index in _addresses(ip):
+    cidr = subnet.cidr
+    for interface, index, labelled in _addresses(ip):
+        if labelled == label and any(interface.ip in kept for kept in subnet.reserved):
+            continue
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {name_of(ip, index)}"
     for network, way in _routes(ip):
@@ -44,7 +51,7 @@ def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
     @param own: the indexes of interfaces that do not count.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    with_addresses = {i.network for i, index in _addresses(ip) if index not in own}
+    with_addresses = {i.network for i, index, _ in _addresses(ip) if index not in own}
     return with_addresses | {network for network, way in _routes(ip) if way not in own}
 
 
@@ -55,13 +62,15 @@ def own_addresses() -> set[IPv4Address]:
     @raise NetlinkError: if the kernel refuses to tell.
     """
     with IPRoute() as ip:
-        return {interface.ip for interface, _ in _addresses(ip)}
+        return {interface.ip for interface, _, _ in _addresses(ip)}
 
 
-def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int]]:
+def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int, str | None]]:
+    """Return all addresses, with the interface and the label of each."""
     for entry in ip.get_addr(family=socket.AF_INET):
         address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-        yield IPv4Interface((address, entry["prefixlen"])), entry["index"]
+        interface = IPv4Interface((address, entry["prefixlen"]))
+        yield interface, entry["index"], entry.get_attr("IFA_LABEL")
 
 
 def _routes(ip: Any) -> Iterator[tuple[IPv4Network, int | None]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address
 
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
 FAMILY = "inet"
@@ -24,11 +25,15 @@ _TYPES = {
     "set own": "ipv4_addr . ipv4_addr",
     "map ports": "inet_proto . inet_service : ipv4_addr . inet_service",
     "map ports_at": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+    "map vips": "ipv4_addr : ipv4_addr",
+    "map sources": "ipv4_addr : ipv4_addr",
 }
-MAPS = tuple(name.split()[1] for name in _TYPES if name.startswith("map "))
+PORTS = ("ports", "ports_at")
+VIPS = "vips"
 _REDIRECTION = re.compile(
     r"(?:([0-9.]+) \. )?(tcp|udp) \. ([0-9]+) : ([0-9.]+) \. ([0-9]+)"
 )
+_VIP = re.compile(r"([0-9.]+) : ([0-9.]+)")
 # What is bridged and passes these chains nevertheless (br_netfilter) has no iifname when it
 # leaves; answers to it come back this way without translation, unless a VM meets itself.
 # "martians" comes before connections are tracked: what answers a connection that the host
@@ -45,15 +50,21 @@ _CHAINS = """
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
+    dnat ip to ip daddr map @vips
     meta nfproto ipv4 meta l4proto { tcp, udp } fib daddr type local jump published
   }
   chain output {
     type nat hook output priority -100; policy accept;
+    dnat ip to ip daddr map @vips
     meta nfproto ipv4 meta l4proto { tcp, udp } fib daddr type local jump published
+  }
+  chain leaving {
+    snat ip to ip saddr map @sources
+    masquerade
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    meta nfproto ipv4 iifname @translated oifname != @bridges masquerade
+    meta nfproto ipv4 iifname @translated oifname != @bridges jump leaving
     ip saddr 127.0.0.0/8 oifname @looped masquerade
     ip saddr . ip daddr @own ct status dnat masquerade
     meta nfproto ipv4 iifname @bridges oifname @bridges ct status dnat masquerade
@@ -74,6 +85,11 @@ EDITION = "edition_" + sha256(repr((_TYPES, _CHAINS)).encode()).hexdigest()[:12]
 def name_of(work_dir: object) -> str:
     """Name the table of the daemon with that work_dir; two daemons on one host differ."""
     return PREFIX + sha256(str(work_dir).encode()).hexdigest()[:8]
+
+
+def is_a_daemons(name: str) -> bool:
+    """Say whether a table is that of a daemon, by its name."""
+    return name.startswith(PREFIX)
 
 
 def whole(name: str, ruleset: Ruleset, *, marked: bool) -> str:
@@ -125,6 +141,17 @@ def redirections_in(printed: str) -> Iterator[Redirection]:
             vm_address=IPv4Address(vm_address),
             vm_port=int(vm_port),
         )
+
+
+def vips_in(printed: str) -> Mapping[Address, Address]:
+    """Return the addresses of VMs by those of the host that lead to them, as nft prints."""
+    found = _VIP.findall(printed)
+    return {IPv4Address(address): IPv4Address(vm_address) for address, vm_address in found}
+
+
+def names_in(printed: str) -> Sequence[str]:
+    """Return the names of tables, as nft prints a list of them."""
+    return [line.split()[2] for line in printed.splitlines()]
 
 
 def chains_in(printed: str) -> Mapping[str, set[str]]:
@@ -184,6 +211,10 @@ def _contents(ruleset: Ruleset) -> Mapping[str, frozenset[str]]:
         "map ports": frozenset(_port(r) for r in anywhere),
         "map ports_at": frozenset(
             f"{r.address} . {_port(r)}" for r in redirections - anywhere
+        ),
+        "map vips": frozenset(f"{v.address} : {v.vm_address}" for v in ruleset.vips),
+        "map sources": frozenset(
+            f"{v.vm_address} : {v.address}" for v in ruleset.vips if v.is_source
         ),
     }
 

@@ -1,0 +1,62 @@
+"""The addresses of C{vip} networks in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Any
+
+from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.config.addresses import address_range
+from runc_cpi.daemon.config.checks import ConfigError, quoted
+from runc_cpi.daemon.config.networks import NetworkConfig
+
+IPV4 = IPv4Network("0.0.0.0/0")
+# This host, loopback, multicast and what is above (RFC 6890).
+NOT_ONE_HOSTS = tuple(
+    IPv4Network(cidr) for cidr in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")
+)
+
+
+def vip_ranges(key: str, value: Any) -> tuple[AddressRange, ...]:
+    """Check for a list of addresses that others can reach the host at."""
+    if not isinstance(value, list):
+        raise ConfigError(f"{key}: {quoted(value)} must be a list of addresses")
+    return tuple(_vip_range(key, item) for item in value)
+
+
+def _vip_range(key: str, value: Any) -> AddressRange:
+    addresses = address_range(key, IPV4, value)
+    for reserved in NOT_ONE_HOSTS:
+        if addresses.first <= reserved[-1] and addresses.last >= reserved[0]:
+            raise ConfigError(
+                f"{key}: {quoted(value)} is, or has a part, in {reserved}, where no host "
+                "has an address of its own"
+            )
+    return addresses
+
+
+def check_vips(
+    key: str,
+    vips: Sequence[AddressRange],
+    networks: Sequence[NetworkConfig],
+    taken: IPv4Address | IPv6Address | None,
+) -> None:
+    """
+    Check that addresses are in no network of VMs, and not where the daemon takes calls.
+
+    @param taken: where that is, or L{None}.
+    @raise ConfigError: naming what overlaps.
+    """
+    for addresses in vips:
+        if isinstance(taken, IPv4Address) and taken in addresses:
+            raise ConfigError(
+                f"{key}: {taken} of {addresses} is the address where the daemon takes calls"
+            )
+        for network in networks:
+            ends = network.cidr.network_address, network.cidr.broadcast_address
+            if addresses.first <= ends[1] and addresses.last >= ends[0]:
+                raise ConfigError(
+                    f"{key}: {addresses} overlaps with {network.cidr} of {network.name!r}; "
+                    "vips in it are those that its reserved in networks has"
+                )
