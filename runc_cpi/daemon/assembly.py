@@ -22,6 +22,8 @@ from runc_cpi.daemon.networks.interfaces import (
 )
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.peers import Peering
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -66,6 +68,7 @@ class Policy:
     @ivar subnets: those that are always there, at least one.
     @ivar allowed_networks: where others may be, which VMs describe.
     @ivar nat: whether VMs leave these by the host's addresses.
+    @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
@@ -74,6 +77,7 @@ class Policy:
     subnets: Sequence[Subnet]
     allowed_networks: Sequence[IPv4Network]
     nat: bool
+    peering: Peering
     restart: bool
 
 
@@ -134,8 +138,15 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         disks=disks,
     )
     pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
-    networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
-    forwarding = Forwarding(pools, host.firewall, host.host_ports)
+    networks = Networks(
+        pools,
+        host.networker,
+        host.names,
+        policy.allowed_networks,
+        policy.peering.peers,
+    )
+    ways = WaysToPeers(host.networker, policy.peering)
+    forwarding = Forwarding(pools, host.firewall, host.host_ports, ways)
     registry = Registry(depot, stemcells, pools, forwarding, host.root_disks)
     containers = Containers(
         policy=policy.containers,

@@ -80,6 +80,7 @@ class Daemon(MultiService):
             self._depot,
             found.bridges,
             found.shared_mounts,
+            found.peering,
             runtime=found.runtime,
             cgroup_parent=found.containers.cgroup_parent,
         )
@@ -104,6 +105,7 @@ class Daemon(MultiService):
             subnets=found.subnets,
             allowed_networks=config.allowed_networks,
             nat=config.nat,
+            peering=found.peering,
             restart=config.restart,
         )
 

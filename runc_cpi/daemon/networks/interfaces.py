@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.peers import Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
 
@@ -67,6 +68,15 @@ class INetworker(Interface):
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
         @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def reach(peering: Peering) -> Awaitable[Reached]:
+        """
+        Have ways to the VMs of these peers, and of no others.
+
+        Routes of anybody else stay.
+
+        @raise CloudError: if the kernel refuses to tell which there are.
         """
 
     def own_addresses() -> Awaitable[Collection[IPv4Address]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
 from runc_cpi.daemon.networks.ports import PublishedPort
 
 
@@ -77,6 +78,7 @@ class Ruleset:
     @ivar looped: those that the host reaches from its loopback addresses.
     @ivar own: the addresses of VMs that publish ports, and so can meet themselves.
     @ivar redirections: the published ports.
+    @ivar peering: the hosts whose VMs reach those of this host as they are.
     """
 
     bridges: frozenset[str] = frozenset()
@@ -85,19 +87,20 @@ class Ruleset:
     looped: frozenset[str] = frozenset()
     own: frozenset[IPv4Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
+    peering: Peering = NO_PEERS
 
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do but to let pass what goes by the bridges."""
-        return bool(self.translated or self.isolated or self.redirections)
+        return bool(self.is_forwarding or self.isolated)
 
     @property
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
-        return bool(self.translated or self.redirections)
+        return bool(self.translated or self.redirections or self.peering.peers)
 
     def __sub__(self, other: Ruleset) -> Ruleset:
-        """Return what is in this ruleset, and not in another."""
+        """Return what is in the sets of this ruleset, and not in those of another."""
         return Ruleset(
             bridges=self.bridges - other.bridges,
             translated=self.translated - other.translated,
@@ -111,13 +114,16 @@ class Ruleset:
 NO_RULES = Ruleset()
 
 
-def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
+def rules(
+    subnets: Sequence[Subnet], occupants: Iterable[Occupant], peering: Peering = NO_PEERS
+) -> Ruleset:
     """
     Return the rules that follow from subnets and VMs.
 
-    A subnet without a VM needs none.
+    A subnet without a VM needs none.  Without any VM there are no peers.
 
     @param subnets: those of this host.
+    @param peering: the peers of the configuration.
     """
     used: dict[str, Subnet] = {}
     looped: set[str] = set()
@@ -141,7 +147,22 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
         looped=frozenset(looped),
         own=frozenset(own),
         redirections=frozenset(redirections),
+        peering=_with_source(peering, [s for s in subnets if s.bridge in used]),
     )
+
+
+def _with_source(peering: Peering, used: Sequence[Subnet]) -> Peering:
+    """
+    Return the peers as VMs need them.
+
+    The host itself has its address in a subnet with VMs for those of peers, which send
+    their answers the same way.
+
+    @param used: the subnets with VMs.
+    """
+    if not used or not peering.peers:
+        return NO_PEERS
+    return replace(peering, source=used[0].gateway)
 
 
 def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:

@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.errors import CloudError, InvalidArgument, PortUnavailable
 from tests.fakes.assembly import SUBNET
-from tests.fakes.networks import FakeFirewall, FakeHostPorts
+from tests.fakes.networks import FakeFirewall, FakeHostPorts, FakeNetworker
 from tests.fakes.script import Script
 
 
@@ -27,7 +29,8 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
-        self.forwarding = Forwarding(pools, self.firewall, self.host_ports)
+        ways = WaysToPeers(FakeNetworker(self.script), NO_PEERS)
+        self.forwarding = Forwarding(pools, self.firewall, self.host_ports, ways)
 
     def admit(self, vm_cid: str, ports: Sequence[Any] = (), last: int = 2) -> Any:
         """Take a VM in."""

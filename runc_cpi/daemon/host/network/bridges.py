@@ -15,6 +15,7 @@ from runc_cpi.daemon.host.network import ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap
+from runc_cpi.daemon.host.network.routes import metric_of
 from runc_cpi.daemon.networks.model import Subnet
 
 EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
@@ -32,11 +33,12 @@ class Bridges:
     Each bridge that the daemon makes has an alias that names the daemon.  Others are the
     operator's: they are used, and never removed.
 
-    @param daemon: tells this daemon from others of this host.
     @param configured: the names of the bridges that are always there.
+    @ivar daemon: tells this daemon from others of this host.
     """
 
     def __init__(self, daemon: str, configured: Collection[str]) -> None:
+        self.daemon = daemon
         self._alias, self._configured = ALIAS + daemon, configured
         # What a bridge is called in the making.
         self._draft = "d" + sha256(daemon.encode()).hexdigest()[:12]
@@ -112,14 +114,14 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges of this daemon do not count.
+        The bridges of this daemon, and its routes to peers, do not count.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
         """
         own = {link.index for link in self.own()}
         with IPRoute() as ip:
-            return overlap(ip, subnet.cidr, own)
+            return overlap(ip, subnet.cidr, own, metric_of(self.daemon))
 
     def _ensure(self, ip: Any, subnet: Subnet) -> None:
         """

@@ -10,11 +10,10 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
+from runc_cpi.daemon.host.network.routes import all_routes
 
-MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
-
-def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
+def overlap(ip: Any, cidr: IPv4Network, own: Collection[int], metric: int) -> str | None:
     """
     Name the network of the host that a subnet overlaps with, or return L{None}.
 
@@ -23,16 +22,19 @@ def overlap(ip: Any, cidr: IPv4Network, own: Collection[int]) -> str | None:
 
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
+    @param metric: of the daemon's routes to peers, which do not count either.
     @raise NetlinkError: if the kernel refuses to tell.
     """
     for interface, index in _addresses(ip):
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {name_of(ip, index)}"
-    for network, way in _routes(ip):
-        is_inside = network.prefixlen >= cidr.prefixlen
-        if way not in own and is_inside and network.overlaps(cidr):
+    for route in all_routes(ip):
+        is_inside = route.network.prefixlen >= cidr.prefixlen
+        is_own = route.interface in own or route.is_of(metric)
+        if not is_own and is_inside and route.network.overlaps(cidr):
+            way = route.interface
             where = "" if way is None else f" by {name_of(ip, way)}"
-            return f"{network}, a route{where}"
+            return f"{route.network}, a route{where}"
     return None
 
 
@@ -50,11 +52,3 @@ def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int]]:
     for entry in ip.get_addr(family=socket.AF_INET):
         address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
         yield IPv4Interface((address, entry["prefixlen"])), entry["index"]
-
-
-def _routes(ip: Any) -> Iterator[tuple[IPv4Network, int | None]]:
-    """Return the networks that there are routes to, and the interface of each."""
-    for route in ip.get_routes(family=socket.AF_INET, table=MAIN_TABLE):
-        if route["dst_len"]:
-            network = IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]))
-            yield network, route.get_attr("RTA_OIF")
