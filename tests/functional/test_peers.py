@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.networks.peers import peer_hardware_address
+from runc_cpi.errors import CPIError
+from tests.harness import steps
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.hosts import HERE, UPLINK, Host, apart, in_one_network
 from tests.harness.lab import NewDaemon
@@ -131,6 +133,12 @@ def peer(daemon: Daemon, address: str) -> dict[str, object]:
     return {"address": address, "cidr": daemon.config["cidr"]}
 
 
+def overlay() -> str:
+    """Name the interface of this host's overlay."""
+    (name,) = (name for name in links() if name.startswith("vxlan-"))
+    return name
+
+
 def repair(daemon: Daemon) -> None:
     """Have a daemon repair what somebody else broke."""
     with daemon.connection() as client:
@@ -197,7 +205,7 @@ def test_overlay(new_daemon: NewDaemon, far: Host, tiny: Path) -> None:
     with serving(theirs.pid, PORT, "word"):
         assert ask(os.getpid(), theirs.address, PORT) == f"word {pair.here.network}1"
     assert is_silent(far.router or 0, theirs.address, PORT)
-    (name,) = (name for name in links() if name.startswith("vxlan-"))
+    name = overlay()
     for what in (
         f"ip link del {name}",
         f"ip link set {name} down",
@@ -230,7 +238,8 @@ def test_peers_that_are_not_there(new_daemon: NewDaemon, far: Host, tiny: Path) 
     repair(pair.here)
     assert "overlay: this host has no route to any of its peers" in pair.here.log
     subprocess.run(["ip", "link", "set", UPLINK, "up"], check=True)
-    subprocess.run(["ip", "route", "add", "default", "via", "192.0.2.1"], check=True)
+    way = "ip route add default via 192.0.2.1 proto static"
+    subprocess.run(way.split(), check=True)
     repair(pair.here)
     pair.there.start()
     theirs = pair.there.create_vm(pair.there.create_stemcell(tiny))
@@ -239,12 +248,47 @@ def test_peers_that_are_not_there(new_daemon: NewDaemon, far: Host, tiny: Path) 
     pair.stop()
 
 
+def test_deaths(new_daemon: NewDaemon, far: Host, tiny: Path) -> None:
+    """The daemon may die at each step of making or removing an overlay."""
+    pair = Pair(new_daemon, far, "vxlan")
+    ours, theirs = pair.create_vms(tiny)
+    pair.here.stop()
+    pair.here.launcher = steps.LAUNCHER
+    pair.here.start()
+    for step in ("link add", "link set", "neigh replace", "fdb append", "route replace"):
+        subprocess.run(["ip", "link", "del", overlay()], check=True)
+        dies_before(step, pair.here, repair)
+        assert reach_each_other(ours, theirs), step
+    dies_before("route del", pair.here, delete_all)
+    pair.stop()
+
+
+def dies_before(step: str, daemon: Daemon, work: Callable[[Daemon], object]) -> None:
+    """
+    Let a daemon die in some work, and start it again.
+
+    @param step: the name of the step: see L{steps}.
+    """
+    (daemon.home / steps.ARM).write_text(step)
+    with pytest.raises((CPIError, AssertionError)):
+        work(daemon)
+    assert daemon.process is not None
+    daemon.process.wait(PATIENCE)
+    daemon.recover()
+
+
+def delete_all(daemon: Daemon) -> None:
+    """Delete all VMs of a daemon."""
+    for vm_cid in daemon.vm_cids():
+        daemon.cpi.ok("delete_vm", vm_cid)
+
+
 def test_strangers(new_daemon: NewDaemon, far: Host, tiny: Path) -> None:
     """Only peers get in, with addresses of their VMs; what else comes is counted."""
-    overlay = {"kind": "vxlan", "id": 77, "port": 4790}
-    pair = Pair(new_daemon, far, overlay)
+    settings = {"kind": "vxlan", "id": 77, "port": 4790}
+    pair = Pair(new_daemon, far, settings)
     pair.stop()
-    pair.here.config["overlay"] = {**overlay, "address": HERE}
+    pair.here.config["overlay"] = {**settings, "address": HERE}
     pair.here.write_config()
     pair.here.start()
     vm = pair.here.create_vm(pair.here.create_stemcell(tiny))
