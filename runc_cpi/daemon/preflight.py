@@ -15,12 +15,13 @@ from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.network import vxlan
 from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
 from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
 from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.shared_mounts import SharedMounts
 from runc_cpi.daemon.networks.model import Subnet
-from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering, overlay_interface
+from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
 from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
@@ -142,7 +143,7 @@ def _peering(config: DaemonConfig, daemon: str) -> Peering:
         if settings.address is not None and settings.address not in own:
             raise Refused(f"overlay.address: {settings.address} is no address of this host")
         overlay = Overlay(
-            interface=overlay_interface(daemon),
+            interface=vxlan.interface_of(daemon),
             id=settings.id,
             port=settings.port,
             address=settings.address,

@@ -24,6 +24,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",
+    f"{DAEMON}.networks.peers",
     f"{DAEMON}.networks.ports",
     f"{DAEMON}.networks.rules",
     f"{DAEMON}.vms.device_rules",

@@ -190,7 +190,19 @@ def test_routes(new_daemon: NewDaemon, neighbour: Host, tiny: Path) -> None:
     pair.here.kill()
     pair.here.recover()
     assert reach_each_other(ours, theirs)
+    isolate(pair.here)
+    assert is_cut_off(ours, theirs)
+    assert is_cut_off(theirs, ours)
     pair.stop()
+
+
+def isolate(daemon: Daemon) -> None:
+    """Keep the VMs of a daemon apart from others."""
+    own = {key: daemon.config.pop(key) for key in ("cidr", "bridge")}
+    daemon.config["networks"] = [{"name": "default", "isolated": True, **own}]
+    daemon.write_config()
+    daemon.stop()
+    daemon.start()
 
 
 def test_overlay(new_daemon: NewDaemon, far: Host, tiny: Path) -> None:
@@ -311,6 +323,9 @@ def test_strangers(new_daemon: NewDaemon, far: Host, tiny: Path) -> None:
             except TimeoutError:
                 assert not is_let_in, source
     repair(pair.here)
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    repair(pair.here)
+    assert "put back the rules of forwarding" in pair.here.log
     assert "the overlay has dropped 3 packets that were not of peers" in pair.here.log
     pair.stop()
 

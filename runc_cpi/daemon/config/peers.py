@@ -14,7 +14,6 @@ from runc_cpi.daemon.config.checks import (
     choice,
     quoted,
     text,
-    texts,
     whole_number,
 )
 from runc_cpi.daemon.config.keys import Section, key, required
@@ -45,10 +44,11 @@ def host_address(key: str, value: str) -> IPv4Address:
 
 def _cidrs(key: str, value: Any) -> tuple[IPv4Network, ...]:
     """Check for one network or several."""
-    names = texts(key, [value] if isinstance(value, str) else value)
-    if not names:
-        raise ConfigError(f"{key}: [] must be a network or a list of networks")
-    return tuple(vm_network(key, name) for name in names)
+    names = [value] if isinstance(value, str) else value
+    accepted = "an IPv4 network such as 10.1.0.0/16, or a list of such"
+    if not isinstance(names, list) or not names:
+        raise ConfigError(f"{key}: {quoted(value)} must be {accepted}")
+    return tuple(text(accepted, vm_network)(key, name) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 
 # What VXLAN puts around a packet of IPv4 (bytes, RFC 7348): Ethernet, IPv4, UDP, VXLAN.
@@ -75,15 +74,6 @@ class Reached:
 
     changed: bool
     problems: tuple[str, ...] = ()
-
-
-def overlay_interface(daemon: str) -> str:
-    """
-    Name the interface of a daemon's overlay; two daemons on one host differ.
-
-    @param daemon: tells this daemon from others of this host.
-    """
-    return "vxlan-" + sha256(daemon.encode()).hexdigest()[:8]
 
 
 def peer_hardware_address(address: IPv4Address) -> str:

@@ -160,9 +160,11 @@ def _with_source(peering: Peering, used: Sequence[Subnet]) -> Peering:
 
     @param used: the subnets with VMs.
     """
-    if not used or not peering.peers:
+    # Between hosts there is IPv4 alone.
+    gateways = [subnet.gateway for subnet in used if subnet.gateway.version == 4]
+    if not gateways or not peering.peers:
         return NO_PEERS
-    return replace(peering, source=used[0].gateway)
+    return replace(peering, source=gateways[0])
 
 
 def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:

@@ -151,9 +151,12 @@ class Table:
         """Return how many packets the overlay has not let in since this was asked last."""
         if self._loaded is None or self._loaded.peering.overlay is None:
             return 0
-        printed = libnftables.run(
-            f"list counter {table.FAMILY} {self._name} {table.COUNTER}"
-        )
+        try:
+            printed = libnftables.run(
+                f"list counter {table.FAMILY} {self._name} {table.COUNTER}"
+            )
+        except libnftables.NftablesUnusable:
+            printed = ""  # somebody took the table away
         before, self._dropped = self._dropped, table.packets_in(printed)
         return max(0, self._dropped - before)
 

@@ -13,7 +13,7 @@ from runc_cpi.daemon.host.network import vxlan
 from runc_cpi.daemon.host.network.links import reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap, own_addresses
 from runc_cpi.daemon.host.network.routes import PROTOCOL, Route, all_routes, metric_of
-from runc_cpi.daemon.networks.peers import Peer, Peering, Reached, overlay_interface
+from runc_cpi.daemon.networks.peers import Peer, Peering, Reached
 
 
 class Ways:
@@ -26,7 +26,7 @@ class Ways:
     """
 
     def __init__(self, daemon: str) -> None:
-        self._daemon, self._interface = daemon, overlay_interface(daemon)
+        self._daemon, self._interface = daemon, vxlan.interface_of(daemon)
         self._metric = metric_of(daemon)
 
     def set_up(self, peering: Peering) -> Reached:

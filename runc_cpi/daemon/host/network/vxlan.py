@@ -7,8 +7,10 @@ of the host there, and where datagrams for that neighbour go.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
+from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -31,6 +33,15 @@ class OverlayUnusable(Exception):
     """The overlay cannot be had; the message says why."""
 
 
+def interface_of(daemon: str) -> str:
+    """
+    Name the interface of a daemon's overlay; two daemons on one host differ.
+
+    @param daemon: tells this daemon from others of this host.
+    """
+    return "vxlan-" + sha256(daemon.encode()).hexdigest()[:8]
+
+
 def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     """
     Have the interface of an overlay, and all peers in it.
@@ -38,7 +49,7 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     @param ip: an C{IPRoute}.
     @param alias: tells operators whose it is.
     @return: its index, and whether it was not as it should be.
-    @raise OverlayUnusable: if there is no way to any peer.
+    @raise OverlayUnusable: if there is no way to any peer, or the kernel lacks something.
     @raise NetlinkError: if the kernel refuses.
     """
     overlay, ways = peering.overlay, list(_ways(ip, peering))
@@ -67,14 +78,17 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
 
 def least_mtu(ip: Any, peering: Peering) -> int | None:
     """
-    Return the size of packets that fit the way to each peer, in bytes.
+    Return how large packets may be that fit the overlay, also before it is there.
 
     @param ip: an C{IPRoute}.
-    @return: L{None} if there is no overlay, or no way to any peer.
+    @return: in bytes; L{None} if there is no overlay, or no way to any peer.
     @raise NetlinkError: if the kernel refuses to tell.
     """
     if peering.overlay is None:
         return None
+    for index in ip.link_lookup(ifname=peering.overlay.interface):
+        (link,) = ip.get_links(index)
+        return int(link.get_attr("IFLA_MTU"))
     return min((mtu - OVERHEAD for _, mtu in _ways(ip, peering)), default=None)
 
 
@@ -97,16 +111,26 @@ def _ensure_link(ip: Any, overlay: Overlay, address: IPv4Address) -> tuple[int, 
         if _is_as_wanted(link, overlay, address):
             return int(index), False
         remove(ip, name)
-    ip.link(
-        "add",
-        ifname=name,
-        kind="vxlan",
-        address=peer_hardware_address(address),
-        vxlan_id=overlay.id,
-        vxlan_port=overlay.port,
-        vxlan_local=str(address),
-        vxlan_learning=False,
-    )
+    try:
+        ip.link(
+            "add",
+            ifname=name,
+            kind="vxlan",
+            address=peer_hardware_address(address),
+            vxlan_id=overlay.id,
+            vxlan_port=overlay.port,
+            vxlan_local=str(address),
+            vxlan_learning=False,
+        )
+    except NetlinkError as error:
+        if error.code == errno.EEXIST:
+            raise OverlayUnusable(
+                f"another interface of this host has the id {overlay.id} at port "
+                f"{overlay.port}"
+            ) from None
+        if error.code == errno.EOPNOTSUPP:
+            raise OverlayUnusable("the kernel has no vxlan") from None
+        raise
     (index,) = ip.link_lookup(ifname=name)
     return int(index), True
 
