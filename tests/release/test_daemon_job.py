@@ -32,6 +32,8 @@ EVERYTHING: dict[str, Any] = {
     "dns_server": False,
     "nat": False,
     "allowed_networks": ["10.0.0.0/8"],
+    "peers": [{"address": "192.0.2.3", "cidr": ["10.7.0.0/16", "10.8.0.0/16"]}],
+    "overlay": {"kind": "vxlan", "id": 7, "port": 4790},
     "runtime": "/bin/true",
     "runtime_timeout": 90,
     "visit_timeout": 45,
