@@ -17,6 +17,7 @@ import pytest
 from runc_cpi.daemon.networks.peers import peer_hardware_address
 from runc_cpi.errors import CPIError
 from tests.harness import steps
+from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.hosts import HERE, UPLINK, Host, apart, in_one_network
 from tests.harness.lab import NewDaemon
@@ -97,7 +98,7 @@ def unchanged(host: Host) -> Iterator[None]:
 
 class Pair:
     """
-    A daemon on each of two hosts.
+    A daemon on each of two hosts, for one director.
 
     @ivar here: that of this host.
     @ivar there: that of the other.
@@ -113,6 +114,10 @@ class Pair:
         for daemon in (self.here, self.there):
             daemon.write_config()
             daemon.start()
+        # The director has the CPI of this host, and an entry for the other in a cpi-config.
+        self.there.cpi = CPI(self.here.home / "cpi.json")
+        entry = {"network_type": "unix", "address": str(self.there.socket)}
+        self.there.cpi.properties = entry
 
     def create_vms(self, image: Path) -> tuple[VM, VM]:
         """Make a VM on each host."""
