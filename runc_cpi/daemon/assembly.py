@@ -23,7 +23,9 @@ from runc_cpi.daemon.networks.interfaces import (
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -71,6 +73,7 @@ class Policy:
     @ivar allowed_networks: where others may be, which VMs describe.
     @ivar nat: whether VMs leave these by the host's addresses.
     @ivar vips: which addresses of the host VMs can have.
+    @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
     """
 
@@ -80,6 +83,7 @@ class Policy:
     allowed_networks: Sequence[IPv4Network]
     nat: bool
     vips: VipPolicy
+    peering: Peering
     restart: bool
 
 
@@ -143,8 +147,15 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         disks=disks,
     )
     pools, watcher = AddressPools(policy.subnets, nat=policy.nat), Watcher(tasks)
-    networks = Networks(pools, host.networker, host.names, policy.allowed_networks)
-    forwarding = Forwarding(pools, host.firewall, host.host_ports, Vips(pools, policy.vips))
+    networks = Networks(
+        pools,
+        host.networker,
+        host.names,
+        policy.allowed_networks,
+        policy.peering.peers,
+    )
+    vips, ways = Vips(pools, policy.vips), WaysToPeers(host.networker, policy.peering)
+    forwarding = Forwarding(pools, host.firewall, host.host_ports, vips, ways)
     managed_networks = ManagedNetworks(
         depot=depot,
         scratch=scratch,

@@ -81,6 +81,7 @@ class Daemon(MultiService):
             self._depot,
             found.bridges,
             found.shared_mounts,
+            found.peering,
             runtime=found.runtime,
             cgroup_parent=found.containers.cgroup_parent,
         )
@@ -106,6 +107,7 @@ class Daemon(MultiService):
             allowed_networks=config.allowed_networks,
             nat=config.nat,
             vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
+            peering=found.peering,
             restart=config.restart,
         )
 

@@ -30,6 +30,7 @@ from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.runtime import Runtime
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.host.shared_mounts import SharedMounts
+from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.storage.depot import Depot
 
 
@@ -40,6 +41,7 @@ class LinuxHost:
     @param depot: prepared already.
     @param bridges: what VMs are connected to.
     @param shared_mounts: the file systems that are kept writable until the end.
+    @param peering: the other hosts whose VMs reach those of this one.
     @param runtime: the path of the OCI runtime.
     @param cgroup_parent: below which path the cgroups of VMs are.
     @ivar parts: what L{assemble<runc_cpi.daemon.assembly.assemble>} needs of the host.
@@ -53,6 +55,7 @@ class LinuxHost:
         depot: Depot,
         bridges: Bridges,
         shared_mounts: SharedMounts,
+        peering: Peering,
         *,
         runtime: str,
         cgroup_parent: str,
@@ -62,7 +65,10 @@ class LinuxHost:
         self._shared_mounts = shared_mounts
         self._processes = Processes(reactor, limit, depot.mark)
         self._networker = BridgeNetworker(
-            reactor, bridges, guarded=config.security.anti_spoofing
+            reactor,
+            bridges,
+            guarded=config.security.anti_spoofing,
+            peering=peering,
         )
         self._firewall = Firewall(
             reactor,

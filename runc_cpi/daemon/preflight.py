@@ -15,10 +15,13 @@ from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.network import vxlan
 from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
 from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
+from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.shared_mounts import SharedMounts
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.trial import try_runtime
 from runc_cpi.daemon.vms.spec.confinement import DROPPED_CAPABILITIES
@@ -39,6 +42,7 @@ class Found:
     @ivar runtime: the path of the OCI runtime.
     @ivar subnets: those of the configuration, whose bridges are there.
     @ivar bridges: the bridges of this daemon.
+    @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar shared_mounts: the file systems that VMs are kept from making read-only.
     @ivar containers: what VMs of this host may have.
     """
@@ -46,6 +50,7 @@ class Found:
     runtime: str
     subnets: Sequence[Subnet]
     bridges: Bridges
+    peering: Peering
     shared_mounts: SharedMounts
     containers: ContainerPolicy
 
@@ -66,7 +71,9 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
             if config.vms.root_disk_size is not None:
                 requirements.check_root_disks()
         if config.nat or any(network.nat for network in config.networks):
-            requirements.check_nftables()
+            requirements.check_nftables("nat")
+        if config.peers:
+            requirements.check_nftables("peers")
         if config.security.profile == "isolated":
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
@@ -87,12 +94,14 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         _log.warn("this kernel cannot bound how many processes a VM has")
     subnets = _subnets(config)
     daemon = containers.cgroup_parent.strip("/")
+    peering = _peering(config, daemon)
     bridges = Bridges(daemon, [subnet.bridge for subnet in subnets])
     _make_bridges(config, bridges, subnets, daemon)
     return Found(
         runtime=runtime,
         subnets=subnets,
         bridges=bridges,
+        peering=peering,
         shared_mounts=shared_mounts,
         containers=containers,
     )
@@ -114,6 +123,33 @@ def _subnets(config: DaemonConfig) -> list[Subnet]:
         )
         for network in config.networks
     ]
+
+
+def _peering(config: DaemonConfig, daemon: str) -> Peering:
+    """
+    Return the peers, none of which may be this host.
+
+    @param daemon: tells this daemon from others of this host.
+    """
+    own = own_addresses() if config.peers else set()
+    for index, peer in enumerate(config.peers):
+        if peer.address in own:
+            raise Refused(
+                f"peers[{index}].address: {peer.address} is this host's own; it must be "
+                "that of another"
+            )
+    settings, overlay = config.overlay, None
+    if config.peers and settings.kind == "vxlan":
+        if settings.address is not None and settings.address not in own:
+            raise Refused(f"overlay.address: {settings.address} is no address of this host")
+        overlay = Overlay(
+            interface=vxlan.interface_of(daemon),
+            id=settings.id,
+            port=settings.port,
+            address=settings.address,
+        )
+    peers = tuple(Peer(address=p.address, cidrs=p.cidrs) for p in config.peers)
+    return Peering(peers=peers, overlay=overlay)
 
 
 def _make_bridges(

@@ -37,6 +37,8 @@ from runc_cpi.daemon.vms.interfaces import (
 VM = "vm-01234567-89ab-cdef-0123-456789abcdef"
 # Tests may run in several processes at once.
 CGROUP_PARENT = f"/behaviour-{os.getpid()}"
+# What tells the daemon from others of the host.
+DAEMON = f"behaviour {os.getpid()}"
 SUBNET = Subnet(
     cidr=IPv4Network("10.99.0.0/24"),
     gateway=IPv4Address("10.99.0.1"),

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from runc_cpi.daemon.host.network.vxlan import interface_of
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import described
-from tests.behaviour.case import SUBNET, VM, HostCase
+from runc_cpi.daemon.networks.peers import (
+    NO_PEERS,
+    Overlay,
+    Peer,
+    Peering,
+    Reached,
+)
+from tests.behaviour.case import DAEMON, SUBNET, VM, HostCase
 
 OTHER = described(IPv4Interface("10.98.0.1/24"))
+# Other hosts, in a network that this one has an address in.
+PEERS = tuple(
+    Peer(address=IPv4Address(f"10.99.0.{n}"), cidrs=(IPv4Network(f"10.{n}.0.0/16"),))
+    for n in (7, 8)
+)
+ONE = Peering(peers=PEERS[:1], source=SUBNET.gateway)
+OVERLAY = Overlay(interface=interface_of(DAEMON), id=7, port=4789)
+BOTH = Peering(peers=PEERS, overlay=OVERLAY)
 
 
 class Behaviour(HostCase):
@@ -77,3 +93,16 @@ class Behaviour(HostCase):
         await self.networker.set_up([SUBNET, OTHER])
         networks = await self.networker.own_networks()
         self.assertEqual(set(networks) & {SUBNET.cidr, OTHER.cidr}, set())
+
+    async def test_ways_to_peers(self) -> None:
+        """Ways come, change and go; what is there already needs nothing."""
+        for peering in (NO_PEERS, ONE, BOTH, BOTH, ONE, NO_PEERS, NO_PEERS):
+            await self.networker.reach(peering)
+            reached = await self.networker.reach(peering)
+            self.assertEqual(reached, Reached(changed=False))
+
+    async def test_ways_that_change(self) -> None:
+        """It is told that something was changed."""
+        for peering in (ONE, BOTH, NO_PEERS):
+            reached = await self.networker.reach(peering)
+            self.assertEqual(reached, Reached(changed=True))

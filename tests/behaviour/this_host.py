@@ -46,7 +46,7 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.ids import assign
 from runc_cpi.daemon.vms.inits import Init
 from runc_cpi.daemon.vms.spec.document import limits, runtime_spec
-from tests.behaviour.case import CGROUP_PARENT, SUBNET, VM, HostCase
+from tests.behaviour.case import CGROUP_PARENT, DAEMON, SUBNET, VM, HostCase
 from tests.harness import images, oci
 
 SLEEP = ("/bin/busybox", "sleep", "1000000")
@@ -181,7 +181,7 @@ class ThisHost(HostCase):
 
     def make_network(self) -> None:
         """Make a bridge, and a process with a network namespace of its own."""
-        bridges = Bridges(f"behaviour {os.getpid()}", configured=())
+        bridges = Bridges(DAEMON, configured=())
         bridges.ensure(SUBNET)
         networker = BridgeNetworker(reactor, bridges, guarded=True)
         networker.start()

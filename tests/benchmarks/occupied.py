@@ -39,6 +39,9 @@ from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.peers import NO_PEERS
+from runc_cpi.daemon.networks.vips import VipPolicy, Vips
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.daemon.vms.creation import plan_vm
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
@@ -90,7 +93,11 @@ class Host:
         names = NameService(reactor, enabled=False)
         self._networks = Networks(pools, self._networker, names, [])
         self._forwarding = Forwarding(
-            pools, self._firewall, HostPorts(), Vips(pools, VipPolicy())
+            pools,
+            self._firewall,
+            HostPorts(),
+            Vips(pools, VipPolicy()),
+            WaysToPeers(self._networker, NO_PEERS),
         )
 
     async def start(self) -> None:

@@ -3,7 +3,8 @@ Bad input, in tables: each row has the exact type of error, and a message that n
 
 The rows are in L{tests.contract.bad_requests}, L{tests.contract.bad_vms},
 L{tests.contract.bad_disks}, L{tests.contract.bad_networks},
-L{tests.contract.bad_configs} and L{tests.contract.bad_sections}.
+L{tests.contract.bad_configs}, L{tests.contract.bad_sections} and
+L{tests.contract.bad_peers}.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tests.contract import (
     bad_configs,
     bad_disks,
     bad_networks,
+    bad_peers,
     bad_requests,
     bad_sections,
     bad_vms,
@@ -39,7 +41,7 @@ from tests.contract.executables import (
 
 REQUESTS = [*bad_requests.CASES, *bad_disks.ARGUMENTS, *bad_networks.ARGUMENTS]
 CPI = [*bad_configs.CPI, *bad_sections.CPI]
-DAEMON = [*bad_configs.DAEMON, *bad_sections.DAEMON]
+DAEMON = [*bad_configs.DAEMON, *bad_sections.DAEMON, *bad_peers.PEERS]
 CALLS = [*bad_vms.CASES, *bad_disks.DISKS, *bad_networks.NETWORKS]
 
 

@@ -27,6 +27,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.networks.claims",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",
+    f"{DAEMON}.networks.peers",
     f"{DAEMON}.networks.ports",
     f"{DAEMON}.networks.rules",
     f"{DAEMON}.stemcells.image_reference",

@@ -13,6 +13,7 @@ from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms.new_vm import NewVM
@@ -121,6 +122,7 @@ def assemble(
         allowed_networks=[IPv4Network("10.0.0.0/8")],
         nat=True,
         vips=vips,
+        peering=NO_PEERS,
         restart=restart,
     )
     return Assembly(

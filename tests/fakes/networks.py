@@ -18,6 +18,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INetworker,
 )
 from runc_cpi.daemon.networks.model import Nic, Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
 from tests.fakes.script import Script
@@ -30,12 +31,16 @@ class FakeNetworker:
 
     @ivar links: the bridges that each VM has one to.
     @ivar subnets: those that have a bridge.
+    @ivar peering: the peers that there are ways to.
+    @ivar problems: what cannot be had of these.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self.links: dict[str, list[str]] = {}
         self.subnets: Sequence[Subnet] = ()
+        self.peering = NO_PEERS
+        self.problems: tuple[str, ...] = ()
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> Any:
         """Note it."""
@@ -67,6 +72,14 @@ class FakeNetworker:
     def own_networks(self) -> Any:
         """Say that the host has no network of its own."""
         return succeed(set())
+
+    def reach(self, peering: Peering) -> Any:
+        """Note them, and say what is wrong."""
+        if peering == self.peering and not self.problems:
+            return succeed(Reached(changed=False))
+        self.peering = peering
+        reached = Reached(changed=True, problems=self.problems)
+        return self._script.act("reach peers", reached)
 
     def own_addresses(self) -> Any:
         """Return the addresses of the bridges."""

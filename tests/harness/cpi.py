@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ class CPI:
     Starts one process for each call, and checks the shape of each answer.
 
     @param config: the path of the executable's configuration.
+    @ivar properties: those of the cpi-config's entry that the director names.
     """
 
     def __init__(self, config: Path, executable: Path = EXECUTABLE) -> None:
         self._argv = [str(executable), str(config)]
         self._numbers = count(1)
         self.last_request_id = ""
+        self.properties: Mapping[str, Any] = {}
 
     def start(
         self, method: str, *arguments: Any, version: int = API_VERSION
@@ -35,7 +38,11 @@ class CPI:
         request = {
             "method": method,
             "arguments": arguments,
-            "context": {"director_uuid": "d", "request_id": self.last_request_id},
+            "context": {
+                "director_uuid": "d",
+                "request_id": self.last_request_id,
+                **self.properties,
+            },
             "api_version": version,
         }
         process = subprocess.Popen(

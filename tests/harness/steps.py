@@ -186,11 +186,12 @@ def _instrument_netlink(route: Any) -> None:
 
     def found(self: Any, name: str) -> Any:
         function = find(self, name)
-        if name not in ("link", "addr", "route", "tc", "brport"):
+        if name not in ("link", "addr", "route", "tc", "brport", "neigh", "fdb"):
             return function
 
         def wrapped(command: str, *arguments: Any, **more: Any) -> Any:
-            step(f"{name} {command}")
+            if command not in ("get", "dump"):
+                step(f"{name} {command}")
             return function(command, *arguments, **more)
 
         return wrapped

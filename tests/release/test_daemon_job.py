@@ -33,6 +33,8 @@ EVERYTHING: dict[str, Any] = {
     "nat": False,
     "allowed_networks": ["10.0.0.0/8"],
     "vip_addresses": ["192.0.2.64/28"],
+    "peers": [{"address": "192.0.2.3", "cidr": ["10.7.0.0/16", "10.8.0.0/16"]}],
+    "overlay": {"kind": "vxlan", "id": 7, "port": 4790},
     "runtime": "/bin/true",
     "runtime_timeout": 90,
     "visit_timeout": 45,

@@ -5,6 +5,7 @@ from runc_cpi.daemon.config.checks import ConfigError
 from runc_cpi.daemon.config.daemon import DaemonConfig
 from runc_cpi.daemon.config.file import load
 from runc_cpi.daemon.config.networks import NetworkConfig
+from runc_cpi.daemon.config.peers import OverlayConfig, PeerConfig
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -19,6 +20,8 @@ __all__ = [
     "DisksConfig",
     "LimitsConfig",
     "NetworkConfig",
+    "OverlayConfig",
+    "PeerConfig",
     "SecurityConfig",
     "TCPAddress",
     "TLSConfig",

@@ -32,6 +32,13 @@ from runc_cpi.daemon.config.networks import (
     network_list,
     network_ranges,
 )
+from runc_cpi.daemon.config.peers import (
+    OverlayConfig,
+    PeerConfig,
+    check_beside_networks,
+    overlay_section,
+    peer_list,
+)
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
     LimitsConfig,
@@ -138,6 +145,18 @@ class DaemonConfig(Section):
         "whether VMs reach other networks, by the host's addresses; `networks` says it for "
         "each of its own",
     )
+    peers: tuple[PeerConfig, ...] = key(
+        [],
+        peer_list,
+        "other hosts, whose VMs and those of this host reach each other",
+        section=PeerConfig,
+    )
+    overlay: OverlayConfig = key(
+        "none",
+        overlay_section,
+        "how they reach each other: `none` for plain routes, `vxlan`, or keys",
+        section=OverlayConfig,
+    )
     runtime: str = key(
         "runc",
         text("the name or path of an OCI runtime", program),
@@ -235,6 +254,7 @@ class DaemonConfig(Section):
         )
         cls._check_network_type(network_type, raw)
         cls._check_short_form(raw)
+        check_beside_networks(values.get("peers", ()), values["networks"])
         if values.get("tls") is not None and "allow_users" in raw:
             raise ConfigError("allow_users: goes without tls alone; certificates decide")
         return cls(**values)

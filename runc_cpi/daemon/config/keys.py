@@ -74,9 +74,13 @@ def key(
     return field(default=value, compare=compare, metadata=metadata)
 
 
-def required(check: Check, doc: str) -> Any:
-    """Declare a key that must be there if its section is."""
-    return field(metadata=_metadata(check, doc, "required"))
+def required(check: Check, doc: str, *, name: str | None = None) -> Any:
+    """
+    Declare a key that must be there if its section is.
+
+    @param name: as it stands in the file, if that is not the name of the field.
+    """
+    return field(metadata=_metadata(check, doc, "required", name=name))
 
 
 def section(

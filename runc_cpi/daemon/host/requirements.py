@@ -71,17 +71,23 @@ def check_root_disks() -> None:
             )
 
 
-def check_nftables() -> None:
+def check_nftables(key: str) -> None:
     """
-    @raise HostUnfit: if addresses of VMs cannot be translated here.
+    Check whether there can be rules for what VMs send to other networks.
+
+    @param key: of the configuration, which asks for it: C{nat} or C{peers}.
+    @raise HostUnfit: if there cannot.
     """
+    way_out = {
+        "nat": "nat: false does without, and VMs reach no other network",
+        "peers": "without peers it is not needed",
+    }
     try:
         libnftables.run(f"list chains {table.FAMILY}")
     except libnftables.NftablesUnusable as error:
         raise HostUnfit(
-            f"nat: {error}; it needs nf_tables of the kernel and {libnftables.NAME}, which "
-            "is in the package libnftables1; nat: false does without, and VMs reach no "
-            "other network"
+            f"{key}: {error}; it needs nf_tables of the kernel and {libnftables.NAME}, "
+            f"which is in the package libnftables1; {way_out[key]}"
         ) from None
 
 

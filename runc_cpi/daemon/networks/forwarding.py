@@ -1,4 +1,4 @@
-"""What VMs have of the host's network: their way out, and its ports that lead to them."""
+"""What VMs have of the host's network: ways out, ways to peers, and published ports."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
 from runc_cpi.daemon.networks.rules import Occupant, rules
 from runc_cpi.daemon.networks.vips import Vips
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.errors import InvalidArgument, PortUnavailable
 
 
@@ -29,9 +30,10 @@ class Forwarding:
         firewall: IFirewall,
         host_ports: IHostPorts,
         vips: Vips,
+        ways: WaysToPeers,
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
-        self._vips = vips
+        self._vips, self._ways = vips, ways
         self._occupants: dict[str, Occupant] = {}
         # A port is held before its VM is an occupant: until it is found free, no rule may
         # lead to it.
@@ -168,7 +170,13 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         async with self._lock:
-            await self._firewall.apply(rules(self._pools.subnets, self._occupants.values()))
+            occupants, peering = self._occupants.values(), self._ways.configured
+            wanted = rules(self._pools.subnets, occupants, peering)
+            # An overlay is never there without its rules.
+            if not wanted.peering.peers:
+                await self._ways.reach(wanted.peering)
+            await self._firewall.apply(wanted)
+            await self._ways.reach(wanted.peering)
 
     async def repair(self, repairs: Repairs) -> None:
         """Have the host do what all VMs need, also if somebody else took that away."""
@@ -177,3 +185,5 @@ class Forwarding:
             async with self._lock:
                 if await self._firewall.restore():
                     repairs.did("put back the rules of forwarding, which were gone")
+                if await self._ways.restore():
+                    repairs.did("put back the ways to peers, which were gone")

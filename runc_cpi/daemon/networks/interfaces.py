@@ -9,6 +9,7 @@ from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.peers import Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
 
@@ -80,6 +81,15 @@ class INetworker(Interface):
         Those of the daemon's bridges do not count.
 
         @raise CloudError: if the kernel refuses to tell.
+        """
+
+    def reach(peering: Peering) -> Awaitable[Reached]:
+        """
+        Have ways to the VMs of these peers, and of no others.
+
+        Routes of anybody else stay.
+
+        @raise CloudError: if the kernel refuses to tell which there are.
         """
 
     def own_addresses() -> Awaitable[Collection[IPv4Address]]:

@@ -11,6 +11,7 @@ from twisted.internet.defer import DeferredLock
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
 from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
+from runc_cpi.daemon.networks.peers import Peer, overlap_with_peers
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
 from runc_cpi.daemon.networks.settings import overruled
@@ -22,6 +23,7 @@ class Networks:
     Gives VMs their addresses, and keeps a bridge and DNS for each subnet that has a VM.
 
     @param allowed: where subnets can be that no configuration has.
+    @param peers: the hosts whose networks they cannot be in.
     """
 
     def __init__(
@@ -30,9 +32,10 @@ class Networks:
         networker: INetworker,
         names: INameService,
         allowed: Sequence[IPv4Network],
+        peers: Sequence[Peer] = (),
     ) -> None:
         self._pools, self._networker, self._names = pools, networker, names
-        self._allowed = allowed
+        self._allowed, self._peers = allowed, peers
         self._lock = DeferredLock()
         self._present: tuple[Subnet, ...] | None = None
         self._were_good: set[Subnet] = set()
@@ -96,6 +99,9 @@ class Networks:
                 f"{where} is no network of this host, and outside of allowed_networks of "
                 f"the daemon, which is {self._allowed_text()}"
             )
+        overlap = overlap_with_peers(self._peers, subnet.cidr)
+        if overlap is not None:
+            raise AddressUnavailable(f"{where} overlaps with {overlap}")
         overlap = await self._networker.overlap(subnet)
         if overlap is not None:
             raise AddressUnavailable(f"{where} overlaps with {overlap} of this host")

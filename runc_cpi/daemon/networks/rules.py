@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.model import Address, Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
 from runc_cpi.daemon.networks.ports import PublishedPort
 
 
@@ -96,6 +97,7 @@ class Ruleset:
         or by addresses of the host that they have.
     @ivar redirections: the published ports.
     @ivar vips: the addresses of the host that VMs have.
+    @ivar peering: the hosts whose VMs reach those of this host as they are.
     """
 
     bridges: frozenset[str] = frozenset()
@@ -105,6 +107,7 @@ class Ruleset:
     own: frozenset[IPv4Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
     vips: frozenset[Vip] = frozenset()
+    peering: Peering = NO_PEERS
 
     @property
     def is_needed(self) -> bool:
@@ -114,10 +117,10 @@ class Ruleset:
     @property
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
-        return bool(self.translated or self.redirections or self.vips)
+        return bool(self.translated or self.redirections or self.vips or self.peering.peers)
 
     def __sub__(self, other: Ruleset) -> Ruleset:
-        """Return what is in this ruleset, and not in another."""
+        """Return what is in the sets of this ruleset, and not in those of another."""
         return Ruleset(
             bridges=self.bridges - other.bridges,
             translated=self.translated - other.translated,
@@ -132,13 +135,16 @@ class Ruleset:
 NO_RULES = Ruleset()
 
 
-def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
+def rules(
+    subnets: Sequence[Subnet], occupants: Iterable[Occupant], peering: Peering = NO_PEERS
+) -> Ruleset:
     """
     Return the rules that follow from subnets and VMs.
 
-    A subnet without a VM needs none.
+    A subnet without a VM needs none.  Without any VM there are no peers.
 
     @param subnets: those of this host.
+    @param peering: the peers of the configuration.
     """
     used: dict[str, Subnet] = {}
     looped: set[str] = set()
@@ -167,6 +173,7 @@ def rules(subnets: Sequence[Subnet], occupants: Iterable[Occupant]) -> Ruleset:
         own=frozenset(own),
         redirections=frozenset(redirections),
         vips=frozenset(vips),
+        peering=_with_source(peering, [s for s in subnets if s.bridge in used]),
     )
 
 
@@ -183,6 +190,22 @@ def _vips(occupant: Occupant, subnets: Sequence[Subnet]) -> set[Vip]:
         if own and _subnet_with(own[0], subnets) is not None:
             found.add(Vip(address=vip, vm_address=own[0], is_source=vip in outside[:1]))
     return found
+
+
+def _with_source(peering: Peering, used: Sequence[Subnet]) -> Peering:
+    """
+    Return the peers as VMs need them.
+
+    The host itself has its address in a subnet with VMs for those of peers, which send
+    their answers the same way.
+
+    @param used: the subnets with VMs.
+    """
+    # Between hosts there is IPv4 alone.
+    gateways = [subnet.gateway for subnet in used if subnet.gateway.version == 4]
+    if not gateways or not peering.peers:
+        return NO_PEERS
+    return replace(peering, source=gateways[0])
 
 
 def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:

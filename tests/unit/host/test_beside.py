@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 import pytest
 
-from runc_cpi.daemon.host.network.beside import advice, corrections
+from runc_cpi.daemon.host.network.beside import (
+    advice,
+    advice_for_overlay,
+    corrections,
+)
 
 OPEN = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 DOCKER = "-P INPUT ACCEPT\n-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n"
@@ -86,3 +92,43 @@ def test_docker() -> None:
 def test_advice(listing: str, firewalld: str | None, commands: list[str]) -> None:
     """Each firewall has commands of its own, which are not named once they were typed."""
     assert list(advice(listing, firewalld, "br1")) == commands
+
+
+def test_docker_and_peers() -> None:
+    """VMs of peers reach those of this host by their own addresses."""
+    remote = [IPv4Network("10.9.0.0/16")]
+    changes = corrections(DOCKER, "ours", ["br1"], remote)
+    peers = "-A DOCKER-USER -s 10.9.0.0/16 -o br1 -m comment --comment ours -j ACCEPT"
+    assert peers in [" ".join(change) for change in changes]
+    assert (
+        corrections(f"{DOCKER}-A {IN}\n-A {OUT}\n{peers}\n", "ours", ["br1"], remote) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("listing", "firewalld", "commands"),
+    [
+        ("", None, []),
+        (OPEN, None, []),
+        (DOCKER, None, []),
+        (
+            OPEN,
+            "table inet firewalld {}",
+            ["firewall-cmd --permanent --add-port=4789/udp", "firewall-cmd --reload"],
+        ),
+        (OPEN, "udp dport 4789 accept", []),
+        (UFW, None, ["ufw allow 4789/udp"]),
+        (f"{UFW}-A ufw-user-input -p udp -m udp --dport 4789 -j ACCEPT\n", None, []),
+        (
+            "-P INPUT DROP\n",
+            None,
+            ["iptables -I INPUT -p udp -m udp --dport 4789 -j ACCEPT"],
+        ),
+        ("-P INPUT DROP\n-A INPUT -p udp -m udp --dport 4789 -j ACCEPT\n", None, []),
+    ],
+)
+def test_advice_for_overlays(
+    listing: str, firewalld: str | None, commands: list[str]
+) -> None:
+    """What stops an overlay is told as commands, until it does not stop it any more."""
+    assert advice_for_overlay(listing, firewalld, 4789) == commands

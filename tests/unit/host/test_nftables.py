@@ -36,4 +36,4 @@ def test_rules_that_cannot_be() -> None:
 def test_what_is_required() -> None:
     """A daemon whose VMs are to get out does not start; it says what to install."""
     with pytest.raises(requirements.HostUnfit, match="^nat: .*libnftables1; nat: false"):
-        requirements.check_nftables()
+        requirements.check_nftables("nat")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from runc_cpi.daemon.host.network import table
+from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
 
 FIRST = Ruleset(bridges=frozenset(["br1", "br2"]), translated=frozenset(["br1"]))
@@ -94,3 +95,21 @@ def test_names_in_a_set() -> None:
     assert (
         table.looped_in("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}") == set()
     )
+
+
+def test_an_overlay() -> None:
+    """What is packed comes from peers alone, what is unpacked from their VMs."""
+    peer = Peer(address=IPv4Address("192.0.2.3"), cidrs=(IPv4Network("10.9.0.0/16"),))
+    overlay = Overlay(interface="vxlan-1", id=77, port=4789)
+    ruleset = replace(FIRST, peering=Peering(peers=(peer,), overlay=overlay))
+    whole = table.whole("t", ruleset, marked=False)
+    assert "udp dport 4789 @th,96,24 77 ip saddr != { 192.0.2.3 } counter" in whole
+    assert "elements = { 10.9.0.0/16 }" in whole
+    assert "counter" not in table.whole("t", FIRST, marked=False)
+
+
+def test_counters() -> None:
+    """What nft prints of a counter tells how many packets it has seen."""
+    printed = "table inet t {\n\tcounter c {\n\t\tpackets 12 bytes 840\n\t}\n}"
+    assert table.packets_in(printed) == 12
+    assert table.packets_in("") == 0

@@ -14,9 +14,11 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.forwarding import Forwarding
+from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
+from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
@@ -24,7 +26,7 @@ from runc_cpi.errors import (
     PortUnavailable,
 )
 from tests.fakes.assembly import SUBNET
-from tests.fakes.networks import FakeFirewall, FakeHostPorts
+from tests.fakes.networks import FakeFirewall, FakeHostPorts, FakeNetworker
 from tests.fakes.script import Script
 
 VIP = IPv4Address("192.0.2.1")
@@ -38,8 +40,9 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
+        ways = WaysToPeers(FakeNetworker(self.script), NO_PEERS)
         self.forwarding = Forwarding(
-            pools, self.firewall, self.host_ports, Vips(pools, POLICY)
+            pools, self.firewall, self.host_ports, Vips(pools, POLICY), ways
         )
 
     def admit(

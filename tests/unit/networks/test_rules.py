@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peer, Peering
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import (
     NO_RULES,
@@ -118,3 +119,19 @@ def test_vips() -> None:
     assert found - found == NO_RULES
     elsewhere = Occupant(addresses=(IPv4Address("10.9.0.2"),), vips=(first,))
     assert rules([ONE], [elsewhere]) == NO_RULES
+
+
+def test_peers() -> None:
+    """
+    Peers take rules and forwarding while there is a VM; the host has its address in the
+    first subnet with VMs for them.
+    """
+    peer = Peer(address=IPv4Address("192.0.2.3"), cidrs=(IPv4Network("10.9.0.0/16"),))
+    peering, inside = Peering(peers=(peer,)), subnet(1, nat=False)
+    assert rules([inside, TWO], [], peering).peering == NO_PEERS
+    found = rules([inside, TWO], [occupant("10.1.0.2")], peering)
+    assert found.peering == Peering(peers=(peer,), source=IPv4Address("10.1.0.1"))
+    assert found.is_needed
+    assert found.is_forwarding
+    found = rules([inside, TWO], [occupant("10.2.0.2")], peering)
+    assert found.peering.source == IPv4Address("10.2.0.1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Sequence
 from hashlib import sha256
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -15,6 +15,7 @@ from runc_cpi.daemon.host.network import ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap, own_networks
+from runc_cpi.daemon.host.network.routes import metric_of
 from runc_cpi.daemon.host.network.vip_addresses import label_of
 from runc_cpi.daemon.networks.model import Subnet
 
@@ -35,6 +36,7 @@ class Bridges:
 
     @ivar daemon: tells this daemon from others of this host.
     @param configured: the names of the bridges that are always there.
+    @ivar daemon: tells this daemon from others of this host.
     """
 
     def __init__(self, daemon: str, configured: Collection[str]) -> None:
@@ -119,14 +121,20 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges of this daemon do not count, nor do its vips that are reserved there.
+        The bridges of this daemon do not count, nor its routes to peers, nor its vips that
+        are reserved there.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
         """
-        own = {link.index for link in self.own()}
+        own, metric = {link.index for link in self.own()}, metric_of(self.daemon)
+
+        def is_own_vip(address: IPv4Address, label: str | None) -> bool:
+            is_reserved = any(address in kept for kept in subnet.reserved)
+            return label == label_of(self.daemon) and is_reserved
+
         with IPRoute() as ip:
-            return overlap(ip, subnet, own, label_of(self.daemon))
+            return overlap(ip, subnet.cidr, own, metric, is_own_vip)
 
     def own_networks(self) -> set[IPv4Network]:
         """

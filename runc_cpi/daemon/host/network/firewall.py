@@ -20,7 +20,7 @@ from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.interfaces import IFirewall
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.rules import Ruleset
+from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
 from runc_cpi.errors import CloudError
 
 P = ParamSpec("P")
@@ -51,7 +51,8 @@ class Firewall:
         self._table = Table(name, own_bridges)
         self._addresses = addresses
         self._neighbours = Neighbours(processes, name)
-        self._bridges: frozenset[str] = frozenset()
+        # The last rules that others were told of.
+        self._told = NO_RULES
         # What an earlier daemon left is not known.
         self._vips: frozenset[Address] | None = None
         self._agreed = False
@@ -74,8 +75,9 @@ class Firewall:
         if not self._table.has(ruleset):
             await self._do(self._table.apply, ruleset)
         await self._have({vip.address for vip in ruleset.vips})
-        if ruleset.bridges != self._bridges or not self._agreed:
-            self._bridges = ruleset.bridges
+        told, self._told = self._told, ruleset
+        is_same = (told.bridges, told.peering) == (ruleset.bridges, ruleset.peering)
+        if not is_same or not self._agreed:
             await self._agree()
 
     async def _have(self, vips: AbstractSet[Address]) -> None:
@@ -111,10 +113,17 @@ class Firewall:
         @return: whether something was missing.
         @raise CloudError: if the kernel refuses.
         """
+        dropped = await self._do(self._table.dropped)
+        if dropped:
+            self.log.warn(
+                "the overlay has dropped {dropped} packets that were not of peers and "
+                "their VMs: compare peers and overlay with what the other hosts have",
+                dropped=dropped,
+            )
         missing = await self._do(self._table.restore)
         if self._vips:
             missing |= await self._do(self._addresses.have, self._vips)
-        changed = await self._agree() if self._bridges else False
+        changed = await self._agree() if self._told.bridges else False
         return missing or changed
 
     async def _agree(self) -> bool:
@@ -128,7 +137,7 @@ class Firewall:
         self._agreed = False
         try:
             firewalld = await self._do(self._table.firewalld)
-            changed = await self._neighbours.agree(self._bridges, firewalld)
+            changed = await self._neighbours.agree(self._told, firewalld)
         except CloudError as error:
             self.log.warn(
                 "other firewalls of this host may stop what VMs send: {reason}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import beside
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.errors import CloudError
 
 PROGRAM = "iptables"
@@ -31,29 +32,36 @@ class Neighbours:
         self._processes, self._comment = processes, comment
         self._said: set[str] = set()
 
-    async def agree(self, bridges: Collection[str], firewalld: str | None) -> bool:
+    async def agree(self, ruleset: Ruleset, firewalld: str | None) -> bool:
         """
-        Have other firewalls let pass what goes by these bridges.
+        Have other firewalls let pass what goes by bridges of these rules, and to peers.
 
         @param firewalld: what nft prints of firewalld's table, or L{None} if it has none.
         @return: whether something was changed.
         @raise CloudError: if iptables cannot be run, or refuses.
         """
         listing = await self._list()
-        changes = beside.corrections(listing, self._comment, bridges)
+        changes = beside.corrections(
+            listing, self._comment, ruleset.bridges, ruleset.peering.cidrs
+        )
         for change in changes:
             await self._run(change)
-        for bridge in sorted(bridges):
+        for bridge in sorted(ruleset.bridges):
             self._advise(bridge, beside.advice(listing, firewalld, bridge))
+        overlay = ruleset.peering.overlay
+        if overlay is not None:
+            advice = beside.advice_for_overlay(listing, firewalld, overlay.port)
+            self._advise(overlay.interface, advice)
         return bool(changes)
 
-    def _advise(self, bridge: str, commands: Sequence[str]) -> None:
+    def _advise(self, interface: str, commands: Sequence[str]) -> None:
         text = "; ".join(commands)
         if text and text not in self._said:
             self._said.add(text)
             self.log.warn(
-                "{bridge}: another firewall of this host stops what VMs send; type: {text}",
-                bridge=bridge,
+                "{interface}: another firewall of this host stops what VMs send; "
+                "type: {text}",
+                interface=interface,
                 text=text,
             )
 

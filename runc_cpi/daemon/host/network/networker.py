@@ -16,9 +16,11 @@ from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.host.network.overlaps import own_addresses
+from runc_cpi.daemon.host.network.peers import Ways
 from runc_cpi.daemon.host.network.veth import VethPairs
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import Nic, Subnet
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.errors import CloudError
 
 P = ParamSpec("P")
@@ -34,11 +36,15 @@ class BridgeNetworker:
     One thread also serializes them, and is the only one to visit other namespaces.
 
     @param guarded: whether VMs may only send from their own addresses.
+    @param peering: the peers of the configuration: what VMs send must fit the way there.
     """
 
-    def __init__(self, reactor: Any, bridges: Bridges, *, guarded: bool) -> None:
+    def __init__(
+        self, reactor: Any, bridges: Bridges, *, guarded: bool, peering: Peering = NO_PEERS
+    ) -> None:
         self._reactor, self._bridges = reactor, bridges
-        self._pairs = VethPairs(guarded=guarded)
+        self._pairs = VethPairs(guarded=guarded, peering=peering)
+        self._ways = Ways(bridges.daemon)
         self._thread = ThreadPool(1, 1, "netlink")
 
     def start(self) -> None:
@@ -118,6 +124,14 @@ class BridgeNetworker:
         @raise CloudError: if the kernel refuses to tell.
         """
         return await self._do(self._bridges.own_networks)
+
+    async def reach(self, peering: Peering) -> Reached:
+        """
+        Have ways to the VMs of these peers, and of no others.
+
+        @raise CloudError: if the kernel refuses to tell which there are.
+        """
+        return await self._do(self._ways.set_up, peering)
 
     async def own_addresses(self) -> set[IPv4Address]:
         """

@@ -44,6 +44,8 @@ class Table:
         self._name, self._own_bridges = name, own_bridges
         # What an earlier daemon left is not known.
         self._loaded: Ruleset | None = None
+        # How many packets the counter of the overlay had last.
+        self._dropped = 0
         # Whether the table has the mark, also when somebody took the table away.
         self._marked = False
 
@@ -169,6 +171,19 @@ class Table:
             text = "net.ipv4.ip_forward stays on: {other} may rely on it"
             self.log.info(text, other=other)
 
+    def dropped(self) -> int:
+        """Return how many packets the overlay has not let in since this was asked last."""
+        if self._loaded is None or self._loaded.peering.overlay is None:
+            return 0
+        try:
+            printed = libnftables.run(
+                f"list counter {table.FAMILY} {self._name} {table.COUNTER}"
+            )
+        except libnftables.NftablesUnusable:
+            printed = ""  # somebody took the table away
+        before, self._dropped = self._dropped, table.packets_in(printed)
+        return max(0, self._dropped - before)
+
     def firewalld(self) -> str | None:
         """Return what nft prints of firewalld's table, or L{None} if there is none."""
         with suppress(libnftables.NftablesUnusable):
@@ -204,4 +219,6 @@ class Table:
 
 def _is_alike(one: Ruleset, other: Ruleset) -> bool:
     """Say whether the contents of sets are all that differs."""
+    if one.peering != other.peering:
+        return False
     return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)

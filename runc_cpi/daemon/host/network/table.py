@@ -8,6 +8,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.networks.model import Address
+from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
 
 FAMILY = "inet"
@@ -23,6 +24,7 @@ _TYPES = {
     "set looped": "ifname",
     "set within": "ifname . ifname",
     "set own": "ipv4_addr . ipv4_addr",
+    "set remote": "ipv4_addr; flags interval",
     "map ports": "inet_proto . inet_service : ipv4_addr . inet_service",
     "map ports_at": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
     "map vips": "ipv4_addr : ipv4_addr",
@@ -64,7 +66,7 @@ _CHAINS = """
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    meta nfproto ipv4 iifname @translated oifname != @bridges jump leaving
+    iifname @translated oifname != @bridges ip daddr != @remote jump leaving
     ip saddr 127.0.0.0/8 oifname @looped masquerade
     ip saddr . ip daddr @own ct status dnat masquerade
     meta nfproto ipv4 iifname @bridges oifname @bridges ct status dnat masquerade
@@ -76,10 +78,26 @@ _CHAINS = """
     iifname . oifname @within accept
     iifname @isolated oifname @bridges drop
     iifname @bridges oifname @isolated drop
+    iifname @isolated ip daddr @remote drop
+    ip saddr @remote oifname @isolated drop
   }
 """
+# VXLAN tells by nothing but addresses who has sent something; @th,96,24 is its identifier
+# (RFC 7348).  The kernel passes a datagram here twice: packed and unpacked.
+_OVERLAY = """
+  counter {counter} {{
+  }}
+  chain overlay {{
+    type filter hook prerouting priority raw; policy accept;
+    udp dport {port} @th,96,24 {id} ip saddr != {{ {peers} }} counter name {counter} drop
+    iifname "{interface}" ip saddr != @remote counter name {counter} drop
+    iifname != "{interface}" ip saddr @remote counter name {counter} drop
+  }}
+"""
+COUNTER = "not_of_peers"
+_PACKETS = re.compile(r"packets ([0-9]+)")
 # A chain of this name, which does nothing, tells which chains a table has.
-EDITION = "edition_" + sha256(repr((_TYPES, _CHAINS)).encode()).hexdigest()[:12]
+EDITION = "edition_" + sha256(repr((_TYPES, _CHAINS, _OVERLAY)).encode()).hexdigest()[:12]
 
 
 def name_of(work_dir: object) -> str:
@@ -106,8 +124,31 @@ def whole(name: str, ruleset: Ruleset, *, marked: bool) -> str:
     marks = [
         f"  chain {chain} {{\n  }}" for chain in [EDITION, *([MARK] if marked else [])]
     ]
-    body = "\n".join([*sets, _CHAINS.strip("\n"), *marks])
+    overlay = _overlay(ruleset.peering)
+    body = "\n".join([*sets, _CHAINS.strip("\n"), *overlay, *marks])
     return f"{_forget(name)}table {FAMILY} {name} {{\n{body}\n}}\n"
+
+
+def _overlay(peering: Peering) -> Sequence[str]:
+    """Return what keeps from the overlay all that no peer has sent, if there is one."""
+    overlay = peering.overlay
+    if overlay is None:
+        return []
+    peers = ", ".join(sorted(str(peer.address) for peer in peering.peers))
+    text = _OVERLAY.format(
+        counter=COUNTER,
+        port=overlay.port,
+        id=overlay.id,
+        peers=peers,
+        interface=overlay.interface,
+    )
+    return [text.strip("\n")]
+
+
+def packets_in(printed: str) -> int:
+    """Return how many packets a counter has seen, as nft prints it."""
+    found = _PACKETS.search(printed)
+    return int(found[1]) if found else 0
 
 
 def removal(name: str) -> str:
@@ -208,6 +249,7 @@ def _contents(ruleset: Ruleset) -> Mapping[str, frozenset[str]]:
         "set looped": _quoted(ruleset.looped),
         "set within": frozenset(f'"{name}" . "{name}"' for name in ruleset.bridges),
         "set own": frozenset(f"{address} . {address}" for address in ruleset.own),
+        "set remote": frozenset(map(str, ruleset.peering.cidrs)),
         "map ports": frozenset(_port(r) for r in anywhere),
         "map ports_at": frozenset(
             f"{r.address} . {_port(r)}" for r in redirections - anywhere

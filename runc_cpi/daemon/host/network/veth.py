@@ -10,11 +10,12 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
-from runc_cpi.daemon.host.network import filters, ipv6, link_dump
+from runc_cpi.daemon.host.network import filters, ipv6, link_dump, vxlan
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import find, index_of, remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import MOST_INTERFACES, Nic
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
 
 ALIAS = "runc-cpid "
 OWN_ALIAS = re.compile(ALIAS + r"(vm-[0-9a-f-]{36})")
@@ -36,10 +37,11 @@ class VethPairs:
     The veth pairs of the VMs; every method blocks.
 
     @param guarded: whether VMs may only send from their own addresses.
+    @param peering: the peers of the configuration: what VMs send must fit the way there.
     """
 
-    def __init__(self, *, guarded: bool) -> None:
-        self._guarded = guarded
+    def __init__(self, *, guarded: bool, peering: Peering = NO_PEERS) -> None:
+        self._guarded, self._peering = guarded, peering
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> None:
         """
@@ -51,6 +53,7 @@ class VethPairs:
         with IPRoute() as ip:
             _remove_pairs(ip, vm_cid)
             mtu = _uplink_mtu(ip)
+            mtu = min(mtu, vxlan.least_mtu(ip, self._peering) or mtu)
             try:
                 bridges = [_bridge(nic.bridge) for nic in nics]
                 names = [host_interface(vm_cid, number) for number in range(len(nics))]
