@@ -39,12 +39,14 @@ class Site:
         self.daemon, self.image, self.layout = daemon, image, layout
         daemon.launcher = steps.LAUNCHER
         # Addresses for tests of networks (RFC 2544), of which each daemon has its own.
-        vips = IPv4Network(f"198.18.{daemon.network.split('.')[2]}.0/24")
+        number = int(daemon.network.split(".")[2])
+        vips = IPv4Network(f"198.18.{number}.0/24")
         daemon.config["vip_addresses"] = [str(vips)]
         daemon.write_config()
         daemon.start()
         self._marked: set[str] = set()
-        self._ports, self._vips = count(30000), cycle(vips.hosts())
+        # No two daemons of one host can publish the same port.
+        self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
