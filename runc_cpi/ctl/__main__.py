@@ -11,6 +11,7 @@ from runc_cpi.ctl.tool import tool
 from runc_cpi.errors import CPIError, DaemonUnreachable
 from runc_cpi.printable import printable
 
+NAME = "runc-cpictl"
 # What this program ends with; docs/operations.md tells users.
 FAILED, MISUSED, UNREACHABLE = 1, 2, 3
 KEPT = "\n\t"
@@ -23,7 +24,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Click returns the status that --help and --version exit with.
-        status = tool.main(standalone_mode=False)
+        status = tool.main(prog_name=NAME, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(MISUSED)

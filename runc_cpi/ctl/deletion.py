@@ -99,7 +99,7 @@ class Deletion:
                 self.delete(operator, thing)
             except CPIError as error:
                 before = f"; deleted before it: {', '.join(gone)}" if gone else ""
-                raise CPIError(f"{cid}: {error}{before}") from None
+                raise type(error)(f"{cid}: {error}{before}") from None
             gone.append(cid)
         return gone
 

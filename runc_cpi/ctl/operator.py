@@ -13,7 +13,7 @@ import click
 from runc_cpi import wire
 from runc_cpi.cpi import config as cpi_config
 from runc_cpi.cpi.client import Client
-from runc_cpi.errors import CloudError
+from runc_cpi.errors import CloudError, InvalidArgument
 from runc_cpi.json_text import loads_trusted
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ class Operator:
     @cached_property
     def _client(self) -> Client:
         if self.cpi_file is not None:
-            return Client(cpi_config.load(self.cpi_file, {}), "")
+            try:
+                return Client(cpi_config.load(self.cpi_file, {}), "")
+            except InvalidArgument as error:
+                raise click.UsageError(str(error)) from None
         from runc_cpi.ctl.target import of_daemon
 
         return Client(of_daemon(self.config), "")

@@ -114,7 +114,9 @@ class Networks:
         @raise AddressUnavailable: if C{allowed_networks} has no room for one.
         @raise CloudError: if the kernel does not tell what the host has.
         """
-        taken = [*self.cidrs(), *await self._networker.own_networks()]
+        # Routes to peers are there only while a VM is.
+        of_peers = [cidr for peer in self._peers for cidr in peer.cidrs]
+        taken = [*self.cidrs(), *of_peers, *await self._networker.own_networks()]
         found = first_free(self._allowed, prefixlen, taken)
         if found is None:
             raise AddressUnavailable(

@@ -13,6 +13,7 @@ from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.model import Subnet, described
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.peers import Peer
 from runc_cpi.errors import AddressUnavailable, CloudError, InvalidArgument
 from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
@@ -91,6 +92,14 @@ class NetworksTests(SynchronousTestCase):
     def bridges(self) -> list[str]:
         """Return the bridges that the host has."""
         return [subnet.bridge for subnet in self.host.subnets]
+
+    def test_a_free_range_is_no_peers(self) -> None:
+        """A network that may be anywhere is not where VMs of a peer are."""
+        peer = Peer(address=IPv4Address("192.0.2.3"), cidrs=(IPv4Network("10.1.0.0/16"),))
+        allowed = [IPv4Network("10.1.0.0/16"), IPv4Network("10.2.0.0/16")]
+        networks = Networks(self.pools, self.host, self.names, allowed, [peer])
+        found = self.successResultOf(Deferred.fromCoroutine(networks.free_range(24)))
+        self.assertEqual(found, IPv4Network("10.2.0.0/24"))
 
     def test_order_of_the_request_is_kept(self) -> None:
         """The first network comes first, whichever address was taken first."""
