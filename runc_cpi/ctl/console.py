@@ -50,6 +50,8 @@ def show_console(directory: Path, lines: int | None, *, follow: bool) -> None:
             if follow:
                 for data in _written(console, directory):
                     _print(decoder.decode(data))
+    except BrokenPipeError:
+        raise  # nobody reads what is printed
     except OSError as error:
         message = f"{directory / CONSOLE}: {error.strerror}"
         raise click.ClickException(message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ LISTINGS = {
 NOTED_BY_BOSH = ("director", "deployment", "job", "index")
 
 
-class Deletion:
+class Deletion(ABC):
     """
     Deletes what BOSH has forgotten, after a look and a question.
 
@@ -43,9 +44,9 @@ class Deletion:
     summary: ClassVar[str]
     forcible: ClassVar[bool] = True
 
+    @abstractmethod
     def describe(self, thing: Thing) -> str:
         """Say in a line what an operator knows a thing by."""
-        raise NotImplementedError
 
     def uses(self, thing: Thing, inventory: Inventory) -> list[str]:
         """Say what a thing is used for; nothing if it can go."""

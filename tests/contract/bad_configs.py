@@ -297,6 +297,21 @@ DAEMON = [
         "{network_type: tcp, address: '192.0.2.5:9', vip_addresses: [192.0.2.0/28]}",
         "vip_addresses: 192.0.2.5 of 192.0.2.0-192.0.2.15 is the address where the daemon",
     ),
+    Case(
+        "a peer's address as vip",
+        "{vip_addresses: [192.0.2.0/28], peers: [{address: 192.0.2.3, cidr: 10.1.0.0/16}]}",
+        "vip_addresses: 192.0.2.0-192.0.2.15 overlaps with 192.0.2.3, the address of a",
+    ),
+    Case(
+        "an address of a peer's VMs as vip",
+        "{vip_addresses: [10.1.0.9], peers: [{address: 192.0.2.3, cidr: 10.1.0.0/16}]}",
+        "vip_addresses: 10.1.0.9-10.1.0.9 overlaps with 10.1.0.0/16, a network of peer 192",
+    ),
+    Case(
+        "the overlay's address as vip",
+        "{vip_addresses: [192.0.2.9], overlay: {kind: vxlan, address: 192.0.2.9}}",
+        "vip_addresses: 192.0.2.9 of 192.0.2.9-192.0.2.9 is overlay.address",
+    ),
     Case("an empty bridge", "bridge: ''", f"bridge: '' {INTERFACE}"),
     Case("a bridge with a slash", "bridge: br/0", f"bridge: 'br/0' {INTERFACE}"),
     Case(

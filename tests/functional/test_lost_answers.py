@@ -11,6 +11,8 @@ from tests.harness import steps
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.lab import NewDaemon
 
+# For tests of networks (RFC 2544).
+VIP = "198.19.0.9"
 CREATION_FAILED = "Bosh::Clouds::VMCreationFailed"
 
 
@@ -19,6 +21,8 @@ def mortal(new_daemon: NewDaemon) -> Daemon:
     """A daemon that can be made to die at a step."""
     daemon = new_daemon()
     daemon.launcher = steps.LAUNCHER
+    daemon.config["vip_addresses"] = [VIP]
+    daemon.write_config()
     return daemon.start()
 
 
@@ -35,11 +39,14 @@ def lose_answer(daemon: Daemon, arguments: list[Any]) -> str:
     return vm_cid
 
 
-@pytest.mark.parametrize("wanted", ["an address", "a port"])
+@pytest.mark.parametrize("wanted", ["an address", "a port", "a vip"])
 def test_the_same_call_again(mortal: Daemon, tiny: Path, wanted: str) -> None:
     """The VM that nobody was told of makes way for the one of the next call."""
     stemcell = mortal.create_stemcell(tiny)
-    networks = {"n": manual(f"{mortal.network}9")} if wanted == "an address" else None
+    networks = {
+        "an address": {"n": manual(f"{mortal.network}9")},
+        "a vip": {"n": {"type": "dynamic"}, "v": {"type": "vip", "ip": VIP}},
+    }.get(wanted)
     ports = {"ports": [f"{mortal.port}:80"]} if wanted == "a port" else None
     arguments = vm_arguments(stemcell, networks, "agent-lost", ports)
     lost = lose_answer(mortal, arguments)

@@ -251,6 +251,8 @@ class DaemonConfig(Section):
             values.get("vip_addresses", ()),
             values["networks"],
             values["address"].ip,
+            values.get("peers", ()),
+            values.get("overlay"),
         )
         cls._check_network_type(network_type, raw)
         cls._check_short_form(raw)

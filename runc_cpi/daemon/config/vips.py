@@ -10,6 +10,7 @@ from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config.addresses import address_range
 from runc_cpi.daemon.config.checks import ConfigError, quoted
 from runc_cpi.daemon.config.networks import NetworkConfig
+from runc_cpi.daemon.config.peers import OverlayConfig, PeerConfig
 
 IPV4 = IPv4Network("0.0.0.0/0")
 # This host, loopback, multicast and what is above (RFC 6890).
@@ -41,14 +42,27 @@ def check_vips(
     vips: Sequence[AddressRange],
     networks: Sequence[NetworkConfig],
     taken: IPv4Address | IPv6Address | None,
+    peers: Sequence[PeerConfig] = (),
+    overlay: OverlayConfig | None = None,
 ) -> None:
     """
-    Check that addresses are in no network of VMs, and not where the daemon takes calls.
+    Check that addresses are in no network of VMs, and not where the daemon takes calls or
+    where other hosts are.
 
-    @param taken: where that is, or L{None}.
+    @param taken: where the daemon takes calls, or L{None}.
     @raise ConfigError: naming what overlaps.
     """
     for addresses in vips:
+        own = None if overlay is None else overlay.address
+        if own is not None and own in addresses:
+            raise ConfigError(f"{key}: {own} of {addresses} is overlay.address")
+        for peer in peers:
+            where = f"{key}: {addresses} overlaps with"
+            if peer.address in addresses:
+                raise ConfigError(f"{where} {peer.address}, the address of a peer")
+            for cidr in peer.cidrs:
+                if addresses.first <= cidr[-1] and addresses.last >= cidr[0]:
+                    raise ConfigError(f"{where} {cidr}, a network of peer {peer.address}")
         if isinstance(taken, IPv4Address) and taken in addresses:
             raise ConfigError(
                 f"{key}: {taken} of {addresses} is the address where the daemon takes calls"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import PublishedPort
@@ -32,12 +34,18 @@ class Claims:
         """
         if port.address in self.vips:
             raise PortUnavailable(f"port {port}: {port.address} is a vip of {self.owner}")
-        for other in self.redirections:
-            is_there = None in (port.address, other.address) or (
-                port.address == other.address
-            )
-            if is_there and other.protocol == port.protocol and other.port in port.numbers:
+        for number in port.numbers:
+            places = self._places.get((port.protocol, number), ())
+            if places and (port.address is None or {None, port.address} & set(places)):
                 raise PortUnavailable(f"port {port} is published by {self.owner}")
+
+    @cached_property
+    def _places(self) -> Mapping[tuple[str, int], Collection[Address | None]]:
+        """Where each port is published, as both daemons may have thousands."""
+        places: dict[tuple[str, int], list[Address | None]] = {}
+        for other in self.redirections:
+            places.setdefault((other.protocol, other.port), []).append(other.address)
+        return places
 
     def check_vip(self, vip: Address) -> None:
         """

@@ -88,6 +88,10 @@ class Forwarding:
         """Return the VM that has one of these ports, or L{None} if none does."""
         return self._held.holder(port)
 
+    def vip_holder(self, vip: Address) -> str | None:
+        """Return the VM that has an address of the host, or L{None} if none does."""
+        return self._vips.holder(vip)
+
     def _hold_vip(self, vm_cid: str, vip: Address) -> None:
         for publisher, ports in self._ports.items():
             for port in ports:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
@@ -98,6 +98,7 @@ class Ruleset:
     @ivar redirections: the published ports.
     @ivar vips: the addresses of the host that VMs have.
     @ivar peering: the hosts whose VMs reach those of this host as they are.
+    @ivar remote: the networks of these VMs, but none that overlaps with one of this host.
     """
 
     bridges: frozenset[str] = frozenset()
@@ -108,6 +109,7 @@ class Ruleset:
     redirections: frozenset[Redirection] = frozenset()
     vips: frozenset[Vip] = frozenset()
     peering: Peering = NO_PEERS
+    remote: frozenset[IPv4Network] = frozenset()
 
     @property
     def is_needed(self) -> bool:
@@ -129,6 +131,7 @@ class Ruleset:
             own=self.own - other.own,
             redirections=self.redirections - other.redirections,
             vips=self.vips - other.vips,
+            remote=self.remote - other.remote,
         )
 
 
@@ -165,6 +168,7 @@ def rules(
         vips |= _vips(occupant, subnets)
     places = {vip.vm_address for vip in vips}
     own |= {place for place in places if isinstance(place, IPv4Address)}
+    reached = _with_source(peering, [s for s in subnets if s.bridge in used])
     return Ruleset(
         bridges=frozenset(used),
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
@@ -173,8 +177,14 @@ def rules(
         own=frozenset(own),
         redirections=frozenset(redirections),
         vips=frozenset(vips),
-        peering=_with_source(peering, [s for s in subnets if s.bridge in used]),
+        peering=reached,
+        remote=frozenset(cidr for cidr in reached.cidrs if _is_elsewhere(cidr, subnets)),
     )
+
+
+def _is_elsewhere(cidr: IPv4Network, subnets: Sequence[Subnet]) -> bool:
+    """Say whether a network of a peer has no address of a VM of this host."""
+    return not any(cidr.overlaps(subnet.cidr) for subnet in subnets)
 
 
 def _vips(occupant: Occupant, subnets: Sequence[Subnet]) -> set[Vip]:

@@ -35,11 +35,12 @@ def publish(draft: Path, place: Path) -> None:
 
 def set_aside(place: Path, scratch: Path) -> Path:
     """
-    Take a directory out of its place, to be removed.
+    Take a directory out of its place, to be removed; a power cut does not undo that.
 
     @return: where it is in C{scratch}.
     @raise OSError: if that is not possible; it stays in its place.
     """
     trash = scratch / f"old-{uuid4()}"
     place.rename(trash)
+    sync_directory(place.parent)
     return trash

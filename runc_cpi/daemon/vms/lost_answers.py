@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.forwarding import Forwarding
-from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
@@ -23,16 +22,17 @@ class LostAnswers:
 
     def in_the_way_of(self, new: NewVM) -> list[str]:
         """Return the cids of VMs that have what is asked for, and are nobody's."""
+        addresses = [n.address for n in new.networks if n.address is not None]
         holders = [
-            *(self._registry.at(n.address) for n in new.networks if n.address is not None),
-            *map(self._publisher, new.ports),
+            *map(self._registry.at, addresses),
+            *(self._holder(self._forwarding.vip_holder(vip)) for vip in addresses),
+            *(self._holder(self._forwarding.publisher(port)) for port in new.ports),
         ]
         found = {vm.vm_cid for vm in holders if vm is not None}
         return sorted(vm_cid for vm_cid in found if self.is_nobodys(vm_cid, new))
 
-    def _publisher(self, port: PublishedPort) -> VM | None:
-        holder = self._forwarding.publisher(port)
-        return None if holder is None else self._registry.find(holder)
+    def _holder(self, vm_cid: str | None) -> VM | None:
+        return None if vm_cid is None else self._registry.find(vm_cid)
 
     def is_nobodys(self, vm_cid: str, new: NewVM) -> bool:
         """

@@ -101,7 +101,8 @@ def test_an_overlay() -> None:
     """What is packed comes from peers alone, what is unpacked from their VMs."""
     peer = Peer(address=IPv4Address("192.0.2.3"), cidrs=(IPv4Network("10.9.0.0/16"),))
     overlay = Overlay(interface="vxlan-1", id=77, port=4789)
-    ruleset = replace(FIRST, peering=Peering(peers=(peer,), overlay=overlay))
+    peering = Peering(peers=(peer,), overlay=overlay)
+    ruleset = replace(FIRST, peering=peering, remote=peering.cidrs)
     whole = table.whole("t", ruleset, marked=False)
     assert "udp dport 4789 @th,96,24 77 ip saddr != { 192.0.2.3 } counter" in whole
     assert "elements = { 10.9.0.0/16 }" in whole

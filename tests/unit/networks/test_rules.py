@@ -135,3 +135,12 @@ def test_peers() -> None:
     assert found.is_forwarding
     found = rules([inside, TWO], [occupant("10.2.0.2")], peering)
     assert found.peering.source == IPv4Address("10.2.0.1")
+
+
+def test_a_peer_with_a_network_of_this_host() -> None:
+    """What VMs of this host send is never taken for what those of a peer send."""
+    cidrs = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/16")))
+    peer = Peer(address=IPv4Address("192.0.2.3"), cidrs=cidrs)
+    found = rules([ONE], [occupant("10.1.0.2")], Peering(peers=(peer,)))
+    assert found.remote == {cidrs[1]}
+    assert found.peering.peers == (peer,)

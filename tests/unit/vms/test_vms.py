@@ -100,7 +100,7 @@ class VMsTests(TestCase):
         (found,) = self.firewall.ruleset.vips
         self.assertEqual((found.address, found.vm_address), (vip, vm.addresses[0]))
         with self.assertRaisesRegex(AddressUnavailable, f"in use by {vm.vm_cid}"):
-            await self.create(networks=networks)
+            await self.create(networks=networks, agent_id="another")
         await self.begin()
         self.assertEqual(self.firewall.ruleset.vips, frozenset())
         (problem,) = self.repairs.problems

@@ -42,7 +42,7 @@ class Neighbours:
         """
         listing = await self._list()
         changes = beside.corrections(
-            listing, self._comment, ruleset.bridges, ruleset.peering.cidrs
+            listing, self._comment, ruleset.bridges, ruleset.remote
         )
         for change in changes:
             await self._run(change)

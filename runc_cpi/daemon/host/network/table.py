@@ -249,7 +249,7 @@ def _contents(ruleset: Ruleset) -> Mapping[str, frozenset[str]]:
         "set looped": _quoted(ruleset.looped),
         "set within": frozenset(f'"{name}" . "{name}"' for name in ruleset.bridges),
         "set own": frozenset(f"{address} . {address}" for address in ruleset.own),
-        "set remote": frozenset(map(str, ruleset.peering.cidrs)),
+        "set remote": frozenset(map(str, ruleset.remote)),
         "map ports": frozenset(_port(r) for r in anywhere),
         "map ports_at": frozenset(
             f"{r.address} . {_port(r)}" for r in redirections - anywhere
