@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.base.address_range import AddressRange
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -21,11 +20,11 @@ class AddressPool:
     def __init__(self, subnet: Subnet) -> None:
         self.subnet = subnet
         self._range = subnet.dynamic or _hosts_of(subnet)
-        self._owners: dict[IPv4Address, str] = {}
+        self._owners: dict[Address, str] = {}
         # No dynamic address above this is free, so a full subnet is not searched each time.
         self._highest = int(self._range.last)
 
-    def acquire(self, owner: str, but: Collection[IPv4Address]) -> IPv4Address:
+    def acquire(self, owner: str, but: Collection[Address]) -> Address:
         """
         Give C{owner} the highest free address.
 
@@ -41,12 +40,12 @@ class AddressPool:
                 return address
         raise AddressUnavailable(f"no address is left in {self._where()}")
 
-    def _free(self) -> Iterator[IPv4Address]:
+    def _free(self) -> Iterator[Address]:
         """Return what is free, the highest address first."""
         first, number = int(self._range.first), self._highest
         self._highest = first - 1
         while number >= first:
-            address = IPv4Address(number)
+            address = self._range.first + (number - first)
             reserved = self._reserved_with(address)
             if reserved is not None:
                 number = int(reserved.first) - 1
@@ -56,14 +55,14 @@ class AddressPool:
                 yield address
             number -= 1
 
-    def _reserved_with(self, address: IPv4Address) -> AddressRange | None:
+    def _reserved_with(self, address: Address) -> AddressRange | None:
         return next((found for found in self.subnet.reserved if address in found), None)
 
     def _where(self) -> str:
         dynamic = self.subnet.dynamic
         return f"{dynamic} of {self.subnet.cidr}" if dynamic else str(self.subnet.cidr)
 
-    def claim(self, address: IPv4Address, owner: str, *, recorded: bool) -> None:
+    def claim(self, address: Address, owner: str, *, recorded: bool) -> None:
         """
         Give C{owner} this very address of the subnet; it may have it already.
 
@@ -80,12 +79,12 @@ class AddressPool:
             raise AddressUnavailable(f"address {address} {obstacle}")
         self._owners[address] = owner
 
-    def _meaning(self, address: IPv4Address) -> str | None:
+    def _meaning(self, address: Address) -> str | None:
         """Return what an address is that no VM can ever have, or L{None}."""
         cidr = self.subnet.cidr
         if address == self.subnet.gateway:
             return f"is the gateway of the VM network {cidr}"
-        if address == cidr.broadcast_address:
+        if address == cidr.broadcast_address and cidr.version == 4:
             return f"is the broadcast address of {cidr}"
         if address == cidr.network_address:
             return f"is the network address of {cidr}"
@@ -99,12 +98,12 @@ class AddressPool:
             if address in self._range:
                 self._highest = max(self._highest, int(address))
 
-    def owner(self, address: IPv4Address) -> str | None:
+    def owner(self, address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""
         return self._owners.get(address)
 
     @property
-    def holders(self) -> dict[IPv4Address, str]:
+    def holders(self) -> dict[Address, str]:
         """Who has which address."""
         return dict(self._owners)
 
@@ -115,5 +114,6 @@ class AddressPool:
 
 
 def _hosts_of(subnet: Subnet) -> AddressRange:
-    cidr = subnet.cidr
-    return AddressRange(first=cidr.network_address + 1, last=cidr.broadcast_address - 1)
+    first, last = subnet.cidr[1], subnet.cidr[-1]
+    # The last address of IPv4 is for broadcasts, which IPv6 does not have.
+    return AddressRange(first=first, last=last - 1 if subnet.version == 4 else last)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
 
-from runc_cpi.daemon.networks.model import Nic
+from runc_cpi.daemon.networks.model import Address, Nic, link_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,18 +13,20 @@ class AllowedSources:
     From what a VM may send by one of its interfaces; all else is dropped.
 
     @ivar mac: the hardware address of the interface.
-    @ivar addresses: its IPv4 addresses.  A VM may send no IPv6.
+    @ivar addresses: its addresses.  Without one of IPv6 a VM may send no IPv6.
     """
 
     mac: str
-    addresses: tuple[IPv4Address, ...]
+    addresses: tuple[Address, ...]
 
 
 def allowed_sources(nic: Nic) -> AllowedSources:
-    """Return from what a VM may send by an interface: from its own addresses."""
-    return AllowedSources(
-        mac=nic.mac,
-        addresses=tuple(
-            address.ip for address in nic.addresses if isinstance(address, IPv4Interface)
-        ),
-    )
+    """
+    Return from what a VM may send by an interface: from its own addresses.
+
+    With IPv6 the kernel has one more for the link, from which it asks for others.
+    """
+    addresses: list[Address] = [address.ip for address in nic.addresses]
+    if any(address.version == 6 for address in addresses):
+        addresses.append(link_local(nic.mac))
+    return AllowedSources(mac=nic.mac, addresses=tuple(addresses))

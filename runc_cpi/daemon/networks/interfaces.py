@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.claims import Claims
-from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.model import Address, InterfaceAddress, Nic, Subnet
 from runc_cpi.daemon.networks.peers import Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
@@ -76,7 +76,7 @@ class INetworker(Interface):
 
     def own_networks() -> Awaitable[Collection[IPv4Network]]:
         """
-        Return the networks that the host has an address in, or a route to.
+        Return the networks of IPv4 that the host has an address in, or a route to.
 
         Those of the daemon's bridges do not count.
 
@@ -92,7 +92,7 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
-    def own_addresses() -> Awaitable[Collection[IPv4Address]]:
+    def own_addresses() -> Awaitable[Collection[Address]]:
         """
         Return the addresses that the host itself has.
 
@@ -107,8 +107,12 @@ class IAddressPools(Interface):
     subnets: Sequence[Subnet] = Attribute("all subnets; the configured ones come first")
     lasting: Sequence[Subnet] = Attribute("the configured ones, and those that are kept")
 
-    def described(gateway: IPv4Interface) -> Subnet:
-        """Return the subnet that VMs describe by the host's address in it."""
+    def described(gateway: InterfaceAddress, bridge: str | None = None) -> Subnet:
+        """
+        Return the subnet that VMs describe by the host's address in it.
+
+        @param bridge: that of the subnet that it shares one with, if it does.
+        """
 
     def open(subnet: Subnet) -> None:
         """
@@ -131,12 +135,12 @@ class IAddressPools(Interface):
         One that is not kept is left as it is.
         """
 
-    def holders(subnet: Subnet) -> Mapping[IPv4Address, str]:
+    def holders(subnet: Subnet) -> Mapping[Address, str]:
         """Return who has which address of a subnet; nothing if there is no such subnet."""
 
     def acquire(
-        subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
-    ) -> Awaitable[IPv4Address]:
+        subnet: Subnet, owner: str, but: Collection[Address] = ()
+    ) -> Awaitable[Address]:
         """
         Give C{owner} the highest free address of a subnet.
 
@@ -233,5 +237,5 @@ class IHostPorts(Interface):
         @raise CloudError: if the kernel refuses to tell.
         """
 
-    def is_local(address: IPv4Address) -> bool:
+    def is_local(address: Address) -> bool:
         """Say whether an address is one of this host's own."""

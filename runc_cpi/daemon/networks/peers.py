@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 # What VXLAN puts around a packet of IPv4 (bytes, RFC 7348): Ethernet, IPv4, UDP, VXLAN.
 OVERHEAD = 14 + 20 + 8 + 8
@@ -84,7 +84,9 @@ def peer_hardware_address(address: IPv4Address) -> str:
     return "02:76:" + address.packed.hex(":")
 
 
-def overlap_with_peers(peers: Iterable[Peer], cidr: IPv4Network) -> str | None:
+def overlap_with_peers(
+    peers: Iterable[Peer], cidr: IPv4Network | IPv6Network
+) -> str | None:
     """Name the network of a peer's VMs that a network overlaps with, or return L{None}."""
     for peer in peers:
         for other in peer.cidrs:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
-from runc_cpi.daemon.host.network.routes import all_routes
+from runc_cpi.daemon.host.network.routes import FAMILIES, all_routes
+from runc_cpi.daemon.networks.model import Address, InterfaceAddress, IPNetwork
 
 
 def overlap(
     ip: Any,
-    cidr: IPv4Network,
+    cidr: IPNetwork,
     own: Collection[int],
     metric: int,
-    is_of_daemon: Callable[[IPv4Address, str | None], bool] = lambda address, label: False,
+    is_of_daemon: Callable[[Address, str | None], bool] = lambda address, label: False,
 ) -> str | None:
     """
     Name the network of the host that another one overlaps with, or return L{None}.
@@ -32,12 +32,12 @@ def overlap(
     @param is_of_daemon: says of an address, by its label, that it does not count either.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    for interface, index, label in _addresses(ip):
+    for interface, index, label in _addresses(ip, cidr.version):
         if is_of_daemon(interface.ip, label):
             continue
         if index not in own and interface.network.overlaps(cidr):
             return f"{interface}, an address of {name_of(ip, index)}"
-    for route in all_routes(ip):
+    for route in all_routes(ip, cidr.version):
         is_inside = route.network.prefixlen >= cidr.prefixlen
         is_own = route.interface in own or route.is_of(metric)
         if not is_own and is_inside and route.network.overlaps(cidr):
@@ -49,30 +49,32 @@ def overlap(
 
 def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
     """
-    Return the networks that the host has an address in, or a route to.
+    Return the networks of IPv4 that the host has an address in, or a route to.
 
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    with_addresses = {i.network for i, index, _ in _addresses(ip) if index not in own}
+    with_addresses = {i.network for i, index, _ in _addresses(ip, 4) if index not in own}
     routes = {route.network for route in all_routes(ip) if route.interface not in own}
-    return with_addresses | routes
+    return {found for found in with_addresses | routes if isinstance(found, IPv4Network)}
 
 
-def own_addresses() -> set[IPv4Address]:
+def own_addresses() -> set[Address]:
     """
     Return the addresses that the host itself has.
 
     @raise NetlinkError: if the kernel refuses to tell.
     """
     with IPRoute() as ip:
-        return {interface.ip for interface, _, _ in _addresses(ip)}
+        return {i.ip for version in FAMILIES for i, _, _ in _addresses(ip, version)}
 
 
-def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int, str | None]]:
-    """Return all addresses, with the interface and the label of each."""
-    for entry in ip.get_addr(family=socket.AF_INET):
+def _addresses(
+    ip: Any, version: int
+) -> Iterator[tuple[InterfaceAddress, int, str | None]]:
+    """Return all addresses of a kind of IP, with the interface and the label of each."""
+    for entry in ip.get_addr(family=FAMILIES[version]):
         address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-        interface = IPv4Interface((address, entry["prefixlen"]))
+        interface = ip_interface((address, entry["prefixlen"]))
         yield interface, entry["index"], entry.get_attr("IFA_LABEL")

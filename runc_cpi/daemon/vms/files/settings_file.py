@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
 from runc_cpi.json_text import loads
@@ -32,7 +33,7 @@ def told_disks(tree: Tree) -> Any:
         return {}
 
 
-def told_addresses(tree: Tree) -> list[IPv4Address]:
+def told_addresses(tree: Tree) -> list[Address]:
     """
     Return the addresses that the settings file names, without virtual ones.
 
@@ -51,7 +52,7 @@ def told_addresses(tree: Tree) -> list[IPv4Address]:
     found = []
     for address in real:
         with suppress(ValueError):
-            found.append(IPv4Address(address))
+            found.append(ip_address(str(address)))
     return found
 
 
