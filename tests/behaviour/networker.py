@@ -22,7 +22,7 @@ PEERS = tuple(
     Peer(address=IPv4Address(f"10.99.0.{n}"), cidrs=(IPv4Network(f"10.{n}.0.0/16"),))
     for n in (7, 8)
 )
-ONE = Peering(peers=PEERS[:1], source=SUBNET.gateway)
+ONE = Peering(peers=PEERS[:1], source=IPv4Address("10.99.0.1"))
 OVERLAY = Overlay(interface=interface_of(DAEMON), id=7, port=4789)
 BOTH = Peering(peers=PEERS, overlay=OVERLAY)
 

@@ -37,7 +37,7 @@ def pids(leaves_nothing: None) -> Iterator[list[int]]:
     """Processes in network namespaces that are connected as VMs are."""
     with ExitStack() as stack:
         for subnet in SUBNETS:
-            Bridges("test of isolation", configured=()).ensure(subnet)
+            Bridges("test of isolation", configured=()).ensure(subnet.bridge, [subnet])
             remove = ["ip", "link", "delete", subnet.bridge]
             stack.callback(subprocess.run, remove, check=True)
         pids = [stack.enter_context(new_namespace()) for _ in ADDRESSES]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address as Address
 from ipaddress import ip_address, ip_network
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from runc_cpi.daemon.entrance.access import Access, Refusal, address_of
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.vms.vm import VM
 from tests.fakes.entrance import HOSTS_OWN, FakeSockets
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from typing import Any
 
 import pytest
@@ -46,6 +53,10 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
 
 
 def test_what_a_vm_may_send() -> None:
-    """A VM may send from its hardware address and its IPv4 addresses alone."""
-    addresses = (IPv4Address("10.0.0.2"),)
+    """
+    A VM may send from its hardware address and its addresses alone, among them the one
+    that IPv6 has for the link.
+    """
+    of_link = IPv6Address("fe80::42:aff:fe00:2")
+    addresses = (IPv4Address("10.0.0.2"), IPv6Address("2001:db8::2"), of_link)
     assert allowed_sources(NIC) == AllowedSources(mac=NIC.mac, addresses=addresses)

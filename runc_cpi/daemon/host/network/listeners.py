@@ -81,7 +81,7 @@ class HostPorts:
         except OSError as error:
             raise CloudError(f"which ports the host has in use: {error}") from error
 
-    def is_local(self, address: IPv4Address) -> bool:
+    def is_local(self, address: Address) -> bool:
         """Say whether an address is one of this host's own."""
         return KernelSockets().is_local(address)
 

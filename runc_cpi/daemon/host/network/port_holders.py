@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.host.network.listeners import KINDS, listeners, owner
+from runc_cpi.daemon.networks.model import Address
 
 
-def holder(address: IPv4Address, port: int) -> str | None:
+def holder(address: Address, port: int) -> str | None:
     """
     Name the process that has a port, at an address or at all of them.
 

@@ -163,6 +163,10 @@ def _set_up(ip: Any, nics: Sequence[Nic]) -> None:
     ip.link("set", index=index_of("lo"), state="up")
     for nic in nics:
         index = index_of(nic.interface)
+        ipv6.ignore_routers(nic.interface)
+        if any(address.version == 6 for address in nic.addresses):
+            ipv6.settle_addresses(nic.interface)
+            ipv6.turn_on(nic.interface)
         for address in nic.addresses:
             prefix = address.network.prefixlen
             ip.addr("add", index=index, address=str(address.ip), prefixlen=prefix)
