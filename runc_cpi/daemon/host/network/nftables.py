@@ -7,19 +7,19 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
-from pyroute2 import IPRoute
 from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import (
     conntrack,
     found_rules,
     libnftables,
-    links,
     reliance,
+    rtnetlink,
     sysctls,
     table,
     vip_flows,
 )
+from runc_cpi.daemon.host.network.links import find
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset
@@ -206,11 +206,11 @@ class Table:
         """
         Let a VM that is connected reach itself by ports of the host.
 
-        @raise NetlinkError: if the kernel refuses.
+        @raise OSError: if the kernel refuses.
         """
-        with IPRoute() as ip:
-            for name in host_interfaces(vm_cid):
-                links.reflect(ip, name)
+        for name in host_interfaces(vm_cid):
+            if (index := find(name)) is not None:
+                rtnetlink.reflect(index)
 
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):
