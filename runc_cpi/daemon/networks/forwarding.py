@@ -11,7 +11,8 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
-from runc_cpi.daemon.networks.rules import Occupant, rules
+from runc_cpi.daemon.networks.rules import Occupant
+from runc_cpi.daemon.networks.tally import Tally
 from runc_cpi.daemon.networks.vips import Vips
 from runc_cpi.daemon.networks.ways import WaysToPeers
 from runc_cpi.errors import InvalidArgument, PortUnavailable
@@ -34,7 +35,7 @@ class Forwarding:
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
         self._vips, self._ways = vips, ways
-        self._occupants: dict[str, Occupant] = {}
+        self._tally = Tally()
         # A port is held before its VM is an occupant: until it is found free, no rule may
         # lead to it.
         self._held: HeldPorts[str] = HeldPorts()
@@ -69,9 +70,10 @@ class Forwarding:
         except BaseException:
             self._let_go(vm_cid)
             raise
-        self._occupants[vm_cid] = Occupant(
+        occupant = Occupant(
             addresses=tuple(addresses), ports=tuple(ports), vips=tuple(vips)
         )
+        self._tally.put(vm_cid, occupant)
 
     def _hold(self, vm_cid: str, ports: Sequence[PublishedPort]) -> None:
         for port in ports:
@@ -131,9 +133,10 @@ class Forwarding:
         @raise PortUnavailable: naming the VM that has a port; this one is in without any.
         """
         self._let_go(vm_cid)
-        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses))
+        occupant = Occupant(addresses=tuple(addresses))
+        self._tally.put(vm_cid, occupant)
         self._hold(vm_cid, ports)
-        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
+        self._tally.put(vm_cid, replace(occupant, ports=tuple(ports)))
 
     def recall_vip(self, vm_cid: str, vip: Address) -> None:
         """
@@ -143,8 +146,8 @@ class Forwarding:
         @raise PortUnavailable: if another VM publishes a port there.
         """
         self._hold_vip(vm_cid, vip)
-        occupant = self._occupants[vm_cid]
-        self._occupants[vm_cid] = replace(occupant, vips=(*occupant.vips, vip))
+        occupant = self._tally.get(vm_cid)
+        self._tally.put(vm_cid, replace(occupant, vips=(*occupant.vips, vip)))
 
     async def connected(self, vm_cid: str) -> None:
         """
@@ -153,7 +156,7 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         await self.apply()
-        occupant = self._occupants[vm_cid]
+        occupant = self._tally.get(vm_cid)
         if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
@@ -163,7 +166,7 @@ class Forwarding:
 
         @raise CloudError: if the kernel refuses; the rules are then as before.
         """
-        self._occupants.pop(vm_cid, None)
+        self._tally.remove(vm_cid)
         self._let_go(vm_cid)
         await self.apply()
 
@@ -174,8 +177,7 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         async with self._lock:
-            occupants, peering = self._occupants.values(), self._ways.configured
-            wanted = rules(self._pools.subnets, occupants, peering)
+            wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
             # An overlay is never there without its rules.
             if not wanted.peering.peers:
                 await self._ways.reach(wanted.peering)

@@ -52,13 +52,11 @@ class Bridges:
 
         @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
-        @raise NetlinkError: if the kernel refuses.
-        @raise OSError: if the kernel refuses to tell which there are.
+        @raise OSError: if the kernel refuses.
         """
         failed: dict[Subnet, str] = {}
         wanted, before = on_bridges(subnets), on_bridges(known)
-        with IPRoute() as ip:
-            self._remove_others(ip, wanted)
+        self._remove_others(wanted)
         for name, there in wanted.items():
             if before.get(name) == there:
                 continue
@@ -85,18 +83,16 @@ class Bridges:
         """
         Remove the bridges of this daemon that have no port.
 
-        @raise NetlinkError: if the kernel refuses.
-        @raise OSError: if the kernel refuses to tell which there are.
+        @raise OSError: if the kernel refuses.
         """
-        with IPRoute() as ip:
-            self._remove_others(ip, set())
+        self._remove_others(set())
 
-    def _remove_others(self, ip: Any, wanted: Collection[str]) -> None:
-        remove(ip, self._draft)
+    def _remove_others(self, wanted: Collection[str]) -> None:
+        remove(self._draft)
         for link in link_dump.bridges():
             is_spare = link.alias == self._alias and link.name not in wanted
             if is_spare and not link_dump.ports(link.index):
-                remove(ip, link.name)
+                remove(link.name)
 
     def own(self) -> list[Link]:
         """
@@ -186,7 +182,7 @@ class Bridges:
 
     def _make_link(self, ip: Any, name: str) -> None:
         """Make a bridge; it gets its name last, when it has the alias."""
-        remove(ip, self._draft)
+        remove(self._draft)
         ip.link("add", ifname=self._draft, kind="bridge", address=_hardware_address(name))
         (index,) = ip.link_lookup(ifname=self._draft)
         ip.link("set", index=index, ifalias=self._alias)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Network, ip_interface
+from collections.abc import Callable, Collection
+from ipaddress import IPv4Network
 from typing import Any
-
-from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
 from runc_cpi.daemon.host.network.routes import FAMILIES, all_routes
-from runc_cpi.daemon.networks.model import Address, InterfaceAddress, IPNetwork
+from runc_cpi.daemon.host.network.rtnetlink import addresses
+from runc_cpi.daemon.networks.model import Address, IPNetwork
 
 
 def overlap(
@@ -31,8 +30,9 @@ def overlap(
     @param metric: of the daemon's routes to peers, which do not count either.
     @param is_of_daemon: says of an address, by its label, that it does not count either.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
-    for interface, index, label in _addresses(ip, cidr.version):
+    for interface, index, label in addresses(cidr.version):
         if is_of_daemon(interface.ip, label):
             continue
         if index not in own and interface.network.overlaps(cidr):
@@ -54,8 +54,9 @@ def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
-    with_addresses = {i.network for i, index, _ in _addresses(ip, 4) if index not in own}
+    with_addresses = {i.network for i, index, _ in addresses(4) if index not in own}
     routes = {route.network for route in all_routes(ip) if route.interface not in own}
     return {found for found in with_addresses | routes if isinstance(found, IPv4Network)}
 
@@ -64,17 +65,6 @@ def own_addresses() -> set[Address]:
     """
     Return the addresses that the host itself has.
 
-    @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: if the kernel refuses to tell.
     """
-    with IPRoute() as ip:
-        return {i.ip for version in FAMILIES for i, _, _ in _addresses(ip, version)}
-
-
-def _addresses(
-    ip: Any, version: int
-) -> Iterator[tuple[InterfaceAddress, int, str | None]]:
-    """Return all addresses of a kind of IP, with the interface and the label of each."""
-    for entry in ip.get_addr(family=FAMILIES[version]):
-        address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-        interface = ip_interface((address, entry["prefixlen"]))
-        yield interface, entry["index"], entry.get_attr("IFA_LABEL")
+    return {i.ip for version in FAMILIES for i, _, _ in addresses(version)}

@@ -56,7 +56,7 @@ class Ways:
                     problems += [] if problem is None else [problem]
                     changed |= problem is None
             if peering.overlay is None and ip.link_lookup(ifname=self._interface):
-                remove(ip, self._interface)
+                remove(self._interface)
                 changed = True
         return Reached(changed=changed, problems=tuple(problems))
 

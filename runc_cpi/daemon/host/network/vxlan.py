@@ -14,10 +14,11 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import Any
 
+from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from runc_cpi.daemon.host.network import ipv6
-from runc_cpi.daemon.host.network.links import alias_of, remove
+from runc_cpi.daemon.host.network import ipv6, rtnetlink
+from runc_cpi.daemon.host.network.links import alias_of, find, remove
 from runc_cpi.daemon.networks.peers import (
     OVERHEAD,
     Overlay,
@@ -76,20 +77,21 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     return index, _ensure_destinations(ip, index, wanted) or neighbours or changed
 
 
-def least_mtu(ip: Any, peering: Peering) -> int | None:
+def least_mtu(peering: Peering) -> int | None:
     """
     Return how large packets may be that fit the overlay, also before it is there.
 
-    @param ip: an C{IPRoute}.
     @return: in bytes; L{None} if there is no overlay, or no way to any peer.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
     if peering.overlay is None:
         return None
-    for index in ip.link_lookup(ifname=peering.overlay.interface):
-        (link,) = ip.get_links(index)
-        return int(link.get_attr("IFLA_MTU"))
-    return min((mtu - OVERHEAD for _, mtu in _ways(ip, peering)), default=None)
+    index = find(peering.overlay.interface)
+    if index is not None:
+        return rtnetlink.mtu_of(index)
+    with IPRoute() as ip:
+        return min((mtu - OVERHEAD for _, mtu in _ways(ip, peering)), default=None)
 
 
 def _ways(ip: Any, peering: Peering) -> Iterator[tuple[IPv4Address, int]]:
@@ -110,7 +112,7 @@ def _ensure_link(ip: Any, overlay: Overlay, address: IPv4Address) -> tuple[int, 
         (link,) = ip.get_links(index)
         if _is_as_wanted(link, overlay, address):
             return int(index), False
-        remove(ip, name)
+        remove(name)
     try:
         ip.link(
             "add",
