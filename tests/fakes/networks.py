@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,7 +16,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INameService,
     INetworker,
 )
-from runc_cpi.daemon.networks.model import Nic, Subnet
+from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
@@ -169,15 +168,19 @@ class FakeHostPorts:
         self.taken: int | None = None
         self.answer: Deferred[str | None] | None = None
 
-    def user(self, port: PublishedPort) -> Any:
-        """Name the process if it has one of the ports."""
+    def user(self, port: PublishedPort, versions: Collection[int]) -> Any:
+        """Name the process if it has one of the ports, which it has of IPv4."""
         if self.answer is not None:
             return self.answer
-        if self.taken is not None and port.first <= self.taken <= port.last:
+        if (
+            4 in versions
+            and self.taken is not None
+            and port.first <= self.taken <= port.last
+        ):
             return succeed("process 1 (init) of this host")
         return succeed(None)
 
-    def is_local(self, address: IPv4Address) -> bool:
+    def is_local(self, address: Address) -> bool:
         """Say whether the host has that address."""
         return str(address) in self.addresses
 

@@ -32,7 +32,7 @@ def beyond(leaves_nothing: None) -> Iterator[int]:
         iptables("-X")
         subprocess.run(["nft", "delete", "table", "ip", "filter"], check=False)
         # The host does not stop to forward beside such rules.
-        sysctls.set_forwarding(on=False)
+        sysctls.set_forwarding(4, on=False)
 
 
 def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:

@@ -41,7 +41,8 @@ def reboot_host(daemon: Daemon) -> None:
     for bridge in netns.bridges_of(daemon.cgroup):
         subprocess.run(["ip", "link", "delete", bridge], check=True)
     libnftables.run(table.removal(table.name_of(daemon.work_dir)))
-    sysctls.set_forwarding(on=bool(leaks.rules()))
+    sysctls.set_forwarding(4, on=bool(leaks.rules()))
+    sysctls.set_forwarding(6, on=False)
     eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")
 
 

@@ -230,10 +230,11 @@ class IFirewall(Interface):
 class IHostPorts(Interface):
     """Tells which ports the host itself has in use."""
 
-    def user(port: PublishedPort) -> Awaitable[str | None]:
+    def user(port: PublishedPort, versions: Collection[int]) -> Awaitable[str | None]:
         """
         Name a process of the host that one of these ports leads to now, if there is one.
 
+        @param versions: the kinds of IP, 4 and 6, that are to lead elsewhere.
         @raise CloudError: if the kernel refuses to tell.
         """
 

@@ -86,7 +86,9 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
             for lease in leases.values()
         ),
         routes=tuple(
-            Route(destination=EVERYWHERE[lease.subnet.version], gateway=lease.subnet.gateway)
+            Route(
+                destination=EVERYWHERE[lease.subnet.version], gateway=lease.subnet.gateway
+            )
             for name, lease in leases.items()
             if name in ways_out
         ),

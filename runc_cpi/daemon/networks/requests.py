@@ -103,7 +103,9 @@ def _address(where: str, kind: str, value: Any) -> Address:
     address = _read(value)
     if address is None or (kind == "vip" and address.version != 4):
         what = "IPv4 address" if kind == "vip" else "IP address"
-        raise InvalidArgument(f"{where}: {value!r} is no {what}; a {kind} network needs one")
+        raise InvalidArgument(
+            f"{where}: {value!r} is no {what}; a {kind} network needs one"
+        )
     return address
 
 

@@ -80,9 +80,7 @@ class Registry:
                 if vm is None:
                     await self._protect_unreadable(path)
                 else:
-                    placed = replace(
-                        vm, nics=planning.on_shared_bridges(vm.nics, bridges)
-                    )
+                    placed = replace(vm, nics=planning.on_shared_bridges(vm.nics, bridges))
                     self._vms[vm.vm_cid] = placed
                     await self._reserve(placed, repairs)
 

@@ -78,12 +78,13 @@ def test_redirections_that_are_there() -> None:
 
 
 def test_filters_of_others() -> None:
-    """Only what looks at IPv4 that is forwarded counts, and no daemon's own table."""
+    """Only what looks at a kind of IP that is forwarded counts, and no table of ours."""
     chain = "\tchain c {\n\t\ttype filter hook forward priority filter;\n\t}\n}\n"
     names = "inet runc_cpid_1", "bridge a", "ip6 b", "ip filter", "inet c"
     printed = "".join(f"table {name} {{\n{chain}" for name in names)
-    assert table.filters_of_others(printed) == ["ip filter", "inet c"]
-    assert table.filters_of_others(printed.replace("forward", "input")) == []
+    assert table.filters_of_others(printed, 4) == ["ip filter", "inet c"]
+    assert table.filters_of_others(printed, 6) == ["ip6 b", "inet c"]
+    assert table.filters_of_others(printed.replace("forward", "input"), 4) == []
 
 
 def test_names_in_a_set() -> None:
@@ -91,9 +92,10 @@ def test_names_in_a_set() -> None:
     printed = (
         'table inet t {\n\tset looped {\n\t\telements = { "br1",\n\t\t\t\t"br-2" }\n\t}\n}'
     )
-    assert table.looped_in(printed) == {"br1", "br-2"}
+    assert table.names_of_interfaces(printed) == {"br1", "br-2"}
     assert (
-        table.looped_in("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}") == set()
+        table.names_of_interfaces("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}")
+        == set()
     )
 
 
@@ -103,10 +105,10 @@ def test_an_overlay() -> None:
     overlay = Overlay(interface="vxlan-1", id=77, port=4789)
     peering = Peering(peers=(peer,), overlay=overlay)
     ruleset = replace(FIRST, peering=peering, remote=peering.cidrs)
-    whole = table.whole("t", ruleset, marked=False)
+    whole = table.whole("t", ruleset)
     assert "udp dport 4789 @th,96,24 77 ip saddr != { 192.0.2.3 } counter" in whole
     assert "elements = { 10.9.0.0/16 }" in whole
-    assert "counter" not in table.whole("t", FIRST, marked=False)
+    assert "counter" not in table.whole("t", FIRST)
 
 
 def test_counters() -> None:

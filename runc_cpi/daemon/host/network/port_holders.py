@@ -19,7 +19,9 @@ def holder(address: Address, port: int) -> str | None:
     with suppress(OSError):
         for protocol in KINDS:
             for listener in listeners(protocol):
-                if listener.port == port and listener.address in (None, address):
+                is_there = listener.address in (None, address)
+                is_there &= address.version in listener.versions
+                if listener.port == port and is_there:
                     process = owner(listener.inode)
                     return (
                         None if process is None else f"{process.name} (pid {process.pid})"
