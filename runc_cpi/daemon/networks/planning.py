@@ -42,9 +42,9 @@ def plan(
     """
     Plan the interfaces of a VM: one for each bridge, in the order of the networks.
 
-    A bridge has one subnet, or one of IPv4 and one of IPv6.  For each kind of IP the default
-    route is by the subnet of the network that is the default for C{gateway}, or else by the
-    first.
+    A bridge has one subnet, or one of IPv4 and one of IPv6.  For each kind of IP the
+    default route is by the subnet of the network that is the default for C{gateway}, or
+    else by the first.
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
@@ -157,7 +157,7 @@ def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
 def _subnet_now(
     nic: Nic, gateway: InterfaceAddress, subnets: Sequence[Subnet]
 ) -> Subnet | None:
-    """Return the subnet that has the first address of the gateway's kind, or the gateway."""
+    """Return the subnet of the first address of the gateway's kind, or of the gateway."""
     of_kind = [a.ip for a in nic.addresses if a.version == gateway.version]
     return subnet_of(next(iter(of_kind), None), subnets) or subnet_of(gateway.ip, subnets)
 

@@ -21,8 +21,8 @@ KEYS = ("host", "container", "protocol")
 ACCEPTED = (
     '"CONTAINER", "HOST:CONTAINER" or "ADDRESS:HOST:CONTAINER", each with "/tcp" or "/udp" '
     "behind it or nothing, or an object of host, container and protocol; HOST and "
-    "CONTAINER are ports or ranges such as 1000-2000, ADDRESS is one of IPv4, or of IPv6 in "
-    "brackets"
+    "CONTAINER are ports or ranges such as 1000-2000, ADDRESS is one of IPv4, or of IPv6 "
+    "in brackets"
 )
 
 Holder = TypeVar("Holder")

@@ -159,8 +159,8 @@ def _described_cidr(where: str, address: Address | None, netmask: Any) -> IPNetw
     if address is not None and address.version == 6:
         example = "ffff:ffff:ffff:ffff:: or 64"
     raise InvalidArgument(
-        f"{where}.netmask: {netmask!r} must be a netmask such as {example}, as {address} is "
-        "in no network that this host has"
+        f"{where}.netmask: {netmask!r} must be a netmask such as {example}, as {address} "
+        "is in no network that this host has"
     )
 
 

@@ -63,8 +63,9 @@ def program(hardware: str, addresses: Collection[Address]) -> bytes:
     Assemble the program for one VM.
 
     ARP, IPv4 and IPv6 pass whose sender is the VM itself, and nothing else: no IPv6 if it
-    has no address of it, no word of a router, and none of the protocols between switches.  The kernel has taken VLAN tags off by then.  No IPv4
-    passes to the host's loopback, also while the host takes such packets from the bridge.
+    has no address of it, no word of a router, and none of the protocols between switches.
+    The kernel has taken VLAN tags off by then.  No IPv4 passes to the host's loopback, also
+    while the host takes such packets from the bridge.
 
     @param hardware: the VM's hardware address.
     @param addresses: its addresses.
