@@ -6,11 +6,15 @@ import socket
 import struct
 import subprocess
 import sys
-from ipaddress import IPv4Address
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 from runc_cpi.daemon.networks.model import hardware_address
 
 ARP, IPV4, IPV6, VLAN, QINQ = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88A8
+ICMPV6, ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT = 58, 134, 135, 136, 137
+# Extension headers, and messages about groups (RFC 8200, RFC 3810).
+HOP_BY_HOP, HIDING, GROUPS = 0, (43, 51, 60, 135, 139, 140), (131, 132, 143)
 BROADCAST = b"\xff" * 6
 ALL_NODES = bytes.fromhex("333300000001")
 REQUEST, REPLY = 1, 2
@@ -25,7 +29,7 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
 
 def mac_of(address: str) -> bytes:
     """Return the hardware address of the VM that has an address."""
-    return bytes.fromhex(hardware_address(IPv4Address(address)).replace(":", ""))
+    return bytes.fromhex(hardware_address(ip_address(address)).replace(":", ""))
 
 
 def ethernet(kind: int, source: bytes, payload: bytes, to: bytes = BROADCAST) -> bytes:
@@ -55,18 +59,41 @@ def ipv4(
     return ethernet(IPV4, source, header + data)
 
 
-def router_advertisement(source: bytes) -> bytes:
-    """Return a frame in which a VM offers to be the router (RFC 4861, 4.2)."""
-    sender = socket.inet_pton(socket.AF_INET6, "fe80::bad")
-    everybody = socket.inet_pton(socket.AF_INET6, "ff02::1")
-    message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 9000, 0, 0)
-    pseudo = sender + everybody + struct.pack("!II", len(message), 58)
+def ipv6(
+    source: bytes, address: str, data: bytes, *, kind: int = ICMPV6, to: str = "ff02::1"
+) -> bytes:
+    """
+    Return a datagram to all nodes of the link.
+
+    @param kind: what the data is of: a protocol, or an extension header.
+    """
+    ends = b"".join(socket.inet_pton(socket.AF_INET6, end) for end in (address, to))
+    header = struct.pack("!IHBB", 6 << 28, len(data), kind, 255) + ends
+    return ethernet(IPV6, source, header + data, ALL_NODES)
+
+
+def icmpv6(source: bytes, address: str, kind: int, data: bytes) -> bytes:
+    """Return a message of ICMPv6 to all nodes of the link (RFC 4443)."""
+    message = struct.pack("!BBH", kind, 0, 0) + data
+    ends = (socket.inet_pton(socket.AF_INET6, end) for end in (address, "ff02::1"))
+    pseudo = b"".join(ends) + struct.pack("!II", len(message), ICMPV6)
     total = sum(struct.unpack(f"!{len(pseudo + message) // 2}H", pseudo + message))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     message = message[:2] + struct.pack("!H", total ^ 0xFFFF) + message[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + sender + everybody
-    return ethernet(IPV6, source, header + message, ALL_NODES)
+    return ipv6(source, address, message)
+
+
+def router_advertisement(source: bytes, address: str = "fe80::bad") -> bytes:
+    """Return a frame in which a VM offers to be the router (RFC 4861, 4.2)."""
+    return icmpv6(source, address, ROUTER, struct.pack("!BBHII", 64, 0, 9000, 0, 0))
+
+
+def neighbour_advertisement(source: bytes, address: str, target: str) -> bytes:
+    """Return a frame that says at which hardware address a target is (RFC 4861, 4.4)."""
+    option = struct.pack("!BB", 2, 1) + source
+    about = socket.inet_pton(socket.AF_INET6, target)
+    return icmpv6(source, address, NEIGHBOUR, struct.pack("!I", 1 << 29) + about + option)
 
 
 def tagged(frame: bytes, kind: int = VLAN) -> bytes:
@@ -74,15 +101,40 @@ def tagged(frame: bytes, kind: int = VLAN) -> bytes:
     return frame[:12] + struct.pack("!HH", kind, 1) + frame[12:]
 
 
-def may_pass(frame: bytes, mac: bytes, addresses: list[bytes]) -> bool:
+def may_pass(
+    frame: bytes, mac: bytes, addresses: list[bytes], addresses6: Sequence[bytes] = ()
+) -> bool:
     """Say whether a VM with these addresses may send a frame."""
     if frame[6:12] != mac:
         return False
+    if frame[12:14] == struct.pack("!H", IPV6):
+        return may_pass_ipv6(frame, addresses6)
     if frame[12:14] == struct.pack("!H", IPV4):
         return frame[26:30] in addresses and frame[30] != 127
     of_ethernet_and_ipv4 = struct.pack("!HHHBB", ARP, 1, IPV4, 6, 4)
     senders = [mac + address for address in (*addresses, bytes(4))]
     return frame[12:20] == of_ethernet_and_ipv4 and frame[22:32] in senders
+
+
+def may_pass_ipv6(frame: bytes, addresses: Sequence[bytes]) -> bool:
+    """Say whether a VM with these addresses may send a frame of IPv6."""
+    sender, kind, data = frame[22:38], frame[20:21], frame[54:]
+    is_own = bool(addresses) and sender in addresses
+    if kind == bytes([HOP_BY_HOP]):
+        of_groups = data[:2] == bytes([ICMPV6, 0]) and data[8:9] in map(_byte, GROUPS)
+        return is_own and of_groups
+    if kind == bytes([ICMPV6]):
+        message = data[:1]
+        if message == _byte(NEIGHBOUR):
+            return is_own and data[8:24] in addresses
+        if message == _byte(ASKS_FOR_NEIGHBOUR):
+            return is_own or (bool(addresses) and sender == bytes(16))
+        return is_own and message not in (b"", _byte(ROUTER), _byte(REDIRECT))
+    return is_own and kind not in map(_byte, HIDING)
+
+
+def _byte(number: int) -> bytes:
+    return bytes([number])
 
 
 def send_from(pid: int, frames: list[bytes]) -> None:
