@@ -86,7 +86,7 @@ def state() -> list[str]:
     ]
     # Addresses of links come with the first port of a bridge, and stay as long as it.  A
     # bridge that was made again has another number.
-    network = ip("route").splitlines()
+    network = ip("route").replace(" linkdown", "").splitlines()
     network += [line.partition(": ")[2] for line in ip("-o", "addr").splitlines()]
     return [rules, *sorted(line for line in network if "fe80::" not in line), *settings]
 
