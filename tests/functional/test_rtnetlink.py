@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import subprocess
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 from typing import Any
 
 import pytest
