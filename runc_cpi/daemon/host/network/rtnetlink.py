@@ -27,7 +27,8 @@ _ROUTE = struct.Struct("=8BI")  # rtmsg: family, two prefixes, TOS, table, ...; 
 _MAIN_TABLE, _STATIC, _EVERYWHERE, _UNICAST = 254, 4, 0, 1  # RT_*, RTPROT_*, RTN_*
 _DESTINATION, _WAY_OUT, _GATEWAY = 1, 4, 5  # RTA_*
 # linux/if_link.h, linux/if.h, linux/if_addr.h, linux/veth.h, linux/if_bridge.h
-_HARDWARE, _NAME, _MTU, _MASTER, _AS_PORT = 1, 3, 4, 10, 12  # IFLA_*, the last IFLA_PROTINFO
+_HARDWARE, _NAME, _MTU, _MASTER = 1, 3, 4, 10  # IFLA_*
+_AS_PORT = 12  # IFLA_PROTINFO
 _INFO, _NAMESPACE, _ALIAS = 18, 19, 20  # IFLA_*
 _KIND, _DATA = 1, 2  # IFLA_INFO_*
 _PEER = 1  # VETH_INFO_PEER
