@@ -18,15 +18,17 @@ from runc_cpi.daemon.host.network.netlink import NESTED, attribute, attributes
 from runc_cpi.daemon.networks.model import Address, InterfaceAddress
 
 # linux/rtnetlink.h
-NEW_LINK, DEL_LINK, GET_LINK, SET_LINK = 16, 17, 18, 19  # RTM_*
+GET_LINK = 18  # RTM_GETLINK
+LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
+_NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19  # RTM_*
 _NEW_ADDRESS, _GET_ADDRESS, _NEW_ROUTE, _GET_ROUTE = 20, 22, 24, 26  # RTM_*
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # ifaddrmsg: family, prefix, flags, scope, index
 _ROUTE = struct.Struct("=8BI")  # rtmsg: family, two prefixes, TOS, table, ...; flags
 _MAIN_TABLE, _STATIC, _EVERYWHERE, _UNICAST = 254, 4, 0, 1  # RT_*, RTPROT_*, RTN_*
 _DESTINATION, _WAY_OUT, _GATEWAY = 1, 4, 5  # RTA_*
 # linux/if_link.h, linux/if.h, linux/if_addr.h, linux/veth.h, linux/if_bridge.h
-_HARDWARE, _NAME, _MTU, _MASTER, _PROTOCOL = 1, 3, 4, 10, 12  # IFLA_*
+_HARDWARE, _NAME, _MTU, _MASTER = 1, 3, 4, 10  # IFLA_*
+_AS_PORT = 12  # IFLA_PROTINFO
 _INFO, _NAMESPACE, _ALIAS = 18, 19, 20  # IFLA_*
 _KIND, _DATA = 1, 2  # IFLA_INFO_*
 _PEER = 1  # VETH_INFO_PEER
@@ -69,7 +71,7 @@ def make_pair(name: str, peer: str, *, hardware: str, mtu: int, pid: int) -> Non
     data = attribute(_DATA | NESTED, attribute(_PEER | NESTED, other))
     info = attribute(_INFO | NESTED, attribute(_KIND, b"veth") + data)
     body = _link(0) + attribute(_NAME, _text(name)) + attribute(_MTU, _number(mtu)) + info
-    change(NEW_LINK, body, netlink.CREATE | netlink.EXCLUSIVE)
+    change(_NEW_LINK, body, netlink.CREATE | netlink.EXCLUSIVE)
 
 
 def turn_on(index: int, alias: str = "") -> None:
@@ -80,7 +82,7 @@ def turn_on(index: int, alias: str = "") -> None:
     @raise OSError: if the kernel refuses.
     """
     noted = attribute(_ALIAS, alias.encode()) if alias else b""
-    change(SET_LINK, _link(index, _UP) + noted)
+    change(_SET_LINK, _link(index, _UP) + noted)
 
 
 def join(index: int, bridge: int) -> None:
@@ -90,7 +92,7 @@ def join(index: int, bridge: int) -> None:
     @param bridge: its index.
     @raise OSError: if the kernel refuses.
     """
-    change(SET_LINK, _link(index) + attribute(_MASTER, _number(bridge)))
+    change(_SET_LINK, _link(index) + attribute(_MASTER, _number(bridge)))
 
 
 def reflect(index: int) -> None:
@@ -99,8 +101,8 @@ def reflect(index: int) -> None:
 
     @raise OSError: if the kernel refuses.
     """
-    mode = attribute(_PROTOCOL | NESTED, attribute(_REFLECTS, b"\1"))
-    change(SET_LINK, _link(index, family=socket.AF_BRIDGE) + mode)
+    mode = attribute(_AS_PORT | NESTED, attribute(_REFLECTS, b"\1"))
+    change(_SET_LINK, _link(index, family=socket.AF_BRIDGE) + mode)
 
 
 def remove_link(index: int) -> None:
@@ -109,7 +111,7 @@ def remove_link(index: int) -> None:
 
     @raise OSError: if the kernel refuses; C{ENODEV} if it is gone.
     """
-    change(DEL_LINK, _link(index))
+    change(_DEL_LINK, _link(index))
 
 
 def add_address(index: int, address: InterfaceAddress) -> None:
@@ -183,13 +185,13 @@ def mtu_of(index: int) -> int:
     @raise OSError: if it is gone.
     """
     answer = netlink.ask(socket.NETLINK_ROUTE, GET_LINK, _link(index))
-    parts = dict(attributes(answer[_LINK.size :]))
+    parts = dict(attributes(answer[LINK.size :]))
     return int.from_bytes(parts[_MTU], sys.byteorder)
 
 
 def _link(index: int, flags: int = 0, *, family: int = socket.AF_UNSPEC) -> bytes:
     """Return the beginning of a message; only flags that are given are changed."""
-    return _LINK.pack(family, 0, index, flags, flags)
+    return LINK.pack(family, 0, index, flags, flags)
 
 
 def _family(version: int) -> int:
