@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 from typing import Any
 
+from runc_cpi.daemon.base.bounds import LEAST_MTU_OF_IPV6
 from runc_cpi.daemon.networks.model import (
     MOST_INTERFACES,
     Address,
@@ -48,8 +49,8 @@ def plan(
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
-    @raise InvalidArgument: if networks of one C{nic_group} are on several bridges, or
-        there are too many bridges.
+    @raise InvalidArgument: if networks of one C{nic_group} are on several bridges, there
+        are too many bridges, or a packet of IPv6 may be too long for one.
     """
     by_bridge: dict[str, list[str]] = {}
     by_version: dict[int, list[str]] = {}
@@ -77,6 +78,13 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
     subnets = list({lease.subnet.cidr: lease.subnet for lease in leases.values()}.values())
     addresses = [lease.address for lease in leases.values()]
     of_ipv4 = [address for address in addresses if address.version == 4]
+    mtu = _least_mtu(subnets)
+    if mtu is not None and mtu < LEAST_MTU_OF_IPV6 and len(of_ipv4) < len(addresses):
+        names = ", ".join(leases)
+        raise InvalidArgument(
+            f"networks: the interface of {names} has an mtu of {mtu}; IPv6 needs at least "
+            f"{LEAST_MTU_OF_IPV6}"
+        )
     return Nic(
         networks=tuple(leases),
         interface=interface,
@@ -94,7 +102,7 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
         ),
         bridge=subnets[0].bridge,
         gateways=tuple(subnet.interface for subnet in subnets),
-        mtu=_least_mtu(subnets),
+        mtu=mtu,
     )
 
 
