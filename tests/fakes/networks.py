@@ -156,13 +156,13 @@ class FakeFirewall:
 @implementer(IHostPorts)
 class FakeHostPorts:
     """
-    A host with two addresses, and one process.
+    A host with some addresses, and one process.
 
     @ivar taken: the port that the process has, if it is there.
     @ivar answer: what L{user} returns instead, if anything.
     """
 
-    addresses = ("127.0.0.1", "192.0.2.1")
+    addresses = ("127.0.0.1", "192.0.2.1", "2001:db8::1")
 
     def __init__(self) -> None:
         self.taken: int | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_interface
 
 from runc_cpi.daemon.host.network import table
+from runc_cpi.daemon.networks.model import described
 from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering
-from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
+from runc_cpi.daemon.networks.ports import parse
+from runc_cpi.daemon.networks.rules import Occupant, Redirection, Ruleset, Vip, rules
 
 FIRST = Ruleset(bridges=frozenset(["br1", "br2"]), translated=frozenset(["br1"]))
 PORT = Redirection(
@@ -17,6 +19,7 @@ PORT = Redirection(
     vm_address=IPv4Address("10.1.0.2"),
     vm_port=80,
 )
+GATEWAYS = ("10.0.0.1/24", "fd00:0:0:7::1/64")
 SECOND = Ruleset(
     bridges=frozenset(["br1"]),
     translated=frozenset(["br1"]),
@@ -116,3 +119,23 @@ def test_counters() -> None:
     printed = "table inet t {\n\tcounter c {\n\t\tpackets 12 bytes 840\n\t}\n}"
     assert table.packets_in(printed) == 12
     assert table.packets_in("") == 0
+
+
+def test_the_table() -> None:
+    """Each kind of IP has maps of its own, which come back from what nft prints."""
+    addresses = tuple(map(ip_address, ("10.0.0.2", "fd00:0:0:7::2")))
+    vm = Occupant(addresses=addresses, ports=parse(["8080:80", "[2001:db8::1]:53:53/udp"]))
+    found = rules([described(ip_interface(each)) for each in GATEWAYS], [vm])
+    written = table.whole("t", found, marked=[6], learners=["eth0"])
+    for kind, elements in (
+        ("map ports ", "tcp . 8080 : 10.0.0.2 . 80"),
+        ("map ports6 ", "tcp . 8080 : fd00:0:0:7::2 . 80"),
+        ("map ports_at6 ", "2001:db8::1 . udp . 53 : fd00:0:0:7::2 . 53"),
+        ("set own6 ", "fd00:0:0:7::2 . fd00:0:0:7::2"),
+        ("set learners ", '"eth0"'),
+    ):
+        part = written.partition(kind)[2].partition("}")[0]
+        assert f"elements = {{ {elements} " in part + " "
+    assert set(table.redirections_in(written)) == found.redirections
+    assert table.MARKS[6] in table.chains_in(written)["t"]
+    assert table.MARKS[4] not in table.chains_in(written)["t"]

@@ -31,7 +31,7 @@ class Neighbours:
     def __init__(self, processes: Processes, comment: str) -> None:
         self._processes, self._comment = processes, comment
         self._said: set[str] = set()
-        # The kinds of IP that there may be rules of ours for, of an earlier daemon at first.
+        # The kinds of IP that there may be rules of ours for, at first of earlier daemons.
         self._versions = {4, 6}
 
     async def agree(self, ruleset: Ruleset, firewalld: str | None) -> bool:
