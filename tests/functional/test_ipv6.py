@@ -91,6 +91,7 @@ def state() -> list[str]:
     return [rules, *sorted(line for line in network if "fe80::" not in line), *settings]
 
 
+@pytest.mark.usefixtures("bridged")
 def test_both_by_one_interface(beyond: int, daemon: Daemon, tiny: Path) -> None:
     """
     Two networks of one C{nic_group} share an interface, and its bridge has both gateways.
