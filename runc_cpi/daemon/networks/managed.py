@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 from uuid import uuid4
 
 from twisted.internet.defer import DeferredLock
@@ -17,7 +17,7 @@ from runc_cpi.daemon.networks.definition import NetworkDefinition
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.managed_network import ManagedNetwork, record_path
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Holding, Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.loading import load_all
@@ -32,12 +32,12 @@ class NetworkFacts:
     A network of this host's VMs, and who is in it.
 
     @ivar network_cid: of a managed one; L{None} for others.
-    @ivar holders: who has which of its addresses.
+    @ivar holders: who has which of its addresses, and which block of them.
     """
 
     network_cid: str | None
     subnet: Subnet
-    holders: Mapping[IPv4Address, str]
+    holders: Mapping[Holding, str]
 
 
 class ManagedNetworks:

@@ -10,7 +10,7 @@ from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
-from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import Address, Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.peers import Peer, overlap_with_peers
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
@@ -58,11 +58,11 @@ class Networks:
         """
         leases: dict[str, Lease] = {}
         own = await self._networker.own_addresses()
-        for network in networks:
+        # A network that describes its subnet by single addresses knows it best.
+        for network in sorted(networks, key=lambda network: network.block is not None):
             if network.kind == "manual" and network.address is not None:
                 leases[network.name] = await self._claim(network, network.address, owner)
-                if network.address in own:
-                    raise AddressUnavailable(f"address {network.address} is the host's own")
+                _check_own(network, own)
         for network in networks:
             if network.kind == "dynamic":
                 subnet = self._chosen(network)
@@ -74,8 +74,8 @@ class Networks:
         subnet = subnet_of(address, self._pools.subnets)
         if subnet is None:
             subnet = await self._open(network)
-        await self._pools.claim(address, owner)
-        return Lease(address=address, subnet=subnet)
+        await self._pools.claim(network.holding or address, owner)
+        return Lease(address=address, subnet=subnet, block=network.block)
 
     async def _open(self, network: Network) -> Subnet:
         """Have the subnet that a network describes."""
@@ -205,3 +205,15 @@ class Networks:
             if overlap is not None:
                 found[subnet] = f"{subnet.cidr} overlaps with {overlap} of this host"
         return found
+
+
+def _check_own(network: Network, own: Collection[Address]) -> None:
+    """Check that no address that a network asks for is one of the host itself."""
+    if network.block is None:
+        if network.address in own:
+            raise AddressUnavailable(f"address {network.address} is the host's own")
+        return
+    for address in own:
+        if address in network.block:
+            message = f"block {network.block} has {address}, which is the host's own"
+            raise AddressUnavailable(message)

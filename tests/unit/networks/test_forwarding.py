@@ -18,7 +18,7 @@ from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
@@ -40,9 +40,14 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
-        ways = WaysToPeers(FakeNetworker(self.script), NO_PEERS)
+        self.networker = FakeNetworker(self.script)
         self.forwarding = Forwarding(
-            pools, self.firewall, self.host_ports, Vips(pools, POLICY), ways
+            pools,
+            self.firewall,
+            self.host_ports,
+            Vips(pools, POLICY),
+            WaysToPeers(self.networker, NO_PEERS),
+            WaysToBlocks(self.networker),
         )
 
     def admit(

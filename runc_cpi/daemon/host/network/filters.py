@@ -33,7 +33,7 @@ def guard(ip: Any, index: int, sources: AllowedSources, *, is_new: bool = False)
     @raise NetlinkError: if the kernel refuses.
     @raise OSError: if the kernel refuses the program.
     """
-    code = frames.program(sources.mac, sources.addresses)
+    code = frames.program(sources.mac, sources.addresses, sources.blocks)
     # A filter that is in place is known by its name, a digest of its program.
     name = f"runc-cpid {sha256(code).hexdigest()[:16]}"
     if not is_new and name in _names(ip, index):

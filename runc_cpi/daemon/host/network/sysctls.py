@@ -46,6 +46,17 @@ def set_forwarding(*, on: bool) -> None:
         (IPV4 / "ip_forward").write_text(str(int(on)), "ascii")
 
 
+def answer_for_others(interface: str) -> None:
+    """
+    Have an interface of this thread's network namespace answer ARP for what is behind it.
+
+    It does so for addresses that packets are forwarded to by another interface.
+
+    @raise OSError: if the kernel refuses.
+    """
+    (IPV4 / "conf" / interface / "proxy_arp").write_text("1", "ascii")
+
+
 def route_loopback(bridge: str, *, on: bool) -> None:
     """
     Let packets with loopback addresses pass between the host and a bridge, or not.

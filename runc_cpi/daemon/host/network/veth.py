@@ -10,7 +10,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
-from runc_cpi.daemon.host.network import filters, ipv6, link_dump, vxlan
+from runc_cpi.daemon.host.network import filters, ipv6, link_dump, sysctls, vxlan
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import find, index_of, remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
@@ -166,6 +166,9 @@ def _set_up(ip: Any, nics: Sequence[Nic]) -> None:
         for address in nic.addresses:
             prefix = address.network.prefixlen
             ip.addr("add", index=index, address=str(address.ip), prefixlen=prefix)
+        if any(block.version == 4 for block in nic.blocks):
+            # Others of the subnet ask for the addresses of a block by ARP.
+            sysctls.answer_for_others(nic.interface)
         ip.link("set", index=index, state="up")
         for route in nic.routes:
             ip.route("add", dst=str(route.destination), gateway=str(route.gateway))
