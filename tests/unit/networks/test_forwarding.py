@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.peers import NO_PEERS
@@ -84,6 +85,29 @@ class ForwardingTests(SynchronousTestCase):
         self.successResultOf(self.admit("vm-1", ["80:80"]))
         self.succeed(self.forwarding.connected("vm-1"))
         self.assertEqual(self.script.done, ["apply rules", "reflect vm-1"])
+
+    def test_blocks_are_routed_while_there_is_their_vm(self) -> None:
+        """Routes follow from the VMs, also from those that were there before."""
+        self.networker.subnets = [SUBNET]
+        block, other = (
+            RoutedBlock(
+                block=IPv4Network(f"10.0.0.{first}/31"),
+                address=IPv4Address("10.0.0.6"),
+                bridge=SUBNET.bridge,
+            )
+            for first in (2, 4)
+        )
+        addresses = [IPv4Address("10.0.0.6")]
+        self.forwarding.recall("vm-1", addresses, (), [block])
+        self.succeed(self.forwarding.admit("vm-2", addresses, (), (), [other]))
+        self.succeed(self.forwarding.apply())
+        self.assertEqual(self.networker.blocks, {block, other})
+        self.networker.blocks = frozenset()
+        repairs = Repairs()
+        self.succeed(self.forwarding.repair(repairs))
+        self.assertEqual(self.networker.blocks, {block, other})
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.assertEqual(self.networker.blocks, {other})
 
     def test_a_port_of_another_vm(self) -> None:
         """The error names the VM, and a VM that is refused has nothing."""
