@@ -153,6 +153,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         host.names,
         policy.allowed_networks,
         policy.peering.peers,
+        policy.vips.allowed,
     )
     vips, ways = Vips(pools, policy.vips), WaysToPeers(host.networker, policy.peering)
     forwarding = Forwarding(
