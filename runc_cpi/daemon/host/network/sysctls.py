@@ -50,11 +50,13 @@ def answer_for_others(interface: str) -> None:
     """
     Have an interface of this thread's network namespace answer ARP for what is behind it.
 
-    It does so for addresses that packets are forwarded to by another interface.
+    It does so for addresses that packets are forwarded to by another interface.  It is alone
+    in that, and so need not wait for who else may answer.
 
     @raise OSError: if the kernel refuses.
     """
     (IPV4 / "conf" / interface / "proxy_arp").write_text("1", "ascii")
+    (IPV4 / "neigh" / interface / "proxy_delay").write_text("0", "ascii")
 
 
 def route_loopback(bridge: str, *, on: bool) -> None:
