@@ -50,8 +50,8 @@ def answer_for_others(interface: str) -> None:
     """
     Have an interface of this thread's network namespace answer ARP for what is behind it.
 
-    It does so for addresses that packets are forwarded to by another interface.  It is alone
-    in that, and so need not wait for who else may answer.
+    It does so for addresses that packets are forwarded to by another interface.  It need not
+    wait before it answers: nobody else does.
 
     @raise OSError: if the kernel refuses.
     """
