@@ -50,8 +50,8 @@ def answer_for_others(interface: str) -> None:
     """
     Have an interface of this thread's network namespace answer ARP for what is behind it.
 
-    It does so for addresses that packets are forwarded to by another interface.  It need not
-    wait before it answers: nobody else does.
+    That is what packets are forwarded to by another interface.  It does not wait for others
+    to answer first: there are none.
 
     @raise OSError: if the kernel refuses.
     """
