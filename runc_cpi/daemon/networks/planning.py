@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 from typing import Any
@@ -31,10 +31,15 @@ EVERYWHERE: Mapping[int, IPNetwork] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """An address that a VM has in one of its networks, and the subnet that it is in."""
+    """
+    An address that a VM has in one of its networks, and the subnet that it is in.
+
+    @ivar block: the block whose first address this is, if the VM has it whole.
+    """
 
     address: Address
     subnet: Subnet
+    block: IPNetwork | None = None
 
 
 def plan(
@@ -46,6 +51,9 @@ def plan(
     A bridge has one subnet, or one of IPv4 and one of IPv6.  For each kind of IP the
     default route is by the subnet of the network that is the default for C{gateway}, or
     else by the first.
+
+    Of a block, the VM has no address on an interface but where it has no other of that
+    subnet: there it has the first one, for what is sent to the block has to find it.
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
@@ -72,14 +80,14 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
     """
     Plan one interface.
 
-    @param leases: the addresses on it, by network name.
+    @param leases: what the VM has there, by network name.
     @param ways_out: the networks that default routes are by.
     """
     subnets = list({lease.subnet.cidr: lease.subnet for lease in leases.values()}.values())
-    addresses = [lease.address for lease in leases.values()]
-    of_ipv4 = [address for address in addresses if address.version == 4]
+    placed = _placed(leases.values())
+    of_ipv4 = [lease for lease in placed if lease.subnet.version == 4]
     mtu = _least_mtu(subnets)
-    if mtu is not None and mtu < LEAST_MTU_OF_IPV6 and len(of_ipv4) < len(addresses):
+    if mtu is not None and mtu < LEAST_MTU_OF_IPV6 and len(of_ipv4) < len(placed):
         names = ", ".join(leases)
         raise InvalidArgument(
             f"networks: the interface of {names} has an mtu of {mtu}; IPv6 needs at least "
@@ -88,10 +96,9 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
     return Nic(
         networks=tuple(leases),
         interface=interface,
-        mac=hardware_address([*of_ipv4, *addresses][0]),
+        mac=hardware_address([*of_ipv4, *placed][0].address),
         addresses=tuple(
-            ip_interface((lease.address, lease.subnet.cidr.prefixlen))
-            for lease in leases.values()
+            ip_interface((lease.address, lease.subnet.cidr.prefixlen)) for lease in placed
         ),
         routes=tuple(
             Route(
@@ -103,7 +110,17 @@ def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -
         bridge=subnets[0].bridge,
         gateways=tuple(subnet.interface for subnet in subnets),
         mtu=mtu,
+        blocks=tuple(lease.block for lease in leases.values() if lease.block is not None),
     )
+
+
+def _placed(leases: Collection[Lease]) -> list[Lease]:
+    """Return those whose addresses an interface has: single ones, or one of each subnet."""
+    found = [lease for lease in leases if lease.block is None]
+    for lease in leases:
+        if all(lease.subnet.cidr != other.subnet.cidr for other in found):
+            found.append(lease)
+    return sorted(found, key=list(leases).index)
 
 
 def _least_mtu(subnets: Iterable[Subnet]) -> int | None:

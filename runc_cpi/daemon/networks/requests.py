@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from runc_cpi.daemon.networks.model import (
@@ -12,11 +13,10 @@ from runc_cpi.daemon.networks.model import (
     IPNetwork,
     Network,
 )
-from runc_cpi.errors import InvalidArgument, NotSupported
+from runc_cpi.errors import InvalidArgument
 
 TYPES = ("manual", "dynamic", "vip")
-WHOLE = 32  # bits of an IPv4 address
-WHOLE_OF_IPV6 = 128
+NUMBER = re.compile("[0-9]{1,3}")  # of bits
 LONGEST_PREFIX = 30  # bits; with more there is no room for a VM beside the gateway
 LONGEST_PREFIX_OF_IPV6 = 126
 
@@ -26,7 +26,6 @@ def parse(networks: Any) -> list[Network]:
     Check the C{networks} of a create_vm call.
 
     @raise InvalidArgument: naming the network, the field and what is accepted.
-    @raise NotSupported: if a network asks for a block of addresses.
     """
     if not isinstance(networks, dict):
         raise InvalidArgument("networks: must be an object of networks by name")
@@ -38,15 +37,26 @@ def parse(networks: Any) -> list[Network]:
 
 
 def _check_distinct(networks: Sequence[Network]) -> None:
-    owners: dict[Address, str] = {}
-    for network in networks:
-        if network.address is not None:
-            other = owners.setdefault(network.address, network.name)
-            if other != network.name:
-                raise InvalidArgument(
-                    f"networks.{network.name}.ip: {str(network.address)!r} is that of "
-                    f"networks.{other}; each network needs its own"
-                )
+    places = [
+        (address.version, int(address), int(_last(network, address)), network)
+        for network in networks
+        if (address := network.address) is not None
+    ]
+    places.sort(key=lambda place: place[:2])
+    # Of blocks, one that begins within another one lies in it.
+    for (version, _, last, one), (other_version, first, _, other) in zip(
+        places, places[1:], strict=False
+    ):
+        if version == other_version and first <= last:
+            whose = "that of" if one.block is None else f"in {one.block} of"
+            raise InvalidArgument(
+                f"networks.{other.name}.ip: {str(other.address)!r} is {whose} "
+                f"networks.{one.name}; each network needs its own"
+            )
+
+
+def _last(network: Network, address: Address) -> Address:
+    return address if network.block is None else network.block[-1]
 
 
 def _parse(name: str, settings: Any) -> Network:
@@ -63,26 +73,36 @@ def _parse(name: str, settings: Any) -> Network:
     default = settings.get("default")
     if default is not None and not _are_strings(default):
         raise InvalidArgument(f"{where}.default: {default!r} must be a list of strings")
-    _check_prefix(f"{where}.prefix", kind, settings.get("prefix"))
-    address = None
+    prefix = settings.get("prefix")
+    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
+        raise InvalidArgument(f"{where}.prefix: {prefix!r} must be a number of bits")
+    address = block = None
     if kind != "dynamic":
         address = _address(f"{where}.ip", kind, settings.get("ip"))
-    return Network(name=name, kind=kind, address=address, settings=settings)
+    if kind == "manual" and address is not None and prefix not in (None, ""):
+        block = _block(where, address, prefix)
+    return Network(name=name, kind=kind, address=address, settings=settings, block=block)
 
 
-def _check_prefix(where: str, kind: str, prefix: Any) -> None:
+def _block(where: str, address: Address, prefix: int | str) -> IPNetwork | None:
     """
-    Check how many bits of an address the director leaves no choice of.
+    Return the block of addresses that a network asks for, or L{None} for a single one.
 
-    With fewer than all, the VM is to have a whole block of addresses.
+    @param prefix: how many bits of the address the director leaves no choice of.
     """
-    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
-        raise InvalidArgument(f"{where}: {prefix!r} must be a number of bits")
-    if kind == "manual" and str(prefix) not in ("None", "", str(WHOLE), str(WHOLE_OF_IPV6)):
-        raise NotSupported(
-            f"{where}: {prefix!r} asks for a block of addresses, which VMs cannot have "
-            f"here; leave it out, or say {WHOLE}"
+    bits, whole = str(prefix), address.max_prefixlen
+    if not NUMBER.fullmatch(bits) or not 1 <= int(bits) <= whole:
+        message = f"{where}.prefix: {prefix!r} must be a number of bits from 1 to {whole}"
+        raise InvalidArgument(message)
+    if int(bits) == whole:
+        return None
+    block = ip_network((address, int(bits)), strict=False)
+    if block.network_address != address:
+        raise InvalidArgument(
+            f"{where}.ip: {str(address)!r} is not the first address of a block of "
+            f"{int(bits)} bits; that is {block.network_address}"
         )
+    return block
 
 
 def _are_addresses(value: Any) -> bool:
@@ -174,10 +194,8 @@ def netmask_bits(netmask: Any) -> tuple[int, int] | None:
     """
     mask = _read(netmask)
     if mask is None:
-        is_number = isinstance(netmask, str) and netmask.isascii() and netmask.isdigit()
-        if is_number and len(netmask) <= 3 and 1 <= int(netmask) <= WHOLE_OF_IPV6:
-            return 6, int(netmask)
-        return None
+        is_number = isinstance(netmask, str) and NUMBER.fullmatch(netmask) is not None
+        return (6, int(netmask)) if is_number and 1 <= int(netmask) <= 128 else None
     bits = bin(int(mask))[2:].rstrip("0")
     is_mask = "0" not in bits and int(mask) >> (mask.max_prefixlen - 1) == 1
     return (mask.version, len(bits)) if is_mask else None

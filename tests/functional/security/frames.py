@@ -6,8 +6,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
-from ipaddress import ip_address
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from runc_cpi.daemon.networks.model import hardware_address
 
@@ -102,35 +102,48 @@ def tagged(frame: bytes, kind: int = VLAN) -> bytes:
 
 
 def may_pass(
-    frame: bytes, mac: bytes, addresses: list[bytes], addresses6: Sequence[bytes] = ()
+    frame: bytes,
+    mac: bytes,
+    addresses: Sequence[bytes],
+    blocks: Sequence[IPv4Network | IPv6Network] = (),
 ) -> bool:
-    """Say whether a VM with these addresses may send a frame."""
+    """Say whether a VM with these addresses, and these blocks of them, may send a frame."""
+
+    def is_own(address: bytes) -> bool:
+        in_block = any(ip_address(address) in block for block in blocks)
+        return address in addresses or in_block
+
     if frame[6:12] != mac:
         return False
     if frame[12:14] == struct.pack("!H", IPV6):
-        return may_pass_ipv6(frame, addresses6)
+        has_ipv6 = any(len(address) == 16 for address in addresses)
+        return has_ipv6 and may_pass_ipv6(frame, is_own)
     if frame[12:14] == struct.pack("!H", IPV4):
-        return frame[26:30] in addresses and frame[30] != 127
+        return is_own(frame[26:30]) and frame[30] != 127
     of_ethernet_and_ipv4 = struct.pack("!HHHBB", ARP, 1, IPV4, 6, 4)
-    senders = [mac + address for address in (*addresses, bytes(4))]
-    return frame[12:20] == of_ethernet_and_ipv4 and frame[22:32] in senders
+    if frame[12:20] != of_ethernet_and_ipv4 or frame[22:28] != mac:
+        return False
+    return is_own(frame[28:32]) or frame[28:32] == bytes(4)
 
 
-def may_pass_ipv6(frame: bytes, addresses: Sequence[bytes]) -> bool:
-    """Say whether a VM with these addresses may send a frame of IPv6."""
+def may_pass_ipv6(frame: bytes, is_own: Callable[[bytes], bool]) -> bool:
+    """
+    Say whether a VM may send a frame of IPv6.
+
+    @param is_own: says whether an address is the VM's.
+    """
     sender, kind, data = frame[22:38], frame[20:21], frame[54:]
-    is_own = bool(addresses) and sender in addresses
-    if kind == bytes([HOP_BY_HOP]):
-        of_groups = data[:2] == bytes([ICMPV6, 0]) and data[8:9] in map(_byte, GROUPS)
-        return is_own and of_groups
-    if kind == bytes([ICMPV6]):
-        message = data[:1]
-        if message == _byte(NEIGHBOUR):
-            return is_own and data[8:24] in addresses
-        if message == _byte(ASKS_FOR_NEIGHBOUR):
-            return is_own or (bool(addresses) and sender == bytes(16))
-        return is_own and message not in (b"", _byte(ROUTER), _byte(REDIRECT))
-    return is_own and kind not in map(_byte, HIDING)
+    if kind == _byte(ICMPV6) and data[:1] == _byte(ASKS_FOR_NEIGHBOUR):
+        return is_own(sender) or sender == bytes(16)
+    if not is_own(sender):
+        return False
+    if kind == _byte(HOP_BY_HOP):
+        return data[:2] == bytes([ICMPV6, 0]) and data[8:9] in map(_byte, GROUPS)
+    if kind == _byte(ICMPV6):
+        if data[:1] == _byte(NEIGHBOUR):
+            return len(data) >= 24 and is_own(data[8:24])
+        return data[:1] not in (b"", _byte(ROUTER), _byte(REDIRECT))
+    return kind not in map(_byte, HIDING)
 
 
 def _byte(number: int) -> bytes:

@@ -6,14 +6,14 @@ import ctypes
 import os
 import signal
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runc_cpi.daemon.host import bpf
 from runc_cpi.daemon.host.network import frames
-from runc_cpi.daemon.networks.model import hardware_address
+from runc_cpi.daemon.networks.model import Address, IPNetwork, hardware_address
 from tests.functional.security.frames import (
     ARP,
     ASKS_FOR_NEIGHBOUR,
@@ -43,6 +43,9 @@ OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
 ADDRESSES = [IPv4Address(own) for own in OWN]
 PACKED = [address.packed for address in ADDRESSES]
 MAC = mac_of(OWN[0])
+BLOCKS = [IPv4Network("10.0.16.16/28"), IPv4Network("192.128.0.0/9")]
+# The last one of a block, and what is next to it.
+EDGES = ["10.0.16.31", "10.0.16.32", "192.128.0.0", "192.127.255.255"]
 # The same frames in each run, and no deadline on slow machines.
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
@@ -64,23 +67,29 @@ def verdict(code: bytes, frame: bytes) -> int:
 
 OWN6 = ["fd00::2", "2001:db8:0:7:ffff:ffff:ffff:ffff"]
 ADDRESSES6 = [IPv6Address(own) for own in OWN6]
-PACKED6 = [address.packed for address in ADDRESSES6]
+BLOCKS6 = [IPv6Network("fd00:0:0:9::/64"), IPv6Network("fd00:1::4/126")]
+
+
+# In a block, and beside one.
+IN6 = ["fd00::9:ffff:ffff:ffff:ffff", "fd00:1::7", "fd00:1::8", "fd00:0:0:a::"]
 
 
 def check(frame: bytes) -> None:
     """The kernel decides as the model does, for a VM without IPv6 and for one with it."""
-    mac = hardware_address(ADDRESSES[0])
-    code = frames.program(mac, ADDRESSES)
-    expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
-    assert verdict(code, frame) == expected, frame.hex()
-    code = frames.program(mac, [*ADDRESSES, *ADDRESSES6])
-    expected = frames.PASS if may_pass(frame, MAC, PACKED, PACKED6) else frames.DROP
-    assert verdict(code, frame) == expected, frame.hex()
+    addresses: list[Address] = [*ADDRESSES]
+    blocks: list[IPNetwork] = [*BLOCKS]
+    for more_addresses, more_blocks in (([], []), (ADDRESSES6, BLOCKS6)):
+        addresses += more_addresses
+        blocks += more_blocks
+        code = frames.program(hardware_address(ADDRESSES[0]), addresses, blocks)
+        passes = may_pass(frame, MAC, [each.packed for each in addresses], blocks)
+        expected = frames.PASS if passes else frames.DROP
+        assert verdict(code, frame) == expected, frame.hex()
 
 
 @steady
 @given(
-    st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10"]),
+    st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10", *EDGES]),
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", BROADCAST]),
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", bytes(6)]),
     st.integers(0, 50),
@@ -101,11 +110,11 @@ def test_changed_frames(
 
 @steady
 @given(
-    st.sampled_from([*OWN6, "::", "fd00::3", "fd00:0:0:1::2", "2001:db8:0:8::"]),
+    st.sampled_from([*OWN6, "::", "fd00::3", "fd00:0:0:1::2", "2001:db8:0:8::", *IN6]),
     st.sampled_from(
         [ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT, 128, HOP_BY_HOP, *HIDING, 6, 44]
     ),
-    st.sampled_from([*OWN6, "fd00::3"]),
+    st.sampled_from([*OWN6, "fd00::3", *IN6]),
     st.integers(12, 90),
     st.integers(0, 255),
 )
@@ -156,12 +165,16 @@ def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
 
 
 def test_many_addresses() -> None:
-    """The program works for a VM in hundreds of networks."""
+    """The program works for a VM in hundreds of networks, with hundreds of blocks."""
     addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
     of_ipv6 = [ADDRESSES6[0] + n for n in range(100)]
-    code = frames.program(hardware_address(addresses[0]), [*addresses, *of_ipv6])
+    blocks = [IPv4Network((0x0B000000 + 16 * n, 28)) for n in range(1000)]
+    addresses6: list[Address] = [*addresses, *of_ipv6]
+    code = frames.program(hardware_address(addresses[0]), addresses6, blocks)
     assert verdict(code, icmpv6(MAC, str(of_ipv6[-1]), 128, bytes(4))) == frames.PASS
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
+    assert verdict(code, ipv4(MAC, str(blocks[-1][-1]))) == frames.PASS
+    assert verdict(code, ipv4(MAC, str(blocks[-1][-1] + 1))) == frames.DROP
     assert verdict(code, ipv4(MAC, str(addresses[-1] + 1))) == frames.DROP
 
 

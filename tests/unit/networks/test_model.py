@@ -54,9 +54,10 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
 
 def test_what_a_vm_may_send() -> None:
     """
-    A VM may send from its hardware address and its addresses alone, among them the one
-    that IPv6 has for the link.
+    A VM may send from its hardware address, its addresses and its blocks alone, and from
+    the address that IPv6 has for the link.
     """
     of_link = IPv6Address("fe80::42:aff:fe00:2")
     addresses = (IPv4Address("10.0.0.2"), IPv6Address("2001:db8::2"), of_link)
-    assert allowed_sources(NIC) == AllowedSources(mac=NIC.mac, addresses=addresses)
+    expected = AllowedSources(mac=NIC.mac, addresses=addresses, blocks=NIC.blocks)
+    assert allowed_sources(NIC) == expected

@@ -23,7 +23,7 @@ from runc_cpi.daemon.host.bpf_code import (
     SET,
     Assembler,
 )
-from runc_cpi.daemon.networks.model import Address
+from runc_cpi.daemon.networks.model import Address, IPNetwork
 
 # The verdicts of a filter with direct action (linux/pkt_cls.h).
 PASS, DROP = 0, 2
@@ -58,7 +58,11 @@ _OF_GROUPS = (131, 132, 143)  # who is in a group (RFC 2710, RFC 3810)
 _NOBODY_OF_IPV6 = IPv6Address(0)
 
 
-def program(hardware: str, addresses: Collection[Address]) -> bytes:
+def program(
+    hardware: str,
+    addresses: Collection[Address],
+    blocks: Collection[IPNetwork] = (),
+) -> bytes:
     """
     Assemble the program for one VM.
 
@@ -69,10 +73,13 @@ def program(hardware: str, addresses: Collection[Address]) -> bytes:
 
     @param hardware: the VM's hardware address.
     @param addresses: its addresses.
+    @param blocks: the networks whose addresses it has all.
     """
     mac = bytes.fromhex(hardware.replace(":", ""))
     of_ipv4 = [address for address in addresses if isinstance(address, IPv4Address)]
-    of_ipv6 = [address for address in addresses if isinstance(address, IPv6Address)]
+    blocks_of_ipv4 = [block for block in blocks if isinstance(block, IPv4Network)]
+    of_ipv6 = [IPv6Network(each) for each in addresses if isinstance(each, IPv6Address)]
+    of_ipv6 += [block for block in blocks if isinstance(block, IPv6Network)]
     code = _FrameAssembler()
     code.add(COPY, _FRAME, CONTEXT)
     code.load(_SOURCE, _SOURCE_SIZE)
@@ -86,15 +93,15 @@ def program(hardware: str, addresses: Collection[Address]) -> bytes:
     code.read(LOAD_WORD, at=0)
     code.add(AND, _LOADED, value=_number(_LOOPBACK.netmask.packed))
     code.jump(IF_EQUAL_32, _LOADED, _number(_LOOPBACK.network_address.packed), "drop")
-    code.sender(_IPV4_SENDER, of_ipv4)
+    code.sender(_IPV4_SENDER, of_ipv4, blocks_of_ipv4)
     code.label("arp")
     code.load(_ARP, _ARP_SIZE)
     kinds, sizes = _OF_ETHERNET_AND_IPV4
     code.drop_unless(kinds + sizes, at=0)
     code.drop_unless(mac, at=8)
-    code.sender(_ARP_SENDER, [*of_ipv4, _NOBODY])
+    code.sender(_ARP_SENDER, [*of_ipv4, _NOBODY], blocks_of_ipv4)
     if of_ipv6:
-        _add_ipv6(code, [IPv6Network(address) for address in of_ipv6])
+        _add_ipv6(code, of_ipv6)
     for name, verdict in (("drop", DROP), ("pass", PASS)):
         code.label(name)
         code.answer(verdict)
@@ -105,7 +112,7 @@ def _add_ipv6(code: _FrameAssembler, own: Collection[IPv6Network]) -> None:
     """
     Add what lets IPv6 pass from a VM's own addresses, and drops what it says of others.
 
-    @param own: these addresses, each as a network.
+    @param own: these addresses, each as a network, and the blocks.
     """
     code.label("ipv6")
     code.load(_IPV6_NEXT, 1)
@@ -171,12 +178,22 @@ class _FrameAssembler(Assembler):
             self.read(code, start)
             self.jump(IF_DIFFERENT_32, _LOADED, _number(data), "drop")
 
-    def sender(self, offset: int, addresses: Iterable[IPv4Address]) -> None:
+    def sender(
+        self,
+        offset: int,
+        addresses: Iterable[IPv4Address],
+        blocks: Iterable[IPv4Network],
+    ) -> None:
         """Let the frame pass if it has one of these addresses there, or else drop it."""
         self.load(offset, 4)
         self.read(LOAD_WORD, at=0)
         for address in addresses:
             self.jump(IF_EQUAL_32, _LOADED, _number(address.packed), "pass")
+        for block in blocks:
+            self.read(LOAD_WORD, at=0)
+            self.add(AND, _LOADED, value=_number(block.netmask.packed))
+            network = _number(block.network_address.packed)
+            self.jump(IF_EQUAL_32, _LOADED, network, "pass")
         self.jump(JUMP, 0, 0, "drop")
 
     def go_if_within(self, networks: Iterable[IPv6Network], label: str) -> None:

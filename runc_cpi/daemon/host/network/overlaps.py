@@ -27,7 +27,7 @@ def overlap(
 
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
-    @param metric: of the daemon's routes to peers, which do not count either.
+    @param metric: of the daemon's own routes, which do not count either.
     @param is_of_daemon: says of an address, by its label, that it does not count either.
     @raise NetlinkError: if the kernel refuses to tell.
     @raise OSError: likewise.
