@@ -258,3 +258,39 @@ def test_what_cannot_be(daemon: Daemon, tiny: Path) -> None:
     elsewhere = {"a": {**FOUR, "ip": "10.243.0.3", "gateway": "10.243.0.1"}}
     message = refusal({**elsewhere, "b": {**SIX, "ip": "fd00:0:0:1::35"}})
     assert "fd00:0:0:1::/64" in message and "nic_group: 1" in message
+
+
+def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
+    """A VM can have a whole /64 of a network; the host, the world and VMs reach it there."""
+    stemcell = daemon.create_stemcell(tiny)
+    network = {"netmask": "56", "gateway": "fd00:0:0:100::1"}
+    single = {**SIX, **network, "ip": "fd00:0:0:100::2"}
+    block = {**SIX, **network, "ip": "fd00:0:0:101::", "prefix": "64"}
+    before = state()
+    vm = daemon.create_vm(stemcell, {"one": single, "many": block})
+    assert vm.networks["many"]["prefix"] == "64"
+    other = daemon.create_vm(stemcell, {"n": {**single, "ip": "fd00:0:0:100::3"}})
+    inner = "fd00::101:9:0:0:9"
+    vm.run("ip", "-6", "addr", "add", f"{inner}/128", "dev", "lo")
+    ip("route", "add", "fd00:0:0:100::/56", "via", HOST, pid=beyond)
+    with serving(vm.pid, 80, "vm", address=ANY):
+        assert ask(HERE, inner, 80) == "vm fd00:0:0:100::1"
+        assert ask(other.pid, inner, 80) == "vm fd00:0:0:100::3"
+        assert ask(beyond, inner, 80) == f"vm {WORLD}"
+    vm.run(
+        "ip",
+        "-6",
+        "route",
+        "replace",
+        f"{WORLD}/128",
+        "via",
+        network["gateway"],
+        "src",
+        inner,
+    )
+    assert ask(vm.pid, WORLD, 80) == f"world {inner}"
+    arguments = vm_arguments(stemcell, {"n": {**single, "ip": inner}})
+    assert vm.cid in daemon.cpi.error("create_vm", *arguments)["message"]
+    for each in (vm, other):
+        daemon.cpi.ok("delete_vm", each.cid)
+    assert state() == before
