@@ -227,6 +227,10 @@ def test_vms_are_no_routers(daemon: Daemon, tiny: Path) -> None:
     eventually(lambda: neighbour(victim) == mac_of(other).hex(), "the neighbour is taken")
     for pid in (HERE, vm.pid):
         assert "proto ra" not in ip("route", "show", pid=pid)
+    # A VM that wants to takes it.
+    vm.shell("echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra")
+    send_from(other.pid, [router_advertisement(mac_of(other))])
+    eventually(lambda: "proto ra" in ip("route", "show", pid=vm.pid), "it learns a route")
     assert "bound" in daemon.control("repair")
 
 
@@ -261,7 +265,7 @@ def test_what_cannot_be(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
-    """A VM can have a whole /64 of a network; the host, the world and VMs reach it there."""
+    """A VM can have a whole /64 of a network; host, world and VMs reach it there."""
     stemcell = daemon.create_stemcell(tiny)
     network = {"netmask": "56", "gateway": "fd00:0:0:100::1"}
     single = {**SIX, **network, "ip": "fd00:0:0:100::2"}

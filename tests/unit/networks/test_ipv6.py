@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.model import (
     IPNetwork,
     Subnet,
@@ -132,6 +133,26 @@ def test_both_on_one_interface() -> None:
     assert nic.leads_out(4)
     assert nic.leads_out(6)
     assert updated([nic], [SUBNET, SIX]) == (nic,)
+
+
+def test_blocks() -> None:
+    """A block of a kind of IP is behind an address of that kind, if need be its first."""
+    block = IPv6Network("fd00:0:0:7:1::/80")
+    many = Lease(address=block[0], subnet=SIX, block=block)
+    leases = {"many": many, "four": lease("10.0.0.9", SUBNET)}
+    (nic,) = plan(leases, {"many": {}, "four": {}})
+    assert [str(address) for address in nic.addresses] == [f"{block[0]}/64", "10.0.0.9/16"]
+    assert nic.blocks == (block,)
+    (routed,) = routed_blocks([nic])
+    assert (routed.block, routed.address) == (block, block[0])
+    leases["one"] = lease("fd00:0:0:7::9", SIX)
+    (nic,) = plan(leases, {"many": {}, "four": {}, "one": {}})
+    assert [str(address) for address in nic.addresses] == [
+        "10.0.0.9/16",
+        "fd00:0:0:7::9/64",
+    ]
+    (routed,) = routed_blocks([nic])
+    assert routed.address == SIX.cidr[9]
 
 
 def test_interfaces_apart() -> None:
@@ -281,6 +302,18 @@ class NetworksTests(SynchronousTestCase):
         self.successResultOf(self.pools.release("vm-0"))
         self.assertEqual(self.assign(asked, "vm-2")["n"].address, top)
         self.assertEqual(self.pools.owner(top - 1), "vm-1")
+
+    def test_blocks(self) -> None:
+        """A VM has a whole /80 alone; no dynamic network takes an address of it."""
+        self.begin(SIX)
+        top = {**SIX_ASKED, "ip": "fd00:0:0:7:ffff::", "prefix": "80"}
+        self.assertEqual(
+            self.assign({"n": top})["n"].block, IPv6Network("fd00:0:0:7:ffff::/80")
+        )
+        self.assertIn("in use by vm-1", self.refusal({"n": {**top, "prefix": "128"}}))
+        asked = {"n": {"type": "dynamic", "cloud_properties": {"name": "six"}}}
+        below = self.assign(asked, "vm-2")["n"].address
+        self.assertEqual(below, IPv6Address("fd00:0:0:7:ffff::") - 1)
 
     def test_addresses_that_nobody_gets(self) -> None:
         """There are the network's own and the gateway; the last one is like any other."""

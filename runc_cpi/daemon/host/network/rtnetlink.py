@@ -116,9 +116,7 @@ def remove_link(index: int) -> None:
     change(_DEL_LINK, _link(index))
 
 
-def add_address(
-    index: int, address: InterfaceAddress, *, with_route: bool = True
-) -> None:
+def add_address(index: int, address: InterfaceAddress, *, with_route: bool = True) -> None:
     """
     Give an interface an address, which it can use at once.
 
