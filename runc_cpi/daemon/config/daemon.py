@@ -57,10 +57,18 @@ FIRST_NETWORK = "default"
 def _network_of(
     cidr: Network, gateway: str | None, bridge: str, *, nat: bool
 ) -> NetworkConfig:
-    """Return the network of the short form."""
+    """
+    Return the network of the short form.
+
+    @param nat: that of the configuration, which is for IPv4 alone.
+    """
     address = gateway_in("gateway", cidr, gateway or str(cidr[1]))
     return NetworkConfig(
-        name=FIRST_NETWORK, cidr=cidr, gateway=address, bridge=bridge, nat=nat
+        name=FIRST_NETWORK,
+        cidr=cidr,
+        gateway=address,
+        bridge=bridge,
+        nat=nat and cidr.version == 4,
     )
 
 
@@ -243,7 +251,7 @@ class DaemonConfig(Section):
             values.get("network", cls.network),
             values.get("gateway"),
             values.get("bridge", cls.bridge),
-            nat=values.get("nat", values.get("network", cls.network).version == 4),
+            nat=values.get("nat", cls.nat),
         )
         values["gateway"] = one.gateway
         values["networks"] = values.get("networks") or (one,)
