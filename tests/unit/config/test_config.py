@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
