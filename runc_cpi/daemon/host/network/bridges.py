@@ -154,6 +154,8 @@ class Bridges:
         index, is_own = int(link["index"]), alias_of(link) == self._alias
         ipv6.ignore_routers(name)
         if any(subnet.version == 6 for subnet in subnets):
+            if is_own:
+                ipv6.settle_addresses(name)
             ipv6.turn_on(name)
         for version in FAMILIES:
             there = [subnet for subnet in subnets if subnet.version == version]

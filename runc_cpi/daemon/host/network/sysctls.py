@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ INTERFACES = {4: IPV4 / "conf", 6: IPV6_CONF}
 # How the messages of routers are taken: while the host does not forward, or always.
 NOT_WHILE_FORWARDING, ALWAYS = "1", "2"
 NO_INTERFACES = ("all", "default", "lo")
+# The kernel takes other names as well, which rules cannot have.
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def is_forwarding(version: int) -> bool:
@@ -69,7 +72,8 @@ def learners() -> Iterator[str]:
         with suppress(OSError):
             others = _read(conf / "disable_ipv6"), _read(conf / "forwarding")
             is_one = _read(path) == NOT_WHILE_FORWARDING and others == ("0", "0")
-            if is_one and conf.name not in NO_INTERFACES:
+            is_named = NAME.fullmatch(conf.name) and conf.name not in NO_INTERFACES
+            if is_one and is_named:
                 yield conf.name
 
 
