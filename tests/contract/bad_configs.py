@@ -206,11 +206,13 @@ DAEMON = [
         "cidr: 'mine' must be a network such as 10.0.0.0/16 or fd00::/64",
     ),
     *[
-        Case(f"the IPv6 cidr {cidr}", f"cidr: '{cidr}'", f"cidr: '{cidr}' {message}")
+        Case(f"the IPv6 cidr {cidr}", f"cidr: '{cidr}'", f"cidr: '.*' {message}")
         for cidr, message in (
             ("fe80::/64", "is no network that VMs can have"),
             ("ff05::/16", "is no network that VMs can have"),
             ("::/0", "is no network that VMs can have"),
+            ("::ffff:10.0.0.0/112", "is no network that VMs can have"),
+            ("fd00::%x/64", "must be a network such as .*: it has a zone"),
             ("fd00::/127", "has no room for VMs; /126"),
             ("fd00::1/64", "must be .*host bits"),
         )
@@ -265,6 +267,14 @@ DAEMON = [
             (
                 "{name: a, cidr: 'fd00::/64', bridge: a0, gateway: 10.0.0.1}",
                 r"\[0\]\.gateway: '10.0.0.1' must be the address of a host in fd00::/64",
+            ),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, gateway: 'fd00::1%x'}",
+                r"\[0\]\.gateway: 'fd00::1%x' must be the address of a host in fd00::/64",
+            ),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, dynamic: 'fd00::1%x'}",
+                r"\[0\]\.dynamic: 'fd00::1%x' must be addresses of fd00::/64",
             ),
             (
                 f"{{{A}, dynamic: 'fd00::9'}}",

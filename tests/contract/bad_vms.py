@@ -89,6 +89,11 @@ NETWORKS = [
         r"networks\.n\.ip: 'fe80::4%eth0' is no IP address",
     ),
     Case(
+        "an address of a link",
+        network(ip="fe80::4", netmask="64", gateway=None),
+        r"networks\.n\.ip: fe80::/64 is no network that VMs can have",
+    ),
+    Case(
         "a netmask of another kind",
         network(ip="fd00::4", netmask="255.255.255.0"),
         r"networks\.n\.netmask: '255\.255\.255\.0' must be a netmask such as ffff:",

@@ -99,7 +99,7 @@ def _tcp_address(value: str) -> TCPAddress:
 def vm_network(key: str, value: str) -> Network:
     """Check for a network that VMs can have."""
     try:
-        network = ip_network(value)
+        network = ip_network(_without_zone(value))
     except ValueError as error:
         raise ConfigError(
             f"{key}: {value!r} must be a network such as {DEFAULT_CIDR} or fd00::/64: "
@@ -107,6 +107,17 @@ def vm_network(key: str, value: str) -> Network:
         ) from None
     _check_for_vms(key, network)
     return network
+
+
+def _without_zone(text: str) -> str:
+    """
+    Check that a text has no zone (RFC 4007), which could be anything.
+
+    @raise ValueError: if it has.
+    """
+    if "%" in text:
+        raise ValueError("it has a zone")
+    return text
 
 
 def vm_network_of_ipv4(key: str, value: str) -> IPv4Network:
@@ -122,8 +133,11 @@ def vm_network_of_ipv4(key: str, value: str) -> IPv4Network:
 
 
 def _check_for_vms(key: str, network: Network) -> None:
-    is_local = network.version == 6 and network.is_link_local
-    if is_local or network.is_loopback or network.is_multicast or network.prefixlen == 0:
+    # Much of ::/8 stands for addresses of IPv4 (RFC 4291, RFC 6052).
+    is_other = isinstance(network, IPv6Network) and (
+        network.is_link_local or network.overlaps(IPv6Network("::/8"))
+    )
+    if is_other or network.is_loopback or network.is_multicast or network.prefixlen == 0:
         raise ConfigError(f"{key}: {str(network)!r} is no network that VMs can have")
     longest = network.max_prefixlen - 2
     if network.prefixlen > longest:
@@ -139,7 +153,7 @@ def gateway_in(key: str, network: Network, value: str) -> Address:
     @raise ConfigError: if it is not the address of a host in C{network}.
     """
     try:
-        gateway = ip_address(value)
+        gateway = ip_address(_without_zone(value))
         if gateway not in network:
             raise ValueError
         if gateway in (network.network_address, network.broadcast_address):
@@ -181,6 +195,7 @@ def address_range(key: str, network: Network, value: Any) -> AddressRange:
     try:
         if not isinstance(value, str):
             raise ValueError
+        _without_zone(value)
         if "/" in value:
             part = ip_network(value)
             first, last = part[0], part[-1]

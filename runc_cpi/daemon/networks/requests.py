@@ -148,6 +148,8 @@ def described_gateway(network: Network) -> InterfaceAddress:
     """
     where, settings = f"networks.{network.name}", network.settings
     cidr = _described_cidr(where, network.address, settings.get("netmask"))
+    if cidr.version == 6 and (cidr.is_link_local or cidr.is_multicast):
+        raise InvalidArgument(f"{where}.ip: {cidr} is no network that VMs can have")
     longest = LONGEST_PREFIX if cidr.version == 4 else LONGEST_PREFIX_OF_IPV6
     if cidr.prefixlen > longest:
         message = f"{where}.netmask: {settings['netmask']!r} leaves no room for VMs"
