@@ -53,10 +53,9 @@ class Neighbours:
             changes = beside.corrections(listing, self._comment, bridges, remote)
             for change in changes:
                 await self._run(program, change)
+            self._versions.discard(version)
             if bridges:
                 self._versions.add(version)
-            else:
-                self._versions.discard(version)
             for bridge in sorted(bridges):
                 self._advise(bridge, beside.advice(listing, firewalld, bridge, program))
             changed |= bool(changes)
