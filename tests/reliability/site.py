@@ -161,7 +161,7 @@ class Site:
         """
         Let the daemon die before a step, by its number or its name.
 
-        @param ignored: kinds of steps that do not count.
+        @param ignored: steps that do not count, by their names or kinds.
         """
         (self.daemon.home / steps.NOTES).write_text("")
         (self.daemon.home / steps.ARM).write_text("\n".join([when, *ignored]))
