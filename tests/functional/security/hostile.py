@@ -290,7 +290,7 @@ def archives(canary: str, busybox: bytes, *, every: bool) -> Iterator[bytes]:
 
     @param canary: the absolute path of a directory that is not the daemon's. @param
     busybox: the program, for archives that can be booted. @param every: whether each file
-    is led to the directory in every way, and not in one of them; many more are damaged then.
+    is led to the directory in every way, and not in one of them; more are damaged then.
     """
     up = "../" * 12 + canary.lstrip("/")
     escapes = [canary, up, f"/proc/self/root{canary}", f"/proc/1/root{canary}"]
