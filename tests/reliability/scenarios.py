@@ -132,6 +132,14 @@ SET = (
     *("link set", "write accept_ra", "write disable_ipv6"),
     *("tc add", "tc replace-filter", "brport set"),
 )
+# What comes into the directory of a new VM before its record, which makes it a VM: without
+# that all of the directory is removed.  What programs use or agents look for counts.
+FILES = (
+    *("mkdir rootfs", "mkdir layers", "symlink work", "symlink upper"),
+    *("mkdir work", "mkdir upper", "mkdir data", "mkdir etc", "mkdir var", "mkdir vcap"),
+    *("write hosts", "write resolv.conf", "remove console.log"),
+    *("remove runtime-create.log", "remove runtime-start.log"),
+)
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
     "create_stemcell, light": Scenario("create_stemcell", _light),
@@ -139,7 +147,9 @@ SCENARIOS = {
     "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
     # The VM that nobody was told of has the address and the port that the call asks for, so
     # it makes way.
-    "create_vm": Scenario("create_vm", Site.vm_arguments, replaces=True, minor=SET),
+    "create_vm": Scenario(
+        "create_vm", Site.vm_arguments, replaces=True, minor=(*SET, *FILES)
+    ),
     "delete_vm": Scenario("delete_vm", _vm_with_a_disk),
     "reboot_vm": Scenario("reboot_vm", _target_with_the_disk, minor=SET),
     "set_vm_metadata": Scenario("set_vm_metadata", _vm_metadata),
