@@ -39,8 +39,8 @@ class Lab:
         # The default place, whatever pytest's own is: sockets' paths must be short.
         self.home = Path(tempfile.mkdtemp(prefix="cpi"))
         self.home.chmod(0o755)
-        # An ext4 without a journal is slow to make files in a group of blocks where many were
-        # deleted a short time ago, so each daemon is to have groups of its own.
+        # An ext4 without a journal is slow to make files in a group of blocks where others
+        # were deleted a short time ago, so each daemon is to have groups of its own.
         subprocess.run(["chattr", "+T", self.home], check=False, stderr=subprocess.DEVNULL)
         self._numbers = count(1)
         self._daemons: list[Daemon] = []
