@@ -6,20 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, takewhile
 from typing import Any
 
-from runc_cpi.daemon.host.disks.loop_ioctl import LOOP_CTL_GET_FREE, LOOP_GET_STATUS64
+from tests.harness.minor_steps import MINOR
 from tests.reliability.model import CREATING, after
 from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.site import Site
 from tests.reliability.world import World
-
-# These steps have no effect that counts: writes to a file that is not whole yet, and mounts
-# that only a VM sees that does not run yet. A file that was opened and is empty is found by
-# the step that fills it. After the end of a program the daemon has done nothing yet, and to
-# look for a free loop device, or at one, changes nothing.
-MINOR = (
-    *("chmod", "chown", "utime", "fsync", "open", "bind", "ended"),
-    *(f"ioctl {number:#x}" for number in (LOOP_CTL_GET_FREE, LOOP_GET_STATUS64)),
-)
 
 
 def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
