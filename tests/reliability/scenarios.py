@@ -138,7 +138,6 @@ FILES = (
     *("mkdir rootfs", "mkdir layers", "symlink work", "symlink upper"),
     *("mkdir work", "mkdir upper", "mkdir data", "mkdir etc", "mkdir var", "mkdir vcap"),
     *("write hosts", "write resolv.conf", "remove console.log"),
-    *("remove runtime-create.log", "remove runtime-start.log"),
 )
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
