@@ -23,6 +23,7 @@ COMMANDS = {
     "networks": "networks",
     "network": "networks",
     "repair": "daemon",
+    "doctor": "doctor",
     "certs": "certs",
     "completion": "completion",
 }

@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
         *("reconcile", "entrance"),
     },
+    "doctor": {"base", "config", "storage", "stemcells", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
 }
@@ -67,7 +68,8 @@ PROGRAMS = {
     "runc_cpi.cpi": set[str](),
     "runc_cpi.ctl": {
         *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
-        f"{DAEMON}.config",
+        # What needs no running daemon, or what only root of its host can do.
+        *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
     },
 }
 # Who alone may use a library: the rest need not know how it is done.
@@ -78,9 +80,14 @@ KEPT_APART = {
     ),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
-    "subprocess": (f"{DAEMON}.host", f"{DAEMON}.trial", "runc_cpi.ctl"),
+    "subprocess": (
+        *(f"{DAEMON}.host", f"{DAEMON}.trial", f"{DAEMON}.doctor", "runc_cpi.ctl"),
+    ),
     "ctypes": (f"{DAEMON}.host", f"{DAEMON}.storage.openat2"),
-    "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certificates"),
+    "cryptography": (
+        *(f"{DAEMON}.entrance.identity", f"{DAEMON}.config.certificates"),
+        "runc_cpi.ctl.certificates",
+    ),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded"),
     "ssl": ("runc_cpi.cpi.encrypted",),
