@@ -34,6 +34,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.vms.device_rules",
     f"{DAEMON}.vms.spec.cgroup_path",
     f"{DAEMON}.vms.spec.confinement",
+    f"{DAEMON}.vms.usage",
 }
 # A package, and which others it may import; all may import what is in SHARED.
 MAY_IMPORT: dict[str, set[str]] = {
