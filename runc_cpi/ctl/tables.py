@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.printable import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
@@ -64,22 +67,29 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     On a terminal the table fits its width.  Elsewhere each row is one line.
     """
-    cells = [[printable(cell, "") for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _print_on_terminal(headings, cells)
+        from rich.console import Console
+
+        Console(highlight=False).print(table(headings, rows))
     else:
+        cells = [[printable(cell, "") for cell in row] for row in rows]
         click.echo(plain_table(headings, cells))
 
 
-def _print_on_terminal(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table that fits the width of a terminal; no cell can act on that."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    found = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console(highlight=False).print(table)
+        found.add_row(*(Text(printable(cell, ""), overflow="fold") for cell in row))
+    return found
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print what is known of one thing, each with its name."""
+    print_table(("", ""), [(f"{name}:", value) for name, value in facts.items()])
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -71,6 +71,8 @@ PROGRAMS = {
         *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
         # What needs no running daemon, or what only root of its host can do.
         *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
+        *(f"{DAEMON}.storage.tree", f"{DAEMON}.storage.descent"),
+        f"{DAEMON}.host.user_namespaces",
     },
 }
 # Who alone may use a library: the rest need not know how it is done.
