@@ -50,11 +50,11 @@ def test_columns() -> None:
 @pytest.mark.parametrize(
     ("listing", "thing", "line"),
     [
-        (vms.LISTING, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
+        (vms.LISTING, VM, "vm-1 running - agent-1 10.0.0.2,10.0.0.3 - - - - -"),
         (
             vms.LISTING,
             {**VM, "running": False, "metadata": {"name": "db/0"}},
-            "vm-1 stopped 10.0.0.2,10.0.0.3 db/0",
+            "vm-1 stopped - db/0 10.0.0.2,10.0.0.3 - - - - -",
         ),
         (disks.LISTING, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
         (
