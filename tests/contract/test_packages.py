@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
         *("reconcile", "entrance"),
     },
-    "doctor": {"base", "config", "storage", "stemcells", "vms", "host"},
+    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
 }
