@@ -66,6 +66,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Print rows in columns; no cell can forge a row, or act on a terminal.
 
     On a terminal the table fits its width.  Elsewhere each row is one line.
+
+    @param headings: of the columns; empty ones are not printed.
     """
     if sys.stdout.isatty():
         from rich.console import Console
@@ -81,7 +83,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    named = any(headings)
+    found = Table(
+        *headings, box=None, pad_edge=False, header_style="bold", show_header=named
+    )
     for row in rows:
         found.add_row(*(Text(printable(cell, ""), overflow="fold") for cell in row))
     return found
@@ -94,7 +99,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out rows in columns as wide as they need to be."""
-    lines = [list(headings), *rows]
+    lines = [*([list(headings)] if any(headings) else []), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     template = "  ".join(f"{{:{width}}}" for width in widths)
     return "\n".join(template.format(*line).rstrip() for line in lines)

@@ -45,6 +45,7 @@ def test_columns() -> None:
     table = plain_table(("A", "LONG"), [("wide", "x"), ("", "")])
     assert table == "A     LONG\nwide  x\n"
     assert plain_table(("A", "B"), []) == "A  B"
+    assert plain_table(("", ""), [("name:", "value")]) == "name:  value"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import pty
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,28 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     stemcell = uploading.examine(whole)
     whole.write_bytes(whole.read_bytes()[:60])
     assert str(whole) in upload(whole, stemcell).asked[-1]
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal it is shown how far it is, how fast, and how long it will take."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as seen, open(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setenv("TERM", "xterm")
+        with uploading._progress(4 << 20) as told:
+            told(1 << 20)
+            told(4 << 20)
+        terminal.flush()
+        text = os.read(seen.fileno(), 1 << 16).decode()
+    assert "4.2/4.2 MB" in text or "4.0/4.0 MiB" in text
+    assert "/s" in text
+    assert "0:00:00" in text
+
+
+def test_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Elsewhere one line tells how much it was, and how fast."""
+    with uploading._progress(4 << 20) as told:
+        told(4 << 20)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("4 MiB in 0 s, ")
