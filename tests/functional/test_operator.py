@@ -9,7 +9,8 @@ import pty
 import signal
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ printf 'the job \\033]0;x\\007began\\n' >{JOBS_LOG}
 echo on the console
 exec /bin/busybox sleep 1000000
 """
+# What enters and leaves the other screen of a terminal (console_codes(4)).
+ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l"
 BOSH = {"director": "runc", "deployment": "cf", "job": "api", "index": "0"}
 
 
@@ -100,6 +103,36 @@ def operator(
     return Operator(Tool(monkeypatch, capsys), daemon)
 
 
+class Output:
+    """What a process writes, as far as it was read."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._seen = fd, b""
+        os.set_blocking(fd, False)
+
+    def wait_for(self, wanted: bytes, *, after: bytes = b"") -> None:
+        """Read until that is there, behind something else."""
+
+        def is_there() -> bool:
+            with suppress(OSError):
+                self._seen += os.read(self._fd, 1 << 16)
+            return wanted in (self._seen.partition(after)[2] if after else self._seen)
+
+        eventually(is_there, f"it writes {wanted!r}", PATIENCE)
+
+
+@contextmanager
+def running(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command that does not end by itself, whatever becomes of the test."""
+    # A shell may have had us ignore Ctrl-C.
+    started = ["env", "--default-signal=INT", *argv]
+    with subprocess.Popen(started, stdin=subprocess.DEVNULL, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 class TestOperator:
     """The tests build on each other: what one leaves, the next one looks at."""
 
@@ -127,23 +160,16 @@ class TestOperator:
     def test_watching(self, operator: Operator) -> None:
         """C{vms --watch} refreshes in place, and leaves the last table behind."""
         ours, theirs = pty.openpty()
-        seen = b""
-        argv = [*operator.argv, "vms", "--watch"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "40"}
-        with subprocess.Popen(argv, stdout=theirs, env=environment) as process:
+        argv = [*operator.argv, "vms", "--watch"]
+        with running(argv, stdout=theirs, env=environment) as process:
             os.close(theirs)
-            while seen.count(b"api/0") < 1:
-                seen += os.read(ours, 1 << 16)
+            output = Output(ours)
+            output.wait_for(b"api/0", after=ENTERED)
             process.send_signal(signal.SIGINT)
-            try:
-                while data := os.read(ours, 1 << 16):
-                    seen += data
-            except OSError:
-                pass  # nobody writes to it any more
+            output.wait_for(b"api/0", after=LEFT)
             assert process.wait(PATIENCE) == 0
         os.close(ours)
-        assert b"\x1b[?1049h" in seen
-        assert b"api/0" in seen.rpartition(b"\x1b[?1049l")[2]
 
     def test_logs(self, operator: Operator, vm: VM) -> None:
         """C{vm logs} shows the logs of agent and jobs, and nothing acts on a terminal."""
@@ -153,10 +179,12 @@ class TestOperator:
         assert r"the job \x1b]0;x\x07began" in logs
         assert "on the console" in operator.shown("vm", "logs", "--console", vm.cid)
         argv = [*operator.argv, "vm", "logs", "-f", vm.cid]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        with running(argv, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
+            output = Output(process.stdout.fileno())
+            output.wait_for(b"began")
             vm.attempt("sh", "-c", f"echo more >>{JOBS_LOG}")
-            assert any("more" in line for line in process.stdout)
+            output.wait_for(b"more")
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 0
 
