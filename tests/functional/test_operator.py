@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,10 @@ class Output:
 @contextmanager
 def running(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command that does not end by itself, whatever becomes of the test."""
-    # A shell may have had us ignore Ctrl-C.
-    started = ["env", "--default-signal=INT", *argv]
-    with subprocess.Popen(started, stdin=subprocess.DEVNULL, **options) as process:
+    # Tests in the background ignore Ctrl-C, and so would what they start.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    options = {**options, "stdin": subprocess.DEVNULL, "preexec_fn": heeding}
+    with subprocess.Popen(argv, **options) as process:
         try:
             yield process
         finally:
