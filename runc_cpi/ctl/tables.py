@@ -15,6 +15,7 @@ from runc_cpi.printable import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+WIDE = 110  # columns
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
 
@@ -72,14 +73,19 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console(highlight=False).print(table(headings, rows))
+        console = Console(highlight=False)
+        console.print(table(headings, rows, console.width))
     else:
         cells = [[printable(cell, "") for cell in row] for row in rows]
         click.echo(plain_table(headings, cells))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table that fits the width of a terminal; no cell can act on that."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """
+    Return a table that fits a terminal; no cell can act on that.
+
+    @param width: of the terminal, in columns.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -87,6 +93,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     found = Table(
         *headings, box=None, pad_edge=False, header_style="bold", show_header=named
     )
+    # What is in the first column is what one copies.
+    found.columns[0].no_wrap = width >= WIDE
     for row in rows:
         found.add_row(*(Text(printable(cell, ""), overflow="fold") for cell in row))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from runc_cpi.ctl.tables import Listing, Thing, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # Processors are watched for so long before it is said how busy they are.
 MOMENT = 0.2  # seconds
 LEAST_INTERVAL, INTERVAL = 1, 2  # seconds
@@ -27,6 +29,11 @@ def instance_of(vm: Thing) -> str:
     if "name" not in told and "job" in told and "index" in told:
         return f"{told['job']}/{told['index']}"
     return str(told.get("name") or vm["agent_id"])
+
+
+def short(instance: str) -> str:
+    """Return a name with no more of an UUID than tells it from others."""
+    return UUID.sub(r"\1", instance)
 
 
 def state_of(vm: Thing) -> str:
@@ -51,7 +58,7 @@ def _row(vm: Thing) -> Sequence[str]:
         vm["vm_cid"],
         state_of(vm),
         str(vm["metadata"].get("deployment", units.NOTHING)),
-        instance_of(vm),
+        short(instance_of(vm)),
         ",".join(vm["addresses"]),
         units.percent(usage.get("cpu")),
         units.of(usage.get("memory"), usage.get("memory_limit")),
@@ -169,7 +176,7 @@ def _watch(operator: Operator, sort: str | None, interval: float) -> None:
         try:
             time.sleep(MOMENT)
             while True:
-                live.update(_table(measuring.ask()), refresh=True)
+                live.update(_table(measuring.ask(), console.width), refresh=True)
                 time.sleep(interval)
         except KeyboardInterrupt:
             pass
@@ -177,5 +184,5 @@ def _watch(operator: Operator, sort: str | None, interval: float) -> None:
     LISTING.print(measuring.vms)
 
 
-def _table(found: Sequence[Thing]) -> Table:
-    return table(LISTING.headings, [LISTING.row(vm) for vm in found])
+def _table(found: Sequence[Thing], width: int) -> Table:
+    return table(LISTING.headings, [LISTING.row(vm) for vm in found], width)

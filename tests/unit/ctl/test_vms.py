@@ -90,6 +90,15 @@ def test_instances(metadata: dict[str, Any], instance: str) -> None:
     assert vms.instance_of(vm("vm-1", metadata=metadata)) == instance
 
 
+def test_a_short_name() -> None:
+    """In a table the first digits of an UUID are enough."""
+    uuid = "5b1a0c9d-1111-2222-3333-444455556666"
+    assert vms.short(f"db/{uuid}") == "db/5b1a0c9d"
+    assert vms.short("db/0") == "db/0"
+    row = vms.LISTING.row(vm("vm-1", metadata={"name": f"db/{uuid}"}))
+    assert row[3] == "db/5b1a0c9d"
+
+
 def test_ports() -> None:
     """A port of the host is shown with where it leads to."""
     port = {"protocol": "udp", "address": None, "first": 53, "last": 53, "container": 5353}

@@ -67,6 +67,14 @@ class PowerTests(TestCase):
         self.assertFalse(vm.stopped)
         self.assertIn(self.vm_cid, self.parts.runtime.watched)
 
+    async def test_a_stop_that_is_cut_off(self) -> None:
+        """A VM whose stop did not get so far as its record is booted by the next daemon."""
+        (vm,) = self.parts.vms.all()
+        stemcell = self.parts.stemcells.get(vm.stemcell_cid)
+        await self.parts.containers.halt(vm, stemcell)
+        later = await self.begin()
+        self.assertTrue(later.vms.is_running(self.vm_cid))
+
     async def test_no_vm(self) -> None:
         """A VM that is not there can neither be started nor stopped."""
         for switch in (self.parts.power.start, self.parts.power.stop):
