@@ -88,8 +88,35 @@ def copy_in(source: Path, files: Files, name: str, limit: int) -> int:
         if name.endswith("/") or (there is not None and stat.S_ISDIR(there.st_mode)):
             name = f"{name}/{source.name}"
         mode = found.st_mode & PERMISSIONS
-        with files.tree.replacing(name, mode, files.owner) as target:
+        try:
+            with files.tree.replacing(name, mode, files.owner) as target:
+                return _copy(file, target, limit)
+        except OSError as error:
+            if error.errno != errno.EOVERFLOW:
+                raise
+        # It is a file system that only the VM's own users can write to.
+        with (
+            _acting_as(files.owner),
+            files.tree.replacing(name, mode, files.owner) as target,
+        ):
             return _copy(file, target, limit)
+
+
+@contextmanager
+def _acting_as(owner: int) -> Iterator[None]:
+    """
+    Have this process be a user, and a group, of the host.
+
+    @raise OSError: if it may not.
+    """
+    user, group = os.geteuid(), os.getegid()
+    os.setegid(owner)
+    os.seteuid(owner)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        os.setegid(group)
 
 
 def copy_out(files: Files, name: str, target: Path, limit: int) -> int:

@@ -50,7 +50,7 @@ def stemcells(patient: Patient, root: Path = hierarchies.ROOT) -> Iterator[Findi
         remedy = f"a stemcell with systemd {WITHOUT_LEGACY_CGROUPS - 1} or older"
         yield fault(STEMCELLS, seen, f"{UNIFIED}, or use {remedy}")
     else:
-        yield fine(STEMCELLS, f"{count} stemcells, which this layout can boot")
+        yield fine(STEMCELLS, f"this layout can boot each ({count})")
 
 
 def _systemd(directory: Path) -> int:
