@@ -92,11 +92,12 @@ def test_systemd(booted: VM) -> None:
 
 
 def test_files_that_root_copies(booted: VM, tmp_path: Path) -> None:
-    """A file that root of the host copies into the VM is its root's, on each file system."""
+    """What root of the host copies into the VM is its root's, on each file system."""
     file, config = tmp_path / "file", booted.directory.parents[2] / "config.yml"
     file.write_text("content")
     for name in ("/tmp/copy", "/run/copy", "/var/vcap/data/copy"):
-        argv = [CONTROL, "--config", config, "cp", file, f"{booted.cid}:{name}"]
+        target = f"{booted.cid}:{name}"
+        argv = [str(CONTROL), "--config", str(config), "cp", str(file), target]
         subprocess.run(argv, check=True, timeout=60)
         assert booted.run("stat", "-c", "%u %g %s", name) == "0 0 7\n"
 
