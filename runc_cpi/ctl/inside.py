@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from runc_cpi.ctl.operator import Operator
 from runc_cpi.daemon.host.user_namespaces import root_of_namespace
@@ -32,6 +34,18 @@ class VMCid(click.ParamType[str]):
         if not CID.fullmatch(value):
             self.fail(f"{value!r} is not the id of a VM", param, ctx)
         return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the ids of this host's VMs, where they can be seen."""
+        operator = Operator()
+        operator.config_file = ctx.find_root().params["config"] or operator.config_file
+        try:
+            names = sorted(os.listdir(operator.config.work_dir / "vms"))
+        except (OSError, click.UsageError):
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 @dataclass(frozen=True, kw_only=True)
