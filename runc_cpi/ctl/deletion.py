@@ -91,16 +91,7 @@ class Deletion(ABC):
             self.refuse(thing, self.uses(thing, inventory), force=force)
         if not yes:
             confirm([f"{self.noun} {self.describe(thing)}" for thing in things])
-        gone: list[str] = []
-        for thing in things:
-            cid = self.cid(thing)
-            try:
-                self.delete(operator, thing)
-            except CPIError as error:
-                before = f"; deleted before it: {', '.join(gone)}" if gone else ""
-                raise type(error)(f"{cid}: {error}{before}") from None
-            gone.append(cid)
-        return gone
+        return delete_all(operator, [(self, thing) for thing in things])
 
     def delete(self, operator: Operator, thing: Thing) -> None:
         """
@@ -137,6 +128,25 @@ class Deletion(ABC):
             raise CPIError(f"{text}; delete these first")
         if not force:
             raise CPIError(f"{text}; --force deletes it all the same")
+
+
+def delete_all(operator: Operator, going: Sequence[tuple[Deletion, Thing]]) -> list[str]:
+    """
+    Have the daemon delete things, one after the other.
+
+    @return: the ids of what is gone.
+    @raise CPIError: if one cannot be deleted; it names those that went before it.
+    """
+    gone: list[str] = []
+    for deletion, thing in going:
+        cid = deletion.cid(thing)
+        try:
+            deletion.delete(operator, thing)
+        except CPIError as error:
+            before = f"; deleted before it: {', '.join(gone)}" if gone else ""
+            raise type(error)(f"{cid}: {error}{before}") from None
+        gone.append(cid)
+    return gone
 
 
 def inventory_of(operator: Operator) -> dict[str, Sequence[Thing]]:

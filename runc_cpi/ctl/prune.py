@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from runc_cpi.ctl import units
-from runc_cpi.ctl.deletion import Deletion, confirm, inventory_of
+from runc_cpi.ctl.deletion import Deletion, confirm, delete_all, inventory_of
 from runc_cpi.ctl.disks import DiskDeletion
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.room import taken_by
@@ -54,7 +54,8 @@ def prune(operator: Operator, cids: tuple[str, ...], *, yes: bool, force: bool) 
         each for each in inventory["stemcells"] if not STEMCELLS.uses(each, inventory)
     ]
     going += [(STEMCELLS, thing) for thing in unused]
-    _delete(operator, going, yes=yes)
+    images = {each["image"] for each in inventory["stemcells"] if each not in unused}
+    _delete(operator, going, _sizes(operator, going, images), yes=yes)
 
 
 def _without(
@@ -65,10 +66,35 @@ def _without(
     return {**inventory, "snapshots": snapshots}
 
 
+def _sizes(
+    operator: Operator, going: Sequence[tuple[Deletion, Thing]], staying: set[str | None]
+) -> list[int | None]:
+    """
+    Return the bytes that go with each thing; L{None} if they cannot be seen from here.
+
+    @param staying: the images of stemcells that stay, which they share with others.
+    """
+    sizes: list[int | None] = []
+    counted = {*staying}
+    for deletion, thing in going:
+        if deletion is not STEMCELLS:
+            kind = f"{deletion.noun}s"
+            sizes.append(taken_by(operator, kind, deletion.cid(thing)))
+        elif thing["image"] and thing["image"] in counted:
+            sizes.append(0)
+        else:
+            counted.add(thing["image"])
+            sizes.append(taken(operator, thing))
+    return sizes
+
+
 def _delete(
-    operator: Operator, going: Sequence[tuple[Deletion, Thing]], *, yes: bool
+    operator: Operator,
+    going: Sequence[tuple[Deletion, Thing]],
+    sizes: Sequence[int | None],
+    *,
+    yes: bool,
 ) -> None:
-    sizes = [_size(operator, deletion, thing) for deletion, thing in going]
     known = sum(size for size in sizes if size is not None)
     if going and not yes:
         lines = [
@@ -76,16 +102,7 @@ def _delete(
             for (deletion, thing), size in zip(going, sizes, strict=True)
         ]
         confirm([*lines, f"That frees {units.size(known)}."])
-    for deletion, thing in going:
-        deletion.delete(operator, thing)
-    deleted = [deletion.cid(thing) for deletion, thing in going]
+    deleted = delete_all(operator, going)
     text = "\n".join([*(f"deleted {cid}" for cid in deleted), f"freed {units.size(known)}"])
     answer = {"deleted": deleted, "bytes": known}
     operator.show(answer, lambda: click.echo(text if deleted else "nothing to delete"))
-
-
-def _size(operator: Operator, deletion: Deletion, thing: Thing) -> int | None:
-    """Return the bytes that go with a thing, if they can be seen from here."""
-    if deletion is STEMCELLS:
-        return taken(operator, thing)
-    return taken_by(operator, f"{deletion.noun}s", deletion.cid(thing))
