@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDE = 110  # columns
+# Of a state that one should look at, where a terminal has colours and NO_COLOR is not set.
+COLOURS = {"fault": "bold red", "warning": "yellow", "stopped": "yellow"}
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
 
@@ -96,8 +98,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     # What is in the first column is what one copies.
     found.columns[0].no_wrap = width >= WIDE
     for row in rows:
-        found.add_row(*(Text(printable(cell, ""), overflow="fold") for cell in row))
+        found.add_row(
+            *(
+                Text(printable(cell, ""), _style(heading, cell), overflow="fold")
+                for heading, cell in zip(headings, row, strict=True)
+            )
+        )
     return found
+
+
+def _style(heading: str, cell: str) -> str:
+    return COLOURS.get(cell.partition(",")[0], "") if heading == "STATE" else ""
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
