@@ -22,6 +22,7 @@ HOST = f"{DAEMON}.host"
 PLACES = {
     "rpc": (0, 0, 3),
     "entrance": (1, 0, 1),
+    "events": (1, 1, 1),
     "reconcile": (1, 2, 1),
     "vms": (2, 0, 3),
     "networks": (3, 0, 1),

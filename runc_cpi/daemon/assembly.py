@@ -12,6 +12,11 @@ from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.events.calls import Calls
+from runc_cpi.daemon.events.followers import Followers
+from runc_cpi.daemon.events.from_log import LoggedEvents
+from runc_cpi.daemon.events.journal import Journal
+from runc_cpi.daemon.events.ring import Ring
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import (
@@ -40,6 +45,7 @@ from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.interfaces import IGuests, IOOMKiller, IRootDisks, IRuntime
 from runc_cpi.daemon.vms.oom_kills import OOMKills
+from runc_cpi.daemon.vms.places import Places
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vms import VMs
@@ -75,6 +81,8 @@ class Policy:
     @ivar vips: which addresses of the host VMs can have.
     @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
+    @ivar events_size: how many bytes of events are kept.
+    @ivar followers: how many may wait for events at once.
     """
 
     containers: ContainerPolicy
@@ -85,6 +93,8 @@ class Policy:
     vips: VipPolicy
     peering: Peering
     restart: bool
+    events_size: int
+    followers: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +103,8 @@ class Assembly:
     The parts, put together.  Nothing is loaded yet: see L{Reconciler.load}.
 
     @ivar tasks: what goes on in the background.  Whoever stops the daemon stops them.
+    @ivar journal: what happened.  Whoever starts the daemon opens it.
+    @ivar logged_events: an observer of the log.
     """
 
     locks: Locks
@@ -108,6 +120,10 @@ class Assembly:
     oom_kills: OOMKills
     leftovers: Leftovers
     reconciler: Reconciler
+    journal: Journal
+    calls: Calls
+    followers: Followers
+    logged_events: LoggedEvents
 
     @property
     def subjects(self) -> Subjects:
@@ -119,6 +135,9 @@ class Assembly:
             snapshots=self.snapshots,
             networks=self.networks,
             reconciler=self.reconciler,
+            journal=self.journal,
+            calls=self.calls,
+            followers=self.followers,
         )
 
 
@@ -126,7 +145,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     """
     Put the parts together.
 
-    @param reactor: provides C{IReactorTime}.
+    @param reactor: provides C{IReactorTime} and C{IReactorFromThreads}.
     @param depot: prepared already.
     """
     locks, tasks = Locks(), TaskGroup(reactor)
@@ -237,6 +256,8 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         leftovers=leftovers,
         forwarding=forwarding,
     )
+    place_of = Places(registry, disks).of
+    journal = Journal(reactor, tasks, Ring(depot.events, policy.events_size))
     return Assembly(
         locks=locks,
         tasks=tasks,
@@ -251,4 +272,8 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         oom_kills=oom_kills,
         leftovers=leftovers,
         reconciler=reconciler,
+        journal=journal,
+        calls=Calls(reactor, journal, place_of),
+        followers=Followers(reactor, journal, policy.followers),
+        logged_events=LoggedEvents(reactor, journal, place_of),
     )

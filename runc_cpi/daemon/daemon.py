@@ -10,11 +10,12 @@ from typing import Any
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from runc_cpi.daemon import preflight, twistd
 from runc_cpi.daemon.amp_port import AMPPort
 from runc_cpi.daemon.assembly import Assembly, Policy, assemble
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.config import ConfigError, DaemonConfig
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
@@ -109,6 +110,8 @@ class Daemon(MultiService):
             vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
             peering=found.peering,
             restart=config.restart,
+            events_size=config.events.size * MEBIBYTE,
+            followers=config.limits.followers,
         )
 
     def _make_ports(self) -> list[Port]:
@@ -155,6 +158,8 @@ class Daemon(MultiService):
 
     async def _serve(self) -> None:
         parts = self._parts
+        await parts.journal.open()
+        globalLogPublisher.addObserver(parts.logged_events)
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
         await parts.containers.look_for_lxcfs()
@@ -174,6 +179,7 @@ class Daemon(MultiService):
             address=str(self._config.address),
             stemcells=len(parts.stemcells.all()),
             vms=len(parts.vms.all()),
+            happened="started",
         )
 
     def stopService(self) -> Deferred[None]:
@@ -195,6 +201,8 @@ class Daemon(MultiService):
         await super().stopService()
         await self._host.parts.names.stop()
         self._host.stop()
+        globalLogPublisher.removeObserver(self._parts.logged_events)
+        await self._parts.journal.close()
         self._depot.release()
 
     async def _finish(self, seconds: float) -> bool:

@@ -34,6 +34,9 @@ def test_commands(command: type[amp.Command]) -> None:
         snapshots=nobody,
         networks=nobody,
         reconciler=nobody,
+        journal=nobody,
+        calls=nobody,
+        followers=nobody,
     )
     clock = Clock()
     peer_log = PeerLog(clock.seconds)

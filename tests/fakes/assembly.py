@@ -124,6 +124,8 @@ def assemble(
         vips=vips,
         peering=NO_PEERS,
         restart=restart,
+        events_size=1 << 20,
+        followers=2,
     )
     return Assembly(
         **vars(assembly.assemble(clock, depot, host, policy)),

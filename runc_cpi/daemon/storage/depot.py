@@ -26,6 +26,7 @@ class Depot:
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
         networks/CID/             network.json of a network that the director manages
+        events/                   what happened: events.jsonl, events.old.jsonl
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
@@ -41,6 +42,7 @@ class Depot:
         self.disks = work_dir / "disks"
         self.snapshots = work_dir / "snapshots"
         self.networks = work_dir / "networks"
+        self.events = work_dir / "events"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock = DaemonLock(work_dir)
@@ -74,6 +76,7 @@ class Depot:
             self.disks,
             self.snapshots,
             self.networks,
+            self.events,
             self.scratch,
             self.runtime,
         ):
