@@ -22,6 +22,8 @@ COMMANDS = {
     "stemcell": "stemcells",
     "networks": "networks",
     "network": "networks",
+    "events": "events",
+    "calls": "events",
     "repair": "daemon",
     "certs": "certs",
     "completion": "completion",

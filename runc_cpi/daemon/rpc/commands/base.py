@@ -88,8 +88,10 @@ class Command(amp.Command):
         except (ValueError, TypeError) as error:
             raise errors.InvalidArgument(f"malformed argument: {error}") from None
         arguments.pop("request_id", None)
-        if arguments.get("confirms", False) is None:
-            del arguments["confirms"]
+        for key, kind in cls.arguments:
+            name = key.decode("ascii")
+            if kind.optional and arguments.get(name, ...) is None:
+                del arguments[name]
         return arguments
 
 
