@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.calls import TURN, Call
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.base.places import NOWHERE, Place, PlaceOf
-from runc_cpi.daemon.events.event import CALL, FAILED, NAME_SIZE, OK, named, told
+from runc_cpi.daemon.events.event import CALL, FAILED, OK, all_named, named, told
 from runc_cpi.daemon.events.journal import Journal
 
 
@@ -54,7 +54,7 @@ class Calls:
             method=method,
             request_id=request_id.get(),
             began=self._reactor.seconds(),
-            cids=list(named(cids)),
+            cids=list(all_named(cids)),
             waits_for=[TURN],
         )
         self._place(call)
@@ -74,7 +74,7 @@ class Calls:
         @param problem: why it failed, or L{None} if it did not.
         """
         del self._under_way[call]
-        call.cids = list(named([*made, *call.cids]))
+        call.cids = list(all_named([*made, *call.cids]))
         self._place(call)
         seconds = round(self._reactor.seconds() - call.began, 6)
         if problem is None:
@@ -114,8 +114,8 @@ class Calls:
 def set_place(call: Call, place: Place) -> None:
     """Note to which deployment and instance a call belongs, if that is not known yet."""
     if place != NOWHERE and not call.deployment:
-        call.deployment = told(place.deployment, NAME_SIZE)
-        call.instance = told(place.instance, NAME_SIZE)
+        call.deployment = named(place.deployment)
+        call.instance = named(place.instance)
 
 
 def _subjects(call: Call) -> str:

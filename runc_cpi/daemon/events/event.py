@@ -98,18 +98,26 @@ def stamp(moment: float) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def told(text: str, size: int = TEXT_SIZE) -> str:
+def told(text: str) -> str:
     """Return a text as an event may have it: printable, short, and without secrets."""
-    # What is cut off need not be looked at; a secret that is cut in two still is one.
-    text = _SECRETS.sub(REDACTED, text[: 4 * size])
-    shown = printable(text, "\n\t")
-    return shown if len(shown) <= size else shown[: size - 1] + "…"
+    # What is far behind the end is not looked at.
+    return _short(
+        printable(_SECRETS.sub(REDACTED, text[: 4 * TEXT_SIZE]), "\n\t"), TEXT_SIZE
+    )
 
 
-def named(names: Iterable[str]) -> tuple[str, ...]:
-    """Return ids as an event may have them, each once, and not too many."""
-    shown = (told(name, NAME_SIZE) for name in names if name)
-    return tuple(dict.fromkeys(shown))[:MOST_CIDS]
+def named(name: str) -> str:
+    """Return a name or an id as an event may have it: printable, and short."""
+    return _short(printable(name[:NAME_SIZE], ""), NAME_SIZE)
+
+
+def all_named(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as an event may have them, each once, and not too many."""
+    return tuple(dict.fromkeys(named(name) for name in names if name))[:MOST_CIDS]
+
+
+def _short(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: size - 1] + "…"
 
 
 def cids_in(text: str) -> tuple[str, ...]:

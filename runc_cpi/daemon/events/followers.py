@@ -76,7 +76,7 @@ class Following:
         # The events of before may be lost.
         after = min(after, self._journal.last)
         news = self._journal.after(after, filters, limit)
-        if news.events or self._has_ended:
+        if news.events or not seconds or self._has_ended:
             return news
         who: Deferred[None] = Deferred()
         self._waiting.add(who)

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.base.places import PlaceOf
-from runc_cpi.daemon.events.event import DAEMON, FAILED, NAME_SIZE, OK, cids_in, told
+from runc_cpi.daemon.events.event import DAEMON, FAILED, OK, cids_in, named, told
 from runc_cpi.daemon.events.journal import Journal
 
 
@@ -49,8 +49,8 @@ class LoggedEvents:
         place = self._place_of(cids)
         self._journal.add(
             source=DAEMON,
-            deployment=told(place.deployment, NAME_SIZE),
-            instance=told(place.instance, NAME_SIZE),
+            deployment=named(place.deployment),
+            instance=named(place.instance),
             cids=cids,
             seconds=None,
             error="",

@@ -50,7 +50,7 @@ class JournalTests(TestCase):
     async def until(self, condition: Any) -> None:
         """Let threads run until a condition holds, or the test's time is over."""
         while not condition():
-            await deferLater(reactor, 0.001)  # type: ignore[arg-type]
+            await deferLater(reactor, 0.001)
 
     def lines(self) -> int:
         """Return how many lines are in the newer file."""
@@ -106,7 +106,7 @@ class JournalTests(TestCase):
         journal = await self.journal(1 << 20)
         for _ in range(10):
             self.fill(journal, RECENT)
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
+            await deferLater(reactor, 0)
         self.assertEqual(len(journal.after(0, ALL, 99_999).events), RECENT)
         await journal.close()
         self.assertLessEqual(

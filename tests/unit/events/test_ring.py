@@ -83,9 +83,7 @@ def test_long_lines(ring: Ring) -> None:
     assert [found.text for found in ring.newest(ALL, 99)] == texts[::-1]
 
 
-def test_a_full_disk(
-    ring: Ring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk(ring: Ring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what could be written in part, nothing is left; later it can be written again."""
     ring.append([event(1)])
     whole = (tmp_path / NEW).read_bytes()
