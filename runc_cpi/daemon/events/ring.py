@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from runc_cpi.daemon.events.filters import ALL, Filters
 
 NEW, OLD = "events.jsonl", "events.old.jsonl"
 CHUNK = 1 << 16  # bytes
+# How the line of an event begins.
+NUMBER = re.compile(rb'{"number": ([0-9]{1,18}),')
 
 
 class Ring:
@@ -65,7 +68,7 @@ class Ring:
         @raise OSError: if they cannot be read.
         """
         marks, found = filters.marks, list[Event]()
-        for line in self._lines():
+        for line in self._lines(before):
             if len(found) == limit:
                 break
             if not all(mark in line for mark in marks):
@@ -131,21 +134,42 @@ class Ring:
         self._close()
         self._open()
 
-    def _lines(self) -> Iterator[bytes]:
-        """Return all lines, the last one first; some twice if the files turn over."""
+    def _lines(self, before: int | None) -> Iterator[bytes]:
+        """
+        Return all lines, the last one first; some twice if the files turn over.
+
+        @param before: what a number must be below; most of the others are left out.
+        """
         for path in (self._new, self._old):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
                 continue
             try:
-                yield from _backwards(fd)
+                yield from _backwards(fd, _end_of(fd, before))
             finally:
                 os.close(fd)
 
 
-def _backwards(fd: int) -> Iterator[bytes]:
-    position, rest = os.fstat(fd).st_size, b""
+def _end_of(fd: int, before: int | None) -> int:
+    """Return where a line begins, or the file ends, with no number below one behind it."""
+    low, high = 0, os.fstat(fd).st_size
+    while before is not None and high - low > CHUNK:
+        middle = (low + high) // 2
+        data = os.pread(fd, CHUNK // 2, middle)
+        start = data.find(b"\n") + 1
+        number = NUMBER.match(data, start)
+        if number is None:
+            break  # it is torn
+        if int(number[1]) < before:
+            low = middle
+        else:
+            high = middle + start
+    return high
+
+
+def _backwards(fd: int, position: int) -> Iterator[bytes]:
+    rest = b""
     while position:
         start = max(0, position - CHUNK)
         rest, *lines = (os.pread(fd, position - start, start) + rest).split(b"\n")

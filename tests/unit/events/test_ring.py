@@ -40,6 +40,22 @@ def test_the_newest_come_first(ring: Ring) -> None:
     assert below == [event(3), event(2)]
 
 
+def test_below_a_number(tmp_path: Path) -> None:
+    """Events below a number are found, wherever they are, also beside torn lines."""
+    ring = Ring(tmp_path, 4 << 20)
+    ring.append([event(number) for number in range(1, 3001)])
+    for before in (1, 2, 700, 1500, 2999, 3000, 3001, 9999):
+        found = [each.number for each in ring.newest(ALL, 3, before)]
+        top = min(before - 1, 3000)
+        assert found == list(range(top, max(top - 3, 0), -1)), before
+    path = tmp_path / NEW
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + b"x" * CHUNK + whole[middle:])
+    assert [each.number for each in ring.newest(ALL, 2, 500)] == [499, 498]
+    assert [each.number for each in ring.newest(ALL, 2, 2500)] == [2499, 2498]
+
+
 def test_it_is_bounded(ring: Ring, tmp_path: Path) -> None:
     """However many events come, the files stay within bounds, and the last are there."""
     for first in range(1, 3001, 100):
