@@ -13,7 +13,7 @@ from runc_cpi.ctl.operator import Function, Operator, output_option
 from runc_cpi.ctl.tables import Thing, print_table
 from runc_cpi.printable import printable
 
-PAGE = 500  # events, the most that the daemon tells at once
+PAGE = 200  # events, the most that the daemon tells at once
 SHOWN, SHOWN_BEFORE_FOLLOWING = 50, 10
 # For how long the daemon is to wait with an answer, in seconds.
 PATIENCE = 30

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from runc_cpi import wire
+from runc_cpi.ctl import events as tool
 from runc_cpi.daemon.events.filters import ALL
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.responders.events import MOST, MOST_SECONDS
@@ -306,6 +307,11 @@ class FollowersTests(EventsTestCase):
             arguments = {**FOLLOW, "after": 0, "seconds": seconds}
             error = await self.refusal("FollowEvents", **arguments)
             self.assertEqual(str(error), f"seconds: {seconds} must be 0 to {MOST_SECONDS}")
+
+    def test_what_the_tool_asks_for(self) -> None:
+        """The operator's tool asks for no more than it can have."""
+        self.assertEqual(tool.PAGE, MOST)
+        self.assertLessEqual(tool.PATIENCE, MOST_SECONDS)
 
     async def test_pages(self) -> None:
         """All events can be had, page by page."""

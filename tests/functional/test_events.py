@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,13 @@ def following(daemon: Daemon, *options: str) -> Iterator[subprocess.Popen[str]]:
         "-f",
         *options,
     ]
-    follower = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    follower = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Tests in the background ignore it, and so would what they start.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield follower
     finally:

@@ -15,7 +15,7 @@ from runc_cpi.errors import InvalidArgument
 
 Answer = dict[str, Any]
 
-MOST = 500  # events or calls in an answer: to encode more would hold up other calls
+MOST = 200  # events or calls in an answer: to encode more would hold up other calls
 MOST_SECONDS = 60
 
 
