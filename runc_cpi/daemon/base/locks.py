@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from twisted.internet.defer import DeferredLock
 
-from runc_cpi.daemon.base.calls import waiting_for
+from runc_cpi.daemon.base.calls import current, waiting_for
 
 
 class KeyedLock:
@@ -96,7 +96,8 @@ class Locks:
 
 
 def unlocked_context() -> Context:
-    """Return a context for work that is not waited for: it holds no lock of its starter."""
+    """Return a context for work that no call waits for: it holds no lock of its starter."""
     context = copy_context()
     context.run(_held.set, ())
+    context.run(current.set, None)
     return context

@@ -60,7 +60,7 @@ class Uploads:
         call.waits_for.clear()
         try:
             self._under_way[number] = self._stemcells.open_upload(cloud_properties)
-        except CPIError as error:
+        except Exception as error:
             self._note_end(number, _problem(error))
             raise
         return number
@@ -112,8 +112,8 @@ class Uploads:
                 del self._failed[next(iter(self._failed))]
             await self._abort(number)
             raise
-        except BaseException:
-            self._note_end(number, Problem(InternalError.__name__, "see the daemon's log"))
+        except BaseException as error:
+            self._note_end(number, _problem(error))
             await self._abort(number)
             raise
 
@@ -128,5 +128,8 @@ class Uploads:
             await upload.abort()
 
 
-def _problem(error: CPIError) -> Problem:
-    return Problem(type(error).__name__, str(error))
+def _problem(error: BaseException) -> Problem:
+    if isinstance(error, CPIError):
+        return Problem(type(error).__name__, str(error))
+    # What others say can hold a secret.
+    return Problem(InternalError.__name__, "the daemon's log tells more")
