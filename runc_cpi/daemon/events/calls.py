@@ -59,9 +59,7 @@ class Calls:
         )
         self._place(call)
         self._under_way[call] = None
-        self.log.info(
-            "{method} begins: {subjects}", method=method, subjects=_subjects(call)
-        )
+        self.log.info("{method} begins{about}", method=method, about=_about(call))
         return call
 
     def end(
@@ -80,10 +78,10 @@ class Calls:
         if problem is None:
             # Why a call fails is logged where that is found out.
             self.log.info(
-                "{method} done in {seconds:.3f} s: {subjects}",
+                "{method} done in {seconds:.3f} s{about}",
                 method=call.method,
                 seconds=seconds,
-                subjects=_subjects(call),
+                about=_about(call),
             )
         self._journal.add(
             source=CALL,
@@ -118,5 +116,5 @@ def set_place(call: Call, place: Place) -> None:
         call.instance = named(place.instance)
 
 
-def _subjects(call: Call) -> str:
-    return ", ".join(call.cids) or "-"
+def _about(call: Call) -> str:
+    return f": {', '.join(call.cids)}" if call.cids else ""

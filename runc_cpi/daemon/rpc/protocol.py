@@ -119,8 +119,9 @@ class CPIProtocol(BoundedAMP):
         call = context.run(noted_calls.begin, self._noted, box)
         context.run(calls.current.set, call)
         answer: Deferred[amp.AmpBox] = context.run(super().dispatchCommand, box)
-        command = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
-        answer.addErrback(lambda failure: context.run(refusal, failure, command))
+        name = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
+        name = name if call is None else call.method
+        answer.addErrback(lambda failure: context.run(refusal, failure, name))
         if call is not None:
             answer.addBoth(self._note_end, call, context)
         return answer
