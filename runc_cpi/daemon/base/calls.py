@@ -38,6 +38,10 @@ class Call:
         """C{running}, or what it waits for, in words."""
         return f"waiting for {self.waits_for[-1]}" if self.waits_for else RUNNING
 
+    def take_turn(self) -> None:
+        """Run: it does not wait for its turn any more."""
+        self.waits_for.clear()
+
 
 current: ContextVar[Call | None] = ContextVar("current", default=None)
 """The call that the running code works for, or L{None}."""

@@ -134,7 +134,7 @@ class CPIProtocol(BoundedAMP):
         """Begin a call: it does not wait for its turn any more."""
         call = calls.current.get()
         if call is not None:
-            call.waits_for.clear()
+            call.take_turn()
         return super().begin_call(box)
 
     def retire(self) -> None:

@@ -57,7 +57,7 @@ class Uploads:
             )
         number = next(self._numbers)
         call = self._noted[number] = self._calls.begin(ImportStemcell.method, ())
-        call.waits_for.clear()
+        call.take_turn()
         try:
             self._under_way[number] = self._stemcells.open_upload(cloud_properties)
         except Exception as error:
