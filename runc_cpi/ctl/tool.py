@@ -13,7 +13,7 @@ from runc_cpi.ctl.operator import Operator, output_option
 COMMANDS = {
     "ping": "daemon",
     "vms": "vms",
-    "vm": "vms",
+    "vm": "vm",
     "disks": "disks",
     "disk": "disks",
     "snapshots": "snapshots",
@@ -22,11 +22,18 @@ COMMANDS = {
     "stemcell": "stemcells",
     "networks": "networks",
     "network": "networks",
+    "ports": "ports",
+    "leases": "ports",
     "events": "events",
     "calls": "events",
+    "cp": "copying",
+    "prune": "prune",
     "repair": "daemon",
+    "doctor": "doctor",
+    "config": "configuration",
     "certs": "certs",
     "completion": "completion",
+    "version": "daemon",
 }
 
 

@@ -12,11 +12,7 @@ from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
-from runc_cpi.daemon.events.calls import Calls
-from runc_cpi.daemon.events.followers import Followers
-from runc_cpi.daemon.events.from_log import LoggedEvents
-from runc_cpi.daemon.events.journal import Journal
-from runc_cpi.daemon.events.ring import Ring
+from runc_cpi.daemon.events.history import History, HistoryPolicy
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import (
@@ -43,11 +39,19 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.interfaces import IGuests, IOOMKiller, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import (
+    IGuests,
+    IMeter,
+    IOOMKiller,
+    IRootDisks,
+    IRuntime,
+)
 from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.places import Places
+from runc_cpi.daemon.vms.power import Power
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
+from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -63,6 +67,7 @@ class HostParts:
     host_ports: IHostPorts
     guests: IGuests
     oom_killer: IOOMKiller
+    meter: IMeter
     root_disks: IRootDisks
     disk_driver: IDiskDriver
     trees: ITrees
@@ -81,8 +86,6 @@ class Policy:
     @ivar vips: which addresses of the host VMs can have.
     @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
-    @ivar events_size: how many bytes of events are kept.
-    @ivar followers: how many may wait for events at once.
     """
 
     containers: ContainerPolicy
@@ -93,8 +96,7 @@ class Policy:
     vips: VipPolicy
     peering: Peering
     restart: bool
-    events_size: int
-    followers: int
+    history: HistoryPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +105,6 @@ class Assembly:
     The parts, put together.  Nothing is loaded yet: see L{Reconciler.load}.
 
     @ivar tasks: what goes on in the background.  Whoever stops the daemon stops them.
-    @ivar journal: what happened.  Whoever starts the daemon opens it.
-    @ivar logged_events: an observer of the log.
     """
 
     locks: Locks
@@ -116,14 +116,13 @@ class Assembly:
     snapshots: Snapshots
     containers: Containers
     vms: VMs
+    power: Power
+    usages: Usages
     watcher: Watcher
     oom_kills: OOMKills
     leftovers: Leftovers
     reconciler: Reconciler
-    journal: Journal
-    calls: Calls
-    followers: Followers
-    logged_events: LoggedEvents
+    history: History
 
     @property
     def subjects(self) -> Subjects:
@@ -131,13 +130,13 @@ class Assembly:
         return Subjects(
             stemcells=self.stemcells,
             vms=self.vms,
+            power=self.power,
+            usages=self.usages,
             disks=self.disks,
             snapshots=self.snapshots,
             networks=self.networks,
             reconciler=self.reconciler,
-            journal=self.journal,
-            calls=self.calls,
-            followers=self.followers,
+            history=self.history,
         )
 
 
@@ -260,7 +259,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         forwarding=forwarding,
     )
     place_of = Places(registry, disks).of
-    journal = Journal(reactor, tasks, Ring(depot.events, policy.events_size))
+    history = History.of(reactor, tasks, depot.events, policy.history, place_of)
     return Assembly(
         locks=locks,
         tasks=tasks,
@@ -271,12 +270,17 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         snapshots=snapshots,
         containers=containers,
         vms=vms,
+        power=Power(
+            registry=registry,
+            stemcells=stemcells,
+            containers=containers,
+            vms=vms,
+            locks=locks,
+        ),
+        usages=Usages(registry, containers, host.meter),
         watcher=watcher,
         oom_kills=oom_kills,
         leftovers=leftovers,
         reconciler=reconciler,
-        journal=journal,
-        calls=Calls(reactor, journal, place_of),
-        followers=Followers(reactor, journal, policy.followers),
-        logged_events=LoggedEvents(reactor, journal, place_of),
+        history=history,
     )

@@ -71,18 +71,17 @@ class CPIProtocol(BoundedAMP):
         super().__init__(limits, reactor, peer_log)
         self._connections = connections
         self._receipts = receipts = Receipts()
-        self._uploads = uploads = Uploads(
-            subjects.stemcells, limits.uploads, subjects.calls
-        )
-        self._noted = subjects.calls
-        self._following = Following(subjects.journal, subjects.followers)
+        history = subjects.history
+        self._noted = history.calls
+        self._uploads = uploads = Uploads(subjects.stemcells, limits.uploads, self._noted)
+        self._following = Following(history.journal, history.followers)
         self._responders = (
             VMResponders(subjects.vms, receipts),
             DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
             StemcellResponders(subjects.stemcells, uploads, receipts, self._getDescriptor),
             NetworkResponders(subjects.networks, receipts),
-            OperatorResponders(subjects.reconciler),
-            EventResponders(subjects.journal, subjects.calls, self._following),
+            OperatorResponders(subjects.reconciler, subjects.power, subjects.usages),
+            EventResponders(history.journal, history.calls, self._following),
         )
 
     @commands.Ping.responder

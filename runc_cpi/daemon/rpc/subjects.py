@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
-from runc_cpi.daemon.events.calls import Calls
-from runc_cpi.daemon.events.followers import Followers
-from runc_cpi.daemon.events.journal import Journal
+from runc_cpi.daemon.events.history import History
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.vms.power import Power
+from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 
 
@@ -21,10 +21,10 @@ class Subjects:
 
     stemcells: Stemcells
     vms: VMs
+    power: Power
+    usages: Usages
     disks: Disks
     snapshots: Snapshots
     networks: ManagedNetworks
     reconciler: Reconciler
-    journal: Journal
-    calls: Calls
-    followers: Followers
+    history: History
