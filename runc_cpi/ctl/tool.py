@@ -24,6 +24,7 @@ COMMANDS = {
     "network": "networks",
     "repair": "daemon",
     "certs": "certs",
+    "director": "director.commands",
     "completion": "completion",
 }
 

@@ -64,19 +64,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
     @raise Refused: if the host or the configuration is not fit.
     """
     shared_mounts = SharedMounts()
+    runtime = look(config)
     try:
-        requirements.check_programs()
-        if config.disks.driver == "image":
-            requirements.check_loop_devices(config.disks.filesystem)
-            if config.vms.root_disk_size is not None:
-                requirements.check_root_disks()
-        if config.nat or any(network.nat for network in config.networks):
-            requirements.check_nftables("nat")
-        if config.peers:
-            requirements.check_nftables("peers")
-        if config.security.profile == "isolated":
-            requirements.check_ids(*config.security.ids)
-        runtime = requirements.find_runtime(config.runtime)
         _prepare(depot, cgroup_parent(config.work_dir))
         shared_mounts.hold(mountinfo.read(os.getpid()))
         containers = _container_policy(config)
@@ -105,6 +94,30 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         shared_mounts=shared_mounts,
         containers=containers,
     )
+
+
+def look(config: DaemonConfig) -> str:
+    """
+    Check what can be checked of the host without a change to it.
+
+    @return: the path of the OCI runtime.
+    @raise Refused: if the host is not fit for the configuration.
+    """
+    try:
+        requirements.check_programs()
+        if config.disks.driver == "image":
+            requirements.check_loop_devices(config.disks.filesystem)
+            if config.vms.root_disk_size is not None:
+                requirements.check_root_disks()
+        if config.nat or any(network.nat for network in config.networks):
+            requirements.check_nftables("nat")
+        if config.peers:
+            requirements.check_nftables("peers")
+        if config.security.profile == "isolated":
+            requirements.check_ids(*config.security.ids)
+        return requirements.find_runtime(config.runtime)
+    except requirements.HostUnfit as error:
+        raise Refused(str(error)) from None
 
 
 def _subnets(config: DaemonConfig) -> list[Subnet]:

@@ -1,0 +1,108 @@
+"""Whether this host can have a director."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import click
+
+from runc_cpi.ctl.director.settings import AGENT, API, PUBLISHED, SSH, Settings
+from runc_cpi.daemon.config import DaemonConfig
+
+# What the bosh CLI and the steps run. A program, its package in Debian.
+PROGRAMS = {
+    "git": "git",
+    "python3": "python3",
+    "ruby": "ruby",
+    "ssh": "openssh-client",
+    "tar": "tar",
+}
+GIB = 1 << 30
+# A director alone works with as much memory and disk, in bytes.
+LEAST_MEMORY, LEAST_DISK = 3 * GIB, 10 * GIB
+
+
+def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
+    """
+    Look whether this host fits, and change nothing.
+
+    @param config: the daemon's.
+    @param ports: whether the director's ports must be free: its VM is not there yet.
+    @return: what was found.
+    @raise click.ClickException: naming all that does not fit.
+    """
+    if os.geteuid() != 0:
+        raise click.ClickException("runc-cpictl director must be run as root")
+    faults = [*_missing(settings), *_short(config)]
+    if ports:
+        faults += _occupied()
+    faults += _unfit(config)
+    if faults:
+        raise click.ClickException("\n".join(["this host does not fit:", *faults]))
+    memory, disk = _memory() / GIB, _free(config.work_dir) / GIB
+    return f"{memory:.0f} GiB of memory, {disk:.0f} GiB of disk free"
+
+
+def _missing(settings: Settings) -> list[str]:
+    wanted = dict(PROGRAMS)
+    if "://" not in settings.bosh_deployment or settings.offline:
+        del wanted["git"]
+    missing = [package for name, package in wanted.items() if shutil.which(name) is None]
+    if not missing:
+        return []
+    return [f"programs are missing: apt-get install {' '.join(sorted(missing))}"]
+
+
+def _short(config: DaemonConfig) -> list[str]:
+    faults = []
+    if _memory() < LEAST_MEMORY:
+        faults.append(
+            f"it has {_memory() / GIB:.1f} GiB of memory; a director takes "
+            f"{LEAST_MEMORY / GIB:.0f} GiB at least"
+        )
+    free = _free(config.work_dir)
+    if free < LEAST_DISK:
+        faults.append(
+            f"{config.work_dir}: {free / GIB:.1f} GiB of disk are free; a director takes "
+            f"{LEAST_DISK / GIB:.0f} GiB at least"
+        )
+    return faults
+
+
+def _occupied() -> list[str]:
+    faults = []
+    for port in (API, AGENT, SSH):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind((PUBLISHED, port))
+            except OSError as error:
+                faults.append(
+                    f"port {port} of {PUBLISHED}, which the director is to have: "
+                    f"{error.strerror}; ss -tlnp names who has it"
+                )
+    return faults
+
+
+def _unfit(config: DaemonConfig) -> list[str]:
+    """Say what the daemon would refuse to start for."""
+    from runc_cpi.daemon.preflight import Refused, look
+
+    try:
+        look(config)
+    except Refused as error:
+        return [str(error)]
+    return []
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free

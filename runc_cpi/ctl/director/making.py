@@ -1,0 +1,176 @@
+"""C{up}, C{upgrade}, C{stop} and C{start}."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runc_cpi.ctl.director.director import Director, existing, kept_settings
+from runc_cpi.ctl.director.directory import StateDirectory
+from runc_cpi.ctl.director.manifest import command_line, difference
+from runc_cpi.ctl.director.settings import Settings
+from runc_cpi.ctl.director.steps import Step, perform
+from runc_cpi.ctl.director.up import LOG_ADVICE, Up
+from runc_cpi.ctl.operator import Operator
+from runc_cpi.printable import printable
+
+COMMAND = "runc-cpictl director"
+# Colours of the lines of a difference.
+COLOURS = {"+": "green", "-": "red"}
+
+
+def up(
+    operator: Operator,
+    directory: StateDirectory,
+    options: Mapping[str, Any],
+    *,
+    dry_run: bool,
+) -> None:
+    """
+    Make a director, or bring it up to date.
+
+    @param dry_run: whether only to show what would be done.
+    @raise click.ClickException: if a step fails.
+    """
+    settings = wanted_settings(directory, options)
+    if dry_run:
+        _show(operator, directory, settings)
+        return
+    directory.prepare()
+    with directory.locked():
+        director = Director(operator, directory, settings)
+        _refuse_another_network(director)
+        perform(Up(director).steps(), f"{COMMAND} up")
+    name = _command(directory)
+    click.echo(f'eval "$({name} print-env)"\nbosh env')
+
+
+def upgrade(
+    operator: Operator, directory: StateDirectory, options: Mapping[str, Any], *, yes: bool
+) -> None:
+    """
+    Show what would change, ask, and change it.
+
+    @param yes: whether not to ask.
+    @raise click.ClickException: if there is no director, or a step fails.
+    """
+    kept_settings(directory)
+    settings = wanted_settings(directory, options)
+    directory.prepare()
+    with directory.locked():
+        director = Director(operator, directory, settings)
+        _refuse_another_network(director)
+        director.manifest.write_variables()
+        applied = director.directory.manifest
+        before = applied.read_text("utf-8") if applied.exists() else ""
+        lines = difference(before, director.manifest.shown(director.bosh))
+        if not lines:
+            click.echo("the manifest is as it was")
+        for line in lines:
+            click.secho(printable(line), fg=COLOURS.get(line[:1]))
+        if lines and not yes:
+            confirm("Change the director so?", "nothing is changed")
+        perform(Up(director).steps(), f"{COMMAND} upgrade")
+
+
+def stop(operator: Operator, directory: StateDirectory) -> None:
+    """Stop the director's jobs; all is kept."""
+    director = existing(operator, directory)
+    title = "stop the director's jobs"
+    with directory.locked():
+        step = Step("stop-env", title, lambda: _bosh_env(director, "stop-env"), LOG_ADVICE)
+        perform([step], f"{COMMAND} stop")
+
+
+def start(operator: Operator, directory: StateDirectory) -> None:
+    """Start the daemon, if it does not run, and the director's jobs."""
+    director = existing(operator, directory)
+    steps = Up(director)
+    with directory.locked():
+        perform(
+            [
+                steps.daemon_step(),
+                Step(
+                    "start-env",
+                    "start the director's jobs",
+                    lambda: _bosh_env(director, "start-env"),
+                    LOG_ADVICE,
+                ),
+                steps.director_step(),
+            ],
+            f"{COMMAND} start",
+        )
+
+
+def wanted_settings(directory: StateDirectory, options: Mapping[str, Any]) -> Settings:
+    """Return the settings that are kept, changed by the options that are given."""
+    settings = kept_settings(directory) if directory.is_there else Settings()
+    changed = dict(options)
+    if changed.get("features") == ("none",):
+        from dataclasses import replace
+
+        changed["features"] = None
+        settings = replace(settings, features=())
+    return settings.with_options(changed)
+
+
+def confirm(question: str, otherwise: str) -> None:
+    """
+    Ask, and go on if the answer is yes.
+
+    @param otherwise: what is said if it is not, or nobody can be asked.
+    @raise click.ClickException: then.
+    """
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{otherwise}: nobody can be asked here; give --yes")
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise click.ClickException(otherwise)
+
+
+def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> None:
+    """Print the manifest and the commands; what that takes is made elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="runc-cpi-director-") as elsewhere:
+        place = directory
+        if not directory.is_there:
+            place = StateDirectory(Path(elsewhere))
+            place.prepare()
+        director = Director(operator, place, settings, only_looks=True)
+        director.manifest.write_variables()
+        click.echo(director.manifest.shown(director.bosh), nl=False)
+        arguments = director.create_env_arguments()
+        shown = command_line(director.bosh, "create-env", arguments)
+        click.echo(shown.replace(str(place.path), str(directory.path)), err=True)
+
+
+def _bosh_env(director: Director, command: str) -> str:
+    director.bosh.run(command, command, *director.create_env_arguments())
+    return str(director.environment.vm_cid())
+
+
+def _refuse_another_network(director: Director) -> None:
+    """
+    A director's network stays: its VMs and the daemon have addresses there.
+
+    @raise click.UsageError: if it would change.
+    """
+    directory = director.directory
+    if not directory.is_there or director.environment.vm_cid() is None:
+        return
+    now = kept_settings(directory).cidr
+    if now != director.settings.cidr:
+        raise click.UsageError(
+            f"--cidr: the director is in {now}; runc-cpictl director destroy comes first"
+        )
+
+
+def _command(directory: StateDirectory) -> str:
+    from runc_cpi.ctl.director.directory import DEFAULT
+
+    where = "" if str(directory.path) == DEFAULT else f" --state-dir {directory.path}"
+    return f"runc-cpictl director{where}"
