@@ -13,13 +13,16 @@ from tests.harness import images, netns
 
 REPORT = "report"
 HERE = Path(__file__).parent
+# What stands in for the bosh CLI.
+BOSH = str(HERE / "harness" / "bosh" / "bosh")
 # The tests in here make no VM.
 WITHOUT_VMS = (HERE / "unit", HERE / "contract", HERE / "privileged")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --long, without which tests marked so are left out."""
+    """Add --long, without which tests marked so are left out, and --bosh-cli."""
     parser.addoption("--long", action="store_true", help="also run what takes minutes")
+    parser.addoption("--bosh-cli", default=BOSH, help="a bosh CLI, for director's tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
