@@ -13,8 +13,6 @@ from tests.harness import images, netns
 
 REPORT = "report"
 HERE = Path(__file__).parent
-# What stands in for the bosh CLI.
-BOSH = str(HERE / "harness" / "bosh" / "bosh")
 # The tests in here make no VM.
 WITHOUT_VMS = (HERE / "unit", HERE / "contract", HERE / "privileged")
 
@@ -22,7 +20,7 @@ WITHOUT_VMS = (HERE / "unit", HERE / "contract", HERE / "privileged")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --long, without which tests marked so are left out, and --bosh-cli."""
     parser.addoption("--long", action="store_true", help="also run what takes minutes")
-    parser.addoption("--bosh-cli", default=BOSH, help="a bosh CLI, for director's tests")
+    parser.addoption("--bosh-cli", help="the real bosh CLI, in place of a stand-in")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -19,7 +19,8 @@ def site(
     """A host on which a director can be made."""
     home = lab.home / "site"
     home.mkdir()
-    site = Site(home, Path(request.config.getoption("--bosh-cli")), tiny)
+    real = request.config.getoption("--bosh-cli")
+    site = Site(home, tiny, None if real is None else Path(real))
     try:
         yield site
     finally:

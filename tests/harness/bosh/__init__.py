@@ -1,1 +1,1 @@
-"""BOSH as far as C{runc-cpictl director} meets it: an agent, a director, and the bosh CLI."""
+"""BOSH as far as C{runc-cpictl director} meets it: agent, director, and the bosh CLI."""

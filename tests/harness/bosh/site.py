@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 from tests.harness.bosh.vm import DirectorVM
+from tests.harness.images import PROJECT
 
 TOOL = Path(sys.executable).with_name("runc-cpictl")
 DEPLOYMENT = Path(__file__).with_name("deployment")
@@ -25,13 +26,14 @@ class Site:
     A host with a daemon's configuration, a stemcell, and a bosh CLI.
 
     @param home: an empty directory for everything; its path is short.
-    @param bosh: the bosh CLI.
     @param image: of the stemcell.
+    @param bosh: the real bosh CLI, or L{None} for what stands in for it.
     @ivar vm: what runs in the director's VM.
     """
 
-    def __init__(self, home: Path, bosh: Path, image: Path) -> None:
-        self.home, self.bosh = home, bosh
+    def __init__(self, home: Path, image: Path, bosh: Path | None = None) -> None:
+        self.home = home
+        self.bosh = stand_in(home) if bosh is None else bosh
         self.state_dir, self.work_dir = home / "d", home / "w"
         self.config = home / "etc" / "config.yml"
         self.config.parent.mkdir()
@@ -81,6 +83,17 @@ class Site:
     def daemon_pid(self) -> int:
         """Return the daemon's pid."""
         return int((self.state_dir / "daemon.pid").read_text().split()[0])
+
+
+def stand_in(home: Path) -> Path:
+    """Write a program that stands in for the bosh CLI."""
+    path = home / "bosh"
+    path.write_text(
+        f"#!/bin/sh\nexport PYTHONPATH={PROJECT}\n"
+        f'exec {sys.executable} -m tests.harness.bosh.cli "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
 
 
 def make_stemcell(path: Path, image: Path, version: str) -> None:
