@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from runc_cpi.ctl.director.directory import StateDirectory
-from runc_cpi.ctl.director.downloads import Cache, check, download
+from runc_cpi.ctl.director.downloads import Cache, check, download, has
 from runc_cpi.ctl.director.running import Runner, passed
 
 # What is downloaded where there is none. The digests are those that its makers publish.
@@ -115,9 +115,8 @@ def find(named: str | None, directory: StateDirectory, cache: Cache | None) -> P
     if installed is not None:
         return Path(installed)
     url, digest = source()
-    target = directory.bin / f"bosh-{VERSION}"
-    if target.exists():
-        check(target, digest)
+    target = directory.bin / "bosh"
+    if target.exists() and has(target, digest):
         return target
     found = None if cache is None else cache.find(url)
     if found is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -182,5 +183,7 @@ def _operator(ctx: click.Context) -> Operator:
 
 
 def _directory(ctx: click.Context) -> StateDirectory:
+    if os.geteuid() != 0:
+        raise click.ClickException("runc-cpictl director must be run as root")
     directory: StateDirectory = ctx.meta[KEY]
     return directory

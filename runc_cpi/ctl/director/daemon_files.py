@@ -61,12 +61,13 @@ class DaemonFiles:
         """
         if not self._will_be_ours:
             return False
-        if (self.certificates / VARIABLES).exists():
-            return False
         from runc_cpi.ctl import certificates
 
+        made = (self.certificates / VARIABLES).exists()
+        if made and settings.gateway in certificates.hosts_of(self.certificates):
+            return False
         for left in self.certificates.glob("*"):
-            left.unlink()  # of a time before, that was broken off
+            left.unlink()  # of another network, or not all that it takes
         hosts = [settings.gateway, "localhost", "127.0.0.1", "::1"]
         certificates.write(self.certificates, hosts, ["director"], DAYS, PORT)
         return True

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import click
-import yaml
 
 from runc_cpi.ctl.director import bosh_cli, deployment, project
 from runc_cpi.ctl.director.bosh_cli import BoshCLI
@@ -82,7 +81,7 @@ class Director:
         settings = self.settings
         if settings.manifest is not None and not settings.features:
             return None
-        source = settings.bosh_deployment
+        source = settings.deployment_source
         return deployment.get(source, self.directory, self.runner, self.cache)
 
     @cached_property
@@ -100,13 +99,34 @@ class Director:
             cache=self.cache,
         )
 
+    @cached_property
+    def shown(self) -> str:
+        """The manifest as it will be applied, with the names of secrets in their places."""
+        self.manifest.write_variables()
+        return self.manifest.shown(self.bosh)
+
     def create_env_arguments(self) -> list[str | Path]:
         """Return what create-env and the like take, from the manifest to the state."""
         self.manifest.write_variables()
-        directory = self.directory
-        stores: list[str | Path] = ["--vars-store", directory.credentials]
-        stores += ["--state", directory.state]
-        return [*self.manifest.arguments(self.bosh), *stores]
+        return [*self.manifest.arguments(self.bosh), *self._kept_arguments()]
+
+    def applied(self) -> str | None:
+        """Return the manifest as it was applied last, or L{None} if it never was."""
+        path = self.directory.manifest
+        return path.read_text("utf-8") if path.exists() else None
+
+    def applied_arguments(self) -> list[str | Path]:
+        """Return what stop-env and the like take: the manifest as it was applied last."""
+        if self.applied() is None:
+            return self.create_env_arguments()
+        return [self.directory.manifest, *self._kept_arguments()]
+
+    def _kept_arguments(self) -> list[str | Path]:
+        """Return those about secrets, and about what there is."""
+        tls = self.files.tls_variables(self.config)
+        secrets: list[str | Path] = [] if tls is None else ["-l", tls]
+        secrets += ["--vars-store", self.directory.credentials]
+        return [*secrets, "--state", self.directory.state]
 
     def operator(self) -> Operator:
         """Return what asks the daemon, by its configuration as it is now."""
@@ -192,5 +212,5 @@ def kept_settings(directory: StateDirectory) -> Settings:
         raise click.ClickException(
             f"{directory.path} has no director; runc-cpictl director up makes one"
         ) from None
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise click.ClickException(f"{directory.settings}: {error}") from None

@@ -115,6 +115,15 @@ def download(url: str, digest: str | None, target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+def has(path: Path, digest: str) -> bool:
+    """Whether a file has a digest."""
+    try:
+        check(path, digest)
+    except click.ClickException:
+        return False
+    return True
+
+
 def check(path: Path, digest: str, name: str | None = None) -> None:
     """
     Compare a file with its digest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,10 +89,13 @@ class Environment:
 
     def exports(self) -> str:
         """Return what a shell evaluates to have bosh reach the director."""
-        return "\n".join(
+        lines = [
             f"export {name}={shlex.quote(value)}"
             for name, value in self.variables().items()
-        )
+        ]
+        if shutil.which("bosh") is None and (self.directory.bin / "bosh").exists():
+            lines.append(f'export PATH="$PATH":{shlex.quote(str(self.directory.bin))}')
+        return "\n".join(lines)
 
     def vm_cid(self) -> str | None:
         """Return the id of the director's VM, as bosh noted it, or L{None} without one."""

@@ -18,7 +18,7 @@ from runc_cpi.ctl.director.manifest import Manifest, release_urls, stemcell_of
 from runc_cpi.ctl.director.running import Runner
 from runc_cpi.ctl.director.settings import Settings, is_path
 from runc_cpi.ctl.director.steps import Step, perform
-from runc_cpi.ctl.director.up import RUNTIME_CONFIG
+from runc_cpi.ctl.director.told import RUNTIME_CONFIG
 
 ADVICE = "look at this host's way to the Internet"
 
@@ -30,13 +30,7 @@ def fetch(path: Path, options: Mapping[str, Any]) -> None:
     @param options: what the director will be like.
     @raise click.ClickException: if something cannot be had.
     """
-    features = options.get("features")
-    chosen = dict(options, features=() if features == ("none",) else features)
-    settings = Settings().with_options(chosen)
-    if features == ("none",):
-        from dataclasses import replace
-
-        settings = replace(settings, features=())
+    settings = Settings().with_options(options)
     path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="runc-cpi-fetch-") as scratch:
         directory = StateDirectory(Path(scratch))
@@ -49,6 +43,7 @@ def fetch(path: Path, options: Mapping[str, Any]) -> None:
                 Step("releases", "the releases", fetching.releases, ADVICE),
                 Step("stemcell", "the stemcell", fetching.stemcell, ADVICE),
             ],
+            fetching.runner,
             f"runc-cpictl director fetch {path}",
         )
 
@@ -62,7 +57,7 @@ class _Fetching:
 
     def __init__(self, settings: Settings, cache: Cache, directory: StateDirectory) -> None:
         self._settings, self._cache, self._directory = settings, cache, directory
-        self._runner = Runner(directory.logs)
+        self.runner = Runner(directory.logs)
         self._deployment: Path | None = None
         self._shown: Any = None
 
@@ -80,8 +75,8 @@ class _Fetching:
         settings = self._settings
         if settings.manifest is not None and not settings.features:
             return "not used"
-        source = settings.bosh_deployment
-        tree = deployment.pack(source, self._cache, self._directory, self._runner)
+        source = settings.deployment_source
+        tree = deployment.pack(source, self._cache, self._directory, self.runner)
         self._deployment = tree
         return "packed" if not is_path(source) else f"{tree} is used"
 
@@ -129,5 +124,5 @@ class _Fetching:
             cache=None,
         )
         manifest.write_variables()
-        bosh = BoshCLI(path, self._directory, self._runner)
+        bosh = BoshCLI(path, self._directory, self.runner)
         return manifest.shown(bosh)

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import click
 
-from runc_cpi.ctl.director.settings import AGENT, API, PUBLISHED, SSH, Settings
+from runc_cpi.ctl.director.settings import (
+    AGENT,
+    API,
+    PUBLISHED,
+    SSH,
+    Settings,
+    is_path,
+)
 from runc_cpi.daemon.config import DaemonConfig
 
 # What the bosh CLI and the steps run. A program, its package in Debian.
@@ -34,8 +41,6 @@ def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
     @return: what was found.
     @raise click.ClickException: naming all that does not fit.
     """
-    if os.geteuid() != 0:
-        raise click.ClickException("runc-cpictl director must be run as root")
     faults = [*_missing(settings), *_short(config)]
     if ports:
         faults += _occupied()
@@ -48,7 +53,7 @@ def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
 
 def _missing(settings: Settings) -> list[str]:
     wanted = dict(PROGRAMS)
-    if "://" not in settings.bosh_deployment or settings.offline:
+    if is_path(settings.deployment_source) or settings.offline:
         del wanted["git"]
     missing = [package for name, package in wanted.items() if shutil.which(name) is None]
     if not missing:

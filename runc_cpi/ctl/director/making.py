@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -10,9 +11,10 @@ from typing import Any
 
 import click
 
+from runc_cpi.ctl.director import told
 from runc_cpi.ctl.director.director import Director, existing, kept_settings
-from runc_cpi.ctl.director.directory import StateDirectory
-from runc_cpi.ctl.director.manifest import command_line, difference
+from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory
+from runc_cpi.ctl.director.manifest import difference
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.director.steps import Step, perform
 from runc_cpi.ctl.director.up import LOG_ADVICE, Up
@@ -45,7 +47,7 @@ def up(
     with directory.locked():
         director = Director(operator, directory, settings)
         _refuse_another_network(director)
-        perform(Up(director).steps(), f"{COMMAND} up")
+        perform(Up(director).steps(), director.runner, f"{COMMAND} up")
     name = _command(directory)
     click.echo(f'eval "$({name} print-env)"\nbosh env')
 
@@ -65,17 +67,14 @@ def upgrade(
     with directory.locked():
         director = Director(operator, directory, settings)
         _refuse_another_network(director)
-        director.manifest.write_variables()
-        applied = director.directory.manifest
-        before = applied.read_text("utf-8") if applied.exists() else ""
-        lines = difference(before, director.manifest.shown(director.bosh))
+        lines = difference(director.applied() or "", director.shown)
         if not lines:
             click.echo("the manifest is as it was")
         for line in lines:
             click.secho(printable(line), fg=COLOURS.get(line[:1]))
         if lines and not yes:
             confirm("Change the director so?", "nothing is changed")
-        perform(Up(director).steps(), f"{COMMAND} upgrade")
+        perform(Up(director).steps(), director.runner, f"{COMMAND} upgrade")
 
 
 def stop(operator: Operator, directory: StateDirectory) -> None:
@@ -84,7 +83,7 @@ def stop(operator: Operator, directory: StateDirectory) -> None:
     title = "stop the director's jobs"
     with directory.locked():
         step = Step("stop-env", title, lambda: _bosh_env(director, "stop-env"), LOG_ADVICE)
-        perform([step], f"{COMMAND} stop")
+        perform([step], director.runner, f"{COMMAND} stop")
 
 
 def start(operator: Operator, directory: StateDirectory) -> None:
@@ -103,6 +102,7 @@ def start(operator: Operator, directory: StateDirectory) -> None:
                 ),
                 steps.director_step(),
             ],
+            director.runner,
             f"{COMMAND} start",
         )
 
@@ -110,13 +110,7 @@ def start(operator: Operator, directory: StateDirectory) -> None:
 def wanted_settings(directory: StateDirectory, options: Mapping[str, Any]) -> Settings:
     """Return the settings that are kept, changed by the options that are given."""
     settings = kept_settings(directory) if directory.is_there else Settings()
-    changed = dict(options)
-    if changed.get("features") == ("none",):
-        from dataclasses import replace
-
-        changed["features"] = None
-        settings = replace(settings, features=())
-    return settings.with_options(changed)
+    return settings.with_options(options)
 
 
 def confirm(question: str, otherwise: str) -> None:
@@ -141,36 +135,41 @@ def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> 
             place = StateDirectory(Path(elsewhere))
             place.prepare()
         director = Director(operator, place, settings, only_looks=True)
-        director.manifest.write_variables()
-        click.echo(director.manifest.shown(director.bosh), nl=False)
-        arguments = director.create_env_arguments()
-        shown = command_line(director.bosh, "create-env", arguments)
-        click.echo(shown.replace(str(place.path), str(directory.path)), err=True)
+        click.echo(director.shown, nl=False)
+        commands = [["create-env", *director.create_env_arguments()]]
+        for name in told.names(settings):
+            commands.append(told.arguments(name, director.manifest, director.shown))
+        for command in commands:
+            shown = shlex.join(map(str, [director.bosh.path, *command]))
+            click.echo(shown.replace(str(place.path), str(directory.path)), err=True)
 
 
 def _bosh_env(director: Director, command: str) -> str:
-    director.bosh.run(command, command, *director.create_env_arguments())
+    director.bosh.run(command, command, *director.applied_arguments())
     return str(director.environment.vm_cid())
 
 
 def _refuse_another_network(director: Director) -> None:
     """
-    A director's network stays: its VMs and the daemon have addresses there.
+    A director's network and address stay: certificates and VMs have them.
 
     @raise click.UsageError: if it would change.
     """
     directory = director.directory
     if not directory.is_there or director.environment.vm_cid() is None:
         return
-    now = kept_settings(directory).cidr
-    if now != director.settings.cidr:
-        raise click.UsageError(
-            f"--cidr: the director is in {now}; runc-cpictl director destroy comes first"
-        )
+    now, then = kept_settings(directory), director.settings
+    for option, before, after in (
+        ("--cidr", now.cidr, then.cidr),
+        ("--ip", now.address, then.address),
+    ):
+        if before != after:
+            raise click.UsageError(
+                f"{option}: {after}: the director has {before}; to change that, "
+                "runc-cpictl director destroy comes first"
+            )
 
 
 def _command(directory: StateDirectory) -> str:
-    from runc_cpi.ctl.director.directory import DEFAULT
-
     where = "" if str(directory.path) == DEFAULT else f" --state-dir {directory.path}"
     return f"runc-cpictl director{where}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,20 +65,19 @@ class Manifest:
 
     def arguments(self, bosh: BoshCLI) -> list[str | Path]:
         """
-        Return the arguments for bosh that tell it the manifest, with all secrets.
+        Return the arguments for bosh that tell it the manifest, without secrets.
 
         @param bosh: finds out which releases it names, if they are in a cache.
         """
         arguments = self._base()
         if self.cache is not None:
-            arguments += self._from_cache(self.cache, yaml.safe_load(self.shown(bosh)))
-        if self.tls is not None:
-            arguments += ["-l", self.tls]
+            named = yaml.safe_load(bosh.interpolate(arguments))
+            arguments += self._from_cache(self.cache, named)
         return arguments
 
     def shown(self, bosh: BoshCLI) -> str:
         """Return the manifest, in which secrets are names: it can be shown."""
-        return bosh.interpolate(self._base())
+        return bosh.interpolate(self.arguments(bosh))
 
     def _base(self) -> list[str | Path]:
         operations, settings = project.operations(), self.settings
@@ -170,10 +168,3 @@ def _replacement(path: str, value: Any) -> dict[str, Any]:
 
 def _holds(path: Path, text: str) -> bool:
     return path.exists() and path.read_text("utf-8") == text
-
-
-def command_line(bosh: BoshCLI, command: str, arguments: Sequence[str | Path]) -> str:
-    """Return a command of bosh as an operator would type it."""
-    import shlex
-
-    return shlex.join(map(str, [bosh.path, command, *arguments]))

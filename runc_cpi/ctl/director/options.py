@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from runc_cpi.ctl.director.settings import FEATURES
+from runc_cpi.ctl.director.settings import FEATURES, NONE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,8 +22,8 @@ class Features(click.ParamType[Any]):
     ) -> tuple[str, ...]:
         """Return the features, or end with a usage error."""
         names = [name.strip() for name in str(value).split(",")]
-        if names == ["none"]:
-            return ("none",)
+        if names == [NONE]:
+            return (NONE,)
         for name in names:
             if name not in FEATURES:
                 known = ", ".join(FEATURES)

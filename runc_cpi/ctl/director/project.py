@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -67,34 +68,37 @@ def release_path(directory: StateDirectory) -> Path:
     return directory.release / f"bosh-runc-cpi-{release_version()}.tgz"
 
 
-def make_release(
-    bosh: Path, directory: StateDirectory, runner: Runner
-) -> tuple[Path, bool]:
+def make_release(bosh: Path, directory: StateDirectory, runner: Runner) -> bool:
     """
     Make the release of the CPI, unless there is one of these files.
 
     @param bosh: the bosh CLI.
-    @return: the tarball, and whether it was made now.
+    @return: whether it was made now.
     """
     target = release_path(directory)
     if target.exists():
-        return target, False
+        return False
     directory.release.mkdir(mode=0o700, exist_ok=True)
-    for old in directory.release.glob("bosh-runc-cpi-*.tgz"):
-        old.unlink()
     draft = directory.release / "draft"
     shutil.rmtree(draft, ignore_errors=True)
-    # build-release looks for it by this name.
-    link = directory.bin / "bosh"
-    link.unlink(missing_ok=True)
-    link.symlink_to(bosh)
-    search_path = f"{directory.bin}:{os.environ.get('PATH', os.defpath)}"
-    build = root() / "operations" / "build-release"
-    runner.run(
-        "release",
-        [build, "--cpi-only", "--version", release_version(), "--into", draft],
-        environment={"PATH": search_path, "HOME": str(directory.home)},
-    )
+    # build-release looks for a bosh on the PATH.
+    with tempfile.TemporaryDirectory(prefix="runc-cpi-") as scratch:
+        (Path(scratch) / "bosh").symlink_to(bosh)
+        search_path = f"{scratch}:{os.environ.get('PATH', os.defpath)}"
+        build = root() / "operations" / "build-release"
+        runner.run(
+            "release",
+            [build, "--cpi-only", "--version", release_version(), "--into", draft],
+            environment={"PATH": search_path, "HOME": str(directory.home)},
+        )
     (draft / "bosh-runc-cpi.tgz").rename(target)
     shutil.rmtree(draft)
-    return target, True
+    return True
+
+
+def remove_other_releases(directory: StateDirectory) -> None:
+    """Remove the releases of other versions, which no VM has any more."""
+    kept = release_path(directory)
+    for path in directory.release.glob("bosh-runc-cpi-*.tgz"):
+        if path != kept:
+            path.unlink()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
 from runc_cpi.ctl.director.director import Director, existing
-from runc_cpi.ctl.director.directory import StateDirectory
+from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory
 from runc_cpi.ctl.director.making import COMMAND, confirm
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step, perform
@@ -44,8 +46,11 @@ def destroy(
         removal.describe()
         if not yes:
             confirm("Delete all of this?", "nothing is deleted")
-        perform(removal.steps(), f"{COMMAND} destroy")
+        perform(removal.steps(), director.runner, f"{COMMAND} destroy")
     directory.remove()
+    if str(directory.path) == DEFAULT:
+        with suppress(OSError):
+            directory.path.parent.rmdir()  # unless others have something there
     click.echo("nothing is left of it")
 
 
@@ -75,7 +80,9 @@ class Removal:
             click.echo(f"  the deployment {name}", err=True)
         click.echo(f"  the director {director.settings.name}", err=True)
         if self._is_ours:
-            click.echo(f"  the daemon and {director.config.work_dir}", err=True)
+            work_dir = director.config.work_dir
+            counts = ", ".join(f"{_count(work_dir / n)} {n}" for n in ("vms", "disks"))
+            click.echo(f"  the daemon and {work_dir}: {counts}", err=True)
         click.echo(f"  {director.directory.path}, with all credentials", err=True)
 
     def steps(self) -> list[Step]:
@@ -130,7 +137,7 @@ class Removal:
     def _bosh_deletes(self) -> str:
         director = self._director
         director.directory.back_up()
-        arguments = director.create_env_arguments()
+        arguments = director.applied_arguments()
         director.bosh.run("delete-env", "delete-env", *arguments)
         return "deleted"
 
@@ -162,6 +169,10 @@ class Removal:
 
     def _files(self) -> str:
         return "removed" if self._director.files.remove() else "not ours"
+
+
+def _count(path: Path) -> int:
+    return sum(1 for _ in path.iterdir()) if path.is_dir() else 0
 
 
 def _delete(operator: Operator, deleting: str, argument: str, thing: Any) -> None:

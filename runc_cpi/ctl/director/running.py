@@ -13,13 +13,14 @@ import click
 
 # How much of what a program printed is shown when it fails.
 LINES = 100
+# And how much of it is looked at for the last line, in bytes.
+TAIL = 1 << 12
 # Progress, of which only the last state means something.
 _PROGRESS = re.compile(r"\[[#=> .-]{4,}\]|\d%\s*$|\d%.*/s")
 # What is handed on to programs; all else could change what they do.
 _PASSED = (
     *("PATH", "LANG", "LC_ALL", "TMPDIR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    *("PIP_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_CONFIG_FILE"),
 )
 
 
@@ -44,6 +45,16 @@ class Runner:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
+        self._log: Path | None = None
+
+    def last_line(self) -> str:
+        """Return what the program that runs has printed last."""
+        if self._log is None or not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+            lines = lines_that_matter(log.read().decode("utf-8", "replace"))
+        return lines[-1] if lines else ""
 
     def run(self, name: str, argv: Sequence[str | Path], **where: Any) -> None:
         """
@@ -73,7 +84,7 @@ class Runner:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> str:
-        path = self._logs / f"{name}.log"
+        self._log = path = self._logs / f"{name}.log"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "wb", buffering=0) as log:
             try:
@@ -84,6 +95,8 @@ class Runner:
                     stdin=subprocess.DEVNULL,
                     stdout=log if merged else subprocess.PIPE,
                     stderr=merged or log,
+                    # bosh has all its files readable, also that with the passwords.
+                    umask=0o077,
                     check=False,
                 )
             except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+NONE = "none"
 FEATURES = ("uaa", "credhub", "jumpbox", "dns")
 # The address that the director's ports are published at, and these ports.
 PUBLISHED = "127.0.0.1"
@@ -42,7 +43,7 @@ class Settings:
     @ivar ops: further ops-files. @ivar vars: files with variables.
     @ivar manifest: what is used in place of bosh-deployment's C{bosh.yml}, or L{None}.
     @ivar cpi_config: a CPI config for the director, or L{None}.
-    @ivar bosh_deployment: a directory, or C{URL@REF}.
+    @ivar bosh_deployment: a directory, or C{URL@REF}, or L{None} for L{DEPLOYMENT}.
     @ivar bosh_cli: the path of the bosh CLI, or L{None} to find one.
     @ivar offline: a directory that C{fetch} has filled, or L{None} to download.
     @ivar systemd: whether systemd runs the daemon, or L{None} if it does where it can.
@@ -59,10 +60,15 @@ class Settings:
     vars: tuple[str, ...] = ()
     manifest: str | None = None
     cpi_config: str | None = None
-    bosh_deployment: str = DEPLOYMENT
+    bosh_deployment: str | None = None
     bosh_cli: str | None = None
     offline: str | None = None
     systemd: bool | None = None
+
+    @property
+    def deployment_source(self) -> str:
+        """Where bosh-deployment is: a directory, or C{URL@REF}."""
+        return self.bosh_deployment or DEPLOYMENT
 
     @property
     def network(self) -> IPv4Network:
@@ -85,10 +91,15 @@ class Settings:
 
         Files are looked up now, as a later command may run elsewhere.
 
-        @param options: by name; L{None} and empty ones are not given.
+        @param options: by name; L{None} and empty ones are not given, and L{NONE} takes
+            back what was given before.
         @raise click.UsageError: naming the option that is no good.
         """
         given = {key: value for key, value in options.items() if value not in (None, ())}
+        taken_back = [key for key, value in given.items() if value in (NONE, (NONE,))]
+        usual = Settings(features=())
+        back = {key: getattr(usual, key) for key in taken_back}
+        given = {key: value for key, value in given.items() if key not in back}
         for key in ("ops", "vars"):
             if key in given:
                 given[key] = tuple(_file(f"--{key}", path) for path in given[key])
@@ -98,7 +109,7 @@ class Settings:
         for key in ("stemcell", "bosh_deployment", "offline"):
             if key in given and is_path(given[key]):
                 given[key] = str(Path(given[key]).absolute())
-        changed = replace(self, **given)
+        changed = replace(self, **back, **given)
         changed._check()
         return changed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import click
 
-from runc_cpi.ctl.director.running import CommandFailed
+from runc_cpi.ctl.director.running import CommandFailed, Runner
 from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
@@ -38,24 +38,25 @@ class Step:
     advice: str
 
 
-def perform(steps: Sequence[Step], command: str) -> None:
+def perform(steps: Sequence[Step], runner: Runner, command: str) -> None:
     """
     Take the steps, and show how far they are and how long each takes.
 
+    @param runner: runs their programs, of which the last line is shown on a terminal.
     @param command: what to type to go on after a failure.
     @raise StepFailed: at the first that fails; the rest is left out.
     """
     begun = time.monotonic()
     for number, step in enumerate(steps, 1):
         label = f"[{number}/{len(steps)}] {step.name}"
-        _take(step, label, command)
+        _take(step, label, runner, command)
     click.echo(f"done in {time.monotonic() - begun:.1f} s", err=True)
 
 
-def _take(step: Step, label: str, command: str) -> None:
+def _take(step: Step, label: str, runner: Runner, command: str) -> None:
     begun = time.monotonic()
     try:
-        with _waiting(f"{label}: {step.title}"):
+        with _shown(f"{label}: {step.title}", runner):
             came_of_it = step.run()
     except CommandFailed as error:
         _tell(label, f"FAILED after {time.monotonic() - begun:.1f} s")
@@ -72,17 +73,19 @@ def _take(step: Step, label: str, command: str) -> None:
     _tell(label, f"{came_of_it} ({time.monotonic() - begun:.1f} s)")
 
 
-def _waiting(text: str) -> AbstractContextManager[object]:
-    """Show on a terminal what is being done."""
+def _shown(text: str, runner: Runner) -> AbstractContextManager[object]:
+    """Show what is being done: on a terminal with its time and the last line of it."""
     if not sys.stderr.isatty():
+        click.echo(f"{text} ... ", nl=False, err=True)
         return nullcontext()
-    from rich.console import Console
+    from runc_cpi.ctl.director.progress import shown
 
-    return Console(stderr=True, highlight=False).status(text)
+    return shown(text, runner)
 
 
 def _tell(label: str, what: str) -> None:
-    click.echo(f"{label}: {printable(what)}", err=True)
+    beginning = f"{label}: " if sys.stderr.isatty() else ""
+    click.echo(f"{beginning}{printable(what)}", err=True)
 
 
 def _failure(step: Step, why: str, command: str) -> StepFailed:

@@ -13,14 +13,14 @@ import os
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.harness.bosh import environment
-from tests.harness.bosh.client import Client
-from tests.harness.bosh.variables import complete
 from tests.release import ops
+
+if TYPE_CHECKING:
+    from tests.harness.bosh.client import Client
 
 # Kinds of configs, by the command that updates one.
 CONFIGS = {
@@ -30,7 +30,7 @@ CONFIGS = {
 }
 
 
-class Refused(Exception):
+class Refused(RuntimeError):
     """What was asked for cannot be done."""
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     options = parse(sys.argv[1:])
     try:
         told = COMMANDS[options.command](options)
-    except (Refused, environment.Failed, ops.OpsError, OSError) as error:
+    except (RuntimeError, ops.OpsError, OSError, tarfile.TarError) as error:
         sys.exit(f"{error}\n\nExit code 1")
     if options.json:
         print(json.dumps({"Tables": [{"Rows": told}]}))
@@ -87,6 +87,9 @@ def interpolate(options: argparse.Namespace) -> str:
 
 def env_command(options: argparse.Namespace) -> str:
     """C{create-env}, C{delete-env}, C{stop-env} and C{start-env}"""
+    from tests.harness.bosh import environment
+    from tests.harness.bosh.variables import complete
+
     manifest = document(options)
     store = Path(options.vars_store)
     manifest = ops.interpolate(manifest, complete(manifest, store))
@@ -117,6 +120,8 @@ def create_release(options: argparse.Namespace) -> str:
 
 def director() -> Client:
     """Return the director that the environment names."""
+    from tests.harness.bosh.client import Client
+
     return Client(
         os.environ["BOSH_ENVIRONMENT"],
         os.environ["BOSH_CA_CERT"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -38,7 +39,10 @@ class Client:
         request = urllib.request.Request(
             self._url + path, body, self._headers, method=method
         )
-        with urllib.request.urlopen(
-            request, timeout=TIMEOUT, context=self._context
-        ) as answer:
-            return json.loads(answer.read() or b"null")
+        try:
+            with urllib.request.urlopen(
+                request, timeout=TIMEOUT, context=self._context
+            ) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise OSError(f"{error}: {error.read().decode()}") from None

@@ -24,6 +24,7 @@ class DirectorAPI:
     @ivar stemcells: what was uploaded: a URL, or how many bytes.
     @ivar deployments: the names of deployments, which a test may put there.
     @ivar calls: what changed something, as method and path.
+    @ivar is_broken: whether it answers to no call that changes something.
     """
 
     def __init__(self, password: str) -> None:
@@ -32,6 +33,7 @@ class DirectorAPI:
         self.stemcells: list[str] = []
         self.deployments: list[str] = []
         self.calls: list[str] = []
+        self.is_broken = False
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
@@ -42,6 +44,8 @@ class DirectorAPI:
         if not self._knows(request):
             return Answer(401, {"description": "Not authorized"})
         if request.method != "GET":
+            if self.is_broken:
+                return Answer(500, {"description": "the database is out of order"})
             self.calls.append(f"{request.method} {where.path}")
         parts = where.path.strip("/").split("/")
         return self._answer(request, parts, query)

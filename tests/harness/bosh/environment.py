@@ -18,7 +18,7 @@ from tests.harness.cpi import CPI
 TIMEOUT = 60
 
 
-class Failed(Exception):
+class Failed(RuntimeError):
     """The environment cannot be made as it should be."""
 
 
@@ -43,8 +43,8 @@ class Environment:
         """Make the VM, or make it anew if anything has changed."""
         pool = self._manifest["resource_pools"][0]
         stemcell = _path(pool["stemcell"]["url"])
-        release = _path(self._manifest["releases"][0]["url"])
-        for path in (stemcell, release):
+        releases = [_path(release["url"]) for release in self._manifest["releases"]]
+        for path in (stemcell, *releases):
             if not path.exists():
                 raise Failed(f"Opening file '{path}': no such file")
         sha = sha256(json.dumps(self._manifest, sort_keys=True).encode()).hexdigest()

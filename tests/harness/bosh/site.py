@@ -6,12 +6,14 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 from tests.harness.bosh.vm import DirectorVM
+from tests.harness.host import lose_all_but_the_disk
 from tests.harness.images import PROJECT
 
 TOOL = Path(sys.executable).with_name("runc-cpictl")
@@ -83,6 +85,12 @@ class Site:
     def daemon_pid(self) -> int:
         """Return the daemon's pid."""
         return int((self.state_dir / "daemon.pid").read_text().split()[0])
+
+    def reboot_host(self) -> None:
+        """Take away what a reboot takes; nothing is started again."""
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        digest = hashlib.sha256(str(self.work_dir).encode()).hexdigest()
+        lose_all_but_the_disk(self.work_dir, f"runc-cpid-{digest[:8]}")
 
 
 def stand_in(home: Path) -> Path:
