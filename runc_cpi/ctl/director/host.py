@@ -24,7 +24,6 @@ PROGRAMS = {
     "git": "git",
     "python3": "python3",
     "ruby": "ruby",
-    "ssh": "openssh-client",
     "tar": "tar",
 }
 GIB = 1 << 30
