@@ -68,6 +68,8 @@ PROGRAMS = {
     "runc_cpi.ctl": {
         *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
         f"{DAEMON}.config",
+        # Before there is a daemon, its checks of the host are made for it.
+        f"{DAEMON}.preflight",
     },
 }
 # Who alone may use a library: the rest need not know how it is done.

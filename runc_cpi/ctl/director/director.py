@@ -51,7 +51,7 @@ class Director:
         self.directory, self.settings = directory, settings
         self.files = DaemonFiles(Path(operator.config_file).absolute())
         self.environment = Environment(directory, settings)
-        self.runner = Runner(directory.logs)
+        self.runner = Runner(directory)
 
     @property
     def cache(self) -> Cache | None:

@@ -23,6 +23,8 @@ class StateDirectory:
     What C{director} keeps, for its owner alone.
 
     @ivar path: the directory.
+    @ivar held: the descriptors that keep it locked, for programs that change something: it
+        stays so until they have ended too, if this process is killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,6 +46,7 @@ class StateDirectory:
         self.home = self.path / "home"
         self.logs = self.path / "log"
         self.backups = self.path / "backups"
+        self.held: tuple[int, ...] = ()
         self.daemon_pid = self.path / "daemon.pid"
         self.daemon_log = self.logs / "daemon.log"
 
@@ -85,9 +88,14 @@ class StateDirectory:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise click.ClickException(
-                    f"another runc-cpictl director is at work in {self.path}; wait for it"
+                    f"another runc-cpictl director, or a program that it has started, is "
+                    f"at work in {self.path}; wait for it"
                 ) from None
-            yield
+            self.held = (lock.fileno(),)
+            try:
+                yield
+            finally:
+                self.held = ()
 
     def write(self, path: Path, text: str) -> None:
         """Write one of its files as a whole, for its owner alone."""
@@ -96,11 +104,12 @@ class StateDirectory:
     def back_up(self) -> None:
         """Keep a copy of what is precious, unless the last copy is the same."""
         precious = [self.path / name for name in PRECIOUS if (self.path / name).exists()]
-        copies = sorted(self.backups.iterdir())
+        copies = sorted(self.backups.glob("[0-9]*"))
         if not precious or (copies and _same(precious, copies[-1])):
             return
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        number = sum(copy.name.startswith(stamp) for copy in copies)
+        last = copies[-1].name if copies else ""
+        number = int(last.rpartition("-")[2]) + 1 if last.startswith(stamp) else 0
         copy = self.backups / f"{stamp}-{number:02}"
         draft = self.backups / f".{copy.name}"
         shutil.rmtree(draft, ignore_errors=True)
@@ -108,7 +117,7 @@ class StateDirectory:
         for path in precious:
             write_whole(draft / path.name, path.read_text("utf-8"), 0o600)
         draft.rename(copy)
-        for old in [c for c in copies if not c.name.startswith(".")][: 1 - BACKUPS]:
+        for old in copies[: 1 - BACKUPS]:
             shutil.rmtree(old)
 
     def remove(self) -> None:

@@ -57,7 +57,7 @@ class _Fetching:
 
     def __init__(self, settings: Settings, cache: Cache, directory: StateDirectory) -> None:
         self._settings, self._cache, self._directory = settings, cache, directory
-        self.runner = Runner(directory.logs)
+        self.runner = Runner(directory)
         self._deployment: Path | None = None
         self._shown: Any = None
 

@@ -27,9 +27,8 @@ def root() -> Path:
     @raise click.ClickException: if it is not here.
     """
     here = Path(runc_cpi.__file__).resolve().parents[1]
-    for place in (here, Path(sys.prefix) / "share" / "runc-cpi", Path(sys.prefix).parent):
-        if (place / "operations" / "runc-cpi.yml").is_file():
-            return place
+    if (here / "operations" / "runc-cpi.yml").is_file():
+        return here
     raise click.ClickException(
         f"{here} has no operations/runc-cpi.yml: this command needs the project's "
         "checkout, so run operations/director there"

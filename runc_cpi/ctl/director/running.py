@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from runc_cpi.ctl.director.directory import StateDirectory
+
 # How much of what a program printed is shown when it fails.
 LINES = 100
 # And how much of it is looked at for the last line, in bytes.
@@ -40,11 +42,11 @@ class Runner:
     """
     Runs programs, one at a time, and keeps what they print in a file each.
 
-    @param logs: the directory of the files.
+    @param directory: the director's, where the files are.
     """
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, directory: StateDirectory) -> None:
+        self._directory = directory
         self._log: Path | None = None
 
     def last_line(self) -> str:
@@ -84,7 +86,7 @@ class Runner:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> str:
-        self._log = path = self._logs / f"{name}.log"
+        self._log = path = self._directory.logs / f"{name}.log"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "wb", buffering=0) as log:
             try:
@@ -97,6 +99,7 @@ class Runner:
                     stderr=merged or log,
                     # bosh has all its files readable, also that with the passwords.
                     umask=0o077,
+                    pass_fds=self._directory.held,
                     check=False,
                 )
             except OSError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from hashlib import sha256
+from pathlib import Path
 
 import click
 
@@ -17,9 +19,11 @@ def remove_work_dir(config: DaemonConfig) -> str:
     Remove the working directory of a daemon, and its bridges.
 
     @return: what was done.
-    @raise click.ClickException: if something is still mounted there, or is a VM.
+    @raise click.ClickException: if a daemon uses it, or something is still mounted there.
     """
     work_dir = config.work_dir
+    if _is_used(work_dir / "lock"):
+        raise click.ClickException(f"a daemon still uses {work_dir}; end it first")
     if (work_dir / "vms").is_dir() and any((work_dir / "vms").iterdir()):
         raise click.ClickException(f"{work_dir}: there are VMs")
     below = [point for point in _mounts() if point.startswith(f"{work_dir}/")]
@@ -29,6 +33,17 @@ def remove_work_dir(config: DaemonConfig) -> str:
         shutil.rmtree(work_dir)
     _remove_bridges(config)
     return f"{work_dir} removed"
+
+
+def _is_used(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _mounts() -> list[str]:

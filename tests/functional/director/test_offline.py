@@ -110,7 +110,8 @@ def test_offline(site: Site, internet: Internet, tmp_path: Path) -> None:
     internet.end()
     shutil.rmtree(tmp_path / "repository")
 
-    here = ["--offline", cache, "--no-systemd", "--cidr", "10.93.8.0/24"]
+    here: list[str | Path] = ["--offline", cache, "--no-systemd"]
+    here += ["--cidr", "10.93.8.0/24"]
     here += ["--disk-size", "1024"]
     (release,) = cache.glob("*extra.tgz")
     kept = release.read_bytes()
