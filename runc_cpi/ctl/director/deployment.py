@@ -56,6 +56,13 @@ def get(
     return target
 
 
+def remove_others(directory: StateDirectory, kept: Path | None) -> None:
+    """Remove what was fetched for earlier directors."""
+    for tree in directory.path.glob("bosh-deployment-*"):
+        if tree != kept:
+            shutil.rmtree(tree)
+
+
 def clone(source: str, target: Path, runner: Runner) -> None:
     """
     Fetch one commit of a repository, and nothing of its history.

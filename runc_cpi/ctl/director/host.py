@@ -27,7 +27,7 @@ PROGRAMS = {
     "tar": "tar",
 }
 GIB = 1 << 30
-# A director alone works with as much memory and disk, in bytes.
+# What a director alone takes of memory and disk, in bytes.
 LEAST_MEMORY, LEAST_DISK = 3 * GIB, 10 * GIB
 
 
@@ -37,17 +37,28 @@ def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
 
     @param config: the daemon's.
     @param ports: whether the director's ports must be free: its VM is not there yet.
-    @return: what was found.
+    @return: what was found, and what may be too little.
     @raise click.ClickException: naming all that does not fit.
     """
-    faults = [*_missing(settings), *_short(config)]
+    faults = _missing(settings)
     if ports:
         faults += _occupied()
     faults += _unfit(config)
     if faults:
         raise click.ClickException("\n".join(["this host does not fit:", *faults]))
-    memory, disk = _memory() / GIB, _free(config.work_dir) / GIB
-    return f"{memory:.0f} GiB of memory, {disk:.0f} GiB of disk free"
+    return ", ".join(
+        (
+            _room("memory", _memory(), LEAST_MEMORY),
+            _room("disk free", _free(config.work_dir), LEAST_DISK),
+        )
+    )
+
+
+def _room(what: str, there: int, least: int) -> str:
+    text = f"{there / GIB:.0f} GiB of {what}"
+    if there < least:
+        text += f" (may be too little: a director alone takes {least // GIB})"
+    return text
 
 
 def _missing(settings: Settings) -> list[str]:
@@ -58,22 +69,6 @@ def _missing(settings: Settings) -> list[str]:
     if not missing:
         return []
     return [f"programs are missing: apt-get install {' '.join(sorted(missing))}"]
-
-
-def _short(config: DaemonConfig) -> list[str]:
-    faults = []
-    if _memory() < LEAST_MEMORY:
-        faults.append(
-            f"it has {_memory() / GIB:.1f} GiB of memory; a director takes "
-            f"{LEAST_MEMORY / GIB:.0f} GiB at least"
-        )
-    free = _free(config.work_dir)
-    if free < LEAST_DISK:
-        faults.append(
-            f"{config.work_dir}: {free / GIB:.1f} GiB of disk are free; a director takes "
-            f"{LEAST_DISK / GIB:.0f} GiB at least"
-        )
-    return faults
 
 
 def _occupied() -> list[str]:

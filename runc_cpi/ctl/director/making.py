@@ -130,18 +130,23 @@ def confirm(question: str, otherwise: str) -> None:
 def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> None:
     """Print the manifest and the commands; what that takes is made elsewhere."""
     with tempfile.TemporaryDirectory(prefix="runc-cpi-director-") as elsewhere:
-        place = directory
-        if not directory.is_there:
-            place = StateDirectory(Path(elsewhere))
-            place.prepare()
+        place = StateDirectory(Path(elsewhere))
+        place.prepare()
+        # What was fetched before need not be fetched again.
+        for path in (
+            *directory.bin.glob("bosh"),
+            *directory.path.glob("bosh-deployment-*"),
+        ):
+            (place.path / path.relative_to(directory.path)).symlink_to(path)
         director = Director(operator, place, settings, only_looks=True)
-        click.echo(director.shown, nl=False)
+        here, there = str(place.path), str(directory.path)
+        click.echo(director.shown.replace(here, there), nl=False)
         commands = [["create-env", *director.create_env_arguments()]]
         for name in told.names(settings):
             commands.append(told.arguments(name, director.manifest, director.shown))
         for command in commands:
             shown = shlex.join(map(str, [director.bosh.path, *command]))
-            click.echo(shown.replace(str(place.path), str(directory.path)), err=True)
+            click.echo(shown.replace(here, there), err=True)
 
 
 def _bosh_env(director: Director, command: str) -> str:

@@ -12,7 +12,6 @@ import click
 from runc_cpi.ctl.director.director import Director, existing
 from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory
 from runc_cpi.ctl.director.making import COMMAND, confirm
-from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step, perform
 from runc_cpi.ctl.director.work_dir import remove_work_dir
 from runc_cpi.ctl.operator import Operator
@@ -144,10 +143,10 @@ class Removal:
     def _bravely(self, action: Callable[[], str]) -> str:
         try:
             return action()
-        except CommandFailed as error:
+        except click.ClickException as error:
             if not self._force:
                 raise
-            return f"left out: {error}"
+            return f"left out: {error.message}"
 
     def _leftovers(self) -> str:
         operator = self._director.operator()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from runc_cpi import __version__
-from runc_cpi.ctl.director import host, project, told
+from runc_cpi.ctl.director import deployment, host, project, told
 from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.steps import Step
 
@@ -120,6 +120,7 @@ class Up:
             directory.back_up()
         directory.write(directory.manifest, director.shown)
         project.remove_other_releases(directory)
+        deployment.remove_others(directory, director.deployment)
         directory.back_up()
         after = director.environment.vm_cid()
         return f"{after}, {'as it was' if before == after else 'new'}"

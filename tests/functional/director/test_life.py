@@ -30,6 +30,7 @@ def taken(told: str) -> list[str]:
 
 def test_life(site: Site, report: Callable[[str], None]) -> None:
     """All commands, in the order in which an operator may use them."""
+    is_shown_before(site)
     fails_and_goes_on(site)
     again = nothing_changes(site)
     is_reached(site)
@@ -58,6 +59,21 @@ def fails_at(site: Site, step: str, *arguments: str | Path) -> str:
     return outcome.stderr
 
 
+def is_shown_before(site: Site) -> None:
+    """C{--dry-run} shows the manifest and the commands, and makes nothing."""
+    outcome = site.run("up", *site.usual, "--dry-run")
+    assert outcome.returncode == 0, outcome.stderr
+    assert not site.state_dir.exists()
+    manifest = yaml.safe_load(outcome.stdout)
+    assert manifest["cloud_provider"]["properties"]["runc_cpi"]["tls"] == "((runc_cpi_tls))"
+    assert manifest["networks"][0]["subnets"][0]["range"] == CIDR
+    commands = [shlex.split(line) for line in outcome.stderr.splitlines()]
+    assert [command[1] for command in commands] == [
+        *("create-env", "update-cloud-config", "update-runtime-config", "upload-stemcell")
+    ]
+    assert str(site.state_dir / "creds.yml") in commands[0]
+
+
 def fails_and_goes_on(site: Site) -> None:
     """Each step fails once, and the next run goes on behind it."""
     with socket.create_server(("127.0.0.1", 25555)):
@@ -71,6 +87,8 @@ def fails_and_goes_on(site: Site) -> None:
         assert f"{CIDR} of the network" in told, told
     finally:
         run("ip", "link", "delete", "other0")
+    told = fails_at(site, "bosh-cli", *site.usual, "--bosh-cli", site.stemcell)
+    assert f"--bosh-cli: {site.stemcell} cannot be executed" in told
     empty = site.home / "empty"
     empty.mkdir()
     told = fails_at(site, "bosh-deployment", *site.usual, "--bosh-deployment", empty)

@@ -111,7 +111,7 @@ def test_offline(site: Site, internet: Internet, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "repository")
 
     here: list[str | Path] = ["--offline", cache, "--no-systemd"]
-    here += ["--cidr", "10.93.8.0/24"]
+    here += ["--cidr", "10.93.8.0/24", "--with", "dns"]
     here += ["--disk-size", "1024"]
     (release,) = cache.glob("*extra.tgz")
     kept = release.read_bytes()
@@ -125,4 +125,15 @@ def test_offline(site: Site, internet: Internet, tmp_path: Path) -> None:
     manifest = (site.state_dir / "manifest.yml").read_text()
     assert f"url: file://{release}" in manifest
     assert "http://" not in manifest
+    looks_inside(site)
     site.ok("destroy", "--yes")
+
+
+def looks_inside(site: Site) -> None:
+    """Without a jumpbox the runtime leads into the VM; there are the logs of jobs."""
+    script = "mkdir -p /var/vcap/sys/log/a; echo 1 >$0; echo 2 >>$0; hostname"
+    log = "/var/vcap/sys/log/a/b.log"
+    told = site.run("ssh", "sh", "-c", script, log)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "BOSH_ALL_PROXY" not in site.run("print-env").stdout
+    assert site.run("logs", "-n", "1").stdout == "2\n"
