@@ -14,7 +14,6 @@ import yaml
 
 from tests.harness.bosh.director import DirectorAPI
 from tests.harness.bosh.site import CIDR, Site
-from tests.harness.waiting import eventually
 
 STEPS = (
     *("host", "files", "daemon", "bosh-cli", "bosh-deployment", "release", "manifest"),
@@ -103,8 +102,7 @@ def fails_and_goes_on(site: Site) -> None:
     told = fails_at(site, "manifest", "--ops", wrong)
     assert "/nothing" in told
     wrong.write_text("[]")
-    assert taken(site.ok("up")) == list(STEPS)
-    api(site).is_broken = True
+    site.vm.begins_broken = True
     told = fails_at(site, "cloud-config")
     assert "the database is out of order" in told
     api(site).is_broken = False
@@ -112,7 +110,7 @@ def fails_and_goes_on(site: Site) -> None:
 
 def nothing_changes(site: Site) -> str:
     """A second C{up} makes nothing anew; return how long it took."""
-    site.ok("up")
+    assert taken(site.ok("up")) == list(STEPS)
     before = site.status()
     state = (site.state_dir / "state.json").read_bytes()
     copies = sorted((site.state_dir / "backups").iterdir())
@@ -167,7 +165,7 @@ def comes_back_after_a_reboot(site: Site) -> None:
     site.reboot_host()
     assert site.status()["daemon"] is None
     site.ok("start")
-    eventually(lambda: site.status() == before, "the director is back")
+    assert site.status() == before
     told = site.run("logs", "--daemon")
     assert f"brought back {before['vm']}" in told.stdout
 

@@ -27,12 +27,14 @@ class DirectorVM:
     @param credentials: where bosh keeps what it made; the certificates are from there.
     @ivar agents: the agent of each VM by its id.
     @ivar api: the director, once there was a VM.
+    @ivar begins_broken: whether it answers to no call that changes something, at first.
     """
 
     def __init__(self, work_dir: Path, credentials: Path) -> None:
         self._vms, self._credentials = work_dir / "vms", credentials
         self.agents: dict[str, Agent] = {}
         self.api: DirectorAPI | None = None
+        self.begins_broken = False
         self._served: dict[str, tuple[str, list[Server]]] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -69,6 +71,7 @@ class DirectorVM:
         agent = self.agents.setdefault(cid, Agent())
         if self.api is None:
             self.api = DirectorAPI(known["admin_password"])
+            self.api.is_broken = self.begins_broken
         api = self.api
         pair = known["mbus_bootstrap_ssl"]
         servers = [Server(pid, AGENT, pair, agent.answer)]
