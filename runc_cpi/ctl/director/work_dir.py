@@ -29,9 +29,18 @@ def remove_work_dir(config: DaemonConfig) -> str:
     below = [point for point in _mounts() if point.startswith(f"{work_dir}/")]
     if below:
         raise click.ClickException(f"{below[0]} is mounted; unmount it first")
-    if work_dir.exists():
-        shutil.rmtree(work_dir)
     _remove_bridges(config)
+    if not work_dir.exists():
+        return f"{work_dir} is gone"
+    for path in work_dir.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    try:
+        work_dir.rmdir()
+    except OSError:
+        return f"{work_dir} emptied"  # it is a mount point
     return f"{work_dir} removed"
 
 

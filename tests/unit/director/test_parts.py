@@ -14,10 +14,15 @@ from runc_cpi.ctl.director import deployment, project
 from runc_cpi.ctl.director.daemon_files import MARK, DaemonFiles
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.environment import Environment
-from runc_cpi.ctl.director.manifest import difference, release_urls, stemcell_of
+from runc_cpi.ctl.director.manifest import (
+    Manifest,
+    difference,
+    release_urls,
+    stemcell_of,
+)
 from runc_cpi.ctl.director.running import Runner
 from runc_cpi.ctl.director.settings import Settings
-from runc_cpi.ctl.director.told import name_and_version, names
+from runc_cpi.ctl.director.told import arguments, name_and_version, names
 
 NOBLE = "bosh-warden-boshlite-ubuntu-noble"
 
@@ -177,3 +182,21 @@ def test_bad_sources(source: str, directory: StateDirectory, runner: Runner) -> 
     with pytest.raises(click.ClickException, match="neither a directory nor URL@REF"):
         deployment.get(source, directory, runner, None)
     assert not (directory.logs / "git.log").exists()
+
+
+def test_a_cpi_config(directory: StateDirectory, tmp_path: Path) -> None:
+    """It is told with the variables, and with what TLS takes."""
+    settings = Settings(cpi_config="/c.yml", vars=("/v.yml",))
+    manifest = Manifest(
+        settings=settings,
+        deployment=None,
+        release=tmp_path / "r.tgz",
+        tls=tmp_path / "tls.yml",
+        directory=directory,
+        cache=None,
+    )
+    told = list(map(str, arguments("cpi-config", manifest, "")))
+    assert told == [
+        *("update-cpi-config", "/c.yml", "-l", str(directory.variables)),
+        *("-l", "/v.yml", "-l", f"{tmp_path}/tls.yml"),
+    ]

@@ -22,9 +22,20 @@ def config(tmp_path: Path) -> DaemonConfig:
 
 def test_removed(config: DaemonConfig) -> None:
     """All of it goes; a second time there is nothing to do."""
-    for _ in range(2):
-        assert remove_work_dir(config) == f"{config.work_dir} removed"
-        assert not config.work_dir.exists()
+    assert remove_work_dir(config) == f"{config.work_dir} removed"
+    assert not config.work_dir.exists()
+    assert remove_work_dir(config) == f"{config.work_dir} is gone"
+
+
+def test_a_mount_point(config: DaemonConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that cannot go is emptied."""
+
+    def busy(self: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    assert remove_work_dir(config) == f"{config.work_dir} emptied"
+    assert not list(config.work_dir.iterdir())
 
 
 def test_a_daemon_that_runs(config: DaemonConfig) -> None:
