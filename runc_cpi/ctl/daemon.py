@@ -1,11 +1,19 @@
-"""C{runc-cpictl ping} and C{repair}."""
+"""C{runc-cpictl ping}, C{version} and C{repair}."""
 
 from __future__ import annotations
 
+import platform
+import subprocess
+
 import click
 
+from runc_cpi import __version__
 from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.ctl.tables import print_facts
+from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
+
+TIMEOUT = 10.0  # seconds
 
 
 @click.command()
@@ -15,6 +23,45 @@ def ping(operator: Operator) -> None:
     """Say whether the daemon is there."""
     version = operator.ask("Ping")[b"version"].decode()
     operator.show({"version": version}, lambda: click.echo(f"runc-cpid {version}"))
+
+
+@click.command()
+@output_option
+@click.pass_obj
+def version(operator: Operator) -> None:
+    """Tell the versions of the tool, the daemon, the OCI runtime and the kernel."""
+    told = {
+        "runc-cpictl": __version__,
+        "runc-cpid": _daemons(operator),
+        "runtime": _runtimes(operator),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+    operator.show(told, lambda: print_facts(told))
+
+
+def _daemons(operator: Operator) -> str:
+    try:
+        return operator.ask("Ping")[b"version"].decode()
+    except (CPIError, click.UsageError) as error:
+        return f"unknown: {error}"
+
+
+def _runtimes(operator: Operator) -> str:
+    program = operator.config.runtime
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"unknown: {error}"
+    return done.stdout.partition("\n")[0]
 
 
 @click.command()

@@ -76,6 +76,14 @@ class Operator:
         """
         return self._client.call(command, **arguments)
 
+    def stream(self, command: str, source: Any, **arguments: Any) -> None:
+        """
+        Have the daemon take what is read from C{source}, as C{data} of many calls.
+
+        @raise CPIError: if the daemon refuses, or cannot be reached.
+        """
+        self._client.send_stream(command, source, **arguments)
+
     def ask_for(self, command: str, *keys: str) -> list[Any]:
         """
         Have the daemon tell something.

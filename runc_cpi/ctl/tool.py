@@ -13,7 +13,7 @@ from runc_cpi.ctl.operator import Operator, output_option
 COMMANDS = {
     "ping": "daemon",
     "vms": "vms",
-    "vm": "vms",
+    "vm": "vm",
     "disks": "disks",
     "disk": "disks",
     "snapshots": "snapshots",
@@ -22,10 +22,17 @@ COMMANDS = {
     "stemcell": "stemcells",
     "networks": "networks",
     "network": "networks",
+    "ports": "ports",
+    "leases": "ports",
+    "cp": "copying",
+    "prune": "prune",
     "repair": "daemon",
+    "doctor": "doctor",
+    "config": "configuration",
     "certs": "certs",
     "director": "director.commands",
     "completion": "completion",
+    "version": "daemon",
 }
 
 

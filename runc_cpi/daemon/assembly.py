@@ -38,10 +38,18 @@ from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.interfaces import IGuests, IOOMKiller, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import (
+    IGuests,
+    IMeter,
+    IOOMKiller,
+    IRootDisks,
+    IRuntime,
+)
 from runc_cpi.daemon.vms.oom_kills import OOMKills
+from runc_cpi.daemon.vms.power import Power
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
+from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -57,6 +65,7 @@ class HostParts:
     host_ports: IHostPorts
     guests: IGuests
     oom_killer: IOOMKiller
+    meter: IMeter
     root_disks: IRootDisks
     disk_driver: IDiskDriver
     trees: ITrees
@@ -104,6 +113,8 @@ class Assembly:
     snapshots: Snapshots
     containers: Containers
     vms: VMs
+    power: Power
+    usages: Usages
     watcher: Watcher
     oom_kills: OOMKills
     leftovers: Leftovers
@@ -115,6 +126,8 @@ class Assembly:
         return Subjects(
             stemcells=self.stemcells,
             vms=self.vms,
+            power=self.power,
+            usages=self.usages,
             disks=self.disks,
             snapshots=self.snapshots,
             networks=self.networks,
@@ -250,6 +263,14 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         snapshots=snapshots,
         containers=containers,
         vms=vms,
+        power=Power(
+            registry=registry,
+            stemcells=stemcells,
+            containers=containers,
+            vms=vms,
+            locks=locks,
+        ),
+        usages=Usages(registry, containers, host.meter),
         watcher=watcher,
         oom_kills=oom_kills,
         leftovers=leftovers,

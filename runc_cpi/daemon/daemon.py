@@ -10,6 +10,7 @@ from typing import Any
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon import preflight, twistd
@@ -17,7 +18,9 @@ from runc_cpi.daemon.amp_port import AMPPort
 from runc_cpi.daemon.assembly import Assembly, Policy, assemble
 from runc_cpi.daemon.config import ConfigError, DaemonConfig
 from runc_cpi.daemon.disks.disks import DiskPolicy
-from runc_cpi.daemon.host import kernel_limits, resource_limits, systemd
+from runc_cpi.daemon.doctor.examination import complaints
+from runc_cpi.daemon.doctor.finding import Patient
+from runc_cpi.daemon.host import resource_limits, systemd
 from runc_cpi.daemon.linux_host import LinuxHost
 from runc_cpi.daemon.listening import AddressUnusable, Port
 from runc_cpi.daemon.networks.vips import VipPolicy
@@ -158,11 +161,7 @@ class Daemon(MultiService):
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
         await parts.containers.look_for_lxcfs()
-        if low := kernel_limits.low():
-            self.log.warn(
-                "too low for many VMs: {limits}; operations/raise-limits raises them",
-                limits=", ".join(low),
-            )
+        await self._warn()
         for port in self._ports:
             port.serve()
         systemd.tell(systemd.READY)
@@ -175,6 +174,17 @@ class Daemon(MultiService):
             stemcells=len(parts.stemcells.all()),
             vms=len(parts.vms.all()),
         )
+
+    async def _warn(self) -> None:
+        """Say what runc-cpictl doctor would find amiss, as far as that is quick to find."""
+        patient = Patient(config=self._config, is_served=True)
+        for finding in await deferToThread(complaints, patient):
+            self.log.warn(
+                "{check}: {seen}; {advice}",
+                check=finding.check,
+                seen=finding.seen,
+                advice=finding.advice,
+            )
 
     def stopService(self) -> Deferred[None]:
         """Take no more calls, finish what is under way, and let go of everything."""

@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -64,11 +62,22 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
     @raise Refused: if the host or the configuration is not fit.
     """
     shared_mounts = SharedMounts()
-    runtime = look(config)
     try:
-        _prepare(depot, cgroup_parent(config.work_dir))
+        requirements.check_programs()
+        if config.disks.driver == "image":
+            requirements.check_loop_devices(config.disks.filesystem)
+            if config.vms.root_disk_size is not None:
+                requirements.check_root_disks()
+        if config.nat or any(network.nat for network in config.networks):
+            requirements.check_nftables("nat")
+        if config.peers:
+            requirements.check_nftables("peers")
+        if config.security.profile == "isolated":
+            requirements.check_ids(*config.security.ids)
+        runtime = requirements.find_runtime(config.runtime)
+        _prepare(depot)
         shared_mounts.hold(mountinfo.read(os.getpid()))
-        containers = _container_policy(config)
+        containers = _container_policy(config, depot)
         try_runtime(
             runtime,
             depot,
@@ -94,30 +103,6 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         shared_mounts=shared_mounts,
         containers=containers,
     )
-
-
-def look(config: DaemonConfig) -> str:
-    """
-    Check what can be checked of the host without a change to it.
-
-    @return: the path of the OCI runtime.
-    @raise Refused: if the host is not fit for the configuration.
-    """
-    try:
-        requirements.check_programs()
-        if config.disks.driver == "image":
-            requirements.check_loop_devices(config.disks.filesystem)
-            if config.vms.root_disk_size is not None:
-                requirements.check_root_disks()
-        if config.nat or any(network.nat for network in config.networks):
-            requirements.check_nftables("nat")
-        if config.peers:
-            requirements.check_nftables("peers")
-        if config.security.profile == "isolated":
-            requirements.check_ids(*config.security.ids)
-        return requirements.find_runtime(config.runtime)
-    except requirements.HostUnfit as error:
-        raise Refused(str(error)) from None
 
 
 def _subnets(config: DaemonConfig) -> list[Subnet]:
@@ -191,18 +176,19 @@ def _make_bridges(
         raise Refused(f"bridge: {error}") from None
 
 
-def _prepare(depot: Depot, cgroup: str) -> None:
+def _prepare(depot: Depot) -> None:
     """
     Take the working directory.
 
-    @param cgroup: below which path the cgroups of this daemon's VMs are.  A child of an
-        earlier daemon that is in one is a container that was made and not started, or a
-        command in a VM: nobody will start the one, or wait for the other.
+    A child of an earlier daemon that is in a cgroup of this daemon's VMs is a container
+    that was made and not started, or a command in a VM: nobody will start the one, or wait
+    for the other.
+
     @raise Refused: if it cannot be taken.
     """
     key = f"work_dir: {depot.work_dir}"
     try:
-        depot.prepare(may_end=partial(hierarchies.is_in, path=cgroup))
+        depot.prepare(may_end=partial(hierarchies.is_in, path=depot.cgroup_parent))
     except BlockingIOError:
         raise Refused(f"{key}: another runc-cpid uses it") from None
     except TimeoutError as error:
@@ -212,7 +198,7 @@ def _prepare(depot: Depot, cgroup: str) -> None:
         raise Refused(f"{key}: {error.strerror}; it must be writable") from None
 
 
-def _container_policy(config: DaemonConfig) -> ContainerPolicy:
+def _container_policy(config: DaemonConfig, depot: Depot) -> ContainerPolicy:
     profile = config.security.profile
     privileged = profile == "privileged"
     # Without loop devices there is none.
@@ -221,7 +207,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
     return ContainerPolicy(
         capabilities=capabilities.grantable(dropped),
         all_capabilities=capabilities.grantable(frozenset()),
-        cgroup_parent=cgroup_parent(config.work_dir),
+        cgroup_parent=depot.cgroup_parent,
         pids=config.vms.pids if resource_limits.pids_accounting() else None,
         root_disk_size=config.vms.root_disk_size if has_root_disks else None,
         open_files=resource_limits.open_files(),
@@ -231,8 +217,3 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         lxcfs=config.vms.lxcfs,
         own_ids=config.security.ids if profile == "isolated" else None,
     )
-
-
-def cgroup_parent(work_dir: Path) -> str:
-    """Name where the cgroups of this daemon are; two daemons on one host differ."""
-    return f"/runc-cpid-{sha256(str(work_dir).encode()).hexdigest()[:8]}"

@@ -35,6 +35,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.vms.device_rules",
     f"{DAEMON}.vms.spec.cgroup_path",
     f"{DAEMON}.vms.spec.confinement",
+    f"{DAEMON}.vms.usage",
 }
 # A package, and which others it may import; all may import what is in SHARED.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
         *("reconcile", "entrance"),
     },
+    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
 }
@@ -68,9 +70,10 @@ PROGRAMS = {
     "runc_cpi.cpi": set[str](),
     "runc_cpi.ctl": {
         *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
-        f"{DAEMON}.config",
-        # Before there is a daemon, its checks of the host are made for it.
-        f"{DAEMON}.preflight",
+        # What needs no running daemon, or what only root of its host can do.
+        *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
+        *(f"{DAEMON}.storage.tree", f"{DAEMON}.storage.descent"),
+        f"{DAEMON}.host.user_namespaces",
     },
 }
 # Who alone may use a library: the rest need not know how it is done.
@@ -81,9 +84,14 @@ KEPT_APART = {
     ),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
-    "subprocess": (f"{DAEMON}.host", f"{DAEMON}.trial", "runc_cpi.ctl"),
+    "subprocess": (
+        *(f"{DAEMON}.host", f"{DAEMON}.trial", f"{DAEMON}.doctor", "runc_cpi.ctl"),
+    ),
     "ctypes": (f"{DAEMON}.host", f"{DAEMON}.storage.openat2"),
-    "cryptography": (f"{DAEMON}.entrance.identity", "runc_cpi.ctl.certificates"),
+    "cryptography": (
+        *(f"{DAEMON}.entrance.identity", f"{DAEMON}.config.certificates"),
+        "runc_cpi.ctl.certificates",
+    ),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded"),
     "ssl": ("runc_cpi.cpi.encrypted",),

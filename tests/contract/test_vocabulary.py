@@ -34,6 +34,8 @@ def test_commands(command: type[amp.Command]) -> None:
         snapshots=nobody,
         networks=nobody,
         reconciler=nobody,
+        power=nobody,
+        usages=nobody,
     )
     clock = Clock()
     peer_log = PeerLog(clock.seconds)

@@ -28,7 +28,13 @@ from tests.fakes.networks import (
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntime
+from tests.fakes.vms import (
+    FakeGuests,
+    FakeMeter,
+    FakeOOMKiller,
+    FakeRootDisks,
+    FakeRuntime,
+)
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
@@ -44,6 +50,7 @@ class Assembly(assembly.Assembly):
     runtime: FakeRuntime
     guests: FakeGuests
     oom_killer: FakeOOMKiller
+    meter: FakeMeter
     driver: FakeDriver
     images: FakeImages
     networker: FakeNetworker
@@ -91,6 +98,7 @@ def assemble(
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
     networker, oom_killer = FakeNetworker(script), FakeOOMKiller()
     firewall, host_ports = FakeFirewall(script), FakeHostPorts()
+    meter = FakeMeter()
     host = HostParts(
         runtime=runtime,
         networker=networker,
@@ -99,6 +107,7 @@ def assemble(
         host_ports=host_ports,
         guests=guests,
         oom_killer=oom_killer,
+        meter=meter,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
         trees=FakeTrees(script),
@@ -130,6 +139,7 @@ def assemble(
         runtime=runtime,
         guests=guests,
         oom_killer=oom_killer,
+        meter=meter,
         driver=driver,
         images=images,
         networker=networker,

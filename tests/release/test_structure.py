@@ -149,7 +149,7 @@ def test_usage(arguments: list[str]) -> None:
 
 
 def test_the_cpi_alone(tmp_path: Path) -> None:
-    """Without the daemon's job nothing comes from a package index, and the rest is whole."""
+    """Without the daemon's job nothing comes from an index, and the rest is whole."""
     packages.build(
         *("--into", tmp_path / "r", "--no-tarball", "--cpi-only"), PIP_NO_INDEX="1"
     )

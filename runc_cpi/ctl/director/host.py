@@ -50,6 +50,7 @@ def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
         (
             _room("memory", _memory(), LEAST_MEMORY),
             _room("disk free", _free(config.work_dir), LEAST_DISK),
+            _doubts(config),
         )
     )
 
@@ -88,13 +89,28 @@ def _occupied() -> list[str]:
 
 def _unfit(config: DaemonConfig) -> list[str]:
     """Say what the daemon would refuse to start for."""
-    from runc_cpi.daemon.preflight import Refused, look
+    from runc_cpi.daemon.doctor import programs
+    from runc_cpi.daemon.doctor.examination import examine
+    from runc_cpi.daemon.doctor.finding import FAULT, Patient
 
-    try:
-        look(config)
-    except Refused as error:
-        return [str(error)]
-    return []
+    patient = Patient(config=config, is_served=False)
+    checks = (programs.programs, programs.rules, programs.runtime)
+    findings = [each for each in examine(patient, checks) if each.state == FAULT]
+    return [f"{each.check}: {each.seen}; {each.advice}" for each in findings]
+
+
+def _doubts(config: DaemonConfig) -> str:
+    """Count what the daemon would warn of, without its certificates, which come later."""
+    from runc_cpi.daemon.doctor.certificates import certificates
+    from runc_cpi.daemon.doctor.examination import AT_START, examine
+    from runc_cpi.daemon.doctor.finding import OK, Patient
+
+    patient = Patient(config=config, is_served=False)
+    checks = [check for check in AT_START if check is not certificates]
+    count = sum(each.state != OK for each in examine(patient, checks))
+    if count == 0:
+        return "all is well"
+    return f"{count} things may go wrong, and runc-cpictl doctor names them"
 
 
 def _memory() -> int:

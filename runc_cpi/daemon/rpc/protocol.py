@@ -74,7 +74,7 @@ class CPIProtocol(BoundedAMP):
             DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
             StemcellResponders(subjects.stemcells, uploads, receipts, self._getDescriptor),
             NetworkResponders(subjects.networks, receipts),
-            OperatorResponders(subjects.reconciler),
+            OperatorResponders(subjects.reconciler, subjects.power, subjects.usages),
         )
 
     @commands.Ping.responder

@@ -9,6 +9,8 @@ from runc_cpi.daemon.disks.snapshots import Snapshots
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.vms.power import Power
+from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 
 
@@ -18,6 +20,8 @@ class Subjects:
 
     stemcells: Stemcells
     vms: VMs
+    power: Power
+    usages: Usages
     disks: Disks
     snapshots: Snapshots
     networks: ManagedNetworks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from runc_cpi.daemon.storage.drafts import DIRECTORY_MODE
@@ -49,6 +50,11 @@ class Depot:
     def mark(self) -> int:
         """A descriptor for children to inherit, so that the next daemon waits for them."""
         return self._lock.mark
+
+    @property
+    def cgroup_parent(self) -> str:
+        """Below which path the cgroups of VMs are; two daemons on one host differ."""
+        return f"/runc-cpid-{sha256(str(self.work_dir).encode()).hexdigest()[:8]}"
 
     def prepare(self, may_end: Callable[[int], bool] = nobody) -> None:
         """

@@ -69,6 +69,8 @@ class VMResponders(amp.CommandLocator):
                     "oom_kills": kills.get(vm.vm_cid),
                     "created_at": vm.created_at,
                     "metadata": dict(vm.metadata),
+                    "ports": [port.to_json() for port in vm.ports],
+                    "vips": [str(address) for address in vm.vips],
                 }
                 for vm in self._vms.all()
             ]
