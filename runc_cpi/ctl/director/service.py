@@ -15,7 +15,12 @@ import click
 from runc_cpi.ctl.director import project
 from runc_cpi.ctl.director.daemon_files import MARK
 from runc_cpi.ctl.director.directory import StateDirectory, write_whole
-from runc_cpi.ctl.director.running import Runner, lines_that_matter, passed
+from runc_cpi.ctl.director.running import (
+    CommandFailed,
+    Runner,
+    lines_that_matter,
+    passed,
+)
 
 NAME = "runc-cpid"
 UNIT = f"{NAME}.service"
@@ -89,12 +94,12 @@ class SystemdService(Service):
     def start(self) -> None:
         """Start it now, and at each boot."""
         self._install()
-        self._systemctl("enable", "--now", UNIT)
+        self._begin("enable", "--now")
 
     def restart(self) -> None:
         """Start it with its new configuration."""
         self._install()
-        self._systemctl("restart", UNIT)
+        self._begin("restart")
 
     def stop(self) -> None:
         """Stop it."""
@@ -137,6 +142,17 @@ class SystemdService(Service):
         if not self._unit.exists() or self._unit.read_text("utf-8") != text:
             write_whole(self._unit, text, 0o644)
             self._systemctl("daemon-reload")
+
+    def _begin(self, *arguments: str) -> None:
+        """Have systemd start it; a failure tells what it logged."""
+        # After some failures systemd would refuse to try once more.
+        argv = ["systemctl", "reset-failed", UNIT]
+        subprocess.run(argv, env=passed(), capture_output=True, check=False)
+        try:
+            self._systemctl(*arguments, UNIT)
+        except CommandFailed as error:
+            lines = [*error.lines, *self.last_lines()]
+            raise CommandFailed(error.message, lines) from None
 
     def _systemctl(self, *arguments: str) -> None:
         self._runner.run("systemctl", ["systemctl", *arguments])

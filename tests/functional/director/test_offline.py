@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,7 +59,7 @@ class Internet:
         ops.write_text(json.dumps([operation]))
         self.options: list[str | Path] = [
             *("--bosh-cli", site.bosh, "--ops", ops),
-            *("--bosh-deployment", f"{repository(path)}@main"),
+            *("--bosh-deployment", f"{repository(path, release)}@main"),
             *("--stemcell", f"{url}/stemcell.tgz"),
             *("--stemcell-sha1", digest(served / "stemcell.tgz")),
         ]
@@ -75,10 +75,12 @@ def digest(path: Path) -> str:
     return hashlib.sha1(path.read_bytes()).hexdigest()
 
 
-def repository(path: Path) -> str:
-    """Make a repository with bosh-deployment, and return its URL."""
+def repository(path: Path, release: Mapping[str, str]) -> str:
+    """Make a repository with bosh-deployment, whose DNS has a release; return its URL."""
     tree = path / "repository"
     shutil.copytree(DEPLOYMENT, tree)
+    runtime_config = {"releases": [release], "addons": []}
+    (tree / "runtime-configs" / "dns.yml").write_text(json.dumps(runtime_config))
     for arguments in (
         ["init", "--quiet", "--initial-branch", "main"],
         ["add", "."],
@@ -100,7 +102,7 @@ def test_offline(site: Site, internet: Internet, tmp_path: Path) -> None:
     """C{fetch} gets all that C{up} takes, which then needs nothing from elsewhere."""
     cache = tmp_path / "cache"
     told = site.ok("fetch", cache, *internet.options)
-    assert "1 releases" in told
+    assert "2 releases" in told
     index = json.loads((cache / "index.json").read_text())
     assert len(index) == 3
     fetched = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
@@ -125,6 +127,8 @@ def test_offline(site: Site, internet: Internet, tmp_path: Path) -> None:
     manifest = (site.state_dir / "manifest.yml").read_text()
     assert f"url: file://{release}" in manifest
     assert "http://" not in manifest
+    assert site.vm.api is not None
+    assert "POST /releases" in site.vm.api.calls
     looks_inside(site)
     site.ok("destroy", "--yes")
 

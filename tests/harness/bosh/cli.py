@@ -157,9 +157,12 @@ def clean_up(_: argparse.Namespace) -> str:
 
 def update_config(options: argparse.Namespace) -> str:
     """C{update-cloud-config} and the like"""
-    kind, text = CONFIGS[options.command], yaml.safe_dump(document(options))
+    kind, config = CONFIGS[options.command], document(options)
+    for release in config.get("releases") or ():
+        tarball = Path(release["url"].removeprefix("file://")).read_bytes()
+        director().ask("POST", "/releases", tarball)
     path = f"/{kind}_configs?name={options.name or ''}"
-    director().ask("POST", path, text.encode())
+    director().ask("POST", path, yaml.safe_dump(config).encode())
     return "Succeeded"
 
 

@@ -72,7 +72,9 @@ class DirectorAPI:
             return Answer(200, [_deployment(name) for name in self.deployments])
         if noun in ("cleanup", "releases") and request.method == "POST":
             return Answer(200, DONE)
-        return Answer(200, [] if request.method == "GET" else DONE)
+        # No package is here already, so all of a release is uploaded.
+        empty = request.method == "GET" or noun == "packages"
+        return Answer(200, [] if empty else DONE)
 
     def _config(
         self, kind: str, request: Request, parts: list[str], query: dict[str, str]

@@ -14,7 +14,7 @@ import pytest
 from runc_cpi.ctl.director import service as module
 from runc_cpi.ctl.director.daemon_files import MARK
 from runc_cpi.ctl.director.directory import StateDirectory
-from runc_cpi.ctl.director.running import Runner
+from runc_cpi.ctl.director.running import CommandFailed, Runner
 from runc_cpi.ctl.director.service import ProcessService, SystemdService, choose
 
 
@@ -31,8 +31,13 @@ class Systemd:
         for directory in (self.units, programs):
             directory.mkdir()
         program = programs / "systemctl"
-        program.write_text(f'#!/bin/sh\necho "$*" >>{self._log}\n')
-        program.chmod(0o755)
+        program.write_text(
+            f'#!/bin/sh\n[ "$1" != reset-failed ] || exit 1\necho "$*" >>{self._log}\n'
+            f"! [ -e {path}/failing ]\n"
+        )
+        (programs / "journalctl").write_text("#!/bin/sh\necho logged\n")
+        for each in programs.iterdir():
+            each.chmod(0o755)
         monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
         monkeypatch.setattr(module, "UNITS", self.units)
         monkeypatch.setattr(module, "INSTALLED", path / "installed.service")
@@ -72,6 +77,15 @@ def test_a_unit_of_ours(systemd: Systemd, runner: Runner, tmp_path: Path) -> Non
     assert not unit.exists()
     service.remove()
     assert systemd.told() == []
+
+
+def test_a_start_that_fails(systemd: Systemd, runner: Runner, tmp_path: Path) -> None:
+    """The end of the daemon's journal is told."""
+    (systemd.units / "runc-cpid.service").write_text("[Service]\n")
+    (tmp_path / "failing").touch()
+    with pytest.raises(CommandFailed) as failed:
+        SystemdService(tmp_path / "config.yml", runner).start()
+    assert failed.value.lines == ["logged"]
 
 
 def test_a_unit_of_the_operator(systemd: Systemd, runner: Runner, tmp_path: Path) -> None:
