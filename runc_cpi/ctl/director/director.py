@@ -115,11 +115,12 @@ class Director:
         path = self.directory.manifest
         return path.read_text("utf-8") if path.exists() else None
 
-    def applied_arguments(self) -> list[str | Path]:
-        """Return what stop-env and the like take: the manifest as it was applied last."""
+    def run_applied(self, command: str) -> None:
+        """Run stop-env or the like: with the manifest as it was applied last."""
+        arguments: list[str | Path] = [self.directory.manifest, *self._kept_arguments()]
         if self.applied() is None:
-            return self.create_env_arguments()
-        return [self.directory.manifest, *self._kept_arguments()]
+            arguments = self.create_env_arguments()
+        self.bosh.run(command, command, *arguments)
 
     def _kept_arguments(self) -> list[str | Path]:
         """Return those about secrets, and about what there is."""
@@ -167,18 +168,26 @@ class Director:
         """Have bosh tell the director something, without a question."""
         self.bosh.run(name, "-n", *arguments, environment=self.environment.login())
 
+    def answer(self) -> str:
+        """
+        Return the name and version that the director's API tells.
+
+        @raise CommandFailed: if it does not answer.
+        """
+        login = self.environment.login()
+        (row,) = self.bosh.rows("env", "env", environment=login)
+        return f"{row.get('name')} {row.get('version')}"
+
     def wait_until_it_answers(self) -> str:
         """
-        Wait until the director's API answers, and return its version.
+        Wait until the director's API answers, and return what it tells.
 
         @raise CommandFailed: if it does not in time.
         """
         deadline = time.monotonic() + DIRECTOR_TIMEOUT
-        login = self.environment.login()
         while True:
             try:
-                (row,) = self.bosh.rows("env", "env", environment=login)
-                return str(row.get("version", ""))
+                return self.answer()
             except CommandFailed:
                 if time.monotonic() > deadline:
                     raise

@@ -13,7 +13,6 @@ import click
 from runc_cpi.ctl.director.director import Director, existing
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.environment import CLIENT, JUMPBOX
-from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.service import NAME, ProcessService
 from runc_cpi.ctl.director.settings import PUBLISHED, SSH
 from runc_cpi.ctl.operator import Operator
@@ -51,11 +50,8 @@ def _status(director: Director) -> dict[str, Any]:
     answer = None
     if running:
         try:
-            (row,) = director.bosh.rows(
-                "status", "env", environment=director.environment.login()
-            )
-            answer = f"{row.get('name')} {row.get('version')}"
-        except (CommandFailed, ValueError):
+            answer = director.answer()
+        except click.ClickException:
             answer = None
     return {
         "name": director.settings.name,

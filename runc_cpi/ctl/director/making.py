@@ -150,7 +150,7 @@ def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> 
 
 
 def _bosh_env(director: Director, command: str) -> str:
-    director.bosh.run(command, command, *director.applied_arguments())
+    director.run_applied(command)
     return str(director.environment.vm_cid())
 
 
@@ -176,5 +176,7 @@ def _refuse_another_network(director: Director) -> None:
 
 
 def _command(directory: StateDirectory) -> str:
-    where = "" if str(directory.path) == DEFAULT else f" --state-dir {directory.path}"
-    return f"runc-cpictl director{where}"
+    argv = ["runc-cpictl", "director"]
+    if str(directory.path) != DEFAULT:
+        argv += ["--state-dir", str(directory.path)]
+    return shlex.join(argv)

@@ -26,7 +26,10 @@ THINGS = (
     ("ListStemcells", "stemcells", "DeleteStemcell", "stemcell_cid"),
     ("ListNetworks", "networks", "DeleteNetwork", "network_cid"),
 )
-ADVICE = "put right what is named, or give --force, which goes on without it"
+ADVICE = (
+    "put right what is named, or give --force, which goes on without it.  If the director "
+    "is stopped, runc-cpictl director start starts it"
+)
 
 
 def destroy(
@@ -136,8 +139,7 @@ class Removal:
     def _bosh_deletes(self) -> str:
         director = self._director
         director.directory.back_up()
-        arguments = director.applied_arguments()
-        director.bosh.run("delete-env", "delete-env", *arguments)
+        director.run_applied("delete-env")
         return "deleted"
 
     def _bravely(self, action: Callable[[], str]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from runc_cpi import __version__
 from runc_cpi.ctl.director import deployment, host, project, told
 from runc_cpi.ctl.director.director import Director
+from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
 
 LOG_ADVICE = "see above; runc-cpictl director logs --daemon has the daemon's side"
@@ -123,11 +124,21 @@ class Up:
         deployment.remove_others(directory, director.deployment)
         directory.back_up()
         after = director.environment.vm_cid()
-        return f"{after}, {'as it was' if before == after else 'new'}"
+        if before != after:
+            return f"{after}, new"
+        self._start_if_stopped()
+        return f"{after}, as it was"
+
+    def _start_if_stopped(self) -> None:
+        """Start the jobs of a VM in which bosh has changed nothing."""
+        try:
+            self._director.answer()
+        except CommandFailed:
+            self._director.run_applied("start-env")
 
     def _wait(self) -> str:
-        version = self._director.wait_until_it_answers()
-        return f"{self._director.environment.url}, {version}"
+        answer = self._director.wait_until_it_answers()
+        return f"{self._director.environment.url}, {answer}"
 
     def _tell(self, name: str) -> str:
         director = self._director

@@ -150,13 +150,14 @@ def is_reached(site: Site) -> None:
 
 
 def stops_and_starts(site: Site) -> None:
-    """C{stop} stops the jobs and keeps the VM; C{start} starts them."""
-    (agent,) = site.vm.agents.values()
+    """C{stop} stops the jobs and keeps the VM; C{up} starts them, as C{start} does."""
+    before = site.status()
     site.ok("stop")
-    assert agent.job_state == "stopped"
-    site.ok("start")
-    assert agent.job_state == "running"
-    assert len(site.vm.agents) == 1
+    stopped = site.run("status", "-o", "json")
+    assert stopped.returncode == 1
+    assert json.loads(stopped.stdout) == {**before, "director": None}
+    site.ok("up")
+    assert site.status() == before
 
 
 def comes_back_after_a_reboot(site: Site) -> None:

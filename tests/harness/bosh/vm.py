@@ -11,7 +11,7 @@ import yaml
 
 from tests.harness.bosh.agent import Agent
 from tests.harness.bosh.director import DirectorAPI
-from tests.harness.bosh.serving import Server
+from tests.harness.bosh.serving import Answer, Request, Server
 
 AGENT, API = 6868, 25555
 INTERVAL = 0.05
@@ -74,9 +74,15 @@ class DirectorVM:
             self.api.is_broken = self.begins_broken
         api = self.api
         pair = known["mbus_bootstrap_ssl"]
+
+        def answer(request: Request) -> Answer:
+            if agent.job_state != "running":
+                return Answer(503, {"description": "the job is stopped"})
+            return api.answer(request)
+
         servers = [Server(pid, AGENT, pair, agent.answer)]
         try:
-            servers.append(Server(pid, API, known["director_ssl"], api.answer))
+            servers.append(Server(pid, API, known["director_ssl"], answer))
         except BaseException:
             _close(servers)
             raise
