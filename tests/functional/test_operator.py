@@ -55,7 +55,9 @@ def vm(daemon: Daemon, lab: Lab, busybox: bytes) -> VM:
     path.write_bytes(gzip.compress(images.tiny(busybox, INIT, tail), 1))
     port = {"host": daemon.port + 10000, "container": 80, "protocol": "tcp"}
     properties = {"ports": [port], "ram": 64, "cpu": 1}
-    return daemon.create_vm(daemon.create_stemcell(path), cloud_properties=properties)
+    vm = daemon.create_vm(daemon.create_stemcell(path), cloud_properties=properties)
+    daemon.cpi.ok("set_vm_metadata", vm.cid, BOSH)
+    return vm
 
 
 @pytest.fixture(autouse=True)
@@ -136,11 +138,10 @@ def running(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[by
 
 
 class TestOperator:
-    """The tests build on each other: what one leaves, the next one looks at."""
+    """Each test leaves the daemon as it was, with one VM."""
 
     def test_vms(self, operator: Operator, daemon: Daemon, vm: VM) -> None:
         """C{vms} and C{vm show} tell what a VM is, and what it uses."""
-        daemon.cpi.ok("set_vm_metadata", vm.cid, BOSH)
         vm.attempt("sh", "-c", "busybox ping -c 1 -W 2 " + daemon.network + "1")
         (found,) = operator.told("vms", "--sort", "memory")["vms"]
         usage = found["usage"]
@@ -159,6 +160,7 @@ class TestOperator:
         assert "metadata deployment:  cf" in facts
         assert "there is no vm" in operator.refused("vm", "show", vm.cid[:-4] + "0000")
 
+    @pytest.mark.usefixtures("vm")
     def test_watching(self, operator: Operator) -> None:
         """C{vms --watch} refreshes in place, and leaves the last table behind."""
         ours, theirs = pty.openpty()
@@ -223,6 +225,8 @@ class TestOperator:
         assert operator.told("vm", "show", vm.cid)["disk_cids"] == [disk]
         assert snapshot in operator.shown("snapshots")
         daemon.cpi.ok("detach_disk", vm.cid, disk)
+        daemon.cpi.ok("delete_snapshot", snapshot)
+        daemon.cpi.ok("delete_disk", disk)
 
     def test_networks(self, operator: Operator, daemon: Daemon, vm: VM) -> None:
         """C{ports}, C{leases} and C{network show} tell what VMs have of the network."""
@@ -279,12 +283,14 @@ class TestOperator:
         journal = lambda: operator.shown("vm", "logs", "-n", "1000", booted.cid)  # noqa: E731
         eventually(lambda: "systemd[1]" in journal(), "systemd logs")
         daemon.cpi.ok("delete_vm", booted.cid)
+        daemon.cpi.ok("delete_stemcell", stemcell)
 
-    def test_pruning(self, operator: Operator) -> None:
+    @pytest.mark.usefixtures("vm")
+    def test_pruning(self, operator: Operator, daemon: Daemon, tiny: Path) -> None:
         """C{prune} deletes what is not used, and what is named, and says what it frees."""
-        (disk,) = operator.told("disks")["disks"]
-        (snapshot,) = operator.told("snapshots")["snapshots"]
-        named = disk["disk_cid"], snapshot["snapshot_cid"]
+        disk: str = daemon.cpi.ok("create_disk", 16, {})
+        named = disk, daemon.cpi.ok("snapshot_disk", disk, {})
+        daemon.create_stemcell(tiny)
         before = operator.told("stemcells")["stemcells"]
         assert len(before) == 2
         text = operator.refused("prune", *named)

@@ -146,7 +146,7 @@ class Site:
         vm = self._bystander
         assert vm.pid == self._pid
         assert vm.is_alive()
-        assert guests.look(vm, guests.STORE + TOKEN) == self._disk
+        assert vm.look(guests.STORE + TOKEN) == self._disk
 
     def _check_vm(self, cid: str, world: World) -> None:
         record = json.loads((self.daemon.work_dir / "vms" / cid / "vm.json").read_text())
@@ -159,14 +159,14 @@ class Site:
         assert set(told["disks"]["persistent"]) == named
         if cid == self.target.cid:
             for place in PLACES:
-                assert guests.look(vm, place + TOKEN).strip() == cid
+                assert vm.look(place + TOKEN).strip() == cid
 
     @contextmanager
     def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
         """
         Let the daemon die before a step, by its number or its name.
 
-        @param ignored: kinds of steps that do not count.
+        @param ignored: steps that do not count, by their names or kinds.
         """
         (self.daemon.home / steps.NOTES).write_text("")
         (self.daemon.home / steps.ARM).write_text("\n".join([when, *ignored]))
