@@ -110,7 +110,7 @@ def _doubts(config: DaemonConfig) -> str:
     count = sum(each.state != OK for each in examine(patient, checks))
     if count == 0:
         return "all is well"
-    return f"{count} things may go wrong, and runc-cpictl doctor names them"
+    return f"runc-cpictl doctor has {count} more to say"
 
 
 def _memory() -> int:
