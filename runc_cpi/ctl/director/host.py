@@ -31,28 +31,28 @@ GIB = 1 << 30
 LEAST_MEMORY, LEAST_DISK = 3 * GIB, 10 * GIB
 
 
-def check(settings: Settings, config: DaemonConfig, *, ports: bool) -> str:
+def check(settings: Settings, config: DaemonConfig, *, is_new: bool) -> str:
     """
     Look whether this host fits, and change nothing.
 
     @param config: the daemon's.
-    @param ports: whether the director's ports must be free: its VM is not there yet.
+    @param is_new: whether there is no VM of the director yet.  Once there is one, the
+        daemon has looked at the host, and the ports are taken.
     @return: what was found, and what may be too little.
     @raise click.ClickException: naming all that does not fit.
     """
     faults = _missing(settings)
-    if ports:
-        faults += _occupied()
-    faults += _unfit(config)
+    if is_new:
+        faults += _occupied() + _unfit(config)
     if faults:
         raise click.ClickException("\n".join(["this host does not fit:", *faults]))
-    return ", ".join(
-        (
-            _room("memory", _memory(), LEAST_MEMORY),
-            _room("disk free", _free(config.work_dir), LEAST_DISK),
-            _doubts(config),
-        )
-    )
+    found = [
+        _room("memory", _memory(), LEAST_MEMORY),
+        _room("disk free", _free(config.work_dir), LEAST_DISK),
+    ]
+    if is_new:
+        found.append(_doubts(config))
+    return ", ".join(found)
 
 
 def _room(what: str, there: int, least: int) -> str:

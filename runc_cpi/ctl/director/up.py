@@ -64,8 +64,8 @@ class Up:
 
     def _host(self) -> str:
         director = self._director
-        there = director.environment.vm_cid() is not None
-        return host.check(director.settings, director.config, ports=not there)
+        is_new = director.environment.vm_cid() is None
+        return host.check(director.settings, director.config, is_new=is_new)
 
     def _files(self) -> str:
         director = self._director
