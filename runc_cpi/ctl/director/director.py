@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from runc_cpi.ctl.director.manifest import Manifest
 from runc_cpi.ctl.director.running import CommandFailed, Runner
 from runc_cpi.ctl.director.service import Service, choose
 from runc_cpi.ctl.director.settings import Settings
-from runc_cpi.ctl.operator import Operator
+from runc_cpi.ctl.operator import DEFAULT_CONFIG, Operator
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.errors import DaemonUnreachable
 
@@ -47,9 +48,13 @@ class Director:
         only_looks: bool = False,
     ) -> None:
         self._only_looks = only_looks
-        self._operator = operator
+        config = operator.config_file
+        if config == DEFAULT_CONFIG:
+            config = settings.config or config
+        self.files = DaemonFiles(Path(config).absolute())
+        # Later commands then need not name it.
+        settings = replace(settings, config=str(self.files.config))
         self.directory, self.settings = directory, settings
-        self.files = DaemonFiles(Path(operator.config_file).absolute())
         self.environment = Environment(directory, settings)
         self.runner = Runner(directory)
 

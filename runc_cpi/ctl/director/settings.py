@@ -47,6 +47,7 @@ class Settings:
     @ivar bosh_cli: the path of the bosh CLI, or L{None} to find one.
     @ivar offline: a directory that C{fetch} has filled, or L{None} to download.
     @ivar systemd: whether systemd runs the daemon, or L{None} if it does where it can.
+    @ivar config: the daemon's configuration, or L{None} for the usual place.
     """
 
     name: str = "runc"
@@ -64,6 +65,7 @@ class Settings:
     bosh_cli: str | None = None
     offline: str | None = None
     systemd: bool | None = None
+    config: str | None = None
 
     @property
     def deployment_source(self) -> str:

@@ -57,9 +57,11 @@ class Site:
         self, *arguments: str | Path, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run C{runc-cpictl director}, whatever comes of it."""
+        # What up was told is kept for all others.
+        named = ("--config", self.config) if arguments[0] == "up" else ()
         return subprocess.run(
             [
-                *(TOOL, "--config", self.config),
+                *(TOOL, *named),
                 *("director", "--state-dir", self.state_dir, *arguments),
             ],
             env={**os.environ, **variables},

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from runc_cpi.ctl.director import inspection
+from runc_cpi.ctl.director.director import existing
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.settings import Settings
-from runc_cpi.ctl.operator import Operator
+from runc_cpi.ctl.operator import DEFAULT_CONFIG, Operator
 
 
 class Became(Exception):
@@ -48,6 +49,17 @@ def test_logs_of_the_daemon(directory: StateDirectory) -> None:
         inspection.become_logs(Operator(), directory, 5, follow=True, daemon=True)
     (argv,) = became.value.args
     assert argv == ["tail", "-n", "5", "-F", str(directory.daemon_log)]
+
+
+def test_the_daemons_configuration(directory: StateDirectory) -> None:
+    """What C{up} was told of it holds until another is named."""
+    usual, named = Operator(), Operator()
+    named.config_file = "/somewhere/config.yml"
+    assert existing(usual, directory).settings.config == DEFAULT_CONFIG
+    existing(named, directory).keep()
+    assert str(existing(usual, directory).files.config) == "/somewhere/config.yml"
+    named.config_file = "/elsewhere/config.yml"
+    assert str(existing(named, directory).files.config) == "/elsewhere/config.yml"
 
 
 def test_without_a_vm(directory: StateDirectory) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from runc_cpi.ctl.director import deployment, project
+from runc_cpi.ctl.director.bosh_cli import BoshCLI
 from runc_cpi.ctl.director.daemon_files import MARK, DaemonFiles
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.environment import Environment
@@ -200,3 +202,41 @@ def test_a_cpi_config(directory: StateDirectory, tmp_path: Path) -> None:
         *("update-cpi-config", "/c.yml", "-l", str(directory.variables)),
         *("-l", "/v.yml", "-l", f"{tmp_path}/tls.yml"),
     ]
+
+
+def test_what_a_manifest_is_made_of(
+    directory: StateDirectory, runner: Runner, tmp_path: Path
+) -> None:
+    """Ops-files come in an order that works; the operator's come last."""
+    settings = Settings(
+        features=("dns", "jumpbox", "credhub"),
+        stemcell="https://example.com/s.tgz",
+        stemcell_sha1="0" * 40,
+        ops=("/mine.yml",),
+        vars=("/v.yml",),
+    )
+    manifest = Manifest(
+        settings=settings,
+        deployment=Path("/bd"),
+        release=tmp_path / "r.tgz",
+        tls=tmp_path / "tls-vars.yml",
+        directory=directory,
+        cache=None,
+    )
+    bosh = BoshCLI(Path("/nonexistent"), directory, runner)
+    told = list(map(str, manifest.arguments(bosh)))
+    ops = [Path(told[i + 1]) for i, each in enumerate(told) if each == "-o"]
+    assert told[0] == "/bd/bosh.yml"
+    assert [path.name for path in ops] == [
+        *("uaa.yml", "credhub.yml", "jumpbox-user.yml", "runc-cpi.yml"),
+        *("dev-release.yml", "director-disk.yml", "ports.yml", "fast-nats.yml"),
+        *("tls.yml", "stemcell.yml", "mine.yml"),
+    ]
+    assert told[-4:] == ["-l", str(directory.variables), "-l", "/v.yml"]
+    (operation,) = yaml.safe_load(ops[-2].read_text())
+    assert operation["value"] == {"url": settings.stemcell, "sha1": "0" * 40}
+
+    alone = replace(manifest, settings=Settings(features=(), manifest="/m.yml"))
+    told = list(map(str, replace(alone, deployment=None, tls=None).arguments(bosh)))
+    assert told[0] == "/m.yml"
+    assert not any("/bd/" in each or "tls" in each for each in told)
