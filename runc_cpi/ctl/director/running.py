@@ -37,6 +37,10 @@ class CommandFailed(click.ClickException):
         super().__init__(message)
         self.lines = lines
 
+    def format_message(self) -> str:
+        """Return what is printed where no step shows the lines."""
+        return "\n\t".join([self.message, *self.lines])
+
 
 class Runner:
     """

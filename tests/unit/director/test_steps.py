@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from runc_cpi.ctl.director import making
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.running import CommandFailed, Runner, lines_that_matter
 from runc_cpi.ctl.director.steps import Step, StepFailed, perform
+from runc_cpi.ctl.operator import Operator
 
 
 def step(name: str, run: Callable[[], str]) -> Step:
@@ -67,6 +70,24 @@ def test_the_environment_of_programs(
     script = "import os; print(os.environ.get('BOSH_ENVIRONMENT'), os.umask(0))"
     told = runner.read("env", [sys.executable, "-c", script])
     assert told.split() == ["None", str(0o077)]
+
+
+def test_a_failure_outside_of_a_step(tmp_path: Path) -> None:
+    """What the program printed last is shown there as well."""
+    bosh = tmp_path / "bosh"
+    bosh.write_text("#!/bin/sh\necho 'no such path' >&2\nexit 1\n")
+    bosh.chmod(0o755)
+    (tmp_path / "bosh.yml").touch()
+    operator = Operator()
+    operator.config_file = str(tmp_path / "config.yml")
+    directory = StateDirectory(tmp_path / "d")
+    options = {"bosh_cli": str(bosh), "bosh_deployment": str(tmp_path)}
+    with pytest.raises(CommandFailed) as failed:
+        making.up(operator, directory, options, dry_run=True)
+    message = failed.value.format_message()
+    assert message.startswith("bosh ended with status 1; ")
+    assert message.endswith("\n\tno such path")
+    assert not directory.path.exists()
 
 
 def test_a_program_that_is_missing(runner: Runner) -> None:
