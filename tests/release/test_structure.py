@@ -146,3 +146,15 @@ def test_usage(arguments: list[str]) -> None:
     )
     assert outcome.returncode == 64
     assert "build-release [--version VERSION]" in outcome.stderr
+
+
+def test_the_cpi_alone(tmp_path: Path) -> None:
+    """Without the daemon's job nothing comes from an index, and the rest is whole."""
+    packages.build(
+        *("--into", tmp_path / "r", "--no-tarball", "--cpi-only"), PIP_NO_INDEX="1"
+    )
+    assert os.listdir(tmp_path / "r" / "jobs") == ["runc_cpi"]
+    assert os.listdir(tmp_path / "r" / "packages") == ["runc-cpi"]
+    assert packages.files(tmp_path / "r" / "packages" / "runc-cpi")
+    with pytest.raises(subprocess.CalledProcessError):
+        packages.build("--cpi-only", "--no-tarball")
