@@ -98,7 +98,7 @@ def test_workflow(path: Path) -> None:
         assert set(job) <= JOB_KEYS, name
         assert int(job["timeout-minutes"]) <= 60
         needs = job.get("needs", [])
-        assert {needs} if isinstance(needs, str) else set(needs) <= earlier
+        assert ({needs} if isinstance(needs, str) else set(needs)) <= earlier
         matrix = job.get("strategy", {}).get("matrix", {})
         known = GITHUB | {f"matrix.{key}" for key in matrix}
         runners = matrix.get("os") if expressions(job["runs-on"]) else [job["runs-on"]]
