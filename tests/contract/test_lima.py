@@ -12,8 +12,8 @@ import yaml
 from tests.harness.images import PROJECT
 
 TEMPLATE = PROJECT / "operations" / "lima" / "runc-cpi.yaml"
-# What may follow a key: a type, a pattern of a text, the keys of a mapping, or a list of one
-# of these.
+# What may follow a key: a type, a pattern of a text, the keys of a mapping, or a list of
+# one of these.
 SIZE = re.compile(r"\d+[KMG]iB")
 PORT = range(1, 65536)
 KEYS: Mapping[str, Any] = {
