@@ -158,7 +158,7 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     install(host, checkout)
     outcome = host.run(f"{HOME}/current/operations/uninstall", "--purge", "--yes")
     assert outcome.returncode == 0, outcome.stderr
-    assert f"leaving {WORK}: there are files in it" in outcome.stdout
+    assert f"leaving {WORK}: it has files of others" in outcome.stdout
     assert [path.name for path in host.path(WORK).iterdir()] == ["mine"]
     assert not host.path("/etc/runc-cpid").exists() and not host.path(HOME).exists()
 
