@@ -89,6 +89,10 @@ def test_installing_and_upgrading(host: Machine, checkout: Path) -> None:
     # The checkout itself is not what runs.
     assert not list(checkout.glob(".venv"))
 
+    # What was made in the checkout makes no other version.
+    for made in ("runc_cpi/__pycache__/x.pyc", "operations/bosh-release/src/a/b", ".venv/c"):
+        (checkout / made).parent.mkdir(parents=True)
+        (checkout / made).touch()
     assert install(host, checkout) == first
     assert host.asked_of_systemd() == ["daemon-reload"]
 
