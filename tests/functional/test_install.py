@@ -90,7 +90,11 @@ def test_installing_and_upgrading(host: Machine, checkout: Path) -> None:
     assert not list(checkout.glob(".venv"))
 
     # What was made in the checkout makes no other version.
-    for made in ("runc_cpi/__pycache__/x.pyc", "operations/bosh-release/src/a/b", ".venv/c"):
+    for made in (
+        "runc_cpi/__pycache__/x.pyc",
+        "operations/bosh-release/src/a/b",
+        ".venv/c",
+    ):
         (checkout / made).parent.mkdir(parents=True)
         (checkout / made).touch()
     assert install(host, checkout) == first
