@@ -138,7 +138,8 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     remove = checkout / "operations/uninstall"
     for name in ("vms", "disks/disk-1", "snapshots"):
         host.path(f"{WORK}/{name}").mkdir(parents=True)
-    host.path(f"{WORK}/mine").touch()
+    for name in ("mine", "lock"):
+        host.path(f"{WORK}/{name}").touch()
     config = host.path(CONFIG)
     config.write_text("work_dir: 7")
     assert "work_dir" in refusal(host, remove, "--purge", "--yes")
@@ -169,6 +170,18 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     assert f"leaving {WORK}: it has files of others" in outcome.stdout
     assert [path.name for path in host.path(WORK).iterdir()] == ["mine"]
     assert not host.path("/etc/runc-cpid").exists() and not host.path(HOME).exists()
+
+
+def test_a_directory_that_no_daemon_used(host: Machine, checkout: Path) -> None:
+    """A work_dir that was only written into the configuration keeps all it has."""
+    install(host, checkout)
+    host.path(CONFIG).write_text("work_dir: /opt/shared")
+    kept = host.path("/opt/shared/images/mine")
+    kept.mkdir(parents=True)
+    outcome = host.run(checkout / "operations/uninstall", "--purge", "--yes")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "leaving /opt/shared: no daemon has used it\n" in outcome.stdout
+    assert kept.exists()
 
 
 def test_a_daemon_with_vms(
