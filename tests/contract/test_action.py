@@ -40,7 +40,7 @@ class Job:
 
     def run(self, variables: dict[str, str], **inputs: str) -> str:
         """
-        Run the step as root, and return what it prints.
+        Run the step, and return what it prints.
 
         @param variables: what C{print-env} prints.
         """
@@ -54,9 +54,9 @@ class Job:
         )
         director.chmod(0o755)
         # Where bosh is on the PATH, it is not copied from root's files.
-        bosh = self.home / "bosh"
-        bosh.write_text("#!/bin/sh\n")
-        bosh.chmod(0o755)
+        for name, script in (("bosh", ""), ("sudo", 'exec "$@"\n')):
+            (self.home / name).write_text(f"#!/bin/sh\n{script}")
+            (self.home / name).chmod(0o755)
         files = {f"GITHUB_{name}": str(self.home / name) for name in ("OUTPUT", "ENV")}
         outcome = subprocess.run(
             [self.home / "action"],
