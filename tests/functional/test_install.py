@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +64,17 @@ def refusal(host: Machine, program: Path, *arguments: str) -> str:
     outcome = host.run(program, *arguments)
     assert outcome.returncode != 0, outcome.stdout
     return outcome.stderr
+
+
+def answer(host: Machine, text: bytes, program: Path) -> subprocess.CompletedProcess[str]:
+    """Have C{uninstall --purge} ask at a terminal, and answer."""
+    terminal, end = os.openpty()
+    try:
+        os.write(terminal, text)
+        return host.run(program, "--purge", stdin=end)
+    finally:
+        os.close(terminal)
+        os.close(end)
 
 
 def versions(host: Machine) -> set[str]:
@@ -149,6 +162,7 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     assert "only a daemon can" in refusal(host, remove, "--purge", "--yes", "--force")
     host.path(f"{WORK}/vms/vm-1").rmdir()
     assert "give --yes" in refusal(host, remove, "--purge")
+    assert "nothing is deleted" in answer(host, b"n\n", remove).stderr
     assert "uninstall [--purge]" in refusal(host, remove, "--purged")
     assert host.path(f"{HOME}/current").exists()
     host.asked_of_systemd()
@@ -165,8 +179,9 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     assert host.path(f"{WORK}/disks/disk-1").exists() and config.exists()
 
     install(host, checkout)
-    outcome = host.run(f"{HOME}/current/operations/uninstall", "--purge", "--yes")
+    outcome = answer(host, b"y\n", Path(HOME, "current/operations/uninstall"))
     assert outcome.returncode == 0, outcome.stderr
+    assert "this deletes 0 VMs, 1 disks, 0 snapshots and 0 stemcells" in outcome.stdout
     assert f"leaving {WORK}: it has files of others" in outcome.stdout
     assert [path.name for path in host.path(WORK).iterdir()] == ["mine"]
     assert not host.path("/etc/runc-cpid").exists() and not host.path(HOME).exists()

@@ -48,13 +48,15 @@ class Machine:
         """Return where an absolute path of the machine is; links in it are not followed."""
         return self.root / name.lstrip("/")
 
-    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a program there, without a terminal."""
+    def run(
+        self, *argv: str | Path, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program there, without a terminal unless C{stdin} is one."""
         search_path = f"{self._tools}:{os.environ['PATH']}"
         return subprocess.run(
             [*self._enter, *argv],
             env={**os.environ, "PATH": search_path},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=120,
