@@ -158,7 +158,7 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     assert "work_dir" in refusal(host, remove, "--purge", "--yes")
     config.write_text(f"work_dir: {WORK}")
     host.path(f"{WORK}/vms/vm-1").mkdir()
-    assert f"there are 1 VMs in {WORK}" in refusal(host, remove, "--purge", "--yes")
+    assert f"{WORK} has VMs: 1." in refusal(host, remove, "--purge", "--yes")
     assert "only a daemon can" in refusal(host, remove, "--purge", "--yes", "--force")
     host.path(f"{WORK}/vms/vm-1").rmdir()
     assert "give --yes" in refusal(host, remove, "--purge")
@@ -181,7 +181,7 @@ def test_uninstalling(host: Machine, checkout: Path) -> None:
     install(host, checkout)
     outcome = answer(host, b"y\n", Path(HOME, "current/operations/uninstall"))
     assert outcome.returncode == 0, outcome.stderr
-    assert "this deletes 0 VMs, 1 disks, 0 snapshots and 0 stemcells" in outcome.stdout
+    assert "VMs (0), disks (1), snapshots (0), stemcells (0)" in outcome.stdout
     assert f"leaving {WORK}: it has files of others" in outcome.stdout
     assert [path.name for path in host.path(WORK).iterdir()] == ["mine"]
     assert not host.path("/etc/runc-cpid").exists() and not host.path(HOME).exists()
@@ -208,7 +208,7 @@ def test_a_daemon_with_vms(
     install(host, checkout)
     host.path(CONFIG).write_text(daemon.config_file.read_text())
     remove = checkout / "operations/uninstall"
-    assert "there are 1 VMs" in refusal(host, remove)
+    assert "has VMs: 1." in refusal(host, remove)
     assert daemon.cpi.ok("has_vm", vm.cid) is True
     told = refusal(host, remove, "--purge", "--force", "--yes")
     assert f"a daemon still uses {daemon.work_dir}" in told
