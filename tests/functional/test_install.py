@@ -103,13 +103,15 @@ def test_installing_and_upgrading(host: Machine, checkout: Path) -> None:
     assert not list(checkout.glob(".venv"))
 
     # What was made in the checkout makes no other version.
-    for made in (
-        "runc_cpi/__pycache__/x.pyc",
-        "operations/bosh-release/src/a/b",
-        ".venv/c",
-    ):
-        (checkout / made).parent.mkdir(parents=True)
-        (checkout / made).touch()
+    release = checkout / "operations" / "bosh-release"
+    patterns = (release / ".gitignore").read_text().splitlines()
+    names = [
+        pattern.strip("/").replace("*", "x") for pattern in patterns if "#" not in pattern
+    ]
+    made = [release / name for name in names]
+    made += [checkout / "runc_cpi" / "__pycache__", checkout / ".venv"]
+    for path in made:
+        path.write_text("made")
     assert install(host, checkout) == first
     assert host.asked_of_systemd() == ["daemon-reload"]
 
