@@ -25,7 +25,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -153,9 +153,12 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         host.names,
         policy.allowed_networks,
         policy.peering.peers,
+        policy.vips.allowed,
     )
     vips, ways = Vips(pools, policy.vips), WaysToPeers(host.networker, policy.peering)
-    forwarding = Forwarding(pools, host.firewall, host.host_ports, vips, ways)
+    forwarding = Forwarding(
+        pools, host.firewall, host.host_ports, vips, ways, WaysToBlocks(host.networker)
+    )
     managed_networks = ManagedNetworks(
         depot=depot,
         scratch=scratch,

@@ -147,6 +147,7 @@ def _peering(config: DaemonConfig, daemon: str) -> Peering:
             id=settings.id,
             port=settings.port,
             address=settings.address,
+            vips=config.vip_addresses,
         )
     peers = tuple(Peer(address=p.address, cidrs=p.cidrs) for p in config.peers)
     return Peering(peers=peers, overlay=overlay)

@@ -16,7 +16,7 @@ class Row:
 
     @ivar what: what was measured. @ivar milliseconds: its median. @ivar against: what it is
     compared with, or nothing. @ivar ratio: how many times as long it takes. @ivar aim: what
-    the ratio should be.
+    the ratio should be. @ivar extremes: the least and the most, or nothing.
     """
 
     what: str
@@ -24,6 +24,7 @@ class Row:
     against: str = ""
     ratio: float | None = None
     aim: str = ""
+    extremes: tuple[float, ...] = ()
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -55,5 +56,6 @@ def layout(rows: Sequence[Row]) -> str:
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
         aim = f" ({row.aim})" if row.aim else ""
         figures = f"{row.milliseconds:8.1f}  {ratio:>6}"
-        lines.append(f"{row.what:42} {figures}  {row.against}{aim}")
+        extremes = "  " + " to ".join(f"{each:.1f}" for each in row.extremes)
+        lines.append(f"{row.what:42} {figures}  {row.against}{aim}{extremes}".rstrip())
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -48,29 +49,49 @@ def occupied(vms: int, ports: str) -> Iterator[Callable[[str], Taken]]:
 
 
 def networks(rounds: int, crowds: Sequence[int] = CROWDS) -> list[Row]:
-    """Measure one more VM on hosts with few and with many of them, in turns."""
+    """
+    Measure one more VM on hosts with few and with many of them, in turns.
+
+    Beside it there is one more port of the bridge, which is what the kernel takes.
+    """
     kinds = [(ports, vms) for ports in AIMS for vms in crowds]
     with ExitStack() as stack:
         hosts = [stack.enter_context(occupied(vms, ports)) for ports, vms in kinds]
-        works = [partial(hosts[0], "raw"), *(partial(host, "vm") for host in hosts)]
+        works = [
+            partial(hosts[0], "raw"),
+            *(partial(host, "port") for host in hosts[: len(crowds)]),
+            *(partial(host, "vm") for host in hosts),
+        ]
         results = [[work() for work in works] for _ in range(rounds)]
-    raw, *times = (_medians(column) for column in zip(*results, strict=True))
-    rows = [Row(RAW, raw[0]), Row("the same, processor time", raw[1])]
+    raw, *times = zip(*results, strict=True)
+    rows = _rows(RAW, raw)
+    bare = rows[-1].milliseconds
+    for vms, taken in zip(crowds, times, strict=False):
+        rows += _rows(f"a port of the bridge beside {vms}", taken)
     first: dict[str, float] = {}
-    for (ports, vms), (clock, processor) in zip(kinds, times, strict=True):
+    for (ports, vms), taken in zip(kinds, times[len(crowds) :], strict=True):
         what = f"beside {vms} VMs" + (", a port each" if ports == "ports" else "")
-        rows.append(Row(what, clock, aim=AIMS[ports]))
-        rows.append(Row("the same, processor time", processor, RAW, processor / raw[1]))
-        one = first.setdefault(ports, processor)
+        clock, processor = _rows(what, taken)
+        taken_by_it = processor.milliseconds
+        ratio = taken_by_it / bare
+        rows += [
+            replace(clock, aim=AIMS[ports]),
+            replace(processor, against=RAW, ratio=ratio),
+        ]
+        one = first.setdefault(ports, taken_by_it)
         if vms != crowds[0]:
             against = f"beside {crowds[0]}"
-            rows.append(Row("the same", processor, against, processor / one, "1.2"))
+            rows.append(Row("the same", taken_by_it, against, taken_by_it / one, "1.2"))
     return rows
 
 
-def _medians(taken: Sequence[Taken]) -> Taken:
-    clock, processor = map(median, zip(*taken, strict=True))
-    return clock, processor
+def _rows(what: str, taken: Sequence[Taken]) -> list[Row]:
+    """Return a row of the time by the clock, and one of processor time."""
+    clock, processor = zip(*taken, strict=True)
+    return [
+        Row(name, median(times), extremes=(min(times), max(times)))
+        for name, times in ((what, clock), ("the same, processor time", processor))
+    ]
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ C{python -m tests.benchmarks.occupied VMS PORTS}: a host with so many VMs, in a 
 PORTS is C{ports} if each VM publishes one, or C{none}.  The VMs are all of them interfaces
 in one network namespace; the host's side is real.  It says C{ready}, and then
 answers each line of its input: C{vm} is the network's part of one more create_vm, C{raw}
-are the same interfaces made by bare calls of pyroute2.  An answer has the milliseconds that
-passed, and those of processor time of all threads.
+are the same interfaces made by bare calls of pyroute2, C{port} is a pair whose end here
+joins the bridge, and nothing else.  An answer has the milliseconds that passed, and those
+of processor time of all threads.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.host.dns.name_service import NameService
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
+from runc_cpi.daemon.host.network import links, rtnetlink
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
@@ -41,7 +43,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.daemon.vms.creation import plan_vm
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
@@ -98,6 +100,7 @@ class Host:
             HostPorts(),
             Vips(pools, VipPolicy()),
             WaysToPeers(self._networker, NO_PEERS),
+            WaysToBlocks(self._networker),
         )
 
     async def start(self) -> None:
@@ -170,6 +173,19 @@ def raw() -> str:
     return took
 
 
+def port() -> str:
+    """Make a pair and have it join the bridge, which is measured: the kernel's work."""
+    with new_namespace() as pid:
+        watch = Stopwatch()
+        rtnetlink.make_pair("raw0", "eth0", hardware="02:00:00:00:00:01", mtu=1500, pid=pid)
+        index = links.index_of("raw0")
+        rtnetlink.turn_on(index)
+        rtnetlink.join(index, links.index_of(SUBNET.bridge))
+        took = str(watch)
+        rtnetlink.remove_link(index)
+    return took
+
+
 async def _serve(reactor: Any, vms: int, *, published: bool) -> None:
     with ExitStack() as stack:
         stack.enter_context(world())
@@ -182,7 +198,8 @@ async def _serve(reactor: Any, vms: int, *, published: bool) -> None:
             await host.settle_in(crowd)
         print("ready", flush=True)
         while question := await deferToThread(sys.stdin.readline):
-            took = raw() if question.strip() == "raw" else await host.measure()
+            bare = {"raw": raw, "port": port}.get(question.strip())
+            took = bare() if bare is not None else await host.measure()
             print(took, flush=True)
 
 

@@ -24,6 +24,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.base.address_range",
     f"{DAEMON}.disks.disk",
     f"{DAEMON}.disks.paths",
+    f"{DAEMON}.networks.blocks",
     f"{DAEMON}.networks.claims",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",

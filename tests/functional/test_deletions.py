@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,8 @@ def test_ctrl_c_is_no(daemon: Daemon, tmp_path: Path) -> None:
             [CONTROL, "--config", daemon.config_file, "disk", "delete", disk],
             stdin=theirs,
             stderr=stderr,
+            # Tests in the background ignore it, and so would what they start.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
     try:
         eventually(lambda: QUESTION in said.read_text(), "it asks", PATIENCE)

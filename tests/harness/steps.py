@@ -43,6 +43,16 @@ EVENTS = {
     "os.utime": 0,
     "subprocess.Popen": 1,
 }
+# What the daemon changes by rtnetlink without a library, by the type of the message.
+RTNETLINK = {
+    16: "link add",
+    17: "link del",
+    19: "link set",
+    20: "addr add",
+    24: "route add",
+    36: "tc add",
+    44: "tc replace-filter",
+}
 # No state: the means by which steps are noted, and what Python keeps for itself.
 _IGNORED = re.compile(rf"(.*/)?({ARM}|{NOTES})|/dev/null|/proc/.*|.*/__pycache__/.*")
 _UUID = re.compile(r"-?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -147,7 +157,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
-    from runc_cpi.daemon.host.network import conntrack, libnftables
+    from runc_cpi.daemon.host.network import conntrack, libnftables, rtnetlink
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -168,6 +178,7 @@ def instrument() -> None:
     before(detached_mounts, "move", lambda *_: "move mount")
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
+    before(rtnetlink, "change", lambda kind, *_: RTNETLINK[kind])
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

@@ -13,7 +13,7 @@ from typing import Any
 from tests.harness import steps
 from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
-from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.vm import VM
 from tests.reliability import guests, host
 from tests.reliability.world import World, observe
@@ -47,6 +47,7 @@ class Site:
         self._marked: set[str] = set()
         # No two daemons of one host can publish the same port.
         self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
+        self._blocks = cycle(daemon.network + str(16 * n) for n in range(1, 9))
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
@@ -66,7 +67,10 @@ class Site:
         return self.daemon.create_vm(self.stemcell, cloud_properties=self._properties())
 
     def new_vm_in_two_networks(self) -> VM:
-        """Make a VM of which one network goes with it, and an address of the host."""
+        """
+        Make a VM of which one network goes with it, with an address of the host and a block
+        of addresses.
+        """
         return self.daemon.create_vm(
             self.stemcell, self._two_networks(), cloud_properties=self._properties()
         )
@@ -75,6 +79,7 @@ class Site:
         return {
             "a": {"type": "dynamic"},
             "b": self.daemon.described_network(),
+            "c": manual(next(self._blocks), prefix="28"),
             "public": {"type": "vip", "ip": str(next(self._vips))},
         }
 

@@ -1,19 +1,21 @@
-"""What VMs have of the host's network: ways out, ways to peers, and published ports."""
+"""What VMs have of the host's network: ways out, to peers and to blocks, and ports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
-from runc_cpi.daemon.networks.rules import Occupant, rules
+from runc_cpi.daemon.networks.rules import Occupant
+from runc_cpi.daemon.networks.tally import Tally
 from runc_cpi.daemon.networks.vips import Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.errors import InvalidArgument, PortUnavailable
 
 
@@ -31,10 +33,11 @@ class Forwarding:
         host_ports: IHostPorts,
         vips: Vips,
         ways: WaysToPeers,
+        block_ways: WaysToBlocks,
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
-        self._vips, self._ways = vips, ways
-        self._occupants: dict[str, Occupant] = {}
+        self._vips, self._ways, self._block_ways = vips, ways, block_ways
+        self._tally = Tally()
         # A port is held before its VM is an occupant: until it is found free, no rule may
         # lead to it.
         self._held: HeldPorts[str] = HeldPorts()
@@ -47,11 +50,13 @@ class Forwarding:
         addresses: Sequence[Address],
         ports: Sequence[PublishedPort],
         vips: Sequence[Address] = (),
+        blocks: Iterable[RoutedBlock] = (),
     ) -> None:
         """
         Take a new VM in, with its ports and its vips; L{apply} makes it so.
 
         @param vips: the addresses of the host that it is to have.
+        @param blocks: those that are to be routed to it.
         @raise PortUnavailable: naming the VM, the process or the daemon that has a port.
         @raise AddressUnavailable: naming the VM or the daemon that has a vip, or what to
             configure.
@@ -69,9 +74,13 @@ class Forwarding:
         except BaseException:
             self._let_go(vm_cid)
             raise
-        self._occupants[vm_cid] = Occupant(
-            addresses=tuple(addresses), ports=tuple(ports), vips=tuple(vips)
+        occupant = Occupant(
+            addresses=tuple(addresses),
+            ports=tuple(ports),
+            vips=tuple(vips),
+            blocks=frozenset(blocks),
         )
+        self._tally.put(vm_cid, occupant)
 
     def _hold(self, vm_cid: str, ports: Sequence[PublishedPort]) -> None:
         for port in ports:
@@ -123,7 +132,11 @@ class Forwarding:
                 claims.check_vip(vip)
 
     def recall(
-        self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
+        self,
+        vm_cid: str,
+        addresses: Sequence[Address],
+        ports: Sequence[PublishedPort],
+        blocks: Iterable[RoutedBlock] = (),
     ) -> None:
         """
         Take a VM in that was there before; L{apply} makes it so.
@@ -131,9 +144,10 @@ class Forwarding:
         @raise PortUnavailable: naming the VM that has a port; this one is in without any.
         """
         self._let_go(vm_cid)
-        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses))
+        occupant = Occupant(addresses=tuple(addresses), blocks=frozenset(blocks))
+        self._tally.put(vm_cid, occupant)
         self._hold(vm_cid, ports)
-        self._occupants[vm_cid] = Occupant(addresses=tuple(addresses), ports=tuple(ports))
+        self._tally.put(vm_cid, replace(occupant, ports=tuple(ports)))
 
     def recall_vip(self, vm_cid: str, vip: Address) -> None:
         """
@@ -143,8 +157,8 @@ class Forwarding:
         @raise PortUnavailable: if another VM publishes a port there.
         """
         self._hold_vip(vm_cid, vip)
-        occupant = self._occupants[vm_cid]
-        self._occupants[vm_cid] = replace(occupant, vips=(*occupant.vips, vip))
+        occupant = self._tally.get(vm_cid)
+        self._tally.put(vm_cid, replace(occupant, vips=(*occupant.vips, vip)))
 
     async def connected(self, vm_cid: str) -> None:
         """
@@ -153,7 +167,7 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         await self.apply()
-        occupant = self._occupants[vm_cid]
+        occupant = self._tally.get(vm_cid)
         if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
@@ -163,7 +177,7 @@ class Forwarding:
 
         @raise CloudError: if the kernel refuses; the rules are then as before.
         """
-        self._occupants.pop(vm_cid, None)
+        self._tally.remove(vm_cid)
         self._let_go(vm_cid)
         await self.apply()
 
@@ -174,13 +188,13 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         async with self._lock:
-            occupants, peering = self._occupants.values(), self._ways.configured
-            wanted = rules(self._pools.subnets, occupants, peering)
+            wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
             # An overlay is never there without its rules.
             if not wanted.peering.peers:
                 await self._ways.reach(wanted.peering)
             await self._firewall.apply(wanted)
             await self._ways.reach(wanted.peering)
+            await self._block_ways.reach(self._tally.blocks())
 
     async def repair(self, repairs: Repairs) -> None:
         """Have the host do what all VMs need, also if somebody else took that away."""
@@ -191,3 +205,5 @@ class Forwarding:
                     repairs.did("put back the rules of forwarding, which were gone")
                 if await self._ways.restore():
                     repairs.did("put back the ways to peers, which were gone")
+                if await self._block_ways.restore():
+                    repairs.did("put back the routes to blocks of VMs, which were gone")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
 from runc_cpi.daemon.networks.ports import PublishedPort
@@ -54,11 +55,13 @@ class Occupant:
     @ivar addresses: all it has; the first is the main one.
     @ivar ports: what it publishes.
     @ivar vips: the addresses of the host that it has.
+    @ivar blocks: the blocks of addresses that are routed to it.
     """
 
     addresses: tuple[Address, ...]
     ports: tuple[PublishedPort, ...] = ()
     vips: tuple[Address, ...] = ()
+    blocks: frozenset[RoutedBlock] = frozenset()
 
     @cached_property
     def redirections(self) -> frozenset[Redirection]:
@@ -168,8 +171,7 @@ def rules(
         vips |= _vips(occupant, subnets)
     places = {vip.vm_address for vip in vips}
     own |= {place for place in places if isinstance(place, IPv4Address)}
-    reached = _with_source(peering, [s for s in subnets if s.bridge in used])
-    return Ruleset(
+    ruleset = Ruleset(
         bridges=frozenset(used),
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
         isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
@@ -177,6 +179,21 @@ def rules(
         own=frozenset(own),
         redirections=frozenset(redirections),
         vips=frozenset(vips),
+    )
+    return with_peers(ruleset, subnets, peering)
+
+
+def with_peers(ruleset: Ruleset, subnets: Sequence[Subnet], peering: Peering) -> Ruleset:
+    """
+    Return the rules of VMs with what follows from peers.
+
+    @param subnets: those of this host.
+    @param peering: the peers of the configuration.
+    """
+    used = [subnet for subnet in subnets if subnet.bridge in ruleset.bridges]
+    reached = _with_source(peering, used)
+    return replace(
+        ruleset,
         peering=reached,
         remote=frozenset(cidr for cidr in reached.cidrs if _is_elsewhere(cidr, subnets)),
     )

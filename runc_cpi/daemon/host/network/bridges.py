@@ -53,12 +53,10 @@ class Bridges:
 
         @param known: subnets whose bridges are there, and are not looked at.
         @return: why not, for each subnet that cannot be had.
-        @raise NetlinkError: if the kernel refuses.
-        @raise OSError: if the kernel refuses to tell which there are.
+        @raise OSError: if the kernel refuses.
         """
         failed = {}
-        with IPRoute() as ip:
-            self._remove_others(ip, {subnet.bridge for subnet in subnets})
+        self._remove_others({subnet.bridge for subnet in subnets})
         for subnet in subnets:
             if subnet in known:
                 continue
@@ -84,18 +82,16 @@ class Bridges:
         """
         Remove the bridges of this daemon that have no port.
 
-        @raise NetlinkError: if the kernel refuses.
-        @raise OSError: if the kernel refuses to tell which there are.
+        @raise OSError: if the kernel refuses.
         """
-        with IPRoute() as ip:
-            self._remove_others(ip, set())
+        self._remove_others(set())
 
-    def _remove_others(self, ip: Any, wanted: Collection[str]) -> None:
-        remove(ip, self._draft)
+    def _remove_others(self, wanted: Collection[str]) -> None:
+        remove(self._draft)
         for link in link_dump.bridges():
             is_spare = link.alias == self._alias and link.name not in wanted
             if is_spare and not link_dump.ports(link.index):
-                remove(ip, link.name)
+                remove(link.name)
 
     def own(self) -> list[Link]:
         """
@@ -121,8 +117,8 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges of this daemon do not count, nor its routes to peers, nor its vips that
-        are reserved there.
+        The bridges of this daemon do not count, nor its own routes, nor its vips that are
+        reserved there.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
@@ -181,7 +177,7 @@ class Bridges:
 
     def _make_link(self, ip: Any, name: str) -> None:
         """Make a bridge; it gets its name last, when it has the alias."""
-        remove(ip, self._draft)
+        remove(self._draft)
         ip.link("add", ifname=self._draft, kind="bridge", address=_hardware_address(name))
         (index,) = ip.link_lookup(ifname=self._draft)
         ip.link("set", index=index, ifalias=self._alias)

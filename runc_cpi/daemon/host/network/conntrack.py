@@ -23,7 +23,6 @@ PROTOCOL = "udp"
 # More ports than this are looked for at once, among all flows of UDP: with 100,000 of them
 # that took 3 s, and a question for one port 50 ms.
 MOST_QUESTIONS = 64
-NETLINK_NETFILTER = 12  # linux/netlink.h
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
 _FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)  # nfgenmsg
 ORIGINAL, REPLY, _ID, _FILTER = 1, 2, 12, 25  # CTA_*
@@ -76,7 +75,9 @@ def correct(
     if not ports:
         return
     left = {(r.vm_address, r.vm_port) for r in _udp(gone)}
-    wanted = {(r.address, r.port): (r.vm_address, r.vm_port) for r in _udp(now)}
+    wanted = {
+        (r.address, r.port): (r.vm_address, r.vm_port) for r in _udp(now) if r.port in ports
+    }
     flows = _flows(ports)
     local = set(filter(KernelSockets().is_local, {flow.asked[0] for flow in flows}))
     for flow in flows:
@@ -158,7 +159,7 @@ def _chosen(packets: int, tuple_: bytes, flags: int) -> Iterator[Flow]:
     question = netlink.attribute(packets | netlink.NESTED, tuple_) + netlink.attribute(
         _FILTER | netlink.NESTED, flagged
     )
-    for message in netlink.dump(NETLINK_NETFILTER, _GET, _FAMILY + question):
+    for message in netlink.dump(netlink.NETFILTER, _GET, _FAMILY + question):
         yield _flow(message)
 
 
@@ -194,7 +195,7 @@ def forget(flow: Flow) -> None:
     @raise OSError: if the kernel refuses.
     """
     try:
-        netlink.request(NETLINK_NETFILTER, _DELETE, _FAMILY + flow.name)
+        netlink.request(netlink.NETFILTER, _DELETE, _FAMILY + flow.name)
     except OSError as error:
         # It ended by itself.
         if error.errno != errno.ENOENT:

@@ -26,11 +26,11 @@ def try_guarding(daemon: str) -> None:
     """
     name = host_interface(f"trial of {daemon}")
     with IPRoute() as ip:
-        remove(ip, name)
+        remove(name)
         try:
             ip.link("add", ifname=name, kind="veth", peer={"ifname": f"{name}p"})
             (index,) = ip.link_lookup(ifname=name)
-            filters.guard(ip, index, NOBODY)
+            filters.guard(index, NOBODY)
         except (NetlinkError, OSError) as error:
             raise NoFilters(
                 f"what VMs send cannot be filtered here: {reason(error)}; the kernel needs "
@@ -38,4 +38,4 @@ def try_guarding(daemon: str) -> None:
                 "security.anti_spoofing: false"
             ) from error
         finally:
-            remove(ip, name)
+            remove(name)

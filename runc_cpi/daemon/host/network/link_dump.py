@@ -13,9 +13,8 @@ import sys
 from dataclasses import dataclass
 
 from runc_cpi.daemon.host.network.netlink import attribute, attributes, dump
+from runc_cpi.daemon.host.network.rtnetlink import GET_LINK, LINK
 
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_GET_LINK = 18  # RTM_GETLINK, linux/rtnetlink.h
 _NAME, _MASTER, _INFO, _ALIAS, _MASK = 3, 10, 18, 20, 29  # IFLA_*, linux/if_link.h
 _KIND = 1  # IFLA_INFO_KIND
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
@@ -66,15 +65,15 @@ def _dump(wanted: bytes) -> list[Link]:
     A kernel that does not know the filter tells of all.
     """
     mask = attribute(_MASK, struct.pack("=I", _SKIP_STATISTICS))
-    body = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + mask + wanted
-    return [_link(answer) for answer in dump(socket.NETLINK_ROUTE, _GET_LINK, body)]
+    body = LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + mask + wanted
+    return [_link(answer) for answer in dump(socket.NETLINK_ROUTE, GET_LINK, body)]
 
 
 def _link(body: bytes) -> Link:
-    parts = dict(attributes(body[_LINK.size :]))
+    parts = dict(attributes(body[LINK.size :]))
     info = dict(attributes(parts.get(_INFO, b"")))
     return Link(
-        index=_LINK.unpack_from(body)[2],
+        index=LINK.unpack_from(body)[2],
         name=_text(parts.get(_NAME, b"")),
         kind=_text(info.get(_KIND, b"")),
         alias=_text(parts.get(_ALIAS, b"")),

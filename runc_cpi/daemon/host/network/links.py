@@ -9,6 +9,8 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from runc_cpi.daemon.host.network import rtnetlink
+
 
 def find(name: str) -> int | None:
     """
@@ -31,32 +33,19 @@ def index_of(name: str) -> int:
     return socket.if_nametoindex(name)
 
 
-def remove(ip: Any, name: str) -> None:
+def remove(name: str) -> None:
     """
     Remove an interface; one that is gone is no error.
 
-    @param ip: an C{IPRoute}.
-    @raise NetlinkError: if the kernel refuses.
+    @raise OSError: if the kernel refuses.
     """
     index = find(name)
     if index is not None:
         try:
-            ip.link("del", index=index)
-        except NetlinkError as error:
-            if error.code != errno.ENODEV:
+            rtnetlink.remove_link(index)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
                 raise
-
-
-def reflect(ip: Any, name: str) -> None:
-    """
-    Let the bridge that an interface is on send frames back to where they came from.
-
-    @param ip: an C{IPRoute}.
-    @raise NetlinkError: if the kernel refuses.
-    """
-    index = find(name)
-    if index is not None:
-        ip.brport("set", index=index, mode=1)
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Messages of netlink, for questions that C{pyroute2} is slow at or does not know."""
+"""Messages of netlink, for what C{pyroute2} is slow at or does not know."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from collections.abc import Iterator
 HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 # linux/netlink.h
+NETFILTER = 12  # NETLINK_NETFILTER
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300  # NLM_F_*
+# The flags of a change: what it is about may be there, may not be there, and may be made.
+REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400  # NLM_F_*
 ERROR, DONE = 2, 3  # NLMSG_*
 NESTED = 0x8000  # NLA_F_NESTED
 TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 ROOM = 1 << 17  # bytes; the kernel sends less at once
 _ALIGNMENT = 4
+
+
+class Refused(OSError):
+    """The kernel refuses what it was asked; the message says why."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def dump(protocol: int, kind: int, question: bytes) -> Iterator[bytes]:
@@ -42,17 +52,38 @@ def dump(protocol: int, kind: int, question: bytes) -> Iterator[bytes]:
                 at += length + -length % _ALIGNMENT
 
 
-def request(protocol: int, kind: int, body: bytes) -> None:
+def ask(protocol: int, kind: int, question: bytes) -> bytes:
+    """
+    Return the one message that answers a question, without its header.
+
+    @param protocol: such as C{NETLINK_ROUTE}.
+    @param kind: the type of the question.
+    @raise OSError: if the kernel refuses.
+    """
+    answer = _exchange(protocol, _message(kind, REQUEST, question))
+    body = answer[HEADER.size :]
+    if HEADER.unpack_from(answer)[1] == ERROR:
+        _raise(body)
+    return body
+
+
+def request(protocol: int, kind: int, body: bytes, flags: int = 0) -> None:
     """
     Ask for a change.
 
     @param protocol: such as C{NETLINK_ROUTE}.
     @param kind: the type of the message.
+    @param flags: such as L{CREATE}.
     @raise OSError: if the kernel refuses.
     """
+    answer = _exchange(protocol, _message(kind, REQUEST | ACK | flags, body))
+    _raise(answer[HEADER.size :])
+
+
+def _exchange(protocol: int, message: bytes) -> bytes:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as kernel:
-        kernel.send(_message(kind, REQUEST | ACK, body))
-        _raise(kernel.recv(ROOM)[HEADER.size :])
+        kernel.send(message)
+        return kernel.recv(ROOM)
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:
@@ -63,7 +94,7 @@ def _raise(error: bytes) -> None:
     """Raise what a message of errors says, unless it says that all is well."""
     (number,) = struct.unpack_from("=i", error)
     if number:
-        raise OSError(-number, os.strerror(-number), "netlink")
+        raise Refused(-number, os.strerror(-number))
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
-from pyroute2 import IPRoute
 from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import (
     conntrack,
     found_rules,
     libnftables,
-    links,
     reliance,
+    rtnetlink,
     sysctls,
     table,
     vip_flows,
 )
+from runc_cpi.daemon.host.network.links import find
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.rules import Redirection, Ruleset
+from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
 
 FIREWALLD = "firewalld"  # the name of its table
 
@@ -60,14 +60,12 @@ class Table:
         @raise OSError: if the kernel refuses; the next call makes all rules anew.
         """
         before, self._loaded = self._loaded, None
-        found = (
-            found_rules.redirections(self._name) if before is None else before.redirections
-        )
-        vips = (
-            found_rules.vips(self._name)
-            if before is None
-            else vip_flows.places(before.vips)
-        )
+        if before is None:
+            found, vips = found_rules.redirections(self._name), found_rules.vips(self._name)
+            come_vips = ruleset.vips
+        else:
+            found, vips = before.redirections, vip_flows.places(before.vips - ruleset.vips)
+            come_vips = ruleset.vips - before.vips
         if before is None or not _is_alike(before, ruleset):
             self._replace(ruleset, before)
         elif before != ruleset and ruleset.is_needed:
@@ -82,7 +80,7 @@ class Table:
         # Whether an earlier daemon came as far as this is not known.
         come = now if before is None else now - found
         self._correct_flows(found - now, come, now)
-        self._correct_vips(vips, ruleset, afresh=before is None)
+        self._correct_vips(vips, come_vips, afresh=before is None)
         self._loaded = ruleset
 
     def restore(self) -> bool:
@@ -104,7 +102,7 @@ class Table:
         self._loop(ruleset.looped, on=True)
         now = ruleset.redirections
         self._correct_flows(frozenset(), now, now)
-        self._correct_vips({}, ruleset, afresh=True)
+        self._correct_vips({}, ruleset.vips, afresh=True)
         return True
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
@@ -152,10 +150,10 @@ class Table:
             )
 
     def _correct_vips(
-        self, before: Mapping[Address, Address], ruleset: Ruleset, *, afresh: bool
+        self, gone: Mapping[Address, Address], come: Collection[Vip], *, afresh: bool
     ) -> None:
         try:
-            vip_flows.correct(before, vip_flows.places(ruleset.vips), afresh=afresh)
+            vip_flows.correct(gone, vip_flows.places(come), afresh=afresh)
         except OSError as error:
             self.log.warn(
                 "vips: who sends to one already may go on to reach what it led to before: "
@@ -206,11 +204,11 @@ class Table:
         """
         Let a VM that is connected reach itself by ports of the host.
 
-        @raise NetlinkError: if the kernel refuses.
+        @raise OSError: if the kernel refuses.
         """
-        with IPRoute() as ip:
-            for name in host_interfaces(vm_cid):
-                links.reflect(ip, name)
+        for name in host_interfaces(vm_cid):
+            if (index := find(name)) is not None:
+                rtnetlink.reflect(index)
 
     def _loop(self, bridges: Any, *, on: bool) -> None:
         for bridge in sorted(bridges):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Collection, Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Callable, Collection
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
-
-from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network.links import name_of
 from runc_cpi.daemon.host.network.routes import all_routes
+from runc_cpi.daemon.host.network.rtnetlink import addresses
 
 
 def overlap(
@@ -28,11 +26,12 @@ def overlap(
 
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
-    @param metric: of the daemon's routes to peers, which do not count either.
+    @param metric: of the daemon's own routes, which do not count either.
     @param is_of_daemon: says of an address, by its label, that it does not count either.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
-    for interface, index, label in _addresses(ip):
+    for interface, index, label in addresses():
         if is_of_daemon(interface.ip, label):
             continue
         if index not in own and interface.network.overlaps(cidr):
@@ -54,9 +53,14 @@ def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
-    with_addresses = {i.network for i, index, _ in _addresses(ip) if index not in own}
-    routes = {route.network for route in all_routes(ip) if route.interface not in own}
+    with_addresses = {i.network for i, index, _ in addresses() if index not in own}
+    routes = {
+        route.network
+        for route in all_routes(ip)
+        if route.interface not in own and isinstance(route.network, IPv4Network)
+    }
     return with_addresses | routes
 
 
@@ -64,15 +68,6 @@ def own_addresses() -> set[IPv4Address]:
     """
     Return the addresses that the host itself has.
 
-    @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: if the kernel refuses to tell.
     """
-    with IPRoute() as ip:
-        return {interface.ip for interface, _, _ in _addresses(ip)}
-
-
-def _addresses(ip: Any) -> Iterator[tuple[IPv4Interface, int, str | None]]:
-    """Return all addresses, with the interface and the label of each."""
-    for entry in ip.get_addr(family=socket.AF_INET):
-        address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-        interface = IPv4Interface((address, entry["prefixlen"]))
-        yield interface, entry["index"], entry.get_attr("IFA_LABEL")
+    return {interface.ip for interface, _, _ in addresses()}

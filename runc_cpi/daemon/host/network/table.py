@@ -190,11 +190,6 @@ def vips_in(printed: str) -> Mapping[Address, Address]:
     return {IPv4Address(address): IPv4Address(vm_address) for address, vm_address in found}
 
 
-def names_in(printed: str) -> Sequence[str]:
-    """Return the names of tables, as nft prints a list of them."""
-    return [line.split()[2] for line in printed.splitlines()]
-
-
 def chains_in(printed: str) -> Mapping[str, set[str]]:
     """Return the names of chains by table, as nft prints them."""
     chains: dict[str, set[str]] = {}

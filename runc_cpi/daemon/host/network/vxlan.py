@@ -14,10 +14,11 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import Any
 
+from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from runc_cpi.daemon.host.network import ipv6
-from runc_cpi.daemon.host.network.links import alias_of, remove
+from runc_cpi.daemon.host.network import ipv6, rtnetlink
+from runc_cpi.daemon.host.network.links import alias_of, find, remove
 from runc_cpi.daemon.networks.peers import (
     OVERHEAD,
     Overlay,
@@ -56,8 +57,7 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     assert overlay is not None
     if not ways:
         raise OverlayUnusable("this host has no route to any of its peers")
-    address, _ = ways[0]
-    address = overlay.address or address
+    address = own_address(overlay, ways[0][0])
     index, changed = _ensure_link(ip, overlay, address)
     link = ip.get_links(index)[0]
     if alias_of(link) != ALIAS + alias:
@@ -76,20 +76,39 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     return index, _ensure_destinations(ip, index, wanted) or neighbours or changed
 
 
-def least_mtu(ip: Any, peering: Peering) -> int | None:
+def own_address(overlay: Overlay, found: IPv4Address) -> IPv4Address:
+    """
+    Return the address by which all peers know this host.
+
+    @param found: the one that the host has on its way to them.
+    @raise OverlayUnusable: if that is one of those for VMs: the VM that gets it would get
+        all that peers send.
+    """
+    if overlay.address is not None:
+        return overlay.address
+    if any(found in vips for vips in overlay.vips):
+        raise OverlayUnusable(
+            f"{found}, by which this host reaches its peers, is one of vip_addresses; take "
+            "it out there, or name another in overlay.address"
+        )
+    return found
+
+
+def least_mtu(peering: Peering) -> int | None:
     """
     Return how large packets may be that fit the overlay, also before it is there.
 
-    @param ip: an C{IPRoute}.
     @return: in bytes; L{None} if there is no overlay, or no way to any peer.
     @raise NetlinkError: if the kernel refuses to tell.
+    @raise OSError: likewise.
     """
     if peering.overlay is None:
         return None
-    for index in ip.link_lookup(ifname=peering.overlay.interface):
-        (link,) = ip.get_links(index)
-        return int(link.get_attr("IFLA_MTU"))
-    return min((mtu - OVERHEAD for _, mtu in _ways(ip, peering)), default=None)
+    index = find(peering.overlay.interface)
+    if index is not None:
+        return rtnetlink.mtu_of(index)
+    with IPRoute() as ip:
+        return min((mtu - OVERHEAD for _, mtu in _ways(ip, peering)), default=None)
 
 
 def _ways(ip: Any, peering: Peering) -> Iterator[tuple[IPv4Address, int]]:
@@ -110,7 +129,7 @@ def _ensure_link(ip: Any, overlay: Overlay, address: IPv4Address) -> tuple[int, 
         (link,) = ip.get_links(index)
         if _is_as_wanted(link, overlay, address):
             return int(index), False
-        remove(ip, name)
+        remove(name)
     try:
         ip.link(
             "add",

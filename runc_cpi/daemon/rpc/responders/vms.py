@@ -64,7 +64,7 @@ class VMResponders(amp.CommandLocator):
                     "vm_cid": vm.vm_cid,
                     "agent_id": vm.agent_id,
                     "stemcell_cid": vm.stemcell_cid,
-                    "addresses": [str(address) for address in vm.addresses],
+                    "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)],
                     "running": vm.vm_cid in running,
                     "oom_kills": kills.get(vm.vm_cid),
                     "created_at": vm.created_at,
