@@ -53,11 +53,12 @@ class Job:
             '  print-env) cat "$here/exports" ;;\nesac\n'
         )
         director.chmod(0o755)
-        # Where bosh is on the PATH, it is not copied from root's files.
-        for name, script in (("bosh", ""), ("sudo", 'exec "$@"\n')):
-            (self.home / name).write_text(f"#!/bin/sh\n{script}")
-            (self.home / name).chmod(0o755)
-        files = {f"GITHUB_{name}": str(self.home / name) for name in ("OUTPUT", "ENV")}
+        # For a user who is not root; root needs none.
+        sudo = self.home / "sudo"
+        sudo.write_text('#!/bin/sh\nexec "$@"\n')
+        sudo.chmod(0o755)
+        names = ("OUTPUT", "ENV", "PATH")
+        files = {f"GITHUB_{name}": str(self.home / name) for name in names}
         outcome = subprocess.run(
             [self.home / "action"],
             env={
