@@ -38,7 +38,7 @@ from runc_cpi.daemon.networks.settings import complete, overruled
 from runc_cpi.errors import AddressUnavailable, InvalidArgument
 from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
-from tests.unit.networks.examples import SUBNET
+from tests.unit.networks.examples import OTHER, SUBNET
 
 SIX = Subnet(
     cidr=IPv6Network("fd00:0:0:7::/64"),
@@ -166,6 +166,24 @@ def test_interfaces_apart() -> None:
         plan(leases, {"four": {"nic_group": 1}, "six": {"nic_group": 1}})
 
 
+def test_how_kinds_come_to_one_bridge() -> None:
+    """Who wants both on one interface is told what is in the way, and what helps."""
+
+    def refusal(other: Subnet) -> str:
+        subnet = replace(SUBNET, name="default")
+        address = str(other.cidr[9])
+        leases = {"four": lease("10.0.0.9", subnet), "other": lease(address, other)}
+        with pytest.raises(InvalidArgument) as caught:
+            plan(leases, {"four": {"nic_group": 1}, "other": {"nic_group": 1}})
+        return str(caught.value)
+
+    both = "; configure both with one bridge in networks of the daemon"
+    assert refusal(replace(SIX, bridge="br6")).endswith(both)
+    message = refusal(described(SIX.interface))
+    assert f"{both}, or delete the VMs in fd00:0:0:7::/64 first: that subnet" in message
+    assert both not in refusal(OTHER)
+
+
 def test_a_short_mtu() -> None:
     """IPv6 needs packets of some size, also beside IPv4."""
     short = replace(SUBNET, mtu=1279)
@@ -191,6 +209,23 @@ def test_a_subnet_is_configured_no_more() -> None:
     assert on_shared_bridges(both, bridges) == both
     # One of them is enough to know the bridge.
     assert updated(both, [SIX])[0].bridge == "br0"
+
+
+def test_a_shared_bridge_whose_other_subnet_has_no_vm() -> None:
+    """A VM stays on the bridge that its subnet shares, as its record has it."""
+    (alone,) = plan({"six": lease("fd00:0:0:7::9", SIX)}, {"six": {}})
+    own = described(SIX.interface).bridge
+    of_another = described(SUBNET.interface).bridge
+    assert alone.bridge == SUBNET.bridge
+    for bridge, subnets, expected in (
+        (SUBNET.bridge, [SUBNET], SUBNET.bridge),
+        (SUBNET.bridge, [replace(SUBNET, bridge="br7")], own),
+        (of_another, [], of_another),
+        (own, [], own),
+        # Somebody else of its kind has that bridge by now.
+        (SUBNET.bridge, [SUBNET, replace(SIX, cidr=IPv6Network("fd01::/64"))], own),
+    ):
+        assert updated([replace(alone, bridge=bridge)], subnets)[0].bridge == expected
 
 
 def test_what_the_agent_is_told() -> None:
