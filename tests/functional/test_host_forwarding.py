@@ -110,7 +110,7 @@ def test_a_host_that_forwarded_for_one_interface(tables: list[Table]) -> None:
 
 
 def test_repairs_of_learning(tables: list[Table]) -> None:
-    """What has the host learn routes while it forwards is put back, and what is so stays."""
+    """What has the host learn routes while it forwards is put back; other settings stay."""
     tables[0].apply(SIX)
     LEARNING.write_text("1")
     assert tables[0].restore() is True

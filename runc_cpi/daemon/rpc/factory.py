@@ -36,7 +36,7 @@ class CPIFactory(Factory):
         self._connections: set[CPIProtocol] = set()
         self._known: set[CPIProtocol] = set()
         self._strangers: Strangers[CPIProtocol] = Strangers(
-            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds
+            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds, subjects.vms.at
         )
         self._empty: Deferred[None] | None = None
 
