@@ -252,7 +252,8 @@ def test_rules() -> None:
     kind, and one at an address to that of its kind.
     """
     addresses = tuple(map(ip_address, ("10.0.0.2", "fd00:0:0:7::2", "fd00:0:0:7::3")))
-    vm = Occupant(addresses=addresses, ports=parse(["8080:80", "[2001:db8::1]:53:53/udp"]))
+    ports = ["8080:80", "[2001:db8::1]:53:53/udp", "0.0.0.0:90:90", "[::]:91:91"]
+    vm = Occupant(addresses=addresses, ports=parse(ports))
     found = rules([SUBNET, SIX], [vm])
     assert found.bridges == found.routed == {"br0"}
     assert found.translated == {"br0"}
@@ -263,6 +264,8 @@ def test_rules() -> None:
         ("None", 8080, "10.0.0.2"),
         ("None", 8080, "fd00:0:0:7::2"),
         ("2001:db8::1", 53, "fd00:0:0:7::2"),
+        ("None", 90, "10.0.0.2"),
+        ("None", 91, "fd00:0:0:7::2"),
     }
     assert found.forwarded == {4, 6}
     inside = replace(SIX, nat=True, isolated=True)
