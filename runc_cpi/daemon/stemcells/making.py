@@ -91,7 +91,7 @@ class StemcellMaker:
                 await self._rootfs_store.release(digest)
                 raise
         finally:
-            await self.scratch.discard(fetched)
+            self.scratch.drop(fetched)
 
     async def complete(
         self, new: Path, cloud_properties: Mapping[str, Any], image: str | None = None

@@ -172,7 +172,7 @@ class VMs:
         await self._forwarding.dismiss(vm_cid)
         await self._registry.forget(vm_cid)
         await self._quietly(self._networks.settle)
-        await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
+        await self._quietly(self._scratch.clear, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 
     async def reboot(self, vm_cid: str) -> None:
@@ -285,7 +285,7 @@ class VMs:
         await self._containers.take_down(vm_cid)
         path = self._registry.path(vm_cid)
         if path.exists():
-            await self._scratch.remove(path)
+            await self._scratch.clear(path)
 
     async def _quietly(self, undo: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Clean up; a failure is logged, and never hides the first error."""

@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
 from tests.fakes.script import Script
@@ -37,7 +40,9 @@ class StemcellsTests(TestCase):
         """Read the stemcells from disk, as a daemon does that starts."""
         self.images = FakeImages(self.script)
         archiver = FakeArchiver(self.script)
-        scratch = Scratch(self.depot, FakeTrees(self.script))
+        clock = Clock()
+        reaper = Reaper(clock, TaskGroup(clock))
+        scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells
