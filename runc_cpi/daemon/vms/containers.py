@@ -258,6 +258,16 @@ class Containers:
         finally:
             process.close()
 
+    async def kill(self, vm_cid: str) -> None:
+        """
+        End all processes of a VM at once; L{take_down} removes the rest.
+
+        @raise StillRunning: if a process of it does not end.
+        """
+        self._watcher.unwatch(vm_cid)
+        await self._oom_kills.unwatch(vm_cid)
+        await self._runtime.kill(self._bundle(vm_cid))
+
     async def take_down(self, vm_cid: str) -> None:
         """
         End a container at once and remove it and its interface, whatever there is.

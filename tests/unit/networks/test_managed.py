@@ -164,12 +164,14 @@ class ManagedNetworksTests(TestCase):
     async def test_a_vm_that_comes_during_the_deletion(self) -> None:
         """The network stays for the VM, as one that the VM describes."""
         network = await self.create()
-        removing = self.script.pending["remove"] = Deferred()
+        synced = Event()
+        self.addCleanup(synced.set)
+        self.patch(drafts, "sync_directory", lambda _: synced.wait())
         deletion = Deferred.fromCoroutine(self.managed.delete(network.network_cid))
-        while "remove" not in self.script.done:
+        while self.on_disk():
             await deferLater(reactor, 0.001)
         await self.assign("vm-1", **IN_IT)
-        removing.callback(None)
+        synced.set()
         await deletion
         self.assertEqual([subnet.name for subnet in self.pools.subnets], [None, None])
         self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])
