@@ -1,10 +1,11 @@
-"""C{runc-cpictl ping} and C{repair}."""
+"""C{runc-cpictl ping}, C{status} and C{repair}."""
 
 from __future__ import annotations
 
 import click
 
 from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.ctl.tables import print_table
 from runc_cpi.printable import printable
 
 
@@ -15,6 +16,16 @@ def ping(operator: Operator) -> None:
     """Say whether the daemon is there."""
     version = operator.ask("Ping")[b"version"].decode()
     operator.show({"version": version}, lambda: click.echo(f"runc-cpid {version}"))
+
+
+@click.command()
+@output_option
+@click.pass_obj
+def status(operator: Operator) -> None:
+    """Count what there is, and what was deleted and is still being removed."""
+    (counts,) = operator.ask_for("Status", "status")
+    rows = [(kind, str(count)) for kind, count in counts.items()]
+    operator.show({"status": counts}, lambda: print_table(("kind", "count"), rows))
 
 
 @click.command()

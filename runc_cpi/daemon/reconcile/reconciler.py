@@ -51,10 +51,20 @@ class Reconciler:
         self._leftovers, self._forwarding = leftovers, forwarding
         self._reaper = reaper
 
-    @property
-    def backlog(self) -> int:
-        """How much of what was deleted is not removed yet."""
-        return self._reaper.backlog
+    def status(self) -> dict[str, int]:
+        """
+        Count what there is, by the names of its kinds.
+
+        C{removing} counts what was deleted and still takes room.
+        """
+        return {
+            "stemcells": len(self._stemcells.all()),
+            "vms": len(self._registry.all()),
+            "disks": len(self._disks.all()),
+            "snapshots": len(self._snapshots.all()),
+            "networks": len(self._managed_networks.all()),
+            "removing": self._reaper.backlog,
+        }
 
     async def load(self) -> Repairs:
         """

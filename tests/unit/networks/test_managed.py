@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from twisted.internet import reactor
@@ -17,6 +18,7 @@ from runc_cpi.daemon.networks.definition import NetworkDefinition
 from runc_cpi.daemon.networks.managed_network import ManagedNetwork
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import AddressUnavailable, CloudError, NetworkInUse, NetworkNotFound
 from tests.fakes.assembly import SUBNET, assemble, new_vm
@@ -168,7 +170,7 @@ class ManagedNetworksTests(TestCase):
         self.addCleanup(synced.set)
         self.patch(drafts, "sync_directory", lambda _: synced.wait())
         deletion = Deferred.fromCoroutine(self.managed.delete(network.network_cid))
-        while self.on_disk():
+        while os.listdir(self.depot.networks):
             await deferLater(reactor, 0.001)
         await self.assign("vm-1", **IN_IT)
         synced.set()

@@ -9,3 +9,9 @@ class Repair(Command):
     """Make what there is agree with the records, and say what was done for that."""
 
     response = [(b"done", JSON()), (b"problems", JSON())]
+
+
+class Status(Command):
+    """Count what there is, and what was deleted and is not removed yet."""
+
+    response = [(b"status", JSON())]

@@ -24,3 +24,7 @@ class OperatorResponders(amp.CommandLocator):
     async def repair(self) -> dict[str, Any]:
         repairs = await self._reconciler.repair()
         return {"done": repairs.done, "problems": repairs.problems}
+
+    @commands.Status.responder
+    def status(self) -> dict[str, Any]:
+        return {"status": self._reconciler.status()}
