@@ -281,6 +281,12 @@ class Daemon:
         cid: str = self.cpi.ok("create_stemcell", str(image), {})
         return cid
 
+    def rootfs_of(self, stemcell_cid: str) -> Path:
+        """Return where the root file system of a stemcell is."""
+        record = self.work_dir / "stemcells" / stemcell_cid / "stemcell.json"
+        image = json.loads(record.read_text())["image"]
+        return self.work_dir / "images" / image.replace(":", "-") / "rootfs"
+
     def create_vm(
         self,
         stemcell_cid: str,
