@@ -26,7 +26,7 @@ class ArchiverBehaviour(HostCase):
         self.assertTrue((target / PROGRAM).is_file())
 
     async def test_an_image_is_known_again(self) -> None:
-        """A file is told to be the same before it is unpacked and after, and so are pieces."""
+        """A file is the same before it is unpacked and after, and so are its pieces."""
         targets = [self.directory / name for name in ("of a file", "of pieces")]
         for target in targets:
             target.mkdir()

@@ -86,6 +86,7 @@ def test_a_warning_before_it_is_tight(new_room: Callable[..., Site]) -> None:
 @pytest.mark.parametrize("size", [1, 2, 299])
 def test_the_least(site: Site, size: int) -> None:
     """A disk that is too small for its file system is refused before anything is done."""
+    site.daemon.wait_for_removals()
     error = site.cpi.error("create_disk", size, {"filesystem": "xfs"}, None)
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert "300" in error["message"]
