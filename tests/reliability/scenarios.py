@@ -31,6 +31,10 @@ class Scenario:
 
 
 def _image(site: Site) -> list[Any]:
+    return [str(site.new_image()), {}]
+
+
+def _known_image(site: Site) -> list[Any]:
     return [str(site.image), {}]
 
 
@@ -39,6 +43,10 @@ def _light(site: Site) -> list[Any]:
 
 
 def _stemcell(site: Site) -> list[Any]:
+    return [site.daemon.create_stemcell(site.new_image())]
+
+
+def _one_of_two(site: Site) -> list[Any]:
     return [site.daemon.create_stemcell(site.image)]
 
 
@@ -126,8 +134,10 @@ def _other(metadata: Any) -> dict[str, int]:
 
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
+    "create_stemcell, known": Scenario("create_stemcell", _known_image),
     "create_stemcell, light": Scenario("create_stemcell", _light),
     "delete_stemcell": Scenario("delete_stemcell", _stemcell),
+    "delete_stemcell, one of two": Scenario("delete_stemcell", _one_of_two),
     "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
     # The VM that nobody was told of has the address and the port that the call asks for, so
     # it makes way.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from gzip import compress
 from ipaddress import IPv4Network
 from itertools import count, cycle
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.vm import VM
+from tests.harness.waiting import eventually
 from tests.reliability import guests, host
 from tests.reliability.world import World, observe
 
@@ -45,6 +47,8 @@ class Site:
         daemon.write_config()
         daemon.start()
         self._marked: set[str] = set()
+        self._has_struck = False
+        self._images = count(1)
         # No two daemons of one host can publish the same port.
         self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
         self.stemcell = daemon.create_stemcell(image)
@@ -93,6 +97,12 @@ class Site:
         guests.mark(self.disk_image(disk_cid), TOKEN, disk_cid)
         self._marked.add(disk_cid)
         return disk_cid
+
+    def new_image(self) -> Path:
+        """Return an image that differs from all others in an empty last part (RFC 1952)."""
+        path = self.daemon.home / "image"
+        path.write_bytes(self.image.read_bytes() + compress(b"", mtime=next(self._images)))
+        return path
 
     def network(self) -> dict[str, Any]:
         """Return the definition of a network that no other daemon of the tests has."""
@@ -163,12 +173,26 @@ class Site:
 
         @param ignored: kinds of steps that do not count.
         """
+        arm = self.daemon.home / steps.ARM
+        eventually(self._has_removed_all, "nothing of earlier calls is being removed")
         (self.daemon.home / steps.NOTES).write_text("")
-        (self.daemon.home / steps.ARM).write_text("\n".join([when, *ignored]))
+        arm.write_text("\n".join([when, *ignored]))
         try:
             yield
+            eventually(lambda: not arm.exists() or self._is_at_rest(), "all is removed")
         finally:
-            (self.daemon.home / steps.ARM).unlink(missing_ok=True)
+            self._has_struck = not arm.exists()
+            arm.unlink(missing_ok=True)
+
+    def _has_removed_all(self) -> bool:
+        with self.daemon.connection() as client:
+            status: dict[str, int] = json.loads(client.call("Status")[b"status"])
+        return status["removing"] == 0
+
+    def _is_at_rest(self) -> bool:
+        """Say whether nothing goes on after the answer: removals have steps, too."""
+        begun, ended = (self.steps().count(f"{what} rm") for what in ("spawn", "ended"))
+        return begun == ended and not any(self.daemon.scratch.iterdir())
 
     def steps(self) -> list[str]:
         """Return the steps that were noted since L{dying} was last called."""
@@ -177,7 +201,7 @@ class Site:
     def died(self, answered: bool) -> bool:
         """Say whether the daemon died; it must have if a call was not answered."""
         assert self.daemon.process is not None
-        if not answered:
+        if not answered or self._has_struck:
             self.daemon.process.wait(DYING)
         return self.daemon.process.poll() is not None
 
