@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from gzip import compress
 from ipaddress import IPv4Network
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
-from tests.harness import steps
+from tests.harness import images, steps
 from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon, vm_arguments
@@ -99,10 +98,8 @@ class Site:
         return disk_cid
 
     def new_image(self) -> Path:
-        """Return an image that differs from all others in an empty last part (RFC 1952)."""
-        path = self.daemon.home / "image"
-        path.write_bytes(self.image.read_bytes() + compress(b"", mtime=next(self._images)))
-        return path
+        """Return an image that differs from all others."""
+        return images.another(self.image, self.daemon.home / "image", next(self._images))
 
     def network(self) -> dict[str, Any]:
         """Return the definition of a network that no other daemon of the tests has."""

@@ -172,7 +172,7 @@ class Processes:
         except OSError as error:
             text = f"cannot run {argv[0]}: {error.strerror}"
             raise failed_call(error.errno, text) from None
-        if idle:
+        if idle and child.transport.pid is not None:
             priorities.lower(child.transport.pid)
         alarm = self._reactor.callLater(timeout, child.expire)
 
