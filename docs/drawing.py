@@ -22,13 +22,15 @@ HOST = f"{DAEMON}.host"
 PLACES = {
     "rpc": (0, 0, 3),
     "entrance": (1, 0, 1),
+    "doctor": (1, 1, 1),
     "reconcile": (1, 2, 1),
     "vms": (2, 0, 3),
     "networks": (3, 0, 1),
     "stemcells": (3, 1, 1),
     "disks": (3, 2, 1),
     "config": (4, 0, 1),
-    "storage": (4, 1, 2),
+    "events": (4, 1, 1),
+    "storage": (4, 2, 1),
     "base": (5, 0, 3),
 }
 NOUNS = ("vms", "stemcells", "disks", "networks")
@@ -46,6 +48,7 @@ DESCRIPTION = (
     "The programs runc-cpi and runc-cpictl call the daemon over AMP. In the daemon, rpc"
     " imports entrance and reconcile, these import the packages of BOSH's nouns (vms, and"
     " below it stemcells, disks and networks), and those import storage and base. The"
+    " package doctor looks at the host for runc-cpictl and at each start. The"
     " package host stands apart and implements the interfaces that the others declare."
     " The call create_vm goes from the director to cpi, rpc, vms, host and runc."
 )
@@ -235,7 +238,8 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
     """
     Return the arrows between the boxes of the daemon, which all lead down.
 
-    An arrow to a row further down goes around the left side.
+    An arrow to a row further down goes around the left side, and to a box that is not the
+    first of its row by the gap above it.
     """
     known = {f"{DAEMON}.{name}": name for name in boxes}
     inner = {name: others & known.keys() for name, others in edges.items() if name in known}
@@ -252,11 +256,14 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
                 bend = [] if start == end else [(start, y), (end, y)]
                 yield arrow("import", (start, upper.bottom), *bend, (end, lower.y))
             else:
-                x = LEFT - 28
-                start, end = upper.center[1], lower.center[1]
-                yield arrow(
-                    "import", (upper.x, start), (x, start), (x, end), (lower.x, end)
-                )
+                x, start = LEFT - 28, upper.center[1]
+                if lower.x == LEFT:
+                    y = lower.center[1]
+                    way = [(x, y), (lower.x, y)]
+                else:
+                    y, middle = lower.y - ROW_GAP / 4, lower.center[0]
+                    way = [(x, y), (middle, y), (middle, lower.y)]
+                yield arrow("import", (upper.x, start), (x, start), *way)
 
 
 def host_parts(summaries: dict[str, str], x: float, y: float) -> Iterator[str]:
@@ -298,18 +305,22 @@ def programs(summaries: dict[str, str], top: float) -> dict[str, Box]:
     }
 
 
-def call(cpi: Box, rpc: Box, vms: Box, host: Box, linux: Box) -> Iterator[str]:
-    """Return the path of the call, with the numbers of its steps."""
+def call(cpi: Box, rpc: Box, vms: Box, host: Box, linux: Box, gap: float) -> Iterator[str]:
+    """
+    Return the path of the call, with the numbers of its steps.
+
+    @param gap: where it goes between the boxes below C{rpc}, from the left.
+    """
     x = cpi.center[0]
     side = vms.center[1]
     yield arrow("call", (x, cpi.y - 44), (x, cpi.y))
     yield arrow("call", (x, cpi.bottom), (x, rpc.y))
-    yield arrow("call", (x, rpc.bottom), (x, vms.y))
+    yield arrow("call", (gap, rpc.bottom), (gap, vms.y))
     yield arrow("call", (vms.right, side), (host.x, side))
     yield arrow("call", (host.center[0], host.bottom), (host.center[0], linux.y))
     yield disc(x, cpi.y - 29, 1)
     yield disc(x, cpi.bottom + 20, 2)
-    yield disc(x, (rpc.bottom + vms.y) / 2, 3)
+    yield disc(gap, rpc.bottom + ROW_GAP / 2, 3)
     yield disc(vms.right - 22, side - 11, 4)
     yield disc((RIGHT + PADDING + HOST_LEFT) / 2 - 3, side, 5)
     yield disc(vms.right - 22, side + 11, 6)
@@ -401,7 +412,7 @@ def svg(summaries: dict[str, str], edges: dict[str, set[str]]) -> str:
         parts += box.elements()
     parts += host_parts(summaries, host.x + PADDING, host.y + 52 + LINE * len(host.lines))
     parts += legend(HOST_LEFT, ctl.y + 20)
-    parts += call(cpi, rpc, vms, host, linux)
+    parts += call(cpi, rpc, vms, host, linux, boxes["reconcile"].x - GAP / 2)
     for index, step in enumerate(STEPS):
         parts.append(disc(LEFT + 9, steps + 24 * index, index + 1))
         parts.append(text(LEFT + 28, steps + 24 * index + 4, step, "step"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import images, netns
+from tests.harness.order import in_order
 
 REPORT = "report"
 HERE = Path(__file__).parent
@@ -23,13 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and leave out what is long, unless it is asked for."""
-    items.sort(key=lambda item: not is_within(item.path, (HERE / "reliability",)))
-    if config.getoption("--long"):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+    """Leave out what is long, unless it is asked for, and put the rest in order."""
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    items[:] = in_order(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

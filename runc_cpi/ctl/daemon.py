@@ -1,12 +1,19 @@
-"""C{runc-cpictl ping}, C{status} and C{repair}."""
+"""C{runc-cpictl ping}, C{status}, C{version} and C{repair}."""
 
 from __future__ import annotations
 
+import platform
+import subprocess
+
 import click
 
+from runc_cpi import __version__
 from runc_cpi.ctl.operator import Operator, output_option
-from runc_cpi.ctl.tables import print_table
+from runc_cpi.ctl.tables import print_facts
+from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
+
+TIMEOUT = 10.0  # seconds
 
 
 @click.command()
@@ -24,8 +31,47 @@ def ping(operator: Operator) -> None:
 def status(operator: Operator) -> None:
     """Count what there is, and what was deleted and is still being removed."""
     (counts,) = operator.ask_for("Status", "status")
-    rows = [(kind, str(count)) for kind, count in counts.items()]
-    operator.show({"status": counts}, lambda: print_table(("kind", "count"), rows))
+    facts = {kind: str(count) for kind, count in counts.items()}
+    operator.show({"status": counts}, lambda: print_facts(facts))
+
+
+@click.command()
+@output_option
+@click.pass_obj
+def version(operator: Operator) -> None:
+    """Tell the versions of the tool, the daemon, the OCI runtime and the kernel."""
+    told = {
+        "runc-cpictl": __version__,
+        "runc-cpid": _daemons(operator),
+        "runtime": _runtimes(operator),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+    operator.show(told, lambda: print_facts(told))
+
+
+def _daemons(operator: Operator) -> str:
+    try:
+        return operator.ask("Ping")[b"version"].decode()
+    except (CPIError, click.UsageError) as error:
+        return f"unknown: {error}"
+
+
+def _runtimes(operator: Operator) -> str:
+    program = operator.config.runtime
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"unknown: {error}"
+    return done.stdout.partition("\n")[0]
 
 
 @click.command()

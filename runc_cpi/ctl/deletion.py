@@ -85,24 +85,13 @@ class Deletion(ABC):
         @return: the ids of what is gone.
         @raise CPIError: if something is not there, is used, or cannot be deleted.
         """
-        inventory: dict[str, Sequence[Thing]] = {}
-        for key, asking in LISTINGS.items():
-            (inventory[key],) = operator.ask_for(asking, key)
+        inventory = inventory_of(operator)
         things = [self._find(inventory, cid) for cid in cids]
         for thing in things:
-            self._check(thing, inventory, force=force)
+            self.refuse(thing, self.uses(thing, inventory), force=force)
         if not yes:
-            _confirm([f"{self.noun} {self.describe(thing)}" for thing in things])
-        gone: list[str] = []
-        for thing in things:
-            cid = self._cid(thing)
-            try:
-                self.delete(operator, thing)
-            except CPIError as error:
-                before = f"; deleted before it: {', '.join(gone)}" if gone else ""
-                raise type(error)(f"{cid}: {error}{before}") from None
-            gone.append(cid)
-        return gone
+            confirm([f"{self.noun} {self.describe(thing)}" for thing in things])
+        return delete_all(operator, [(self, thing) for thing in things])
 
     def delete(self, operator: Operator, thing: Thing) -> None:
         """
@@ -110,28 +99,66 @@ class Deletion(ABC):
 
         @raise CPIError: if it cannot.
         """
-        operator.ask(self.asking, **{f"{self.noun}_cid": self._cid(thing)})
+        operator.ask(self.asking, **{f"{self.noun}_cid": self.cid(thing)})
 
-    def _cid(self, thing: Thing) -> str:
+    def cid(self, thing: Thing) -> str:
+        """Return the id of a thing."""
         cid: str = thing[f"{self.noun}_cid"]
         return cid
 
     def _find(self, inventory: Inventory, cid: str) -> Thing:
         for thing in inventory[f"{self.noun}s"]:
-            if self._cid(thing) == cid:
+            if self.cid(thing) == cid:
                 return thing
         raise CPIError(f"there is no {self.noun} {cid}")
 
-    def _check(self, thing: Thing, inventory: Inventory, *, force: bool) -> None:
-        uses = self.uses(thing, inventory)
+    def refuse(self, thing: Thing, uses: Sequence[str], *, force: bool) -> None:
+        """
+        Refuse to delete a thing that is used.
+
+        @param uses: what it is used for.
+        @param force: whether what BOSH uses is no reason.
+        @raise CPIError: if it cannot go.
+        """
         if not uses:
             return
-        text = f"{self._cid(thing)} is in use: {'; '.join(uses)}"
+        text = f"{self.cid(thing)} is in use: {'; '.join(uses)}"
         if not self.forcible:
             # The daemon would refuse it as well: the VMs would lose what they need.
             raise CPIError(f"{text}; delete these first")
         if not force:
             raise CPIError(f"{text}; --force deletes it all the same")
+
+
+def delete_all(operator: Operator, going: Sequence[tuple[Deletion, Thing]]) -> list[str]:
+    """
+    Have the daemon delete things, one after the other.
+
+    @return: the ids of what is gone.
+    @raise CPIError: if one cannot be deleted; it names those that went before it.
+    """
+    gone: list[str] = []
+    for deletion, thing in going:
+        cid = deletion.cid(thing)
+        try:
+            deletion.delete(operator, thing)
+        except CPIError as error:
+            before = f"; deleted before it: {', '.join(gone)}" if gone else ""
+            raise type(error)(f"{cid}: {error}{before}") from None
+        gone.append(cid)
+    return gone
+
+
+def inventory_of(operator: Operator) -> dict[str, Sequence[Thing]]:
+    """
+    Have the daemon tell all that it has.
+
+    @raise CPIError: if it refuses, or cannot be reached.
+    """
+    inventory: dict[str, Sequence[Thing]] = {}
+    for key, asking in LISTINGS.items():
+        (inventory[key],) = operator.ask_for(asking, key)
+    return inventory
 
 
 def noted(thing: Thing) -> list[str]:
@@ -141,7 +168,7 @@ def noted(thing: Thing) -> list[str]:
     return [printable(f"BOSH has it as {', '.join(notes)}")] if notes else []
 
 
-def _confirm(lines: Sequence[str]) -> None:
+def confirm(lines: Sequence[str]) -> None:
     """
     Show what would go, and ask whether it shall.
 

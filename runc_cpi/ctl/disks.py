@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import click
 
+from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion, Inventory, noted
 from runc_cpi.ctl.operator import Operator, output_option
-from runc_cpi.ctl.tables import Listing, Thing
+from runc_cpi.ctl.room import taken_by
+from runc_cpi.ctl.tables import Listing, Thing, print_facts
+from runc_cpi.errors import CPIError
 
 
 def _row(disk: Thing) -> Sequence[str]:
@@ -63,7 +66,49 @@ disks = LISTING.command("List the persistent disks.")
 
 @click.group()
 def disk() -> None:
-    """Change one disk, or delete it."""
+    """Look at one disk, change it, or delete it."""
+
+
+@disk.command()
+@click.argument("disk_cid")
+@output_option
+@click.pass_obj
+def show(operator: Operator, disk_cid: str) -> None:
+    """Tell all that is known of a disk."""
+    found = [each for each in LISTING.ask(operator) if each["disk_cid"] == disk_cid]
+    if not found:
+        raise CPIError(f"there is no disk {disk_cid}")
+    (snapshots,) = operator.ask_for("ListSnapshots", "snapshots")
+    cids = [one["snapshot_cid"] for one in snapshots if one["disk_cid"] == disk_cid]
+    taken = taken_by(operator, "disks", disk_cid)
+    thing = {**found[0], "snapshot_cids": cids, "taken": taken}
+    operator.show(thing, lambda: print_facts(facts(thing)))
+
+
+def facts(disk: Thing) -> dict[str, str]:
+    """Return what is known of a disk, for people."""
+    _, _, kind, vm_cid, metadata = _row(disk)
+    return {
+        "disk": disk["disk_cid"],
+        "size": units.size(disk["size"] << 20),
+        "takes": units.size(disk["taken"]),
+        "kind": kind,
+        "attached to": vm_cid,
+        "snapshots": ", ".join(disk["snapshot_cids"]) or units.NOTHING,
+        "made": f"{disk['created_at']} ({units.age(disk['created_at'])} ago)",
+        "metadata": metadata or units.NOTHING,
+    }
+
+
+@disk.command()
+@click.argument("disk_cid")
+@output_option
+@click.pass_obj
+def snapshot(operator: Operator, disk_cid: str) -> None:
+    """Keep a copy of what a disk holds now."""
+    answer = operator.ask("SnapshotDisk", disk_cid=disk_cid, metadata={})
+    cid = answer[b"snapshot_cid"].decode()
+    operator.show({"snapshot_cid": cid}, lambda: click.echo(f"made {cid}"))
 
 
 @disk.command()

@@ -76,16 +76,25 @@ class Operator:
         """
         return self._client.call(command, **arguments)
 
-    def ask_for(self, command: str, *keys: str) -> list[Any]:
+    def stream(self, command: str, source: Any, **arguments: Any) -> None:
+        """
+        Have the daemon take what is read from C{source}, as C{data} of many calls.
+
+        @raise CPIError: if the daemon refuses, or cannot be reached.
+        """
+        self._client.send_stream(command, source, **arguments)
+
+    def ask_for(self, command: str, *keys: str, **arguments: Any) -> list[Any]:
         """
         Have the daemon tell something.
 
         @param keys: where it is in the answer.
+        @param arguments: those of the command.
         @return: what is there, in the order of C{keys}.
         @raise click.UsageError: if it is not known where the daemon is.
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        answer = self.ask(command)
+        answer = self.ask(command, **arguments)
         return [_value(answer, key) for key in keys]
 
     def show(self, answer: Mapping[str, Any], shown: Callable[[], None]) -> None:

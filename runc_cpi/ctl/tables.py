@@ -5,13 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.printable import printable
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDE = 110  # columns
+# Of a state that one should look at, where a terminal has colours and NO_COLOR is not set.
+COLOURS = {"fault": "bold red", "warning": "yellow", "stopped": "yellow"}
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
 
@@ -63,28 +69,56 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Print rows in columns; no cell can forge a row, or act on a terminal.
 
     On a terminal the table fits its width.  Elsewhere each row is one line.
+
+    @param headings: of the columns; empty ones are not printed.
     """
-    cells = [[printable(cell, "") for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _print_on_terminal(headings, cells)
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.print(table(headings, rows, console.width))
     else:
+        cells = [[printable(cell, "") for cell in row] for row in rows]
         click.echo(plain_table(headings, cells))
 
 
-def _print_on_terminal(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """
+    Return a table that fits a terminal; no cell can act on that.
+
+    @param width: of the terminal, in columns.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    named = any(headings)
+    found = Table(
+        *headings, box=None, pad_edge=False, header_style="bold", show_header=named
+    )
+    # What is in the first column is what one copies.
+    found.columns[0].no_wrap = width >= WIDE
     for row in rows:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console(highlight=False).print(table)
+        found.add_row(
+            *(
+                Text(printable(cell, ""), _style(heading, cell), overflow="fold")
+                for heading, cell in zip(headings, row, strict=True)
+            )
+        )
+    return found
+
+
+def _style(heading: str, cell: str) -> str:
+    return COLOURS.get(cell.partition(",")[0], "") if heading == "STATE" else ""
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print what is known of one thing, each with its name."""
+    print_table(("", ""), [(f"{name}:", value) for name, value in facts.items()])
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out rows in columns as wide as they need to be."""
-    lines = [list(headings), *rows]
+    lines = [*([list(headings)] if any(headings) else []), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     template = "  ".join(f"{{:{width}}}" for width in widths)
     return "\n".join(template.format(*line).rstrip() for line in lines)

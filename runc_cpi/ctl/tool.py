@@ -14,7 +14,7 @@ COMMANDS = {
     "ping": "daemon",
     "status": "daemon",
     "vms": "vms",
-    "vm": "vms",
+    "vm": "vm",
     "disks": "disks",
     "disk": "disks",
     "snapshots": "snapshots",
@@ -23,9 +23,18 @@ COMMANDS = {
     "stemcell": "stemcells",
     "networks": "networks",
     "network": "networks",
+    "ports": "ports",
+    "leases": "ports",
+    "events": "events",
+    "calls": "events",
+    "cp": "copying",
+    "prune": "prune",
     "repair": "daemon",
+    "doctor": "doctor",
+    "config": "configuration",
     "certs": "certs",
     "completion": "completion",
+    "version": "daemon",
 }
 
 

@@ -1,122 +1,188 @@
-"""C{runc-cpictl vms}, and C{vm} for one of them."""
+"""C{runc-cpictl vms}: what runs here, and what it uses."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runc_cpi.ctl.deletion import Deletion
-from runc_cpi.ctl.operator import Operator
-from runc_cpi.ctl.tables import Listing, Thing
-from runc_cpi.printable import printable
+from runc_cpi.ctl import units
+from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.ctl.tables import Listing, Thing, table
 
-CID = re.compile(r"vm-[0-9a-f-]{36}")
-# What follows it belongs to the command that is run.
-LAST_OPTIONS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+if TYPE_CHECKING:
+    from rich.table import Table
 
-
-class VMCid(click.ParamType[str]):
-    """The id of a VM; it becomes part of a path."""
-
-    name = "vm_cid"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return what is the id of a VM, or end with a usage error."""
-        if not CID.fullmatch(value):
-            self.fail(f"{value!r} is not the id of a VM", param, ctx)
-        return value
+UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# Processors are watched for so long before it is said how busy they are.
+MOMENT = 0.2  # seconds
+LEAST_INTERVAL, INTERVAL = 1, 2  # seconds
 
 
-def _row(vm: Thing) -> Sequence[str]:
+def instance_of(vm: Thing) -> str:
+    """Return what BOSH calls a VM, such as C{db/0}; at first the id of its agent."""
+    told = vm["metadata"]
+    if "name" not in told and "job" in told and "index" in told:
+        return f"{told['job']}/{told['index']}"
+    return str(told.get("name") or vm["agent_id"])
+
+
+def short(instance: str) -> str:
+    """Return a name with no more of an UUID than tells it from others."""
+    return UUID.sub(r"\1", instance)
+
+
+def state_of(vm: Thing) -> str:
+    """Say whether a VM runs, and whether it has too little memory."""
     state = "running" if vm["running"] else "stopped"
     if vm.get("oom_kills"):
         state += f", {vm['oom_kills']} OOM kills"
+    return state
+
+
+def port_of(port: Thing) -> str:
+    """Return a port of the host, or several in a row, and where it leads to."""
+    first, last, inside = port["first"], port["last"], port["container"]
+    place = f"{first}" if first == last else f"{first}-{last}"
+    address = f"{port['address']}:" if port["address"] else ""
+    return f"{address}{place}->{inside}/{port['protocol']}"
+
+
+def _row(vm: Thing) -> Sequence[str]:
+    usage = vm.get("usage") or {}
     return (
         vm["vm_cid"],
-        state,
+        state_of(vm),
+        str(vm["metadata"].get("deployment", units.NOTHING)),
+        short(instance_of(vm)),
         ",".join(vm["addresses"]),
-        str(vm["metadata"].get("name") or vm["agent_id"]),
+        units.percent(usage.get("cpu")),
+        units.of(usage.get("memory"), usage.get("memory_limit")),
+        units.size(usage.get("disk")),
+        units.age(vm.get("created_at", "")),
+        " ".join(map(port_of, vm.get("ports", ()))) or units.NOTHING,
     )
 
 
 LISTING = Listing(
-    asking="ListVMs", key="vms", headings=("VM", "STATE", "ADDRESS", "NAME"), row=_row
+    asking="ListVMs",
+    key="vms",
+    headings=(
+        *("VM", "STATE", "DEPLOYMENT", "INSTANCE", "ADDRESS"),
+        *("CPU", "MEMORY", "DISK", "AGE", "PORTS"),
+    ),
+    row=_row,
 )
 
-
-class VMDeletion(Deletion):
-    """Deletes VMs."""
-
-    noun = "vm"
-    asking = "DeleteVM"
-    summary = "Delete VMs that BOSH has forgotten.  Their disks stay."
-
-    def describe(self, thing: Thing) -> str:
-        """Say what C{vms} says about it."""
-        return printable(", ".join(_row(thing)))
+SORTS: Mapping[str, Callable[[Thing], Any]] = {
+    "name": lambda vm: (str(vm["metadata"].get("deployment", "")), instance_of(vm)),
+    "age": lambda vm: vm.get("created_at", ""),
+    "cpu": lambda vm: -_used(vm, "cpu"),
+    "memory": lambda vm: -_used(vm, "memory"),
+    "disk": lambda vm: -_used(vm, "disk"),
+}
 
 
-vms = LISTING.command("List the VMs.")
+def _used(vm: Thing, key: str) -> float:
+    return float((vm.get("usage") or {}).get(key) or 0)
 
 
-@click.group()
-def vm() -> None:
-    """Look into one VM, or delete it."""
+class Measuring:
+    """
+    Asks for VMs with what they use, again and again.
+
+    @ivar vms: as they were when they were last asked for.
+    """
+
+    def __init__(self, operator: Operator, sort: str | None) -> None:
+        self._operator, self._sort = operator, sort
+        self._usages, self._at = self._measure(), time.monotonic()
+        self.vms: list[Thing] = []
+
+    def _measure(self) -> Mapping[str, Thing]:
+        (usages,) = self._operator.ask_for("MeasureVMs", "usages")
+        found: Mapping[str, Thing] = usages
+        return found
+
+    def ask(self) -> list[Thing]:
+        """
+        Have the daemon tell what there is by now.
+
+        @raise CPIError: if it refuses, or cannot be reached.
+        """
+        before, began = self._usages, self._at
+        listed = LISTING.ask(self._operator)
+        self._usages, self._at = self._measure(), time.monotonic()
+        passed = self._at - began
+        self.vms = [
+            {**vm, "usage": _with_cpu(self._usages.get(cid), before.get(cid), passed)}
+            for vm in listed
+            for cid in (vm["vm_cid"],)
+        ]
+        if self._sort is not None:
+            self.vms.sort(key=SORTS[self._sort])
+        return self.vms
 
 
-@vm.command()
-@click.argument("vm_cid", type=VMCid())
+def _with_cpu(usage: Thing | None, before: Thing | None, passed: float) -> Thing | None:
+    """Add how many processors a VM kept busy meanwhile; L{None} if it was just booted."""
+    if usage is None:
+        return None
+    spent = None if before is None else usage["cpu_seconds"] - before["cpu_seconds"]
+    is_known = spent is not None and spent >= 0 and passed > 0
+    return {**usage, "cpu": spent / passed if is_known and spent is not None else None}
+
+
+@click.command()
 @click.option(
-    "-f", "--follow", is_flag=True, help="Go on with what it writes, until Ctrl-C."
+    "-s", "--sort", type=click.Choice(list(SORTS)), help="By what; the most comes first."
 )
 @click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(min=0),
-    help="Begin with the last so many lines, and not with 1 MiB.",
+    "-w",
+    "--watch",
+    type=click.FloatRange(min=LEAST_INTERVAL),
+    is_flag=False,
+    flag_value=INTERVAL,
+    metavar="SECONDS",
+    help=f"Show it again after so many seconds, {INTERVAL} if not said, until Ctrl-C.",
 )
+@output_option
 @click.pass_obj
-def console(operator: Operator, vm_cid: str, *, follow: bool, lines: int | None) -> None:
-    """Print what a VM wrote to its console."""
-    from runc_cpi.ctl.console import show_console
-
-    show_console(operator.config.work_dir / "vms" / vm_cid, lines, follow=follow)
-
-
-@vm.command(name="exec", context_settings=LAST_OPTIONS)
-@click.argument("vm_cid", type=VMCid())
-@click.argument("argv", metavar="COMMAND...", nargs=-1, required=True)
-@click.pass_obj
-def execute(operator: Operator, vm_cid: str, argv: tuple[str, ...]) -> None:
-    """Run a command inside a VM, as root."""
-    _become(operator, vm_cid, argv)
+def vms(operator: Operator, sort: str | None, watch: float | None) -> None:
+    """List the VMs, and what they use."""
+    if watch is not None:
+        _watch(operator, sort, watch)
+        return
+    measuring = Measuring(operator, sort)
+    time.sleep(MOMENT)
+    found = measuring.ask()
+    operator.show({LISTING.key: found}, lambda: LISTING.print(found))
 
 
-@vm.command()
-@click.argument("vm_cid", type=VMCid())
-@click.pass_obj
-def shell(operator: Operator, vm_cid: str) -> None:
-    """Open a shell inside a VM, as root."""
-    _become(operator, vm_cid, ("/bin/sh",))
+def _watch(operator: Operator, sort: str | None, interval: float) -> None:
+    """Show the table again and again, in the same place."""
+    if not sys.stdout.isatty() or operator.output != "table":
+        raise click.UsageError("--watch: shows a table at a terminal, and nowhere else")
+    from rich.console import Console
+    from rich.live import Live
+
+    measuring = Measuring(operator, sort)
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        try:
+            time.sleep(MOMENT)
+            while True:
+                live.update(_table(measuring.ask(), console.width), refresh=True)
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            pass
+    # What was on the screen last is gone with it.
+    LISTING.print(measuring.vms)
 
 
-vm.add_command(VMDeletion().command())
-
-
-def _become(operator: Operator, vm_cid: str, inside: Sequence[str]) -> None:
-    """Become the runtime's C{exec}."""
-    config = operator.config
-    argv = [config.runtime, "--root", str(config.work_dir / "runtime"), "exec"]
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        argv.append("--tty")
-    argv += [vm_cid, *inside]
-    try:
-        os.execvp(argv[0], argv)
-    except OSError as error:
-        raise click.ClickException(f"{argv[0]}: {error.strerror}") from None
+def _table(found: Sequence[Thing], width: int) -> Table:
+    return table(LISTING.headings, [LISTING.row(vm) for vm in found], width)

@@ -12,6 +12,7 @@ from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.events.history import History, HistoryPolicy
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import (
@@ -25,7 +26,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
@@ -39,10 +40,19 @@ from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.interfaces import IGuests, IOOMKiller, IRootDisks, IRuntime
+from runc_cpi.daemon.vms.interfaces import (
+    IGuests,
+    IMeter,
+    IOOMKiller,
+    IRootDisks,
+    IRuntime,
+)
 from runc_cpi.daemon.vms.oom_kills import OOMKills
+from runc_cpi.daemon.vms.places import Places
+from runc_cpi.daemon.vms.power import Power
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
+from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 from runc_cpi.daemon.vms.watcher import Watcher
 
@@ -58,6 +68,7 @@ class HostParts:
     host_ports: IHostPorts
     guests: IGuests
     oom_killer: IOOMKiller
+    meter: IMeter
     root_disks: IRootDisks
     disk_driver: IDiskDriver
     trees: ITrees
@@ -86,6 +97,7 @@ class Policy:
     vips: VipPolicy
     peering: Peering
     restart: bool
+    history: HistoryPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +117,13 @@ class Assembly:
     snapshots: Snapshots
     containers: Containers
     vms: VMs
+    power: Power
+    usages: Usages
     watcher: Watcher
     oom_kills: OOMKills
     leftovers: Leftovers
     reconciler: Reconciler
+    history: History
 
     @property
     def subjects(self) -> Subjects:
@@ -116,10 +131,13 @@ class Assembly:
         return Subjects(
             stemcells=self.stemcells,
             vms=self.vms,
+            power=self.power,
+            usages=self.usages,
             disks=self.disks,
             snapshots=self.snapshots,
             networks=self.networks,
             reconciler=self.reconciler,
+            history=self.history,
         )
 
 
@@ -127,7 +145,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     """
     Put the parts together.
 
-    @param reactor: provides C{IReactorTime}.
+    @param reactor: provides C{IReactorTime} and C{IReactorFromThreads}.
     @param depot: prepared already.
     """
     locks, tasks = Locks(), TaskGroup(reactor)
@@ -156,9 +174,12 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         host.names,
         policy.allowed_networks,
         policy.peering.peers,
+        policy.vips.allowed,
     )
     vips, ways = Vips(pools, policy.vips), WaysToPeers(host.networker, policy.peering)
-    forwarding = Forwarding(pools, host.firewall, host.host_ports, vips, ways)
+    forwarding = Forwarding(
+        pools, host.firewall, host.host_ports, vips, ways, WaysToBlocks(host.networker)
+    )
     managed_networks = ManagedNetworks(
         depot=depot,
         scratch=scratch,
@@ -241,6 +262,8 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         leftovers=leftovers,
         forwarding=forwarding,
     )
+    place_of = Places(registry, disks).of
+    history = History.of(reactor, tasks, depot.events, policy.history, place_of)
     return Assembly(
         locks=locks,
         tasks=tasks,
@@ -251,8 +274,17 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         snapshots=snapshots,
         containers=containers,
         vms=vms,
+        power=Power(
+            registry=registry,
+            stemcells=stemcells,
+            containers=containers,
+            vms=vms,
+            locks=locks,
+        ),
+        usages=Usages(registry, containers, host.meter),
         watcher=watcher,
         oom_kills=oom_kills,
         leftovers=leftovers,
         reconciler=reconciler,
+        history=history,
     )

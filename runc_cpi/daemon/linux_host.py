@@ -20,6 +20,7 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.host.meter import Meter
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.firewall import Firewall
 from runc_cpi.daemon.host.network.listeners import HostPorts
@@ -100,6 +101,7 @@ class LinuxHost:
             host_ports=HostPorts(),
             guests=self._guests,
             oom_killer=oom_killer(reactor),
+            meter=Meter(),
             root_disks=RootDisks(self._processes, loops, self._guests, bounded=has_loops),
             disk_driver=self._disk_driver(config, rules, loops),
             trees=Trees(self._processes),

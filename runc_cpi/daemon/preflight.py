@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -77,9 +75,9 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
         if config.security.profile == "isolated":
             requirements.check_ids(*config.security.ids)
         runtime = requirements.find_runtime(config.runtime)
-        _prepare(depot, cgroup_parent(config.work_dir))
+        _prepare(depot)
         shared_mounts.hold(mountinfo.read(os.getpid()))
-        containers = _container_policy(config)
+        containers = _container_policy(config, depot)
         try_runtime(
             runtime,
             depot,
@@ -147,6 +145,7 @@ def _peering(config: DaemonConfig, daemon: str) -> Peering:
             id=settings.id,
             port=settings.port,
             address=settings.address,
+            vips=config.vip_addresses,
         )
     peers = tuple(Peer(address=p.address, cidrs=p.cidrs) for p in config.peers)
     return Peering(peers=peers, overlay=overlay)
@@ -177,18 +176,19 @@ def _make_bridges(
         raise Refused(f"bridge: {error}") from None
 
 
-def _prepare(depot: Depot, cgroup: str) -> None:
+def _prepare(depot: Depot) -> None:
     """
     Take the working directory.
 
-    @param cgroup: below which path the cgroups of this daemon's VMs are.  A child of an
-        earlier daemon that is in one is a container that was made and not started, or a
-        command in a VM: nobody will start the one, or wait for the other.
+    A child of an earlier daemon that is in a cgroup of this daemon's VMs is a container
+    that was made and not started, or a command in a VM: nobody will start the one, or wait
+    for the other.
+
     @raise Refused: if it cannot be taken.
     """
     key = f"work_dir: {depot.work_dir}"
     try:
-        depot.prepare(may_end=partial(hierarchies.is_in, path=cgroup))
+        depot.prepare(may_end=partial(hierarchies.is_in, path=depot.cgroup_parent))
     except BlockingIOError:
         raise Refused(f"{key}: another runc-cpid uses it") from None
     except TimeoutError as error:
@@ -198,7 +198,7 @@ def _prepare(depot: Depot, cgroup: str) -> None:
         raise Refused(f"{key}: {error.strerror}; it must be writable") from None
 
 
-def _container_policy(config: DaemonConfig) -> ContainerPolicy:
+def _container_policy(config: DaemonConfig, depot: Depot) -> ContainerPolicy:
     profile = config.security.profile
     privileged = profile == "privileged"
     # Without loop devices there is none.
@@ -207,7 +207,7 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
     return ContainerPolicy(
         capabilities=capabilities.grantable(dropped),
         all_capabilities=capabilities.grantable(frozenset()),
-        cgroup_parent=cgroup_parent(config.work_dir),
+        cgroup_parent=depot.cgroup_parent,
         pids=config.vms.pids if resource_limits.pids_accounting() else None,
         root_disk_size=config.vms.root_disk_size if has_root_disks else None,
         open_files=resource_limits.open_files(),
@@ -217,8 +217,3 @@ def _container_policy(config: DaemonConfig) -> ContainerPolicy:
         lxcfs=config.vms.lxcfs,
         own_ids=config.security.ids if profile == "isolated" else None,
     )
-
-
-def cgroup_parent(work_dir: Path) -> str:
-    """Name where the cgroups of this daemon are; two daemons on one host differ."""
-    return f"/runc-cpid-{sha256(str(work_dir).encode()).hexdigest()[:8]}"

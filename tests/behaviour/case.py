@@ -29,6 +29,7 @@ from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.vms.interfaces import (
     IFirstProcess,
     IGuests,
+    IMeter,
     IOOMKiller,
     IRootDisks,
     IRuntime,
@@ -74,6 +75,7 @@ class HostCase(TestCase):
     runtime: IRuntime
     guests: IGuests
     oom_killer: IOOMKiller
+    meter: IMeter
     root_disks: IRootDisks
     networker: INetworker
     names: INameService

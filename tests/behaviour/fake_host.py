@@ -21,7 +21,14 @@ from tests.fakes.networks import (
 from tests.fakes.script import Script
 from tests.fakes.stemcells import DIGEST, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntime
+from tests.fakes.vms import (
+    USAGE,
+    FakeGuests,
+    FakeMeter,
+    FakeOOMKiller,
+    FakeRootDisks,
+    FakeRuntime,
+)
 
 
 class FakeHost(HostCase):
@@ -29,6 +36,7 @@ class FakeHost(HostCase):
 
     guests: FakeGuests
     oom_killer: FakeOOMKiller
+    meter: FakeMeter
     firewall: FakeFirewall
     host_ports: FakeHostPorts
 
@@ -38,6 +46,7 @@ class FakeHost(HostCase):
         self.directory.mkdir()
         self.runtime, self.guests = FakeRuntime(script), FakeGuests(script)
         self.networker, self.driver = FakeNetworker(script), FakeDriver(script)
+        self.meter = FakeMeter()
         self.names, self.oom_killer = FakeNameService(), FakeOOMKiller()
         self.firewall, self.host_ports = FakeFirewall(script), FakeHostPorts()
         self.archiver, self.images = FakeArchiver(script), FakeImages(script)
@@ -53,6 +62,7 @@ class FakeHost(HostCase):
     def make_bundle(self, parts: Any = None) -> None:
         """Make the directory."""
         self.bundle.path.mkdir(exist_ok=True)
+        self.meter.usages[self.state().cgroup] = USAGE
 
     async def fill_memory(self) -> None:
         """Say so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from runc_cpi.daemon.host.network.vxlan import interface_of
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import described
 from runc_cpi.daemon.networks.peers import (
@@ -93,6 +94,30 @@ class Behaviour(HostCase):
         await self.networker.set_up([SUBNET, OTHER])
         networks = await self.networker.own_networks()
         self.assertEqual(set(networks) & {SUBNET.cidr, OTHER.cidr}, set())
+
+    async def test_routes_to_blocks(self) -> None:
+        """Routes come, change and go, and there is none where there is no bridge."""
+        here, there = (
+            RoutedBlock(
+                block=IPv4Network("10.98.0.16/28"),
+                address=IPv4Address("10.98.0.5"),
+                bridge=subnet.bridge,
+            )
+            for subnet in (SUBNET, OTHER)
+        )
+        await self.networker.set_up([SUBNET, OTHER])
+        for blocks in ([here], [there], [], [here]):
+            for changed in (True, False):
+                routed = await self.networker.route(blocks)
+                self.assertEqual(routed, Reached(changed=changed))
+        await self.networker.reach(NO_PEERS)
+        self.assertEqual(await self.networker.route([here]), Reached(changed=False))
+        self.assertIsNone(await self.networker.overlap(OTHER))
+        await self.networker.set_up([SUBNET])
+        routed = await self.networker.route([there])
+        self.assertTrue(routed.changed)
+        self.assertEqual(len(routed.problems), 1)
+        self.assertIn(str(there.block), routed.problems[0])
 
     async def test_ways_to_peers(self) -> None:
         """Ways come, change and go; what is there already needs nothing."""

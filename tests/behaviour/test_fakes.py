@@ -7,6 +7,7 @@ from tests.behaviour import (
     firewall,
     guests,
     host_ports,
+    meter,
     names,
     networker,
     oom_killer,
@@ -33,6 +34,10 @@ class FakeRootDisksTests(FakeHost, root_disks.Behaviour):
 
 class FakeOOMKillerTests(FakeHost, oom_killer.Behaviour):
     """L{FakeOOMKiller}."""
+
+
+class FakeMeterTests(FakeHost, meter.Behaviour):
+    """L{FakeMeter}."""
 
 
 class FakeNetworkerTests(FakeHost, networker.Behaviour):

@@ -9,6 +9,7 @@ from tests.behaviour import (
     firewall,
     guests,
     host_ports,
+    meter,
     names,
     networker,
     oom_killer,
@@ -35,6 +36,10 @@ class RootDisksTests(ThisHost, root_disks.Behaviour):
 
 class OOMKillerTests(ThisHost, oom_killer.Behaviour):
     """The memory controller of cgroups."""
+
+
+class MeterTests(ThisHost, meter.Behaviour):
+    """L{Meter}."""
 
 
 class NetworkerTests(ThisHost, networker.Behaviour):

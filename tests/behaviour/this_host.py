@@ -29,6 +29,7 @@ from runc_cpi.daemon.host.files.trees import Trees
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.images.archiver import Archiver
 from runc_cpi.daemon.host.images.oci_images import OCIImages
+from runc_cpi.daemon.host.meter import Meter
 from runc_cpi.daemon.host.network import libnftables
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.firewall import Firewall
@@ -79,6 +80,7 @@ class ThisHost(HostCase):
         self.addCleanup(hierarchies.remove_empty, CGROUP_PARENT)
         rules, guests = device_rules(), Guests(reactor, 30)
         self.guests, self.oom_killer = guests, oom_killer(reactor)
+        self.meter = Meter()
         self.runtime = Runtime(
             reactor,
             processes,

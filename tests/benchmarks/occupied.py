@@ -43,7 +43,7 @@ from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.daemon.vms.creation import plan_vm
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
@@ -100,6 +100,7 @@ class Host:
             HostPorts(),
             Vips(pools, VipPolicy()),
             WaysToPeers(self._networker, NO_PEERS),
+            WaysToBlocks(self._networker),
         )
 
     async def start(self) -> None:

@@ -261,7 +261,7 @@ def everything(
     daemon, streaming = new_daemon().start(), new_daemon(network_type="tcp").start()
     stemcell = daemon.create_stemcell(images["runit"])
     with work_place(home) as place:
-        image = large_image(images["systemd"], place) if large else images["systemd"]
+        image = large_image(images["systemd"], place) if large else images["runit"]
         rows, info = executable(daemon, stemcell, rounds)
         rows += vms(daemon, stemcell, rounds, info, place)
         rows += stemcells(daemon, streaming, image, max(2, rounds // 4), place)

@@ -119,11 +119,49 @@ NETWORKS = [
         r"networks\.n\.default: .*1.* must be a list of strings",
     ),
     Case("a list as prefix", network(prefix=[32]), r"networks\.n\.prefix: \[32\]"),
+    *[
+        Case(
+            f"{value!r} as prefix",
+            network(prefix=value),
+            r"networks\.n\.prefix: .* must be a number of bits from 1 to 32",
+        )
+        for value in (
+            0,
+            "0",
+            33,
+            -1,
+            "33",
+            "28.",
+            " 28",
+            "0x1c",
+            "255.255.255.240",
+            "\u0663",
+        )
+    ],
     Case(
-        "a block of addresses",
+        "a block that begins elsewhere",
         network(prefix="28"),
-        r"networks\.n\.prefix: '28' asks for a block of addresses",
-        "NotSupported",
+        r"networks\.n\.ip: '10\.0\.0\.4' is not the first address of a block of 28 bits; "
+        r"that is 10\.0\.0\.0",
+    ),
+    Case(
+        "a block that is larger than the network",
+        network(ip="10.0.0.0", prefix=28),
+        r"block 10\.0\.0\.0/28 is not within 10\.0\.0\.0/29",
+        "CloudError",
+    ),
+    Case(
+        "a block with the gateway",
+        network(ip="10.0.0.0", prefix="31"),
+        r"block 10\.0\.0\.0/31 has 10\.0\.0\.1, which is the gateway of the VM network",
+        "CloudError",
+    ),
+    Case(
+        "an address in a block of the same VM",
+        create_vm(
+            networks={"n": {**MANUAL, "ip": "10.0.0.5"}, "m": {**MANUAL, "prefix": 31}}
+        ),
+        r"networks\.n\.ip: '10\.0\.0\.5' is in 10\.0\.0\.4/31 of networks\.m",
     ),
     Case(
         "one address twice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ PACKAGE = Path(runc_cpi.__file__).parent
 SECURITY = PACKAGE.parent / "docs" / "security.md"
 
 
+@cache
 def literals() -> str:
     """Return all texts in the code, without what is put into them."""
     texts = []

@@ -12,6 +12,7 @@ from runc_cpi.daemon import assembly
 from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy
+from runc_cpi.daemon.events.history import HistoryPolicy
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.vips import VipPolicy
@@ -28,7 +29,13 @@ from tests.fakes.networks import (
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
-from tests.fakes.vms import FakeGuests, FakeOOMKiller, FakeRootDisks, FakeRuntime
+from tests.fakes.vms import (
+    FakeGuests,
+    FakeMeter,
+    FakeOOMKiller,
+    FakeRootDisks,
+    FakeRuntime,
+)
 
 NETWORK = IPv4Network("10.0.0.0/29")
 GATEWAY = IPv4Address("10.0.0.1")
@@ -44,6 +51,7 @@ class Assembly(assembly.Assembly):
     runtime: FakeRuntime
     guests: FakeGuests
     oom_killer: FakeOOMKiller
+    meter: FakeMeter
     driver: FakeDriver
     images: FakeImages
     networker: FakeNetworker
@@ -91,6 +99,7 @@ def assemble(
     driver, images = FakeDriver(disk_script or Script()), FakeImages(script)
     networker, oom_killer = FakeNetworker(script), FakeOOMKiller()
     firewall, host_ports = FakeFirewall(script), FakeHostPorts()
+    meter = FakeMeter()
     host = HostParts(
         runtime=runtime,
         networker=networker,
@@ -99,6 +108,7 @@ def assemble(
         host_ports=host_ports,
         guests=guests,
         oom_killer=oom_killer,
+        meter=meter,
         root_disks=FakeRootDisks(script),
         disk_driver=driver,
         trees=FakeTrees(script),
@@ -124,12 +134,14 @@ def assemble(
         vips=vips,
         peering=NO_PEERS,
         restart=restart,
+        history=HistoryPolicy(size=1 << 20, followers=2),
     )
     return Assembly(
         **vars(assembly.assemble(clock, depot, host, policy)),
         runtime=runtime,
         guests=guests,
         oom_killer=oom_killer,
+        meter=meter,
         driver=driver,
         images=images,
         networker=networker,

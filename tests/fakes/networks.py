@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.interfaces import (
     IFirewall,
@@ -33,12 +34,14 @@ class FakeNetworker:
     @ivar subnets: those that have a bridge.
     @ivar peering: the peers that there are ways to.
     @ivar problems: what cannot be had of these.
+    @ivar blocks: the blocks that there are routes to.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self.links: dict[str, list[str]] = {}
         self.subnets: Sequence[Subnet] = ()
+        self.blocks: frozenset[RoutedBlock] = frozenset()
         self.peering = NO_PEERS
         self.problems: tuple[str, ...] = ()
 
@@ -80,6 +83,17 @@ class FakeNetworker:
         self.peering = peering
         reached = Reached(changed=True, problems=self.problems)
         return self._script.act("reach peers", reached)
+
+    def route(self, blocks: Collection[RoutedBlock]) -> Any:
+        """Note them, those whose bridge is there."""
+        bridges = {subnet.bridge: subnet for subnet in self.subnets}
+        wanted = frozenset(block for block in blocks if block.bridge in bridges)
+        problems = tuple(f"no route to {each.block}" for each in {*blocks} - wanted)
+        if wanted == self.blocks:
+            return succeed(Reached(changed=False, problems=problems))
+        self.blocks = wanted
+        reached = Reached(changed=True, problems=problems)
+        return self._script.act("route blocks", reached)
 
     def own_addresses(self) -> Any:
         """Return the addresses of the bridges."""

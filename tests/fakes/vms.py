@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.vms.interfaces import (
     IFirstProcess,
     IGuests,
+    IMeter,
     IOOMKiller,
     IRootDisks,
     IRuntime,
 )
+from runc_cpi.daemon.vms.usage import Usage
 from runc_cpi.errors import CloudError, StillRunning
 from tests.fakes.script import Script
 
@@ -215,6 +218,41 @@ class FakeOOMKiller:
             self.watched[cgroup]()
 
 
+USAGE = Usage(
+    cpu_seconds=1.5,
+    cpu_limit=None,
+    memory=8 << 20,
+    memory_limit=32 << 20,
+    pids=1,
+    disk=None,
+    disk_limit=None,
+    read=4096,
+    written=8192,
+    received=100,
+    sent=200,
+)
+
+
+@implementer(IMeter)
+class FakeMeter:
+    """
+    Counts by the word of a test.
+
+    @ivar usages: what is used, by the cgroup.
+    """
+
+    def __init__(self) -> None:
+        self.usages: dict[str, Usage] = {}
+
+    def measure(self, states: Sequence[ContainerState]) -> Mapping[str, Usage]:
+        """Return what the test has set."""
+        return {
+            state.vm_cid: self.usages[state.cgroup]
+            for state in states
+            if state.cgroup in self.usages
+        }
+
+
 @implementer(IGuests)
 class FakeGuests:
     """
@@ -260,3 +298,4 @@ verifyObject(IFirstProcess, FakeFirstProcess(FakeRuntime(Script()), ""))
 verifyObject(IGuests, FakeGuests(Script()))
 verifyObject(IRootDisks, FakeRootDisks(Script()))
 verifyObject(IOOMKiller, FakeOOMKiller())
+verifyObject(IMeter, FakeMeter())

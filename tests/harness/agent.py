@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.harness.vm import SETTINGS, VM
@@ -45,13 +46,13 @@ class Agent:
     @property
     def binds(self) -> bool:
         """Whether it is configured for bind mode."""
-        config = json.loads(self._vm.read(CONFIG))
+        config = json.loads(self._vm.look(CONFIG))
         binds: bool = config["Platform"]["Linux"]["BindMountPersistentDisk"]
         return binds
 
     def disks(self) -> dict[str, str]:
         """Return the paths of the disks it knows of; hints come before settings."""
-        settings = json.loads(self._vm.read(SETTINGS))
+        settings = json.loads(self._vm.look(SETTINGS))
         return {**settings["disks"]["persistent"], **self._hints()}
 
     def add_persistent_disk(self, disk_cid: str, hint: str) -> None:
@@ -111,12 +112,14 @@ class Agent:
 
     def managed_disk(self) -> str | None:
         """Return the disk it mounted last, by its own note."""
-        outcome = self._vm.attempt("cat", MANAGED)
-        return outcome.stdout if outcome.returncode == 0 else None
+        try:
+            return self._vm.look(MANAGED)
+        except FileNotFoundError:
+            return None
 
     def mounts(self) -> list[Mounted]:
         """Read the table of mounts."""
-        lines = self._vm.read("/proc/mounts").splitlines()
+        lines = Path(f"/proc/{self._vm.pid}/mounts").read_text().splitlines()
         return [Mounted(*line.split()[:2]) for line in lines]
 
     def points(self, source: str) -> list[str]:
@@ -124,8 +127,10 @@ class Agent:
         return [mount.point for mount in self.mounts() if mount.source == source]
 
     def _hints(self) -> dict[str, Any]:
-        outcome = self._vm.attempt("cat", HINTS)
-        hints: dict[str, Any] = json.loads(outcome.stdout or "{}")
+        try:
+            hints: dict[str, Any] = json.loads(self._vm.look(HINTS) or "{}")
+        except FileNotFoundError:
+            return {}
         return hints
 
     def _path(self, disk_cid: str) -> str:

@@ -193,8 +193,7 @@ class Daemon:
 
     def refusal(self, *twistd_options: str, prefix: Sequence[str] = ()) -> str:
         """Start with something wrong; return the one line it is refused with."""
-        assert self.process is None
-        self._launch([*self.there, *prefix, *self.argv(*twistd_options)])
+        self.launch(*twistd_options, prefix=prefix)
         assert self.process is not None
         try:
             status = self.process.wait(REFUSAL_TIMEOUT)

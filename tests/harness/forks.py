@@ -200,6 +200,8 @@ def _run(request: dict[str, object], stdout: int, stderr: int) -> None:
         runpy.run_path(argv[0], run_name="__main__")
     except SystemExit as error:
         status = error.code
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -211,9 +213,15 @@ def _run(request: dict[str, object], stdout: int, stderr: int) -> None:
 
 def prepare() -> None:
     """Import what daemons need, but no reactor: each is to make its own."""
+    from twisted.application.service import IServiceMaker
+    from twisted.internet import epollreactor  # noqa: F401
+    from twisted.plugin import getPlugins
     from twisted.scripts import twistd  # noqa: F401
 
     from runc_cpi.daemon import assembly, linux_host, tap  # noqa: F401
+
+    for plugin in getPlugins(IServiceMaker):
+        assert plugin.tapname
 
     assert "twisted.internet.reactor" not in sys.modules
     gc.collect()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
+from array import array
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from pyroute2 import IPRoute
 
 from runc_cpi.daemon.host.network import libnftables, sysctls, table, vip_addresses
 from tests.harness import forks, netns
@@ -20,6 +22,10 @@ from tests.harness import forks, netns
 CGROUPS = Path("/sys/fs/cgroup")
 PATIENCE = 3.0
 INTERVAL = 0.05
+SIOCGIFCONF = 0x8912
+# A name, and a socket address: family and port, address, and what is unused.
+IFREQ = struct.Struct("16s4x4s16x")
+ADDRESSES = 1024  # at most
 
 
 @dataclass(frozen=True)
@@ -121,11 +127,17 @@ def rules() -> list[str]:
 
 def vips() -> dict[str, str]:
     """Return the labels of the addresses that daemons have added for VMs, by address."""
-    with IPRoute() as ip:
-        labels = {
-            str(entry.get_attr("IFA_LOCAL")): str(entry.get_attr("IFA_LABEL"))
-            for entry in ip.get_addr(family=socket.AF_INET)
-        }
+    # The kernel tells labels as the names of interfaces (netdevice(7), SIOCGIFCONF).
+    room = array("B", bytes(ADDRESSES * IFREQ.size))
+    request = array("B", struct.pack("iP", len(room), room.buffer_info()[0]))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCGIFCONF, request)
+    told: int = struct.unpack("iP", request)[0]
+    assert told < len(room)
+    labels = {
+        socket.inet_ntoa(address): name.rstrip(b"\0").decode()
+        for name, address in IFREQ.iter_unpack(room[:told])
+    }
     mark = vip_addresses.MARK
     return {address: label for address, label in labels.items() if label.startswith(mark)}
 
@@ -152,10 +164,7 @@ def loops(home: Path) -> list[str]:
     """Name the loop devices of files below C{home}, as C{loop3 of FILE}."""
     found = []
     for name in os.listdir("/sys/block"):
-        try:
-            backing = _read(f"/sys/block/{name}/loop/backing_file").strip()
-        except OSError:
-            continue
+        backing = _read(f"/sys/block/{name}/loop/backing_file").strip()
         if f"{home}/" in backing:
             found.append(f"{name} of {backing}")
     return found
@@ -164,26 +173,26 @@ def loops(home: Path) -> list[str]:
 def processes(home: Path, names: set[str]) -> list[str]:
     """Find who is in one of the cgroups, or was started for something in C{home}."""
     found = []
+    members = {
+        pid for path in cgroups(names) for pid in _read(f"{path}/cgroup.procs").split()
+    }
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        if int(pid) == os.getpid():
+        command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+        # The dead, and threads of the kernel, have no command line.
+        if not command or int(pid) == os.getpid():
             continue
-        try:
-            command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
-            # The dead, and threads of the kernel, have no command line.
-            # A daemon that was forked has its home as its directory, but not its arguments.
+        # A daemon that was forked has its home as its directory, but not its arguments.
+        with suppress(OSError):
             told = f"{command} {os.readlink(f'/proc/{pid}/cwd')}/"
-            if command and (f"{home}/" in told or _is_in(pid, names)):
+            if f"{home}/" in told or pid in members:
                 found.append(f"{pid} {command}")
-        except OSError:
-            continue
     return found
 
 
-def _is_in(pid: str, names: set[str]) -> bool:
-    cgroup = _read(f"/proc/{pid}/cgroup")
-    return any(f"/{name}" in cgroup for name in names)
-
-
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    """Return the content of a file of the kernel, of which there is none if it is gone."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

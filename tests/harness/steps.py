@@ -7,7 +7,8 @@ the host or of a file.  Python itself tells of most of them, before they happen
 
 Once the file L{ARM} is there, in the current directory, each step is noted in L{NOTES} as
 it begins, and before the one that the first line of L{ARM} asks for, by its number or by
-its name, the process kills itself.  Further lines name kinds of steps that do not count.
+its name, the process kills itself.  Further lines name steps that do not count, or kinds
+of them.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def step(name: str) -> None:
                 wanted, *ignored = arm.read().splitlines()
         except FileNotFoundError:
             return
-        if name.partition(" ")[0] in ignored:
+        if name in ignored or name.partition(" ")[0] in ignored:
             return
         with _opened(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND) as notes:
             number = len(notes.readlines()) + 1

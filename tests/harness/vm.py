@@ -82,6 +82,14 @@ class VM:
         """Read a file inside."""
         return self.run("cat", name)
 
+    def look(self, name: str) -> str:
+        """
+        Read a file of a running VM from outside, which takes a tenth of L{read}.
+
+        @param name: its path, which no link in the VM may lead elsewhere.
+        """
+        return Path(f"/proc/{self.pid}/root{name}").read_text()
+
     def answer(self, address: str | None = None) -> str:
         """Ask the agent for its agent_id, once."""
         where = (address or self.address, AGENT_PORT)

@@ -216,7 +216,7 @@ class Ground:
         assert self._file(cid).read_text() == cid
         disks = self.world.disks_of(cid)
         assert guests.seen(vm) == set(disks)
-        told = json.loads(guests.look(vm, SETTINGS))["disks"]["persistent"]
+        told = json.loads(vm.look(SETTINGS))["disks"]["persistent"]
         assert set(told) == {disk for disk, facts in disks.items() if facts.in_settings}
 
     def _file(self, cid: str) -> Path:

@@ -45,11 +45,6 @@ def settings(vm: VM) -> dict[str, Any]:
     return told
 
 
-def look(vm: VM, name: str) -> str:
-    """Read a file of a running VM from outside."""
-    return Path(f"/proc/{vm.pid}/root{name}").read_text()
-
-
 def content(image: Path, name: str) -> str:
     """Read a file of the file system in an image, which may be in use."""
     outcome = subprocess.run(
@@ -72,7 +67,7 @@ def mark(image: Path, name: str, text: str) -> None:
 
 def hint(vm: VM, disk_cid: str) -> str:
     """Return the path of a disk by the agent's settings."""
-    found: str = json.loads(look(vm, SETTINGS))["disks"]["persistent"][disk_cid]
+    found: str = json.loads(vm.look(SETTINGS))["disks"]["persistent"][disk_cid]
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from runc_cpi.daemon.host.network import libnftables, table, vip_addresses
+from runc_cpi.daemon.host.network import libnftables, routes, table, vip_addresses
 from runc_cpi.daemon.host.network.veth import host_interface
 from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
@@ -67,6 +67,7 @@ def _there(daemon: Daemon) -> Iterator[str]:
         yield from (f"link {name}" for name in _ports(bridge))
     yield from _published(daemon)
     yield from _vips(daemon)
+    yield from _routes(daemon)
     top = {daemon.cgroup}
     yield from {f"cgroup {_member(path, daemon)}" for path in leaks.cgroups(top)}
     for line in leaks.processes(daemon.home, top):
@@ -83,6 +84,8 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     for cid in world.vms:
         for number, nic in enumerate(_nics(daemon, cid)):
             yield f"bridge {nic['bridge']}"
+            address = nic["addresses"][0].partition("/")[0]
+            yield from (f"route to {block} by {address}" for block in nic["blocks"])
             if cid in running:
                 yield f"link {host_interface(cid, number)}"
     yield from (f"process of {cid}" for cid in running)
@@ -139,6 +142,15 @@ def _vips(daemon: Daemon) -> Iterator[str]:
         yield from (f"vip {vip} of {address}" for vip, address in vips.items())
         yield from (f"source {vip} of {address}" for address, vip in sources.items())
     yield from (f"address {vip}" for vip, its in leaks.vips().items() if its == label)
+
+
+def _routes(daemon: Daemon) -> Iterator[str]:
+    """Return the routes to blocks of VMs, as the kernel has them."""
+    with IPRoute() as ip:
+        for route in routes.all_routes(ip):
+            is_ours = route.metric == routes.metric_of(daemon.cgroup)
+            if is_ours and route.protocol == routes.TO_BLOCKS:
+                yield f"route to {route.network} by {route.gateway}"
 
 
 def _console(daemon: Daemon, vm_cid: str) -> str:

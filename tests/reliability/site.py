@@ -13,7 +13,7 @@ from typing import Any
 from tests.harness import images, steps
 from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
-from tests.harness.daemon import Daemon, vm_arguments
+from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.vm import VM
 from tests.harness.waiting import eventually
 from tests.reliability import guests, host
@@ -50,6 +50,7 @@ class Site:
         self._images = count(1)
         # No two daemons of one host can publish the same port.
         self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
+        self._blocks = cycle(daemon.network + str(16 * n) for n in range(1, 9))
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
         self.give(self._bystander, self._disk)
@@ -69,7 +70,10 @@ class Site:
         return self.daemon.create_vm(self.stemcell, cloud_properties=self._properties())
 
     def new_vm_in_two_networks(self) -> VM:
-        """Make a VM of which one network goes with it, and an address of the host."""
+        """
+        Make a VM of which one network goes with it, with an address of the host and a block
+        of addresses.
+        """
         return self.daemon.create_vm(
             self.stemcell, self._two_networks(), cloud_properties=self._properties()
         )
@@ -78,6 +82,7 @@ class Site:
         return {
             "a": {"type": "dynamic"},
             "b": self.daemon.described_network(),
+            "c": manual(next(self._blocks), prefix="28"),
             "public": {"type": "vip", "ip": str(next(self._vips))},
         }
 
@@ -148,7 +153,7 @@ class Site:
         vm = self._bystander
         assert vm.pid == self._pid
         assert vm.is_alive()
-        assert guests.look(vm, guests.STORE + TOKEN) == self._disk
+        assert vm.look(guests.STORE + TOKEN) == self._disk
 
     def _check_vm(self, cid: str, world: World) -> None:
         record = json.loads((self.daemon.work_dir / "vms" / cid / "vm.json").read_text())
@@ -161,14 +166,14 @@ class Site:
         assert set(told["disks"]["persistent"]) == named
         if cid == self.target.cid:
             for place in PLACES:
-                assert guests.look(vm, place + TOKEN).strip() == cid
+                assert vm.look(place + TOKEN).strip() == cid
 
     @contextmanager
     def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
         """
         Let the daemon die before a step, by its number or its name.
 
-        @param ignored: kinds of steps that do not count.
+        @param ignored: steps that do not count, by their names or kinds.
         """
         arm = self.daemon.home / steps.ARM
         eventually(self._has_removed_all, "nothing of earlier calls is being removed")

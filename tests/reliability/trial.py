@@ -6,22 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, takewhile
 from typing import Any
 
+from tests.harness.minor_steps import MINOR
 from tests.reliability.model import CREATING, after
 from tests.reliability.scenarios import SCENARIOS, Scenario
 from tests.reliability.site import Site
 from tests.reliability.world import World
-
-# These steps have no effect that counts: writes to a file that is not whole yet, and mounts
-# that only a VM sees that does not run yet. A file that was opened and is empty is found by
-# the step that fills it.
-MINOR = ("chmod", "chown", "utime", "fsync", "open", "bind")
 
 
 def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
     """Let the daemon die at each step of a call; return how often it died."""
     scenario, numbers = SCENARIOS[name], count(1)
     sites = sites[:1] if scenario.by_file else sites
-    ignored = () if long else MINOR
+    ignored = () if long else (*MINOR, *scenario.minor)
 
     def work(site: Site) -> int:
         site.restore()
@@ -46,7 +42,7 @@ class Trial:
     One call, and one death of the daemon.
 
     @param step: the step before which it dies, by its number or its name.
-    @param ignored: kinds of steps that do not count.
+    @param ignored: steps that do not count, by their names or kinds.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ def vip_ranges(key: str, value: Any) -> tuple[AddressRange, ...]:
 def _vip_range(key: str, value: Any) -> AddressRange:
     addresses = address_range(key, IPV4, value)
     for reserved in NOT_ONE_HOSTS:
-        if addresses.first <= reserved[-1] and addresses.last >= reserved[0]:
+        if addresses.overlaps(reserved):
             raise ConfigError(
                 f"{key}: {quoted(value)} is, or has a part, in {reserved}, where no host "
                 "has an address of its own"
@@ -61,15 +61,14 @@ def check_vips(
             if peer.address in addresses:
                 raise ConfigError(f"{where} {peer.address}, the address of a peer")
             for cidr in peer.cidrs:
-                if addresses.first <= cidr[-1] and addresses.last >= cidr[0]:
+                if addresses.overlaps(cidr):
                     raise ConfigError(f"{where} {cidr}, a network of peer {peer.address}")
         if isinstance(taken, IPv4Address) and taken in addresses:
             raise ConfigError(
                 f"{key}: {taken} of {addresses} is the address where the daemon takes calls"
             )
         for network in networks:
-            ends = network.cidr.network_address, network.cidr.broadcast_address
-            if addresses.first <= ends[1] and addresses.last >= ends[0]:
+            if addresses.overlaps(network.cidr):
                 raise ConfigError(
                     f"{key}: {addresses} overlaps with {network.cidr} of {network.name!r}; "
                     "vips in it are those that its reserved in networks has"

@@ -17,6 +17,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.config import ConfigError, TLSConfig
+from runc_cpi.daemon.config.certificates import certificates as certificates_of
+from runc_cpi.daemon.config.certificates import pem
 from runc_cpi.daemon.config.checks import PEM
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 
@@ -134,8 +136,8 @@ def load(config: TLSConfig) -> SSL.Context:
 
     @raise ConfigError: naming the key whose certificate or private key is no good.
     """
-    certificates = _certificates("tls.certificate", config.certificate)
-    authorities = _certificates("tls.ca", config.ca)
+    certificates = certificates_of("tls.certificate", config.certificate)
+    authorities = certificates_of("tls.ca", config.ca)
     for key, found in (("tls.certificate", certificates), ("tls.ca", authorities)):
         if found[0].not_valid_after_utc < datetime.now(timezone.utc):
             raise ConfigError(f"{key}: expired on {found[0].not_valid_after_utc:%Y-%m-%d}")
@@ -186,16 +188,9 @@ def client_names(certificate: x509.Certificate) -> set[str]:
     }
 
 
-def _certificates(key: str, value: str) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(_pem(key, value))
-    except ValueError:
-        raise ConfigError(f"{key}: holds no PEM certificate") from None
-
-
 def _private_key(value: str) -> Any:
     try:
-        return load_pem_private_key(_pem("tls.private_key", value), None)
+        return load_pem_private_key(pem("tls.private_key", value), None)
     except (ValueError, TypeError):
         raise ConfigError("tls.private_key: holds no PEM key without password") from None
 
@@ -203,13 +198,3 @@ def _private_key(value: str) -> Any:
 def _reason(error: SSL.Error) -> str:
     reasons = error.args[0] if error.args else ()
     return "; ".join(str(reason[-1]) for reason in reasons) or "no reason given"
-
-
-def _pem(key: str, value: str) -> bytes:
-    if value.startswith(PEM):
-        return value.encode("utf-8")
-    try:
-        with open(value, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ConfigError(f"{key}: {value}: {error.strerror}") from None

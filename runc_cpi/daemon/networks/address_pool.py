@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address
 
 from runc_cpi.daemon.base.address_range import AddressRange
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Address, Holding, IPNetwork, Subnet
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -21,7 +21,8 @@ class AddressPool:
     def __init__(self, subnet: Subnet) -> None:
         self.subnet = subnet
         self._range = subnet.dynamic or _hosts_of(subnet)
-        self._owners: dict[IPv4Address, str] = {}
+        self._owners: dict[Address, str] = {}
+        self._blocks: dict[IPNetwork, str] = {}
         # No dynamic address above this is free, so a full subnet is not searched each time.
         self._highest = int(self._range.last)
 
@@ -47,31 +48,45 @@ class AddressPool:
         self._highest = first - 1
         while number >= first:
             address = IPv4Address(number)
-            reserved = self._reserved_with(address)
-            if reserved is not None:
-                number = int(reserved.first) - 1
+            passed_over = self._reserved_with(address) or self._block_with(address)
+            if passed_over is not None:
+                number = int(passed_over.first) - 1
                 continue
             if address not in self._owners and self._meaning(address) is None:
                 self._highest = max(self._highest, number)
                 yield address
             number -= 1
 
-    def _reserved_with(self, address: IPv4Address) -> AddressRange | None:
+    def _reserved_with(self, address: Address) -> AddressRange | None:
         return next((found for found in self.subnet.reserved if address in found), None)
+
+    def _block_with(self, address: Address) -> AddressRange | None:
+        for block in self._blocks:
+            if address in block:
+                return AddressRange(first=block[0], last=block[-1])
+        return None
 
     def _where(self) -> str:
         dynamic = self.subnet.dynamic
         return f"{dynamic} of {self.subnet.cidr}" if dynamic else str(self.subnet.cidr)
 
-    def claim(self, address: IPv4Address, owner: str, *, recorded: bool) -> None:
+    def claim(self, holding: Holding, owner: str, *, recorded: bool) -> None:
         """
-        Give C{owner} this very address of the subnet; it may have it already.
+        Give C{owner} this very address of the subnet, or block of them.
 
-        @param recorded: whether it had the address before, which may be reserved since.
+        It may have it already, or an address of its own block.
+
+        @param recorded: whether it had that before, which may be reserved since.
         @raise AddressUnavailable: saying why not.
         """
+        if isinstance(holding, Address):
+            self._claim_address(holding, owner, recorded=recorded)
+        else:
+            self._claim_block(holding, owner, recorded=recorded)
+
+    def _claim_address(self, address: Address, owner: str, *, recorded: bool) -> None:
         obstacle = self._meaning(address)
-        holder = self._owners.get(address, owner)
+        holder = self.owner(address) or owner
         if obstacle is None and holder != owner:
             obstacle = f"is in use by {holder}"
         if obstacle is None and not recorded and self._reserved_with(address) is not None:
@@ -80,7 +95,34 @@ class AddressPool:
             raise AddressUnavailable(f"address {address} {obstacle}")
         self._owners[address] = owner
 
-    def _meaning(self, address: IPv4Address) -> str | None:
+    def _claim_block(self, block: IPNetwork, owner: str, *, recorded: bool) -> None:
+        obstacle = self._obstacle(block, owner)
+        if obstacle is None and not recorded:
+            for kept in self.subnet.reserved:
+                if kept.overlaps(block):
+                    where = f"is reserved in {self.subnet.cidr} by the configuration"
+                    obstacle = f"overlaps with {kept}, which {where}"
+        if obstacle is not None:
+            raise AddressUnavailable(f"block {block} {obstacle}")
+        self._blocks[block] = owner
+
+    def _obstacle(self, block: IPNetwork, owner: str) -> str | None:
+        """Return why a block cannot be had, apart from what is reserved, or L{None}."""
+        cidr = self.subnet.cidr
+        if block[0] not in cidr or block[-1] not in cidr:
+            return f"is not within {cidr}, which has {block.network_address}"
+        for address in (self.subnet.gateway, cidr[0], cidr[-1]):
+            if address in block and (meaning := self._meaning(address)) is not None:
+                return f"has {address}, which {meaning}"
+        for other, holder in self._blocks.items():
+            if holder != owner and other.overlaps(block):
+                return f"overlaps with {other}, which is in use by {holder}"
+        for held, holder in self._owners.items():
+            if holder != owner and held in block:
+                return f"has {held}, which is in use by {holder}"
+        return None
+
+    def _meaning(self, address: Address) -> str | None:
         """Return what an address is that no VM can ever have, or L{None}."""
         cidr = self.subnet.cidr
         if address == self.subnet.gateway:
@@ -98,20 +140,28 @@ class AddressPool:
             del self._owners[address]
             if address in self._range:
                 self._highest = max(self._highest, int(address))
+        for block in [block for block, held in self._blocks.items() if held == owner]:
+            del self._blocks[block]
+            last = min(int(block[-1]), int(self._range.last))
+            self._highest = max(self._highest, last)
 
-    def owner(self, address: IPv4Address) -> str | None:
-        """Return who has an address, or L{None} if nobody does."""
-        return self._owners.get(address)
+    def owner(self, address: Address) -> str | None:
+        """Return who has an address, alone or in a block, or L{None} if nobody does."""
+        if address in self._owners:
+            return self._owners[address]
+        blocks = self._blocks.items()
+        return next((owner for block, owner in blocks if address in block), None)
 
     @property
-    def holders(self) -> dict[IPv4Address, str]:
-        """Who has which address."""
-        return dict(self._owners)
+    def holders(self) -> dict[Holding, str]:
+        """Who has which address, and which block."""
+        found: list[tuple[Holding, str]] = [*self._owners.items(), *self._blocks.items()]
+        return dict(found)
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody has an address."""
-        return not self._owners
+        return not self._owners and not self._blocks
 
 
 def _hosts_of(subnet: Subnet) -> AddressRange:

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Subnet, described
+from runc_cpi.daemon.networks.model import Address, Holding, Subnet, described
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -29,8 +29,8 @@ class AddressPools:
         self.configured, self._nat = tuple(configured), nat
         self._pools = {subnet.cidr: AddressPool(subnet) for subnet in self.configured}
         self._kept: list[Subnet] = []
-        # Addresses of no subnet that VMs may have whose records cannot be read.
-        self._protected: dict[Address, str] = {}
+        # What is in no subnet, of VMs whose records cannot be read.
+        self._protected: dict[Holding, str] = {}
 
     @property
     def subnets(self) -> tuple[Subnet, ...]:
@@ -61,9 +61,9 @@ class AddressPools:
                     f"with {other.cidr} of this host, whose gateway is {other.gateway}"
                 )
         pool = self._pools[subnet.cidr] = AddressPool(subnet)
-        for address, owner in self._protected.items():
-            if isinstance(address, IPv4Address) and address in subnet.cidr:
-                pool.claim(address, owner, recorded=True)
+        for holding, owner in self._protected.items():
+            if _first_of(holding) in subnet.cidr:
+                pool.claim(holding, owner, recorded=True)
 
     def keep(self, subnet: Subnet) -> None:
         """
@@ -96,8 +96,8 @@ class AddressPools:
         if pool.is_empty and pool.subnet not in self.lasting:
             del self._pools[cidr]
 
-    def holders(self, subnet: Subnet) -> Mapping[IPv4Address, str]:
-        """Return who has which address of a subnet; nothing if there is no such subnet."""
+    def holders(self, subnet: Subnet) -> Mapping[Holding, str]:
+        """Return who has what of a subnet; nothing if there is no such subnet."""
         pool = self._pools.get(subnet.cidr)
         return {} if pool is None or pool.subnet != subnet else pool.holders
 
@@ -112,25 +112,26 @@ class AddressPools:
         """
         return self._pools[subnet.cidr].acquire(owner, but)
 
-    async def claim(self, address: Address, owner: str, *, recorded: bool = False) -> None:
+    async def claim(self, holding: Holding, owner: str, *, recorded: bool = False) -> None:
         """
-        Give C{owner} this very address; it may have it already.
+        Give C{owner} this very address, or this block of them; it may have it already.
 
-        @param recorded: whether it had the address before, which may be reserved since.
+        @param recorded: whether it had that before, which may be reserved since.
         @raise AddressUnavailable: if it is in no subnet, or cannot be had there.
         """
+        first = _first_of(holding)
         for cidr, pool in self._pools.items():
-            if isinstance(address, IPv4Address) and address in cidr:
-                pool.claim(address, owner, recorded=recorded)
+            if first in cidr:
+                pool.claim(holding, owner, recorded=recorded)
                 return
         networks = ", ".join(map(str, self._pools))
         raise AddressUnavailable(
-            f"address {address} is outside of {networks}, the networks of this host's VMs"
+            f"address {first} is outside of {networks}, the networks of this host's VMs"
         )
 
-    def protect(self, address: Address, owner: str) -> None:
-        """Have nobody but C{owner} get an address of a subnet that is not known."""
-        self._protected[address] = owner
+    def protect(self, holding: Holding, owner: str) -> None:
+        """Have nobody but C{owner} get what is in a subnet that is not known."""
+        self._protected[holding] = owner
 
     async def release(self, owner: str) -> None:
         """Take back all that C{owner} has, if anything."""
@@ -145,3 +146,7 @@ class AddressPools:
                 if (owner := pool.owner(address)) is not None:
                     return owner
         return None
+
+
+def _first_of(holding: Holding) -> Address:
+    return holding if isinstance(holding, Address) else holding.network_address

@@ -1,20 +1,21 @@
-"""What VMs have of the host's network: ways out, ways to peers, and published ports."""
+"""What VMs have of the host's network: ways out, to peers and to blocks, and ports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import WHERE, HeldPorts, PublishedPort
 from runc_cpi.daemon.networks.rules import Occupant
 from runc_cpi.daemon.networks.tally import Tally
 from runc_cpi.daemon.networks.vips import Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.errors import InvalidArgument, PortUnavailable
 
 
@@ -32,9 +33,10 @@ class Forwarding:
         host_ports: IHostPorts,
         vips: Vips,
         ways: WaysToPeers,
+        block_ways: WaysToBlocks,
     ) -> None:
         self._pools, self._firewall, self._host_ports = pools, firewall, host_ports
-        self._vips, self._ways = vips, ways
+        self._vips, self._ways, self._block_ways = vips, ways, block_ways
         self._tally = Tally()
         # A port is held before its VM is an occupant: until it is found free, no rule may
         # lead to it.
@@ -48,11 +50,13 @@ class Forwarding:
         addresses: Sequence[Address],
         ports: Sequence[PublishedPort],
         vips: Sequence[Address] = (),
+        blocks: Iterable[RoutedBlock] = (),
     ) -> None:
         """
         Take a new VM in, with its ports and its vips; L{apply} makes it so.
 
         @param vips: the addresses of the host that it is to have.
+        @param blocks: those that are to be routed to it.
         @raise PortUnavailable: naming the VM, the process or the daemon that has a port.
         @raise AddressUnavailable: naming the VM or the daemon that has a vip, or what to
             configure.
@@ -71,7 +75,10 @@ class Forwarding:
             self._let_go(vm_cid)
             raise
         occupant = Occupant(
-            addresses=tuple(addresses), ports=tuple(ports), vips=tuple(vips)
+            addresses=tuple(addresses),
+            ports=tuple(ports),
+            vips=tuple(vips),
+            blocks=frozenset(blocks),
         )
         self._tally.put(vm_cid, occupant)
 
@@ -125,7 +132,11 @@ class Forwarding:
                 claims.check_vip(vip)
 
     def recall(
-        self, vm_cid: str, addresses: Sequence[Address], ports: Sequence[PublishedPort]
+        self,
+        vm_cid: str,
+        addresses: Sequence[Address],
+        ports: Sequence[PublishedPort],
+        blocks: Iterable[RoutedBlock] = (),
     ) -> None:
         """
         Take a VM in that was there before; L{apply} makes it so.
@@ -133,7 +144,7 @@ class Forwarding:
         @raise PortUnavailable: naming the VM that has a port; this one is in without any.
         """
         self._let_go(vm_cid)
-        occupant = Occupant(addresses=tuple(addresses))
+        occupant = Occupant(addresses=tuple(addresses), blocks=frozenset(blocks))
         self._tally.put(vm_cid, occupant)
         self._hold(vm_cid, ports)
         self._tally.put(vm_cid, replace(occupant, ports=tuple(ports)))
@@ -183,6 +194,7 @@ class Forwarding:
                 await self._ways.reach(wanted.peering)
             await self._firewall.apply(wanted)
             await self._ways.reach(wanted.peering)
+            await self._block_ways.reach(self._tally.blocks())
 
     async def repair(self, repairs: Repairs) -> None:
         """Have the host do what all VMs need, also if somebody else took that away."""
@@ -193,3 +205,5 @@ class Forwarding:
                     repairs.did("put back the rules of forwarding, which were gone")
                 if await self._ways.restore():
                     repairs.did("put back the ways to peers, which were gone")
+                if await self._block_ways.restore():
+                    repairs.did("put back the routes to blocks of VMs, which were gone")

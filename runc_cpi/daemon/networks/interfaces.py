@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import Attribute, Interface
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.claims import Claims
-from runc_cpi.daemon.networks.model import Address, Nic, Subnet
+from runc_cpi.daemon.networks.model import Address, Holding, Nic, Subnet
 from runc_cpi.daemon.networks.peers import Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
@@ -92,6 +93,15 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
+    def route(blocks: Collection[RoutedBlock]) -> Awaitable[Reached]:
+        """
+        Have routes to these blocks of VMs, and to no others.
+
+        Routes of anybody else stay.
+
+        @raise CloudError: if the kernel refuses to tell which there are.
+        """
+
     def own_addresses() -> Awaitable[Collection[IPv4Address]]:
         """
         Return the addresses that the host itself has.
@@ -131,8 +141,8 @@ class IAddressPools(Interface):
         One that is not kept is left as it is.
         """
 
-    def holders(subnet: Subnet) -> Mapping[IPv4Address, str]:
-        """Return who has which address of a subnet; nothing if there is no such subnet."""
+    def holders(subnet: Subnet) -> Mapping[Holding, str]:
+        """Return who has what of a subnet; nothing if there is no such subnet."""
 
     def acquire(
         subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
@@ -144,16 +154,16 @@ class IAddressPools(Interface):
         @raise AddressUnavailable: if none is left.
         """
 
-    def claim(address: Address, owner: str, *, recorded: bool = False) -> Awaitable[None]:
+    def claim(holding: Holding, owner: str, *, recorded: bool = False) -> Awaitable[None]:
         """
-        Give C{owner} this very address; it may have it already.
+        Give C{owner} this very address, or this block of them; it may have it already.
 
-        @param recorded: whether it had the address before, which may be reserved since.
+        @param recorded: whether it had that before, which may be reserved since.
         @raise AddressUnavailable: saying why not.
         """
 
-    def protect(address: Address, owner: str) -> None:
-        """Have nobody but C{owner} get an address of a subnet that is not known."""
+    def protect(holding: Holding, owner: str) -> None:
+        """Have nobody but C{owner} get what is in a subnet that is not known."""
 
     def release(owner: str) -> Awaitable[None]:
         """Take back all that C{owner} has, if anything."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 from uuid import uuid4
 
 from twisted.internet.defer import DeferredLock
@@ -17,7 +17,7 @@ from runc_cpi.daemon.networks.definition import NetworkDefinition
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
 from runc_cpi.daemon.networks.managed_network import ManagedNetwork, record_path
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Holding, Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.loading import load_all
@@ -32,12 +32,12 @@ class NetworkFacts:
     A network of this host's VMs, and who is in it.
 
     @ivar network_cid: of a managed one; L{None} for others.
-    @ivar holders: who has which of its addresses.
+    @ivar holders: who has which of its addresses, and which block of them.
     """
 
     network_cid: str | None
     subnet: Subnet
-    holders: Mapping[IPv4Address, str]
+    holders: Mapping[Holding, str]
 
 
 class ManagedNetworks:
@@ -108,7 +108,8 @@ class ManagedNetworks:
         """
         Make a network, with its bridge.
 
-        VMs may be in it already: those of a network that was not managed before.
+        VMs may be in it already: those of a network that was not managed before.  A network
+        that an earlier call for the same made, whose answer was lost, makes way.
 
         @raise AddressUnavailable: if it is outside of C{allowed_networks}, or overlaps
             with another network, or has the name of another.
@@ -116,6 +117,7 @@ class ManagedNetworks:
         @raise OSError: if its record cannot be written; nothing is left then.
         """
         async with self._lock:
+            await self._make_way(definition)
             network = ManagedNetwork(
                 network_cid=f"network-{uuid4()}",
                 gateway=definition.gateway or await self._choose(definition.prefixlen),
@@ -139,6 +141,25 @@ class ManagedNetworks:
             cidr=str(subnet.cidr),
         )
         return network
+
+    async def _make_way(self, definition: NetworkDefinition) -> None:
+        """
+        Remove what an earlier call with the same definition made, if no VM is in it.
+
+        Whoever was told of a network does not ask for it again, with the same gateway and
+        properties.  Networks whose addresses the daemon chose may well be alike.
+        """
+        for network in list(self._managed.values()):
+            is_same = (network.gateway, network.cloud_properties) == (
+                definition.gateway,
+                definition.cloud_properties,
+            )
+            if is_same and not self._pools.holders(network.subnet(nat=self._nat)):
+                self.log.warn(
+                    "{network_cid} makes way for a new network like it; nobody knows it",
+                    network_cid=network.network_cid,
+                )
+                await self._remove(network)
 
     async def _choose(self, prefixlen: int) -> IPv4Interface:
         """Return the host's address in a network that nobody has."""

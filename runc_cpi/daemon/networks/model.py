@@ -26,6 +26,8 @@ MOST_INTERFACES = 16  # of one VM
 # An address with the size of its subnet, as an interface has it.
 InterfaceAddress = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
+# What a VM has alone: an address, or a whole block of them.
+Holding = Address | IPNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class Network:
     @ivar kind: C{manual}, C{dynamic} or C{vip}.
     @ivar address: the address asked for, or L{None} if any will do.  That of a C{vip}
         network is one of the host's, and on no interface of the VM.
+    @ivar block: the block of addresses asked for, of which C{address} is the first, or
+        L{None} for that address alone.
     @ivar settings: the network as the call has it.
     """
 
@@ -43,6 +47,12 @@ class Network:
     kind: str
     address: IPv4Address | None
     settings: Mapping[str, Any]
+    block: IPNetwork | None = None
+
+    @property
+    def holding(self) -> Holding | None:
+        """All that is asked for, or L{None} if any address will do."""
+        return self.address if self.block is None else self.block
 
 
 @dataclass(frozen=True, kw_only=True)

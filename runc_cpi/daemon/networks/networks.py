@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from twisted.internet.defer import DeferredLock
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
-from runc_cpi.daemon.networks.model import Network, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import Address, Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.peers import Peer, overlap_with_peers
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
@@ -24,6 +25,7 @@ class Networks:
 
     @param allowed: where subnets can be that no configuration has.
     @param peers: the hosts whose networks they cannot be in.
+    @param vips: the addresses of C{vip} networks, which are in no such subnet.
     """
 
     def __init__(
@@ -33,9 +35,10 @@ class Networks:
         names: INameService,
         allowed: Sequence[IPv4Network],
         peers: Sequence[Peer] = (),
+        vips: Sequence[AddressRange] = (),
     ) -> None:
         self._pools, self._networker, self._names = pools, networker, names
-        self._allowed, self._peers = allowed, peers
+        self._allowed, self._peers, self._vips = allowed, peers, vips
         self._lock = DeferredLock()
         self._present: tuple[Subnet, ...] | None = None
         self._were_good: set[Subnet] = set()
@@ -58,11 +61,11 @@ class Networks:
         """
         leases: dict[str, Lease] = {}
         own = await self._networker.own_addresses()
-        for network in networks:
+        # A network that describes its subnet by single addresses knows it best.
+        for network in sorted(networks, key=lambda network: network.block is not None):
             if network.kind == "manual" and network.address is not None:
                 leases[network.name] = await self._claim(network, network.address, owner)
-                if network.address in own:
-                    raise AddressUnavailable(f"address {network.address} is the host's own")
+                _check_own(network, own)
         for network in networks:
             if network.kind == "dynamic":
                 subnet = self._chosen(network)
@@ -74,8 +77,8 @@ class Networks:
         subnet = subnet_of(address, self._pools.subnets)
         if subnet is None:
             subnet = await self._open(network)
-        await self._pools.claim(address, owner)
-        return Lease(address=address, subnet=subnet)
+        await self._pools.claim(network.holding or address, owner)
+        return Lease(address=address, subnet=subnet, block=network.block)
 
     async def _open(self, network: Network) -> Subnet:
         """Have the subnet that a network describes."""
@@ -90,7 +93,7 @@ class Networks:
 
         @param where: names the argument that asks for it.
         @raise AddressUnavailable: if it is outside of C{allowed_networks}, or overlaps
-            with a network of the host.
+            with a network of the host or a peer, or with C{vip_addresses}.
         @raise CloudError: if the kernel does not tell what the host has.
         """
         where = f"{where}: {subnet.cidr}"
@@ -102,6 +105,9 @@ class Networks:
         overlap = overlap_with_peers(self._peers, subnet.cidr)
         if overlap is not None:
             raise AddressUnavailable(f"{where} overlaps with {overlap}")
+        for vips in self._vips:
+            if vips.overlaps(subnet.cidr):
+                raise AddressUnavailable(f"{where} overlaps with {vips} of vip_addresses")
         overlap = await self._networker.overlap(subnet)
         if overlap is not None:
             raise AddressUnavailable(f"{where} overlaps with {overlap} of this host")
@@ -116,7 +122,9 @@ class Networks:
         """
         # Routes to peers are there only while a VM is.
         of_peers = [cidr for peer in self._peers for cidr in peer.cidrs]
-        taken = [*self.cidrs(), *of_peers, *await self._networker.own_networks()]
+        of_vips = [cidr for vips in self._vips for cidr in vips.networks()]
+        own = await self._networker.own_networks()
+        taken = [*self.cidrs(), *of_peers, *of_vips, *own]
         found = first_free(self._allowed, prefixlen, taken)
         if found is None:
             raise AddressUnavailable(
@@ -205,3 +213,15 @@ class Networks:
             if overlap is not None:
                 found[subnet] = f"{subnet.cidr} overlaps with {overlap} of this host"
         return found
+
+
+def _check_own(network: Network, own: Collection[Address]) -> None:
+    """Check that no address that a network asks for is one of the host itself."""
+    if network.block is None:
+        if network.address in own:
+            raise AddressUnavailable(f"address {network.address} is the host's own")
+        return
+    for address in own:
+        if address in network.block:
+            message = f"block {network.block} has {address}, which is the host's own"
+            raise AddressUnavailable(message)

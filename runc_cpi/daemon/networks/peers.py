@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from runc_cpi.daemon.base.address_range import AddressRange
+
 # What VXLAN puts around a packet of IPv4 (bytes, RFC 7348): Ethernet, IPv4, UDP, VXLAN.
 OVERHEAD = 14 + 20 + 8 + 8
 
@@ -33,12 +35,14 @@ class Overlay:
     @ivar port: of UDP, the same on all hosts.
     @ivar address: the one by which all peers know this host; L{None} for the one that it
         has on its way to the first of them.
+    @ivar vips: addresses that it cannot be, as they are the VMs'.
     """
 
     interface: str
     id: int
     port: int
     address: IPv4Address | None = None
+    vips: tuple[AddressRange, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

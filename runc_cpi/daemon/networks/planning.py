@@ -10,6 +10,7 @@ from typing import Any
 from runc_cpi.daemon.networks.model import (
     MOST_INTERFACES,
     InterfaceAddress,
+    IPNetwork,
     Nic,
     Route,
     Subnet,
@@ -25,10 +26,15 @@ EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """An address that a VM has in one of its networks, and the subnet that it is in."""
+    """
+    An address that a VM has in one of its networks, and the subnet that it is in.
+
+    @ivar block: the block whose first address this is, if the VM has it whole.
+    """
 
     address: IPv4Address
     subnet: Subnet
+    block: IPNetwork | None = None
 
 
 def plan(
@@ -38,6 +44,8 @@ def plan(
     Plan the interfaces of a VM: one for each subnet, in the order of the networks.
 
     The default route is by the subnet of the network that is the default for C{gateway}.
+    Of a block, the VM has no address on an interface but where it has no other: there it
+    has the first one, for what is sent to the block has to find it.
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
@@ -62,7 +70,9 @@ def _nic(
     interface: str, names: Sequence[str], leases: Mapping[str, Lease], *, is_way_out: bool
 ) -> Nic:
     subnet = leases[names[0]].subnet
-    addresses = [leases[name].address for name in names]
+    chosen = [leases[name] for name in names]
+    single = [lease.address for lease in chosen if lease.block is None]
+    addresses = single or [chosen[0].address]
     default = Route(destination=EVERYWHERE, gateway=subnet.gateway)
     return Nic(
         networks=tuple(names),
@@ -73,6 +83,7 @@ def _nic(
         bridge=subnet.bridge,
         gateways=(subnet.interface,),
         mtu=subnet.mtu,
+        blocks=tuple(lease.block for lease in chosen if lease.block is not None),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import (
     AddressValueError,
@@ -9,14 +10,15 @@ from ipaddress import (
     IPv4Interface,
     IPv4Network,
     ip_address,
+    ip_network,
 )
 from typing import Any
 
-from runc_cpi.daemon.networks.model import Network
-from runc_cpi.errors import InvalidArgument, NotSupported
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Network
+from runc_cpi.errors import InvalidArgument
 
 TYPES = ("manual", "dynamic", "vip")
-WHOLE = 32  # bits of an IPv4 address
+NUMBER = re.compile("[0-9]{1,3}")  # of bits
 LONGEST_PREFIX = 30  # bits; with more there is no room for a VM beside the gateway
 
 
@@ -25,7 +27,6 @@ def parse(networks: Any) -> list[Network]:
     Check the C{networks} of a create_vm call.
 
     @raise InvalidArgument: naming the network, the field and what is accepted.
-    @raise NotSupported: if a network asks for a block of addresses.
     """
     if not isinstance(networks, dict):
         raise InvalidArgument("networks: must be an object of networks by name")
@@ -37,15 +38,26 @@ def parse(networks: Any) -> list[Network]:
 
 
 def _check_distinct(networks: Sequence[Network]) -> None:
-    owners: dict[IPv4Address, str] = {}
-    for network in networks:
-        if network.address is not None:
-            other = owners.setdefault(network.address, network.name)
-            if other != network.name:
-                raise InvalidArgument(
-                    f"networks.{network.name}.ip: {str(network.address)!r} is that of "
-                    f"networks.{other}; each network needs its own"
-                )
+    places = [
+        (address.version, int(address), int(_last(network, address)), network)
+        for network in networks
+        if (address := network.address) is not None
+    ]
+    places.sort(key=lambda place: place[:2])
+    # Of blocks, one that begins within another one lies in it.
+    for (version, _, last, one), (other_version, first, _, other) in zip(
+        places, places[1:], strict=False
+    ):
+        if version == other_version and first <= last:
+            whose = "that of" if one.block is None else f"in {one.block} of"
+            raise InvalidArgument(
+                f"networks.{other.name}.ip: {str(other.address)!r} is {whose} "
+                f"networks.{one.name}; each network needs its own"
+            )
+
+
+def _last(network: Network, address: Address) -> Address:
+    return address if network.block is None else network.block[-1]
 
 
 def _parse(name: str, settings: Any) -> Network:
@@ -62,26 +74,36 @@ def _parse(name: str, settings: Any) -> Network:
     default = settings.get("default")
     if default is not None and not _are_strings(default):
         raise InvalidArgument(f"{where}.default: {default!r} must be a list of strings")
-    _check_prefix(f"{where}.prefix", kind, settings.get("prefix"))
-    address = None
+    prefix = settings.get("prefix")
+    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
+        raise InvalidArgument(f"{where}.prefix: {prefix!r} must be a number of bits")
+    address = block = None
     if kind != "dynamic":
         address = _address(f"{where}.ip", kind, settings.get("ip"))
-    return Network(name=name, kind=kind, address=address, settings=settings)
+    if kind == "manual" and address is not None and prefix not in (None, ""):
+        block = _block(where, address, prefix)
+    return Network(name=name, kind=kind, address=address, settings=settings, block=block)
 
 
-def _check_prefix(where: str, kind: str, prefix: Any) -> None:
+def _block(where: str, address: Address, prefix: int | str) -> IPNetwork | None:
     """
-    Check how many bits of an address the director leaves no choice of.
+    Return the block of addresses that a network asks for, or L{None} for a single one.
 
-    With fewer than all, the VM is to have a whole block of addresses.
+    @param prefix: how many bits of the address the director leaves no choice of.
     """
-    if isinstance(prefix, bool) or not isinstance(prefix, (int, str, type(None))):
-        raise InvalidArgument(f"{where}: {prefix!r} must be a number of bits")
-    if kind == "manual" and prefix not in (None, "", WHOLE, str(WHOLE)):
-        raise NotSupported(
-            f"{where}: {prefix!r} asks for a block of addresses, which VMs cannot have "
-            f"here; leave it out, or say {WHOLE}"
+    bits, whole = str(prefix), address.max_prefixlen
+    if not NUMBER.fullmatch(bits) or not 1 <= int(bits) <= whole:
+        message = f"{where}.prefix: {prefix!r} must be a number of bits from 1 to {whole}"
+        raise InvalidArgument(message)
+    if int(bits) == whole:
+        return None
+    block = ip_network((address, int(bits)), strict=False)
+    if block.network_address != address:
+        raise InvalidArgument(
+            f"{where}.ip: {str(address)!r} is not the first address of a block of "
+            f"{int(bits)} bits; that is {block.network_address}"
         )
+    return block
 
 
 def _are_addresses(value: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
 from runc_cpi.daemon.networks.ports import PublishedPort
@@ -54,11 +55,13 @@ class Occupant:
     @ivar addresses: all it has; the first is the main one.
     @ivar ports: what it publishes.
     @ivar vips: the addresses of the host that it has.
+    @ivar blocks: the blocks of addresses that are routed to it.
     """
 
     addresses: tuple[Address, ...]
     ports: tuple[PublishedPort, ...] = ()
     vips: tuple[Address, ...] = ()
+    blocks: frozenset[RoutedBlock] = frozenset()
 
     @cached_property
     def redirections(self) -> frozenset[Redirection]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules, with_peers
@@ -65,6 +66,10 @@ class Tally:
             name: frozenset(counts) for name, counts in self._counts.items()
         }
         return with_peers(Ruleset(**total), subnets, peering)
+
+    def blocks(self) -> frozenset[RoutedBlock]:
+        """Return the blocks of addresses of all VMs."""
+        return frozenset(b for each in self._occupants.values() for b in each.blocks)
 
     def _touched(self, subnets: Sequence[Subnet]) -> Iterator[str]:
         """Return the VMs in subnets that came, went or changed."""

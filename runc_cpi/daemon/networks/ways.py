@@ -1,37 +1,45 @@
-"""Keeps the ways to the VMs of peers as the VMs of this host need them."""
+"""Keeps the ways that VMs of this host need: to the VMs of peers, and to blocks of VMs."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
 from twisted.logger import Logger
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
+from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.errors import CloudError
 
+T = TypeVar("T")
 
-class WaysToPeers:
+
+class Ways(Generic[T]):
     """
-    Ways that are there while this host has VMs.
+    Ways that are there while VMs need them.
 
     What cannot be had is logged, and fails no call: VMs run without it.  It is tried again
     with the next call and with each repair.
 
-    @ivar configured: the peers of the configuration.
+    @param have: has the host have these ways, and no others.
+    @param none: what is asked for while there is no VM.
+    @param lack: how the log says that a way cannot be had.
     """
 
     log = Logger()
 
-    def __init__(self, networker: INetworker, configured: Peering) -> None:
-        self._networker, self.configured = networker, configured
-        self._wanted = NO_PEERS
+    def __init__(self, have: Callable[[T], Awaitable[Reached]], none: T, lack: str) -> None:
+        self._have, self._none, self._lack = have, none, lack
+        self._wanted = none
         # What an earlier daemon left is not known.
-        self._reached: Peering | None = None
+        self._reached: T | None = None
         self._said: frozenset[str] = frozenset()
 
-    async def reach(self, peering: Peering) -> None:
-        """Have ways to these peers, and to no others."""
-        self._wanted = peering
-        if self._reached != peering:
+    async def reach(self, wanted: T) -> None:
+        """Have these ways, and no others."""
+        self._wanted = wanted
+        if self._reached != wanted:
             await self._reach()
 
     async def restore(self) -> bool:
@@ -40,14 +48,14 @@ class WaysToPeers:
 
         @return: whether something was missing.
         """
-        if self._wanted == self._reached == NO_PEERS:
+        if self._wanted == self._reached == self._none:
             return False
         return await self._reach()
 
     async def _reach(self) -> bool:
         wanted, self._reached = self._wanted, None
         try:
-            reached = await self._networker.reach(wanted)
+            reached = await self._have(wanted)
         except CloudError as error:
             self._say(frozenset([str(error)]))
             return False
@@ -59,6 +67,26 @@ class WaysToPeers:
     def _say(self, problems: frozenset[str]) -> None:
         """Log what is wrong by now, each problem once."""
         for problem in sorted(problems - self._said):
-            text = "VMs do not reach those of another host: {problem}"
-            self.log.warn(text, problem=problem)
+            self.log.warn("{lack}: {problem}", lack=self._lack, problem=problem)
         self._said = problems
+
+
+class WaysToPeers(Ways[Peering]):
+    """
+    The ways to the VMs of peers.
+
+    @ivar configured: the peers of the configuration.
+    """
+
+    def __init__(self, networker: INetworker, configured: Peering) -> None:
+        lack = "VMs do not reach those of another host"
+        super().__init__(networker.reach, NO_PEERS, lack)
+        self.configured = configured
+
+
+class WaysToBlocks(Ways[frozenset[RoutedBlock]]):
+    """The ways to the blocks of addresses that VMs have."""
+
+    def __init__(self, networker: INetworker) -> None:
+        lack = "a VM is not reached by its block of addresses"
+        super().__init__(networker.route, frozenset(), lack)

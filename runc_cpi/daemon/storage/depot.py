@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from runc_cpi.daemon.storage.drafts import DIRECTORY_MODE
@@ -26,6 +27,7 @@ class Depot:
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
         networks/CID/             network.json of a network that the director manages
+        events/                   what happened: events.jsonl, events.old.jsonl
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
@@ -41,6 +43,7 @@ class Depot:
         self.disks = work_dir / "disks"
         self.snapshots = work_dir / "snapshots"
         self.networks = work_dir / "networks"
+        self.events = work_dir / "events"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock = DaemonLock(work_dir)
@@ -49,6 +52,11 @@ class Depot:
     def mark(self) -> int:
         """A descriptor for children to inherit, so that the next daemon waits for them."""
         return self._lock.mark
+
+    @property
+    def cgroup_parent(self) -> str:
+        """Below which path the cgroups of VMs are; two daemons on one host differ."""
+        return f"/runc-cpid-{sha256(str(self.work_dir).encode()).hexdigest()[:8]}"
 
     def prepare(self, may_end: Callable[[int], bool] = nobody) -> None:
         """
@@ -74,6 +82,7 @@ class Depot:
             self.disks,
             self.snapshots,
             self.networks,
+            self.events,
             self.scratch,
             self.runtime,
         ):

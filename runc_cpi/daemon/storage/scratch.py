@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.base.concurrency import side_by_side
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
@@ -121,7 +121,7 @@ class Scratch:
 
     async def _sweep(self, path: Path, repairs: Repairs) -> None:
         self._in_use.add(path)
-        with repairs.attempt(f"cannot remove {path}"):
+        with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
             await self._reaper.remove(partial(self._trees.remove, path, idle=True))
-            repairs.did(f"removed {path}, which was not finished")
+            repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
         self._in_use.discard(path)

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from runc_cpi.daemon.storage import descent
@@ -83,13 +84,13 @@ class Tree:
     def read(self, name: str, limit: int) -> bytes | None:
         """Return at most C{limit} bytes of an ordinary file, or L{None} if it is none."""
         try:
-            fd = self._open_file(name)
+            fd = self.open_file(name)
         except OSError:
             return None
         with open(fd, "rb") as file:
             return file.read(limit)
 
-    def _open_file(self, name: str) -> int:
+    def open_file(self, name: str) -> int:
         """
         Open an ordinary file to read.
 
@@ -114,16 +115,28 @@ class Tree:
         @param owner: the user and the group of the file.
         @raise OSError: if that is not possible.
         """
+        with self.replacing(name, mode, owner) as file:
+            file.write(content.encode("utf-8"))
+
+    @contextmanager
+    def replacing(self, name: str, mode: int, owner: int = 0) -> Iterator[BinaryIO]:
+        """
+        Have a file written, which takes its place once it is whole.
+
+        @param owner: the user and the group of the file.
+        @return: what is to be written to.  On an error the old content stays.
+        @raise OSError: if that is not possible.
+        """
         with self.parent(name) as (directory, last):
             # A VM cannot put something there first: nobody can guess the name.
             draft = f".{uuid4()}.new"
             fd = os.open(draft, _NEW_FILE, mode, dir_fd=directory)
             try:
-                with open(fd, "w", encoding="utf-8") as file:
+                with open(fd, "wb") as file:
                     _check_ordinary(fd, name)
                     if owner:
                         os.fchown(fd, owner, owner)
-                    file.write(content)
+                    yield file
                 os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with suppress(OSError):

@@ -241,6 +241,19 @@ class Containers:
             raise
         await deferToThread(progress.clear, bundle)
 
+    async def halt(self, vm: VM, stemcell: Stemcell) -> None:
+        """
+        Stop a VM if it runs, asking it first.
+
+        @raise CloudError: if it does not stop, or the host fails.
+        """
+        try:
+            await self._ask_to_halt(vm, stemcell)
+            await self.take_down(vm.vm_cid)
+        except BaseException:
+            self.watch(vm.vm_cid)
+            raise
+
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
         bundle = self._bundle(vm.vm_cid)

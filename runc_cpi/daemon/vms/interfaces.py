@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +10,8 @@ from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.container import ContainerState
+from runc_cpi.daemon.vms.usage import Usage
 
 T = TypeVar("T")
 
@@ -125,6 +127,19 @@ class IOOMKiller(Interface):
         This may take milliseconds.
 
         @return: or L{None} if there is no such cgroup, or nobody counts in it.
+        """
+
+
+class IMeter(Interface):
+    """What the kernel counts of VMs."""
+
+    def measure(states: Sequence[ContainerState]) -> Mapping[str, Usage]:
+        """
+        Measure VMs that run.
+
+        This may take a millisecond for each.
+
+        @return: what each uses, by its cid; one that ended meanwhile is not in it.
         """
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
+from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Subnet, subnet_of
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
 from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.files.settings_file import told_addresses
+from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_blocks
 from runc_cpi.daemon.vms.interfaces import IRootDisks
 from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
@@ -71,7 +72,7 @@ class Registry:
             if not record.exists():
                 continue  # a VM in the making, or what is left of one
             vm = None
-            with repairs.attempt(f"set {record} aside"):
+            with repairs.attempt(f"set {record} aside", happened=SET_ASIDE):
                 vm = _load(path, self._pools.lasting)
             with repairs.attempt(path.name):
                 if vm is None:
@@ -91,11 +92,12 @@ class Registry:
             with self._reporting(vm, repairs):
                 if subnet_of(gateway.ip, self._pools.subnets) is None:
                     self._pools.open(self._pools.described(gateway))
-        for address in vm.addresses:
+        for holding in (*vm.addresses, *vm.blocks):
             with self._reporting(vm, repairs):
-                await self._pools.claim(address, vm.vm_cid, recorded=True)
+                await self._pools.claim(holding, vm.vm_cid, recorded=True)
         with self._reporting(vm, repairs):
-            self._forwarding.recall(vm.vm_cid, vm.addresses, vm.ports)
+            blocks = routed_blocks(vm.nics)
+            self._forwarding.recall(vm.vm_cid, vm.addresses, vm.ports, blocks)
         for vip in vm.vips:
             with self._reporting(vm, repairs):
                 self._forwarding.recall_vip(vm.vm_cid, vip)
@@ -113,14 +115,17 @@ class Registry:
         self._unreadable.add(path.name)
         self._stemcells.guard(path.name)
         await self._root_disks.mount(Bundle(path))
-        addresses = _addresses_of(path)
+        addresses, blocks = _told_by_settings(path)
         self._forwarding.recall(path.name, addresses, ())
-        for address in addresses:
-            if subnet_of(address, self._pools.subnets) is None:
-                self._pools.protect(address, path.name)
+        for holding, first in (
+            *((address, address) for address in addresses),
+            *((block, block[0]) for block in blocks),
+        ):
+            if subnet_of(first, self._pools.subnets) is None:
+                self._pools.protect(holding, path.name)
             else:
                 with suppress(AddressUnavailable):
-                    await self._pools.claim(address, path.name, recorded=True)
+                    await self._pools.claim(holding, path.name, recorded=True)
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -234,8 +239,8 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     return replace(vm, nics=planning.updated(vm.nics, subnets))
 
 
-def _addresses_of(path: Path) -> list[IPv4Address]:
-    """Return the addresses of a VM, from its agent's settings instead of its record."""
+def _told_by_settings(path: Path) -> tuple[list[IPv4Address], list[IPNetwork]]:
+    """Return the addresses and blocks that a VM's agent is told, as its record cannot."""
     with suppress(OSError), Tree.at(Bundle(path).upper) as tree:
-        return told_addresses(tree)
-    return []
+        return told_addresses(tree), told_blocks(tree)
+    return [], []

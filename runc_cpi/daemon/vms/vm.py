@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from runc_cpi.daemon.networks.model import Address, Nic
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.agent_settings import agent_settings
 from runc_cpi.daemon.vms.properties import VMProperties
@@ -69,6 +69,11 @@ class VM:
         """
         nics = sorted(self.nics, key=lambda nic: not nic.routes)
         return tuple(address.ip for nic in nics for address in nic.addresses)
+
+    @property
+    def blocks(self) -> tuple[IPNetwork, ...]:
+        """The blocks of addresses that it has whole, on all interfaces."""
+        return tuple(block for nic in self.nics for block in nic.blocks)
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.networks import Networks
@@ -119,7 +120,8 @@ class VMs:
             with failures_of_the_host():
                 vm = await plan_vm(vm_cid, new, self._networks)
             undo.push_async_callback(self._quietly, self._forwarding.dismiss, vm_cid)
-            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips)
+            blocks = routed_blocks(vm.nics)
+            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips, blocks)
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)

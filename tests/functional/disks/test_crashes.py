@@ -1,4 +1,4 @@
-"""The daemon is killed between any two steps: afterwards a disk is attached, or not."""
+"""The daemon is killed before a step that counts: afterwards a disk is attached, or not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runc_cpi.daemon.host.disks.loop_ioctl import LOOP_CLR_FD, LOOP_CONFIGURE
 from tests.functional.disks.site import DISK_NOT_ATTACHED, STORE, Site, loop_of
 from tests.harness import steps
 from tests.harness.lab import NewDaemon
+from tests.harness.minor_steps import MINOR
 from tests.harness.vm import SETTINGS, VM
 
 # In version 1 nobody tells the agent, so the daemon writes its settings file.
@@ -27,9 +28,9 @@ def site(new_daemon: NewDaemon, store_image: Path) -> Site:
 
 
 def arm(site: Site, where: str) -> None:
-    """Let the daemon note its steps from now on, and die before one of them."""
+    """Let the daemon note its steps that count from now on, and die before one."""
     (site.daemon.home / steps.NOTES).unlink(missing_ok=True)
-    (site.daemon.home / steps.ARM).write_text(where)
+    (site.daemon.home / steps.ARM).write_text("\n".join([where, *MINOR]))
 
 
 def rehearse(site: Site, method: str, *arguments: Any) -> list[str]:

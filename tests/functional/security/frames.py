@@ -6,7 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from runc_cpi.daemon.networks.model import hardware_address
 
@@ -74,15 +74,23 @@ def tagged(frame: bytes, kind: int = VLAN) -> bytes:
     return frame[:12] + struct.pack("!HH", kind, 1) + frame[12:]
 
 
-def may_pass(frame: bytes, mac: bytes, addresses: list[bytes]) -> bool:
-    """Say whether a VM with these addresses may send a frame."""
+def may_pass(
+    frame: bytes, mac: bytes, addresses: list[bytes], blocks: list[IPv4Network]
+) -> bool:
+    """Say whether a VM with these addresses, and these blocks of them, may send a frame."""
+
+    def is_own(address: bytes) -> bool:
+        in_block = any(IPv4Address(address) in block for block in blocks)
+        return address in addresses or in_block
+
     if frame[6:12] != mac:
         return False
     if frame[12:14] == struct.pack("!H", IPV4):
-        return frame[26:30] in addresses and frame[30] != 127
+        return is_own(frame[26:30]) and frame[30] != 127
     of_ethernet_and_ipv4 = struct.pack("!HHHBB", ARP, 1, IPV4, 6, 4)
-    senders = [mac + address for address in (*addresses, bytes(4))]
-    return frame[12:20] == of_ethernet_and_ipv4 and frame[22:32] in senders
+    if frame[12:20] != of_ethernet_and_ipv4 or frame[22:28] != mac:
+        return False
+    return is_own(frame[28:32]) or frame[28:32] == bytes(4)
 
 
 def send_from(pid: int, frames: list[bytes]) -> None:

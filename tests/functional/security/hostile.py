@@ -284,12 +284,13 @@ WRITTEN = [
 ]
 
 
-def archives(canary: str, busybox: bytes) -> Iterator[bytes]:
+def archives(canary: str, busybox: bytes, *, every: bool) -> Iterator[bytes]:
     """
     Return archives that try to write to C{canary}, or to make others write to it.
 
     @param canary: the absolute path of a directory that is not the daemon's. @param
-    busybox: the program, for archives that can be booted.
+    busybox: the program, for archives that can be booted. @param every: whether each file
+    is led to the directory in every way, and not in one of them; more are damaged then.
     """
     up = "../" * 12 + canary.lstrip("/")
     escapes = [canary, up, f"/proc/self/root{canary}", f"/proc/1/root{canary}"]
@@ -313,10 +314,10 @@ def archives(canary: str, busybox: bytes) -> Iterator[bytes]:
                 entry("z", b"bad"),
             )
         )
-    for name in WRITTEN:
-        for where in escapes[1:3]:
-            yield tar(rooted(link(name, where)))
-            yield tar(rooted(link(name, f"{where}/kept")))
+    ways = [f"{where}{end}" for where in escapes[1:3] for end in ("", "/kept")]
+    for number, name in enumerate(WRITTEN):
+        for way in ways if every else [ways[number % len(ways)]]:
+            yield tar(rooted(link(name, way)))
         yield tar(booting(busybox, link(name, canary)))
         yield tar(booting(busybox, link(name, f"{canary}/kept")))
     for name in [
@@ -339,7 +340,7 @@ def archives(canary: str, busybox: bytes) -> Iterator[bytes]:
         yield tar(rooted(entry("var/vcap/bosh/agent.json", content)))
     whole = tar(rooted(entry("noise", Random(1).randbytes(3000))))
     random = Random(2)
-    for _ in range(60):
+    for _ in range(60 if every else 20):
         damaged = bytearray(whole)
         for _ in range(random.choice([1, 3, 50])):
             damaged[random.randrange(len(damaged))] = random.randrange(256)

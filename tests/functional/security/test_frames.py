@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +31,9 @@ OWN = ["10.0.0.2", "10.0.7.255", "255.255.255.254"]
 ADDRESSES = [IPv4Address(own) for own in OWN]
 PACKED = [address.packed for address in ADDRESSES]
 MAC = mac_of(OWN[0])
+BLOCKS = [IPv4Network("10.0.16.16/28"), IPv4Network("192.128.0.0/9")]
+# The last one of a block, and what is next to it.
+EDGES = ["10.0.16.31", "10.0.16.32", "192.128.0.0", "192.127.255.255"]
 # The same frames in each run, and no deadline on slow machines.
 steady = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 
@@ -52,14 +55,15 @@ def verdict(code: bytes, frame: bytes) -> int:
 
 def check(frame: bytes) -> None:
     """The kernel decides as the model does."""
-    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES)
-    expected = frames.PASS if may_pass(frame, MAC, PACKED) else frames.DROP
+    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES, BLOCKS)
+    passes = may_pass(frame, MAC, PACKED, BLOCKS)
+    expected = frames.PASS if passes else frames.DROP
     assert verdict(code, frame) == expected, frame.hex()
 
 
 @steady
 @given(
-    st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10"]),
+    st.sampled_from([OWN[0], OWN[2], "10.0.0.3", "0.0.0.0", "2.0.0.10", *EDGES]),
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", BROADCAST]),
     st.sampled_from([MAC, mac_of("10.0.0.3"), MAC[:5] + b"\x03", bytes(6)]),
     st.integers(0, 50),
@@ -93,10 +97,13 @@ def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
 
 
 def test_many_addresses() -> None:
-    """The program works for a VM in hundreds of networks."""
+    """The program works for a VM in hundreds of networks, with hundreds of blocks."""
     addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
-    code = frames.program(hardware_address(addresses[0]), addresses)
+    blocks = [IPv4Network((0x0B000000 + 16 * n, 28)) for n in range(1000)]
+    code = frames.program(hardware_address(addresses[0]), addresses, blocks)
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
+    assert verdict(code, ipv4(MAC, str(blocks[-1][-1]))) == frames.PASS
+    assert verdict(code, ipv4(MAC, str(blocks[-1][-1] + 1))) == frames.DROP
     assert verdict(code, ipv4(MAC, str(addresses[-1] + 1))) == frames.DROP
 
 

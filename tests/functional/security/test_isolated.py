@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import images
+from tests.harness.daemon import CONTROL
 from tests.harness.images import KINDS
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.vm import SETTINGS, VM
@@ -88,6 +89,17 @@ def test_systemd(booted: VM) -> None:
     )
     failed = booted.run("systemctl", "--failed", "--plain", "--no-legend")
     assert failed == ""
+
+
+def test_files_that_root_copies(booted: VM, tmp_path: Path) -> None:
+    """What root of the host copies into the VM is its root's, on each file system."""
+    file, config = tmp_path / "file", booted.directory.parents[2] / "config.yml"
+    file.write_text("content")
+    for name in ("/tmp/copy", "/run/copy", "/var/vcap/data/copy"):
+        target = f"{booted.cid}:{name}"
+        argv = [str(CONTROL), "--config", str(config), "cp", str(file), target]
+        subprocess.run(argv, check=True, timeout=60)
+        assert booted.run("stat", "-c", "%u %g %s", name) == "0 0 7\n"
 
 
 def test_the_agent_can_remount(booted: VM) -> None:

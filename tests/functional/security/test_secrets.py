@@ -162,8 +162,9 @@ BAD_CONFIGS = {
 
 
 @pytest.mark.parametrize("name", BAD_CONFIGS)
-def test_errors_of_configurations(daemon: Daemon, name: str) -> None:
-    """The error for a bad CPI configuration shows no line of the file."""
+def test_errors_of_configurations(new_daemon: NewDaemon, name: str) -> None:
+    """The error for a bad CPI configuration, which needs no daemon, shows no line of it."""
+    daemon = new_daemon()
     path = daemon.home / "mistaken.yml"
     path.write_text(BAD_CONFIGS[name])
     error = CPI(path).error("ping")

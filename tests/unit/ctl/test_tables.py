@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
+import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from runc_cpi.ctl import disks, networks, stemcells, vms
 from runc_cpi.ctl.daemon import repaired
-from runc_cpi.ctl.tables import Listing, plain_table, print_table
+from runc_cpi.ctl.tables import Listing, plain_table, print_table, table
 
 VM = {
     "vm_cid": "vm-1",
@@ -45,16 +48,17 @@ def test_columns() -> None:
     table = plain_table(("A", "LONG"), [("wide", "x"), ("", "")])
     assert table == "A     LONG\nwide  x\n"
     assert plain_table(("A", "B"), []) == "A  B"
+    assert plain_table(("", ""), [("name:", "value")]) == "name:  value"
 
 
 @pytest.mark.parametrize(
     ("listing", "thing", "line"),
     [
-        (vms.LISTING, VM, "vm-1 running 10.0.0.2,10.0.0.3 agent-1"),
+        (vms.LISTING, VM, "vm-1 running - agent-1 10.0.0.2,10.0.0.3 - - - - -"),
         (
             vms.LISTING,
             {**VM, "running": False, "metadata": {"name": "db/0"}},
-            "vm-1 stopped 10.0.0.2,10.0.0.3 db/0",
+            "vm-1 stopped - db/0 10.0.0.2,10.0.0.3 - - - - -",
         ),
         (disks.LISTING, DISK, "disk-1 1024 MiB xfs - job=db index=0"),
         (
@@ -125,6 +129,19 @@ def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.count("y") == 50
     assert "\x1b]52" not in text
     assert max(len(line) for line in text.splitlines() if "y" in line) <= 40
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    """A state to look at has a colour, unless NO_COLOR is set; nothing else has one."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+    rows = [("fault", "fault"), ("ok", "stopped"), ("stopped, 1", "")]
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, color_system="standard")
+    console.print(table(("STATE", "SEEN"), rows, 80))
+    text = output.getvalue()
+    coloured = re.findall(r"\x1b\[[\d;]*3\dm(\w+)", text)
+    assert coloured == ([] if no_color else ["fault", "stopped"])
 
 
 def test_repairs_that_are_not_to_be_trusted() -> None:

@@ -143,6 +143,17 @@ def test_a_configuration_that_is_missing(tmp_path: Path, tool: Tool) -> None:
         ["vms", "x"],
         ["vm", "frobnicate"],
         ["vm", "console"],
+        ["vm", "show"],
+        ["vm", "show", "../../etc"],
+        ["vm", "logs", "../../etc"],
+        ["vm", "logs", "--lines", "-1", VM_CID],
+        ["vm", "stop", "vm-1"],
+        ["vm", "start"],
+        ["vms", "--sort", "colour"],
+        ["vms", "--watch=0"],
+        ["stemcell", "upload", "/no/such/file"],
+        ["network", "show"],
+        ["config", "frobnicate"],
         ["vm", "exec"],
         ["vm", "exec", VM_CID],
         ["vm", "exec", "vm-1", "ls"],
@@ -199,6 +210,19 @@ def test_completion(tool: Tool, monkeypatch: pytest.MonkeyPatch, shell: str) -> 
     monkeypatch.setenv("COMP_WORDS", "runc-cpictl vm de")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert tool().stdout == "plain,delete\n"
+
+
+def test_completion_of_ids(
+    tmp_path: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ids of VMs are completed by what is on this host, if that can be seen."""
+    config = written(tmp_path / "config.yml", {"work_dir": str(tmp_path)})
+    (tmp_path / "vms" / VM_CID).mkdir(parents=True)
+    monkeypatch.setenv("_RUNC_CPICTL_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_CWORD", "5")
+    for path, expected in ((config, f"plain,{VM_CID}\n"), ("/no/such", "\n")):
+        monkeypatch.setenv("COMP_WORDS", f"runc-cpictl --config {path} vm logs vm-0")
+        assert tool().stdout == expected
 
 
 def test_what_a_start_imports() -> None:

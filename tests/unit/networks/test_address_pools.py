@@ -249,11 +249,17 @@ class AgainstASet(RuleBasedStateMachine):
         self.case = SynchronousTestCase()
         self.pools = AddressPools([SUBNET])
         self.owners: dict[IPv4Address, str] = {}
+        self.blocks: dict[IPv4Network, str] = {}
+
+    def holders(self) -> dict[IPv4Address, str]:
+        """Return who has which address, alone or in a block."""
+        in_blocks = {a: owner for block, owner in self.blocks.items() for a in block}
+        return {**in_blocks, **self.owners}
 
     @rule(owner=OWNERS)
     def acquire(self, owner: str) -> None:
         """The highest free address is given, or there is none."""
-        free = POSSIBLE - self.owners.keys()
+        free = POSSIBLE - self.holders().keys()
         acquired = self.pools.acquire(SUBNET, owner)
         if free:
             address = self.case.successResultOf(acquired)
@@ -267,26 +273,43 @@ class AgainstASet(RuleBasedStateMachine):
         """An address is given if it can be given and is nobody else's."""
         address = host(number)
         claimed = self.pools.claim(address, owner)
-        if address in POSSIBLE and self.owners.get(address, owner) == owner:
+        if address in POSSIBLE and self.holders().get(address, owner) == owner:
             self.case.successResultOf(claimed)
             assert self.pools.owner(address) == owner
             self.owners[address] = owner
         else:
             self.case.failureResultOf(claimed, AddressUnavailable)
 
-    @precondition(lambda self: self.owners)
+    @rule(
+        owner=OWNERS, first=st.sampled_from([-2, 0, 2, 4, 6, 8]), bits=st.integers(30, 31)
+    )
+    def claim_block(self, owner: str, first: int, bits: int) -> None:
+        """A block is given if all of it can be given and is nobody else's."""
+        block = IPv4Network((host(first), bits), strict=False)
+        claimed = self.pools.claim(block, owner)
+        holders = self.holders()
+        if all(a in POSSIBLE and holders.get(a, owner) == owner for a in block):
+            self.case.successResultOf(claimed)
+            self.blocks[block] = owner
+        else:
+            self.case.failureResultOf(claimed, AddressUnavailable)
+
+    @precondition(lambda self: self.owners or self.blocks)
     @rule(owner=OWNERS)
     def release(self, owner: str) -> None:
         """All of one owner is free again."""
         self.case.successResultOf(self.pools.release(owner))
         self.owners = {a: held for a, held in self.owners.items() if held != owner}
+        self.blocks = {b: held for b, held in self.blocks.items() if held != owner}
 
     @invariant()
     def everybody_has_what_is_theirs(self) -> None:
         """Claiming what one has succeeds, and changes nothing."""
         for address, owner in self.owners.items():
             self.case.successResultOf(self.pools.claim(address, owner))
-            assert self.pools.owner(address) == owner
+        holders = self.holders()
+        for address in POSSIBLE:
+            assert self.pools.owner(address) == holders.get(address)
 
 
 TestAgainstASet = AgainstASet.TestCase

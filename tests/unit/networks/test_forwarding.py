@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,13 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.claims import Claims
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
-from runc_cpi.daemon.networks.ways import WaysToPeers
+from runc_cpi.daemon.networks.ways import WaysToBlocks, WaysToPeers
 from runc_cpi.errors import (
     AddressUnavailable,
     CloudError,
@@ -40,9 +41,14 @@ class ForwardingTests(SynchronousTestCase):
         self.script = Script()
         self.firewall, self.host_ports = FakeFirewall(self.script), FakeHostPorts()
         pools = AddressPools([SUBNET])
-        ways = WaysToPeers(FakeNetworker(self.script), NO_PEERS)
+        self.networker = FakeNetworker(self.script)
         self.forwarding = Forwarding(
-            pools, self.firewall, self.host_ports, Vips(pools, POLICY), ways
+            pools,
+            self.firewall,
+            self.host_ports,
+            Vips(pools, POLICY),
+            WaysToPeers(self.networker, NO_PEERS),
+            WaysToBlocks(self.networker),
         )
 
     def admit(
@@ -79,6 +85,29 @@ class ForwardingTests(SynchronousTestCase):
         self.successResultOf(self.admit("vm-1", ["80:80"]))
         self.succeed(self.forwarding.connected("vm-1"))
         self.assertEqual(self.script.done, ["apply rules", "reflect vm-1"])
+
+    def test_blocks_are_routed_while_there_is_their_vm(self) -> None:
+        """Routes follow from the VMs, also from those that were there before."""
+        self.networker.subnets = [SUBNET]
+        block, other = (
+            RoutedBlock(
+                block=IPv4Network(f"10.0.0.{first}/31"),
+                address=IPv4Address("10.0.0.6"),
+                bridge=SUBNET.bridge,
+            )
+            for first in (2, 4)
+        )
+        addresses = [IPv4Address("10.0.0.6")]
+        self.forwarding.recall("vm-1", addresses, (), [block])
+        self.succeed(self.forwarding.admit("vm-2", addresses, (), (), [other]))
+        self.succeed(self.forwarding.apply())
+        self.assertEqual(self.networker.blocks, {block, other})
+        self.networker.blocks = frozenset()
+        repairs = Repairs()
+        self.succeed(self.forwarding.repair(repairs))
+        self.assertEqual(self.networker.blocks, {block, other})
+        self.succeed(self.forwarding.dismiss("vm-1"))
+        self.assertEqual(self.networker.blocks, {other})
 
     def test_a_port_of_another_vm(self) -> None:
         """The error names the VM, and a VM that is refused has nothing."""

@@ -13,15 +13,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.definition import NetworkDefinition
 from runc_cpi.daemon.networks.managed_network import ManagedNetwork
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
+from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import AddressUnavailable, CloudError, NetworkInUse, NetworkNotFound
-from tests.fakes.assembly import SUBNET, assemble, new_vm
+from tests.fakes.assembly import NO_VIPS, SUBNET, assemble, new_vm
 from tests.fakes.networks import FakeNameService
 from tests.fakes.script import Script
 
@@ -46,9 +48,9 @@ class ManagedNetworksTests(TestCase):
         self.addCleanup(self.depot.release)
         await self.begin()
 
-    async def begin(self, subnet: Subnet = SUBNET) -> None:
+    async def begin(self, subnet: Subnet = SUBNET, vips: VipPolicy = NO_VIPS) -> None:
         """Start a daemon over what is on disk."""
-        self.parts = assemble(self.script, self.depot, subnet=subnet)
+        self.parts = assemble(self.script, self.depot, subnet=subnet, vips=vips)
         self.managed, self.pools = self.parts.networks, self.parts.pools
         self.repairs = await self.parts.load()
 
@@ -179,6 +181,37 @@ class ManagedNetworksTests(TestCase):
         self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])
         await self.pools.release("vm-1")
         self.assertEqual(self.pools.subnets, (SUBNET,))
+
+    async def test_a_call_whose_answer_was_lost(self) -> None:
+        """The same call again replaces the network, unless a VM is in it by then."""
+        lost = await self.create(gateway="10.1.2.1", cloud_properties={"name": "lan"})
+        await self.begin()
+        network = await self.create(gateway="10.1.2.1", cloud_properties={"name": "lan"})
+        self.assertNotEqual(network.network_cid, lost.network_cid)
+        self.assertEqual(self.on_disk(), [network.network_cid])
+        self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])
+        for changes in ({"gateway": "10.1.2.9"}, {"cloud_properties": {"name": "dmz"}}):
+            failure = await self.assertFailure(self.create(**changes), AddressUnavailable)
+            self.assertIn("10.1.2.0/24", str(failure))
+        await self.assign("vm-1", **IN_IT)
+        again = self.create(gateway="10.1.2.1", cloud_properties={"name": "lan"})
+        await self.assertFailure(again, AddressUnavailable)
+        self.assertEqual(self.on_disk(), [network.network_cid])
+
+    async def test_a_network_where_vips_can_be(self) -> None:
+        """It is refused, and nothing is made."""
+        vip = IPv4Address("10.1.2.7")
+        range_of_one = AddressRange(first=vip, last=vip)
+        await self.begin(vips=VipPolicy(allowed=[range_of_one]))
+        failure = await self.assertFailure(self.create(), AddressUnavailable)
+        self.assertIn("10.1.2.0/24 overlaps with 10.1.2.7-10.1.2.7 of", str(failure))
+        self.assertEqual(self.on_disk(), [])
+
+    async def test_networks_with_chosen_addresses(self) -> None:
+        """They may be alike, and none makes way for another."""
+        bits = {"range": None, "netmask_bits": 24}
+        networks = [await self.create(**bits) for _ in range(2)]
+        self.assertCountEqual(self.on_disk(), [n.network_cid for n in networks])
 
     async def test_what_cannot_be_beside_others(self) -> None:
         """A network or a name that is there already is refused, and nothing is made."""

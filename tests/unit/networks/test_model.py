@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from typing import Any
 
 import pytest
@@ -46,6 +53,9 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
 
 
 def test_what_a_vm_may_send() -> None:
-    """A VM may send from its hardware address and its IPv4 addresses alone."""
-    addresses = (IPv4Address("10.0.0.2"),)
-    assert allowed_sources(NIC) == AllowedSources(mac=NIC.mac, addresses=addresses)
+    """A VM may send from its hardware address, its IPv4 addresses and its blocks alone."""
+    assert allowed_sources(NIC) == AllowedSources(
+        mac=NIC.mac,
+        addresses=(IPv4Address("10.0.0.2"),),
+        blocks=(IPv4Network("10.0.1.0/28"),),
+    )

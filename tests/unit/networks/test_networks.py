@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.model import Subnet, described
@@ -100,6 +101,21 @@ class NetworksTests(SynchronousTestCase):
         networks = Networks(self.pools, self.host, self.names, allowed, [peer])
         found = self.successResultOf(Deferred.fromCoroutine(networks.free_range(24)))
         self.assertEqual(found, IPv4Network("10.2.0.0/24"))
+
+    def test_networks_beside_vips(self) -> None:
+        """A network that no configuration has is not where vips can be, held or not."""
+        first = IPv4Address("10.1.0.250")
+        vips = [AddressRange(first=first, last=first + 9)]
+        allowed = [IPv4Network("10.1.0.0/16")]
+        self.networks = Networks(self.pools, self.host, self.names, allowed, (), vips)
+        refused = self.refusal(AddressUnavailable, ip="10.1.1.9", gateway="10.1.1.1")
+        self.assertEqual(
+            refused,
+            "networks.n: 10.1.1.0/24 overlaps with 10.1.0.250-10.1.1.3 of vip_addresses",
+        )
+        self.assigned({"n": {**ELSEWHERE, "ip": "10.1.2.9", "gateway": "10.1.2.1"}})
+        found = self.successResultOf(Deferred.fromCoroutine(self.networks.free_range(24)))
+        self.assertEqual(found, IPv4Network("10.1.3.0/24"))
 
     def test_order_of_the_request_is_kept(self) -> None:
         """The first network comes first, whichever address was taken first."""

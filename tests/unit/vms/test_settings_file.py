@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT
-from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_disks
+from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_blocks, told_disks
 from tests.harness.trees import write
 
 SETTINGS = "var/vcap/bosh/warden-cpi-agent-env.json"
@@ -41,6 +41,7 @@ def test_settings_that_are_none(tmp_path: Path, content: str | bytes) -> None:
     with Tree.at(tmp_path) as tree:
         assert told_disks(tree) == {}
         assert told_addresses(tree) == []
+        assert told_blocks(tree) == []
 
 
 def test_addresses_in_the_settings(tmp_path: Path) -> None:
@@ -49,7 +50,13 @@ def test_addresses_in_the_settings(tmp_path: Path) -> None:
         "a": {"ip": "10.0.0.2", "type": "manual"},
         "b": {"ip": "192.0.2.1", "type": "vip"},
         "c": {"ip": "bad"},
+        "d": {"ip": "10.0.0.16", "type": "manual", "prefix": "28"},
+        "e": {"ip": "10.0.0.3", "type": "manual", "prefix": "32"},
+        "f": {"ip": "10.0.0.4", "type": "dynamic", "prefix": "24"},
+        "g": {"ip": "10.0.0.33", "type": "manual", "prefix": "28"},
     }
     write(tmp_path, SETTINGS, json.dumps({"networks": networks}))
     with Tree.at(tmp_path) as tree:
-        assert told_addresses(tree) == [IPv4Address("10.0.0.2")]
+        told = [f"10.0.0.{last}" for last in (2, 16, 3, 4, 33)]
+        assert told_addresses(tree) == [IPv4Address(address) for address in told]
+        assert told_blocks(tree) == [IPv4Network("10.0.0.16/28")]

@@ -117,8 +117,8 @@ class Bridges:
         """
         Name the network of the host that a subnet overlaps with, or return L{None}.
 
-        The bridges of this daemon do not count, nor its routes to peers, nor its vips that
-        are reserved there.
+        The bridges of this daemon do not count, nor its own routes, nor its vips that are
+        reserved there.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.

@@ -38,7 +38,7 @@ def guard(index: int, sources: AllowedSources, *, is_new: bool = False) -> bool:
     @return: whether frames from others could come in until now.
     @raise OSError: if the kernel refuses.
     """
-    code = frames.program(sources.mac, sources.addresses)
+    code = frames.program(sources.mac, sources.addresses, sources.blocks)
     # A filter that is in place is known by its name, a digest of its program.
     name = f"runc-cpid {sha256(code).hexdigest()[:16]}"
     if not is_new and name in _names(index):

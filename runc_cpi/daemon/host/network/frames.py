@@ -42,7 +42,11 @@ _LOOPBACK = IPv4Network("127.0.0.0/8")
 _NOBODY = IPv4Address(0)  # who asks whether an address is free (RFC 5227)
 
 
-def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
+def program(
+    hardware: str,
+    addresses: Collection[IPv4Address],
+    blocks: Collection[IPv4Network] = (),
+) -> bytes:
     """
     Assemble the program for one VM.
 
@@ -52,6 +56,7 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
 
     @param hardware: the VM's hardware address.
     @param addresses: its addresses.
+    @param blocks: the networks whose addresses it has all.
     """
     mac = bytes.fromhex(hardware.replace(":", ""))
     code = _FrameAssembler()
@@ -65,13 +70,13 @@ def program(hardware: str, addresses: Collection[IPv4Address]) -> bytes:
     code.read(LOAD_WORD, at=0)
     code.add(AND, _LOADED, value=_number(_LOOPBACK.netmask.packed))
     code.jump(IF_EQUAL_32, _LOADED, _number(_LOOPBACK.network_address.packed), "drop")
-    code.sender(_IPV4_SENDER, addresses)
+    code.sender(_IPV4_SENDER, addresses, blocks)
     code.label("arp")
     code.load(_ARP, _ARP_SIZE)
     kinds, sizes = _OF_ETHERNET_AND_IPV4
     code.drop_unless(kinds + sizes, at=0)
     code.drop_unless(mac, at=8)
-    code.sender(_ARP_SENDER, [*addresses, _NOBODY])
+    code.sender(_ARP_SENDER, [*addresses, _NOBODY], blocks)
     for name, verdict in (("drop", DROP), ("pass", PASS)):
         code.label(name)
         code.answer(verdict)
@@ -107,10 +112,20 @@ class _FrameAssembler(Assembler):
             self.read(code, start)
             self.jump(IF_DIFFERENT_32, _LOADED, _number(data), "drop")
 
-    def sender(self, offset: int, addresses: Iterable[IPv4Address]) -> None:
+    def sender(
+        self,
+        offset: int,
+        addresses: Iterable[IPv4Address],
+        blocks: Iterable[IPv4Network],
+    ) -> None:
         """Let the frame pass if it has one of these addresses there, or else drop it."""
         self.load(offset, 4)
         self.read(LOAD_WORD, at=0)
         for address in addresses:
             self.jump(IF_EQUAL_32, _LOADED, _number(address.packed), "pass")
+        for block in blocks:
+            self.read(LOAD_WORD, at=0)
+            self.add(AND, _LOADED, value=_number(block.netmask.packed))
+            network = _number(block.network_address.packed)
+            self.jump(IF_EQUAL_32, _LOADED, network, "pass")
         self.jump(JUMP, 0, 0, "drop")

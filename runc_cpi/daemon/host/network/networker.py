@@ -13,11 +13,13 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.shortage import failed_call
+from runc_cpi.daemon.host.network.block_routes import route_blocks
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.network.peers import Ways
 from runc_cpi.daemon.host.network.veth import VethPairs
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import INetworker
 from runc_cpi.daemon.networks.model import Nic, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
@@ -132,6 +134,14 @@ class BridgeNetworker:
         @raise CloudError: if the kernel refuses to tell which there are.
         """
         return await self._do(self._ways.set_up, peering)
+
+    async def route(self, blocks: Collection[RoutedBlock]) -> Reached:
+        """
+        Have routes to these blocks of VMs, and to no others.
+
+        @raise CloudError: if the kernel refuses to tell which there are.
+        """
+        return await self._do(route_blocks, blocks, self._bridges.daemon)
 
     async def own_addresses(self) -> set[IPv4Address]:
         """

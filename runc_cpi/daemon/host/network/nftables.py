@@ -182,7 +182,8 @@ class Table:
         before, self._dropped = self._dropped, table.packets_in(printed)
         return max(0, self._dropped - before)
 
-    def firewalld(self) -> str | None:
+    @staticmethod
+    def firewalld() -> str | None:
         """Return what nft prints of firewalld's table, or L{None} if there is none."""
         with suppress(libnftables.NftablesUnusable):
             return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")

@@ -26,7 +26,7 @@ def overlap(
 
     @param ip: an C{IPRoute}.
     @param own: the indexes of interfaces that do not count: the subnet's own bridge.
-    @param metric: of the daemon's routes to peers, which do not count either.
+    @param metric: of the daemon's own routes, which do not count either.
     @param is_of_daemon: says of an address, by its label, that it does not count either.
     @raise NetlinkError: if the kernel refuses to tell.
     @raise OSError: likewise.
@@ -56,7 +56,11 @@ def own_networks(ip: Any, own: Collection[int]) -> set[IPv4Network]:
     @raise OSError: likewise.
     """
     with_addresses = {i.network for i, index, _ in addresses() if index not in own}
-    routes = {route.network for route in all_routes(ip) if route.interface not in own}
+    routes = {
+        route.network
+        for route in all_routes(ip)
+        if route.interface not in own and isinstance(route.network, IPv4Network)
+    }
     return with_addresses | routes
 
 

@@ -46,6 +46,19 @@ def set_forwarding(*, on: bool) -> None:
         (IPV4 / "ip_forward").write_text(str(int(on)), "ascii")
 
 
+def answer_for_others(interface: str) -> None:
+    """
+    Have an interface of this thread's network namespace answer ARP for what is behind it.
+
+    That is what packets are forwarded to by another interface.  It does not wait for others
+    to answer first: there are none.
+
+    @raise OSError: if the kernel refuses.
+    """
+    (IPV4 / "conf" / interface / "proxy_arp").write_text("1", "ascii")
+    (IPV4 / "neigh" / interface / "proxy_delay").write_text("0", "ascii")
+
+
 def route_loopback(bridge: str, *, on: bool) -> None:
     """
     Let packets with loopback addresses pass between the host and a bridge, or not.

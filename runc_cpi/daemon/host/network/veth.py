@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
-from runc_cpi.daemon.host.network import filters, ipv6, link_dump, rtnetlink, vxlan
+from runc_cpi.daemon.host.network import (
+    filters,
+    ipv6,
+    link_dump,
+    rtnetlink,
+    sysctls,
+    vxlan,
+)
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import find, index_of, remove
 from runc_cpi.daemon.networks.firewall import allowed_sources
@@ -150,6 +157,9 @@ def _set_up(nics: Sequence[Nic]) -> None:
         index = index_of(nic.interface)
         for address in nic.addresses:
             rtnetlink.add_address(index, address)
+        if any(block.version == 4 for block in nic.blocks):
+            # Others of the subnet ask for the addresses of a block by ARP.
+            sysctls.answer_for_others(nic.interface)
         rtnetlink.turn_on(index)
         for route in nic.routes:
             rtnetlink.add_route(route.destination, route.gateway)

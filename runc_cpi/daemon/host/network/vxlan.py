@@ -57,8 +57,7 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     assert overlay is not None
     if not ways:
         raise OverlayUnusable("this host has no route to any of its peers")
-    address, _ = ways[0]
-    address = overlay.address or address
+    address = own_address(overlay, ways[0][0])
     index, changed = _ensure_link(ip, overlay, address)
     link = ip.get_links(index)[0]
     if alias_of(link) != ALIAS + alias:
@@ -75,6 +74,24 @@ def ensure(ip: Any, peering: Peering, alias: str) -> tuple[int, bool]:
     wanted = {to: peer_hardware_address(address) for to, address in addresses.items()}
     neighbours = _ensure_neighbours(ip, index, wanted)
     return index, _ensure_destinations(ip, index, wanted) or neighbours or changed
+
+
+def own_address(overlay: Overlay, found: IPv4Address) -> IPv4Address:
+    """
+    Return the address by which all peers know this host.
+
+    @param found: the one that the host has on its way to them.
+    @raise OverlayUnusable: if that is one of those for VMs: the VM that gets it would get
+        all that peers send.
+    """
+    if overlay.address is not None:
+        return overlay.address
+    if any(found in vips for vips in overlay.vips):
+        raise OverlayUnusable(
+            f"{found}, by which this host reaches its peers, is one of vip_addresses; take "
+            "it out there, or name another in overlay.address"
+        )
+    return found
 
 
 def least_mtu(peering: Peering) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runc_cpi.daemon.rpc.commands.base import JSON, Command
+from runc_cpi.daemon.rpc.commands.base import JSON, VM_CID, Command
 
 
 class Repair(Command):
@@ -14,4 +14,24 @@ class Repair(Command):
 class Status(Command):
     """Count what there is, and what was deleted and is not removed yet."""
 
+    is_event = False
     response = [(b"status", JSON())]
+
+
+class StopVM(Command):
+    """Stop a VM, which stays down until it is started or rebooted."""
+
+    arguments = [VM_CID]
+
+
+class StartVM(Command):
+    """Boot a VM that is down, on the file system that it had."""
+
+    arguments = [VM_CID]
+
+
+class MeasureVMs(Command):
+    """Say what each VM that runs uses: processors, memory, disk and network."""
+
+    is_event = False
+    response = [(b"usages", JSON())]

@@ -54,6 +54,11 @@ class NetworkResponders(amp.CommandLocator):
                     "cidr": str(facts.subnet.cidr),
                     "gateway": str(facts.subnet.gateway),
                     "bridge": facts.subnet.bridge,
+                    "dns": list(facts.subnet.dns),
+                    "mtu": facts.subnet.mtu,
+                    "nat": facts.subnet.nat,
+                    "isolated": facts.subnet.isolated,
+                    "reserved": [str(part) for part in facts.subnet.reserved],
                     "addresses": {str(a): owner for a, owner in facts.holders.items()},
                 }
                 for facts in self._networks.all()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
+from runc_cpi.daemon.networks.model import IPNetwork
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
 from runc_cpi.json_text import loads
@@ -39,20 +40,41 @@ def told_addresses(tree: Tree) -> list[IPv4Address]:
     @param tree: the root file system of the VM, or the upper layer of it.
     @return: no address if the file is broken.
     """
+    found = []
+    for network in _real_networks(tree):
+        with suppress(ValueError):
+            found.append(IPv4Address(network.get("ip")))
+    return found
+
+
+def told_blocks(tree: Tree) -> list[IPNetwork]:
+    """
+    Return the blocks of addresses that the settings file names.
+
+    @param tree: the root file system of the VM, or the upper layer of it.
+    @return: no block if the file is broken.
+    """
+    found = []
+    for network in _real_networks(tree):
+        if network.get("type") == "manual":
+            with suppress(ValueError):
+                block = ip_network(f"{network.get('ip')}/{network.get('prefix')}")
+                if block.prefixlen < block.max_prefixlen:
+                    found.append(block)
+    return found
+
+
+def _real_networks(tree: Tree) -> list[dict[str, Any]]:
+    """Return the networks that the settings file has, without virtual ones."""
     try:
         networks = list(_read(tree)["networks"].values())
     except (LookupError, TypeError, AttributeError):
         return []
-    real = [
-        network.get("ip")
+    return [
+        network
         for network in networks
         if isinstance(network, dict) and network.get("type") != "vip"
     ]
-    found = []
-    for address in real:
-        with suppress(ValueError):
-            found.append(IPv4Address(address))
-    return found
 
 
 def _read(tree: Tree) -> Any:

@@ -1,0 +1,190 @@
+"""Stemcells as BOSH packs them: what is in the file, and how it gets to the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import tarfile
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from runc_cpi.ctl import units
+from runc_cpi.ctl.operator import Operator
+
+MANIFEST, IMAGE = "stemcell.MF", "image"
+MANIFEST_SIZE = 1 << 20  # bytes at most
+Told = Callable[[int], None]
+
+
+class Rejected(click.ClickException):
+    """A file is no stemcell that BOSH would take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """
+    A stemcell in a file.
+
+    @ivar cloud_properties: those of its manifest.
+    @ivar sha1: of its image, or L{None} if the manifest does not tell.
+    @ivar size: of its image, in bytes.
+    """
+
+    cloud_properties: Mapping[str, Any]
+    sha1: str | None
+    size: int
+
+
+def examine(path: Path) -> Packed:
+    """
+    Read the manifest of a stemcell.
+
+    @raise Rejected: if the file is none.
+    """
+    manifest, size = None, None
+    with _members(path) as members:
+        for member, archive in members:
+            if member.name.removeprefix("./") == MANIFEST:
+                file = archive.extractfile(member)
+                manifest = None if file is None else file.read(MANIFEST_SIZE)
+            elif member.name.removeprefix("./") == IMAGE and member.isreg():
+                size = member.size
+            if manifest is not None and size is not None:
+                return _packed(path, manifest, size)
+    missing = MANIFEST if manifest is None else IMAGE
+    raise Rejected(f"{path}: is no stemcell of BOSH: there is no {missing} in it")
+
+
+def _packed(path: Path, manifest: bytes, size: int) -> Packed:
+    import yaml
+
+    try:
+        told = yaml.safe_load(manifest)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        told = None
+    properties = told.get("cloud_properties") if isinstance(told, dict) else None
+    if not isinstance(properties, dict):
+        raise Rejected(f"{path}: its {MANIFEST} tells no cloud_properties")
+    # The director passes on what is in there alone.
+    named = {key: told[key] for key in ("name", "version") if key in told}
+    sha1 = told.get("sha1")
+    return Packed(
+        cloud_properties={**named, **properties},
+        sha1=sha1 if isinstance(sha1, str) else None,
+        size=size,
+    )
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            yield ((member, archive) for member in archive)
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Rejected(f"{path}: {reason}") from None
+
+
+def upload(operator: Operator, path: Path, stemcell: Packed) -> str:
+    """
+    Send a stemcell to the daemon.
+
+    @return: its cid.
+    @raise Rejected: if the file is broken; the daemon keeps nothing of it then.
+    @raise CPIError: if the daemon refuses it.
+    """
+    properties = dict(stemcell.cloud_properties)
+    if "image_reference" in properties:
+        answer = operator.ask("FetchStemcell", cloud_properties=properties)
+        return answer[b"stemcell_cid"].decode()
+    with _image(path) as image, _progress(stemcell.size) as told:
+        source = _Counting(image, told)
+        opened = operator.ask("OpenStemcell", cloud_properties=properties)
+        number = int(opened[b"upload"])
+        operator.stream("WriteStemcell", source, upload=number)
+        source.check(path, stemcell)
+        answer = operator.ask("CloseStemcell", upload=number)
+    return answer[b"stemcell_cid"].decode()
+
+
+@contextmanager
+def _image(path: Path) -> Iterator[IO[bytes]]:
+    with _members(path) as members:
+        for member, archive in members:
+            if member.name.removeprefix("./") == IMAGE:
+                file = archive.extractfile(member)
+                if file is not None:
+                    yield file
+                    return
+    raise Rejected(f"{path}: there is no {IMAGE} in it any more")
+
+
+class _Counting(io.RawIOBase):
+    """
+    Reads an image, and tells how far it got.
+
+    @param told: is called with the number of bytes so far.
+    """
+
+    def __init__(self, image: IO[bytes], told: Told) -> None:
+        self._image, self._told, self._count = image, told, 0
+        self._digest = hashlib.sha1(usedforsecurity=False)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read the next bytes."""
+        data = self._image.read(size)
+        self._count += len(data)
+        self._digest.update(data)
+        self._told(self._count)
+        return data
+
+    def check(self, path: Path, stemcell: Packed) -> None:
+        """
+        @raise Rejected: if what was read is not what the manifest tells.
+        """
+        if self._count != stemcell.size:
+            raise Rejected(f"{path}: its image ends early")
+        if stemcell.sha1 not in (None, self._digest.hexdigest()):
+            raise Rejected(f"{path}: its image is not the one that its {MANIFEST} tells")
+
+
+@contextmanager
+def _progress(size: int) -> Iterator[Told]:
+    """
+    Show how far it is, how fast, and how long it will take, where somebody may look.
+
+    @param size: bytes in all.
+    """
+    if not sys.stderr.isatty():
+        began = time.monotonic()
+        yield lambda _: None
+        passed = time.monotonic() - began
+        rate = units.size(size / passed) if passed else units.size(size)
+        click.echo(f"{units.size(size)} in {units.span(passed)}, {rate} a second", err=True)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=size)
+        yield lambda count: progress.update(task, completed=count)

@@ -1,0 +1,36 @@
+"""Certificates: how long those of the configuration are still valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from runc_cpi.daemon.config import ConfigError
+from runc_cpi.daemon.config.certificates import certificates as certificates_of
+from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
+
+SOON = 30  # days
+ADVICE = "make others with runc-cpictl certs, or have them renewed"
+
+
+def certificates(patient: Patient) -> Iterator[Finding]:
+    """See when the daemon's certificate and the CA's expire."""
+    tls = patient.config.tls
+    if tls is None:
+        return
+    for key, value in (("tls.certificate", tls.certificate), ("tls.ca", tls.ca)):
+        try:
+            ends = min(found.not_valid_after_utc for found in certificates_of(key, value))
+        except ConfigError as error:
+            yield fault(key, str(error).removeprefix(f"{key}: "), ADVICE)
+        else:
+            yield judge(key, ends, datetime.now(timezone.utc))
+
+
+def judge(key: str, ends: datetime, now: datetime) -> Finding:
+    """Say of a certificate whether it ends soon."""
+    days = (ends - now).days
+    if days < 0:
+        return fault(key, f"expired on {ends:%Y-%m-%d}", ADVICE)
+    seen = f"expires in {days} days, on {ends:%Y-%m-%d}"
+    return warning(key, seen, ADVICE) if days < SOON else fine(key, seen)

@@ -1,0 +1,64 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from runc_cpi.daemon.doctor import (
+    certificates,
+    cgroups,
+    clock,
+    kernel,
+    leftovers,
+    network,
+    privileges,
+    programs,
+    room,
+)
+from runc_cpi.daemon.doctor.finding import OK, Finding, Patient, warning
+
+Check = Callable[[Patient], Iterable[Finding]]
+
+# Each takes a few milliseconds, and starts no program.
+AT_START: tuple[Check, ...] = (
+    privileges.capabilities,
+    cgroups.layout,
+    cgroups.stemcells,
+    kernel.modules,
+    kernel.limits,
+    room.room,
+    clock.clock,
+    network.names,
+    certificates.certificates,
+)
+# A start does without these: it refuses what they find, or repairs it.
+ASKED_FOR: tuple[Check, ...] = (
+    privileges.root,
+    programs.programs,
+    programs.rules,
+    programs.runtime,
+    room.features,
+    network.address,
+    network.firewalls,
+    leftovers.leftovers,
+)
+
+
+def examine(patient: Patient, checks: Iterable[Check]) -> Iterator[Finding]:
+    """
+    Make checks; this blocks.
+
+    One that cannot be made is a finding of its own.
+    """
+    for check in checks:
+        try:
+            yield from check(patient)
+        except (OSError, ValueError) as error:
+            name = check.__name__.replace("_", " ")
+            advice = "run this as root, on the daemon's host"
+            yield warning(name, f"cannot be looked at: {error}", advice)
+
+
+def complaints(patient: Patient) -> list[Finding]:
+    """Return what a start has to warn of; this blocks."""
+    return [each for each in examine(patient, AT_START) if each.state != OK]

@@ -1,0 +1,92 @@
+"""The network: the daemon's port, name servers, and the firewalls of others."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from runc_cpi.daemon.config import TCPAddress
+from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
+from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
+from runc_cpi.daemon.host.network import beside, port_holders
+from runc_cpi.daemon.host.network.iptables import PROGRAM, WAIT
+from runc_cpi.daemon.host.network.nftables import Table
+
+TIMEOUT = 10.0  # seconds
+DNS_PORT = 53
+
+
+def address(patient: Patient) -> Iterator[Finding]:
+    """See whether the daemon can listen where it shall."""
+    where = patient.config.address
+    if patient.is_served:
+        yield fine("address", f"runc-cpid listens at {where}")
+        return
+    holder = None
+    if isinstance(where, TCPAddress) and isinstance(where.ip, IPv4Address):
+        holder = port_holders.holder(where.ip, where.port)
+    if holder is None:
+        yield fine("address", f"{where} is free")
+    else:
+        advice = "end that program, or configure another address"
+        yield fault("address", f"{where} is taken by {holder}", advice)
+
+
+def names(patient: Patient) -> Iterator[Finding]:
+    """See whom VMs can ask for names, and who answers at the gateways."""
+    config = patient.config
+    servers = ResolvConf(RESOLV_CONF).servers() if config.dns_server else name_servers()
+    if servers:
+        yield fine("DNS", f"the host's name servers are {', '.join(servers)}")
+    else:
+        advice = f"name one in {RESOLV_CONF}, or dns for each network"
+        yield warning("DNS", "the host names no server that VMs could use", advice)
+    if patient.is_served or not config.dns_server:
+        return
+    for network in config.networks:
+        holder = port_holders.holder(network.gateway, DNS_PORT)
+        if holder is not None:
+            seen = f"port 53 of {network.gateway} is taken by {holder}"
+            advice = "have it leave that address alone, or set dns_server: false"
+            yield warning("DNS", seen, advice)
+
+
+def firewalls(patient: Patient) -> Iterator[Finding]:
+    """See whether another firewall stops what VMs send."""
+    listing = _listing()
+    firewalld = Table.firewalld()
+    commands = [
+        command
+        for network in patient.config.networks
+        for command in beside.advice(listing, firewalld, network.bridge)
+    ]
+    if commands:
+        seen = "another firewall of this host stops what VMs send"
+        yield warning("firewall", seen, "; ".join(dict.fromkeys(commands)))
+    else:
+        yield fine("firewall", "no other stops what VMs send")
+
+
+def _listing() -> str:
+    """
+    Return the rules of iptables, or nothing if there are none.
+
+    @raise OSError: if it does not tell.
+    """
+    if shutil.which(PROGRAM) is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [PROGRAM, "-w", WAIT, "-S"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(str(error)) from None
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,95 @@
+"""Programs and libraries of the host: what is missing, and what is known to be bad."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+
+from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
+from runc_cpi.daemon.host import requirements
+from runc_cpi.daemon.host.requirements import HostUnfit
+
+TIMEOUT = 10.0  # seconds
+VERSION = re.compile(r"^(\w+) version (\d+)\.(\d+)(?:\.(\d+))?", re.MULTILINE)
+# From which version of each line on containers cannot get out by CVE-2025-31133,
+# CVE-2025-52565 and CVE-2025-52881 (runc's advisories); older lines were not mended.
+MENDED_RUNC = {(1, 2): 8, (1, 3): 3}
+NEWEST_MENDED = (1, 4)
+
+
+def programs(patient: Patient) -> Iterator[Finding]:
+    """Look for what the daemon refuses to start without."""
+    config = patient.config
+    wanted: list[Callable[[], object]] = [requirements.check_programs]
+    if config.disks.driver == "image":
+        filesystem = config.disks.filesystem
+        wanted.append(lambda: requirements.check_loop_devices(filesystem))
+        if config.vms.root_disk_size is not None:
+            wanted.append(requirements.check_root_disks)
+    if config.security.profile == "isolated":
+        wanted.append(lambda: requirements.check_ids(*config.security.ids))
+    found = list(_refusals("programs", wanted))
+    yield from found or [fine("programs", "those that the daemon runs are there")]
+
+
+def rules(patient: Patient) -> Iterator[Finding]:
+    """See whether nftables works, which agents in VMs use as well."""
+    config = patient.config
+    key = "nat" if config.nat or not config.peers else "peers"
+    found = list(_refusals("nftables", [lambda: requirements.check_nftables(key)]))
+    yield from found or [fine("nftables", "the kernel takes rules")]
+
+
+def _refusals(name: str, wanted: list[Callable[[], object]]) -> Iterator[Finding]:
+    for check in wanted:
+        try:
+            check()
+        except HostUnfit as error:
+            seen, _, advice = str(error).partition("; ")
+            yield fault(name, seen, advice)
+
+
+def runtime(patient: Patient) -> Iterator[Finding]:
+    """Ask the OCI runtime for its version."""
+    name = "OCI runtime"
+    try:
+        path = requirements.find_runtime(patient.config.runtime)
+        done = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except HostUnfit as error:
+        yield fault(name, str(error), "install runc, or set runtime")
+        return
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield fault(name, f"{patient.config.runtime}: {error}", "install it anew")
+        return
+    yield judge(name, path, done.stdout)
+
+
+def judge(name: str, path: str, told: str) -> Finding:
+    """
+    Say what is known of a version of a runtime.
+
+    @param told: what its C{--version} prints.
+    """
+    found = VERSION.search(told)
+    if found is None:
+        return warning(name, f"{path} does not tell its version", "see that it is runc")
+    program, *numbers = found.groups("0")
+    line, patch = (int(numbers[0]), int(numbers[1])), int(numbers[2])
+    version = f"{program} {line[0]}.{line[1]}.{patch}"
+    is_mended = line >= NEWEST_MENDED or patch >= MENDED_RUNC.get(line, patch + 1)
+    if program == "runc" and not is_mended:
+        seen = (
+            f"{version} lets containers out by CVE-2025-31133, unless your distribution "
+            "has mended it"
+        )
+        return warning(name, seen, "install runc 1.2.8, 1.3.3, 1.4 or newer")
+    return fine(name, version)

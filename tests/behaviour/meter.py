@@ -1,0 +1,33 @@
+"""How it is measured what VMs use: L{IMeter}."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from runc_cpi.daemon.vms.interfaces import IMeter
+from tests.behaviour.case import HostCase
+
+MEBIBYTE = 1 << 20
+
+
+class Behaviour(HostCase):
+    """A VM that runs, and uses something."""
+
+    interfaces = (IMeter,)
+    ram: ClassVar[int | None] = 32
+
+    async def test_what_runs_is_measured(self) -> None:
+        """A VM that runs has a process, and uses no more memory than it may."""
+        self.make_bundle()
+        await self.create()
+        await self.start()
+        usage = self.meter.measure([self.state()])[self.bundle.vm_cid]
+        self.assertEqual(usage.pids, 1)
+        self.assertEqual(usage.memory_limit, 32 * MEBIBYTE)
+        self.assertTrue(0 < usage.memory < 32 * MEBIBYTE)
+        self.assertGreater(usage.cpu_seconds, 0)
+        self.assertIsNone(usage.disk)
+
+    async def test_no_vm(self) -> None:
+        """What has no cgroup is left out."""
+        self.assertEqual(dict(self.meter.measure([self.state()])), {})

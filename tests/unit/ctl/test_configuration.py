@@ -1,0 +1,109 @@
+"""C{runc-cpictl config}, and what goes without a daemon: C{version} and C{doctor}."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runc_cpi.daemon.config import load
+from tests.harness.certificates import Authority
+from tests.unit.ctl.invoking import Tool
+
+AUTHORITY = Authority()
+
+
+def written(path: Path, **config: Any) -> Path:
+    """Write a configuration."""
+    path.write_text(json.dumps({"work_dir": str(path.parent / "w"), **config}))
+    return path
+
+
+CONFIGS: list[dict[str, Any]] = [
+    {},
+    {
+        "socket_mode": "0660",
+        "socket_group": "root",
+        "restart": "on-failure",
+        "vms": {"lxcfs": "off", "root_disk_size": 0},
+        "security": {"ids": "65536-131071"},
+    },
+    {
+        "network_type": "tcp",
+        "address": "127.0.0.1:1",
+        "allow_users": ["root"],
+        "vip_addresses": ["192.0.2.10", "192.0.2.20-192.0.2.29"],
+        "networks": [
+            {
+                "name": "a",
+                "bridge": "a0",
+                "cidr": "10.9.0.0/24",
+                "reserved": ["10.9.0.7"],
+                "dynamic": "10.9.0.64/26",
+                "mtu": 1400,
+            }
+        ],
+        "peers": [{"address": "192.0.2.5", "cidr": "10.8.0.0/24"}],
+        "overlay": "vxlan",
+    },
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["usual", "unix", "tcp"])
+def test_a_configuration_is_shown_whole(
+    tmp_path: Path, tool: Tool, config: dict[str, Any]
+) -> None:
+    """What is shown is a configuration that means the same, in YAML and in JSON."""
+    path = written(tmp_path / "config.yml", **config)
+    text = tool("--config", path, "config", "show").stdout
+    again = tmp_path / "again.yml"
+    again.write_text(text)
+    assert load(again) == load(path)
+    told = json.loads(tool("-c", path, "-o", "json", "config", "show").stdout)
+    assert told == yaml.safe_load(text)
+
+
+def test_no_key_is_shown(tmp_path: Path, tool: Tool) -> None:
+    """A key that is in the configuration is not shown; the path of one is."""
+    tls = AUTHORITY.issue("director")
+    config = {"network_type": "tcp", "address": "127.0.0.1:1"}
+    path = written(tmp_path / "config.yml", **config, tls=tls)
+    text = tool("--config", path, "config", "show").stdout
+    assert "PRIVATE KEY" not in text
+    shown = yaml.safe_load(text)["tls"]
+    assert shown["private_key"] == "(not shown)"
+    assert shown["certificate"].strip() == tls["certificate"].strip()
+    path = written(tmp_path / "config.yml", **config, tls="/etc/runc-cpid/certs")
+    text = tool("--config", path, "config", "show").stdout
+    assert "private_key: /etc/runc-cpid/certs/server.key" in text
+
+
+def test_a_configuration_is_checked(tmp_path: Path, tool: Tool) -> None:
+    """A configuration that is right is said to be, and a wrong one is a usage error."""
+    good = written(tmp_path / "good.yml")
+    bad = written(tmp_path / "bad.yml", colour="red")
+    assert tool("config", "check", good).stdout == f"{good} is right\n"
+    assert tool("--config", good, "config", "check").status == 0
+    assert "colour" in tool.refusal("config", "check", bad)
+    assert "No such file" in tool.refusal("config", "check", tmp_path / "none")
+
+
+def test_without_a_daemon(tmp_path: Path, tool: Tool) -> None:
+    """C{version} and C{doctor} need no daemon, and say that there is none."""
+    config = written(tmp_path / "config.yml", address=str(tmp_path / "s"))
+    told = json.loads(tool("--config", config, "-o", "json", "version").stdout)
+    assert told["runc-cpid"].startswith("unknown: cannot reach")
+    outcome = tool("--config", config, "--output=json", "doctor")
+    found = {each["check"]: each for each in json.loads(outcome.stdout)["findings"]}
+    assert found["daemon"]["state"] == "fault"
+    assert "start runc-cpid" in found["daemon"]["advice"]
+    others = {each["state"] for name, each in found.items() if name != "daemon"}
+    assert outcome.status == ("fault" in others)
+    assert found["address"]["seen"] == f"{tmp_path}/s is free"
+    assert not (tmp_path / "w").exists()
+    lines = tool("--config", config, "doctor").stdout.splitlines()
+    assert lines[0].split() == ["STATE", "CHECK", "SEEN"]
+    assert any(line.startswith("TO DO") for line in lines)

@@ -1,0 +1,162 @@
+"""Stemcells in files: what is read of them before and while they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runc_cpi.ctl import uploading
+from runc_cpi.ctl.uploading import Packed, Rejected
+
+CONTENT = b"an image" * 1000
+SHA1 = hashlib.sha1(CONTENT).hexdigest()
+MANIFEST: dict[str, Any] = {
+    "name": "bosh-warden",
+    "version": "1.2",
+    "sha1": SHA1,
+    "cloud_properties": {"name": "other", "infrastructure": "warden"},
+}
+
+
+def pack(
+    path: Path, manifest: Any, image: bytes | None = CONTENT, prefix: str = ""
+) -> Path:
+    """Write a stemcell."""
+    with tarfile.open(path, "w:gz") as archive:
+        text = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
+        for name, content in (("image", image), ("stemcell.MF", text)):
+            if content is not None:
+                member = tarfile.TarInfo(prefix + name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+class Daemon:
+    """Stands for the daemon: it keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.data = b""
+
+    def ask(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
+        """Note what is asked for."""
+        self.asked.append(command)
+        return {b"upload": b"1", b"stemcell_cid": b"stemcell-1"}
+
+    def stream(self, command: str, source: Any, **arguments: Any) -> None:
+        """Take all."""
+        while data := source.read(1000):
+            self.data += data
+
+
+def upload(path: Path, stemcell: Packed) -> Daemon:
+    """Send a stemcell, and return the daemon that got it."""
+    daemon: Any = Daemon()
+    try:
+        uploading.upload(daemon, path, stemcell)
+    except Rejected as error:
+        daemon.asked.append(error.message)
+    found: Daemon = daemon
+    return found
+
+
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_a_stemcell(tmp_path: Path, prefix: str) -> None:
+    """What the manifest says goes with the image, which is sent as it is."""
+    path = pack(tmp_path / "s.tgz", MANIFEST, prefix=prefix)
+    stemcell = uploading.examine(path)
+    assert stemcell.size == len(CONTENT)
+    assert stemcell.cloud_properties == {
+        "name": "other",
+        "version": "1.2",
+        "infrastructure": "warden",
+    }
+    daemon = upload(path, stemcell)
+    assert daemon.data == CONTENT
+    assert daemon.asked == ["OpenStemcell", "CloseStemcell"]
+
+
+def test_a_light_stemcell(tmp_path: Path) -> None:
+    """Of a light stemcell the daemon fetches the image."""
+    light = {"cloud_properties": {"image_reference": "example/stemcell:1"}}
+    path = pack(tmp_path / "s.tgz", light, b"")
+    assert upload(path, uploading.examine(path)).asked == ["FetchStemcell"]
+
+
+def test_another_image(tmp_path: Path) -> None:
+    """An image that is not the one of the manifest makes no stemcell."""
+    path = pack(tmp_path / "s.tgz", {**MANIFEST, "sha1": "0" * 40})
+    daemon = upload(path, uploading.examine(path))
+    assert daemon.asked[0] == "OpenStemcell"
+    assert "is not the one that its stemcell.MF tells" in daemon.asked[1]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "image", "reason"),
+    [
+        (b"{ broken", CONTENT, "tells no cloud_properties"),
+        (b"\xff", CONTENT, "tells no cloud_properties"),
+        ({"name": "x"}, CONTENT, "tells no cloud_properties"),
+        ([], CONTENT, "tells no cloud_properties"),
+        (MANIFEST, None, "there is no image"),
+    ],
+    ids=["no YAML", "no UTF-8", "no properties", "a list", "no image"],
+)
+def test_what_is_no_stemcell(
+    tmp_path: Path, manifest: Any, image: bytes | None, reason: str
+) -> None:
+    """A file that BOSH would not take is refused, with its name and the reason."""
+    path = pack(tmp_path / "s.tgz", manifest, image)
+    with pytest.raises(Rejected, match=reason) as caught:
+        uploading.examine(path)
+    assert str(path) in caught.value.message
+
+
+def test_what_is_no_archive(tmp_path: Path) -> None:
+    """A file that is no archive, or ends early, is refused."""
+    path = tmp_path / "x"
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(Rejected):
+        uploading.examine(path)
+    whole = pack(tmp_path / "s.tgz", MANIFEST)
+    stemcell = uploading.examine(whole)
+    whole.write_bytes(whole.read_bytes()[:60])
+    assert str(whole) in upload(whole, stemcell).asked[-1]
+
+
+class Terminal(io.StringIO):
+    """Keeps what is written, and says that somebody sees it."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal it is shown how far it is, with the time that is left."""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    with uploading._progress(4 << 20) as told:
+        told(1 << 20)
+        told(4 << 20)
+    assert isinstance(sys.stderr, Terminal)
+    text = sys.stderr.getvalue()
+    assert "4.0/4.0 MiB" in text
+    assert "0:00:00" in text
+
+
+def test_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Elsewhere one line tells how much it was, and how fast."""
+    with uploading._progress(4 << 20) as told:
+        told(4 << 20)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("4 MiB in 0 s, ")

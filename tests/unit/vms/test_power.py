@@ -1,0 +1,89 @@
+"""VMs that the operator stops and starts, and what they use, over fakes of the host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.errors import StillRunning, VMNotFound
+from tests.fakes.assembly import Assembly, assemble, new_vm
+from tests.fakes.script import Script
+from tests.fakes.vms import USAGE
+
+
+class PowerTests(TestCase):
+    """The switch of a VM."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        self.depot = Depot(Path(os.path.abspath(self.mktemp())))
+        self.depot.prepare()
+        self.addCleanup(self.depot.release)
+        self.parts = await self.begin()
+        image = os.open(os.devnull, os.O_RDONLY)
+        try:
+            stemcell = await self.parts.stemcells.create(image, {})
+        finally:
+            os.close(image)
+        self.vm_cid = (await self.parts.vms.create(new_vm(stemcell.cid))).vm_cid
+
+    async def begin(self) -> Assembly:
+        """Start a daemon over what is on disk."""
+        parts = assemble(Script(), self.depot)
+        repairs = await parts.load()
+        await parts.reconciler.bring_back(repairs)
+        return parts
+
+    async def test_a_stop_lasts(self) -> None:
+        """A VM that was stopped stays down, for the next daemon as well."""
+        for _ in range(2):
+            await self.parts.power.stop(self.vm_cid)
+            self.assertFalse(self.parts.vms.is_running(self.vm_cid))
+        later = await self.begin()
+        self.assertFalse(later.vms.is_running(self.vm_cid))
+        self.assertTrue(later.vms.exists(self.vm_cid))
+
+    async def test_a_start(self) -> None:
+        """A VM that is down is booted, and one that runs is left as it is."""
+        await self.parts.power.stop(self.vm_cid)
+        await self.parts.power.start(self.vm_cid)
+        self.assertTrue(self.parts.vms.is_running(self.vm_cid))
+        self.parts.runtime.script.done.clear()
+        await self.parts.power.start(self.vm_cid)
+        self.assertEqual(self.parts.runtime.script.done, [])
+        (vm,) = self.parts.vms.all()
+        self.assertFalse(vm.stopped)
+
+    async def test_a_stop_that_fails(self) -> None:
+        """A VM that does not end is none that stopped, and is watched on."""
+        self.parts.runtime.hanging = True
+        with self.assertRaises(StillRunning):
+            await self.parts.power.stop(self.vm_cid)
+        (vm,) = self.parts.vms.all()
+        self.assertFalse(vm.stopped)
+        self.assertIn(self.vm_cid, self.parts.runtime.watched)
+
+    async def test_a_stop_that_is_cut_off(self) -> None:
+        """A VM whose stop did not get so far as its record is booted by the next daemon."""
+        (vm,) = self.parts.vms.all()
+        stemcell = self.parts.stemcells.get(vm.stemcell_cid)
+        await self.parts.containers.halt(vm, stemcell)
+        later = await self.begin()
+        self.assertTrue(later.vms.is_running(self.vm_cid))
+
+    async def test_no_vm(self) -> None:
+        """A VM that is not there can neither be started nor stopped."""
+        for switch in (self.parts.power.start, self.parts.power.stop):
+            with self.assertRaises(VMNotFound):
+                await switch("vm-x")
+
+    async def test_usages(self) -> None:
+        """What a VM uses is told while it runs."""
+        self.parts.meter.usages[f"/c/{self.vm_cid}"] = USAGE
+        self.assertEqual(dict(await self.parts.usages.all()), {self.vm_cid: USAGE})
+        await self.parts.power.stop(self.vm_cid)
+        self.assertEqual(dict(await self.parts.usages.all()), {})
