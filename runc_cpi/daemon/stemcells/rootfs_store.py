@@ -58,7 +58,7 @@ class RootfsStore:
         return is_unpacked
 
     def keep_all(self) -> None:
-        """Remove nothing from now on: a stemcell's record does not tell its image."""
+        """Remove nothing from now on: not all users of images are known."""
         self._keeps_all = True
 
     async def release(self, digest: str) -> None:

@@ -145,3 +145,8 @@ class Stemcells:
     def guard(self, vm_cid: str) -> None:
         """Refuse all deletions from now on: this VM's record does not tell its stemcell."""
         self._unreadable_vms.add(vm_cid)
+        self.keep_images()
+
+    def keep_images(self) -> None:
+        """Remove no image from now on: a VM may run on one whose stemcell is lost."""
+        self._rootfs_store.keep_all()

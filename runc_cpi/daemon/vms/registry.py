@@ -87,6 +87,7 @@ class Registry:
             self._stemcells.hold(vm.stemcell_cid)
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
+            self._stemcells.keep_images()
             self._without_stemcell.add(vm.vm_cid)
         for gateway in (gateway for nic in vm.nics for gateway in nic.gateways):
             with self._reporting(vm, repairs):
