@@ -58,6 +58,7 @@ class StemcellMaker:
         if known is not None and await self._rootfs_store.hold_unpacked(known):
             async with self._holding(known):
                 return await self._appear(known, properties)
+        await self.scratch.make_room()
         new = self.scratch.new()
         try:
             content = await self.archiver.unpack(image, _made_rootfs(new))
@@ -87,6 +88,7 @@ class StemcellMaker:
         image = ImageReference.parse(properties)
         fetched = self.scratch.new()
         try:
+            await self.scratch.make_room()
             content = Content(await self._images.fetch(image, fetched))
             self._rootfs_store.hold(content)
             async with self._holding(content):
@@ -175,6 +177,7 @@ class StemcellUpload:
 
         @raise CPIError: what is wrong with the image, as soon as that is known.
         """
+        await self._maker.scratch.make_room()
         await self._upload.write(data)
 
     async def finish(self) -> Stemcell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.reaper import Reaper
+
+# What an unpacked stemcell may take.
+SCANTY = 4 << 30  # bytes
 
 
 class Scratch:
@@ -46,6 +50,11 @@ class Scratch:
         draft = drafts.new_draft(self._directory)
         self._in_use.add(draft)
         return draft
+
+    async def make_room(self) -> None:
+        """Wait for removals while little room is left, and they may make more."""
+        while _free(self._directory) < SCANTY and await self._reaper.frees():
+            continue
 
     async def sync(self, draft: Path) -> None:
         """
@@ -125,3 +134,9 @@ class Scratch:
             await self._reaper.remove(partial(self._trees.remove, path, idle=True))
             repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
         self._in_use.discard(path)
+
+
+def _free(path: Path) -> int:
+    """Return how many bytes are free on the file system of a path."""
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize
