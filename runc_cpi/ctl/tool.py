@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "doctor",
     "config": "configuration",
     "certs": "certs",
+    "director": "director.commands",
     "completion": "completion",
     "version": "daemon",
 }
