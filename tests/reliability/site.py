@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from itertools import count, cycle
@@ -172,7 +172,7 @@ class Site:
                 assert vm.look(place + TOKEN).strip() == cid
 
     @contextmanager
-    def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
+    def dying(self, when: str, ignored: Sequence[str] = ()) -> Iterator[None]:
         """
         Let the daemon die before a step, by its number or its name.
 
@@ -184,7 +184,8 @@ class Site:
         arm.write_text("\n".join([when, *ignored]))
         try:
             yield
-            eventually(lambda: not arm.exists() or self._is_at_rest(), "all is removed")
+            last = "running" if "ended" in ignored else "ended"
+            eventually(lambda: not arm.exists() or self._is_at_rest(last), "all is removed")
         finally:
             self._has_struck = not arm.exists()
             arm.unlink(missing_ok=True)
@@ -194,9 +195,13 @@ class Site:
             status: dict[str, int] = json.loads(client.call("Status")[b"status"])
         return status["removing"] == 0
 
-    def _is_at_rest(self) -> bool:
-        """Say whether nothing goes on after the answer: removals have steps, too."""
-        begun, ended = (self.steps().count(f"{what} rm") for what in ("spawn", "ended"))
+    def _is_at_rest(self, last: str) -> bool:
+        """
+        Say whether nothing goes on after the answer: removals have steps, too.
+
+        @param last: the last step of a child that counts.
+        """
+        begun, ended = (self.steps().count(f"{what} rm") for what in ("spawn", last))
         return begun == ended and not any(self.daemon.scratch.iterdir())
 
     def steps(self) -> list[str]:
