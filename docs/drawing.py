@@ -29,7 +29,8 @@ PLACES = {
     "stemcells": (3, 1, 1),
     "disks": (3, 2, 1),
     "config": (4, 0, 1),
-    "storage": (4, 1, 2),
+    "events": (4, 1, 1),
+    "storage": (4, 2, 1),
     "base": (5, 0, 3),
 }
 NOUNS = ("vms", "stemcells", "disks", "networks")
@@ -237,7 +238,8 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
     """
     Return the arrows between the boxes of the daemon, which all lead down.
 
-    An arrow to a row further down goes around the left side.
+    An arrow to a row further down goes around the left side, and to a box that is not the
+    first of its row by the gap above it.
     """
     known = {f"{DAEMON}.{name}": name for name in boxes}
     inner = {name: others & known.keys() for name, others in edges.items() if name in known}
@@ -254,11 +256,14 @@ def imports(boxes: dict[str, Box], edges: dict[str, set[str]]) -> Iterator[str]:
                 bend = [] if start == end else [(start, y), (end, y)]
                 yield arrow("import", (start, upper.bottom), *bend, (end, lower.y))
             else:
-                x = LEFT - 28
-                start, end = upper.center[1], lower.center[1]
-                yield arrow(
-                    "import", (upper.x, start), (x, start), (x, end), (lower.x, end)
-                )
+                x, start = LEFT - 28, upper.center[1]
+                if lower.x == LEFT:
+                    y = lower.center[1]
+                    way = [(x, y), (lower.x, y)]
+                else:
+                    y, middle = lower.y - ROW_GAP / 4, lower.center[0]
+                    way = [(x, y), (middle, y), (middle, lower.y)]
+                yield arrow("import", (upper.x, start), (x, start), *way)
 
 
 def host_parts(summaries: dict[str, str], x: float, y: float) -> Iterator[str]:

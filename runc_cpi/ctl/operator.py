@@ -84,16 +84,17 @@ class Operator:
         """
         self._client.send_stream(command, source, **arguments)
 
-    def ask_for(self, command: str, *keys: str) -> list[Any]:
+    def ask_for(self, command: str, *keys: str, **arguments: Any) -> list[Any]:
         """
         Have the daemon tell something.
 
         @param keys: where it is in the answer.
+        @param arguments: those of the command.
         @return: what is there, in the order of C{keys}.
         @raise click.UsageError: if it is not known where the daemon is.
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        answer = self.ask(command)
+        answer = self.ask(command, **arguments)
         return [_value(answer, key) for key in keys]
 
     def show(self, answer: Mapping[str, Any], shown: Callable[[], None]) -> None:

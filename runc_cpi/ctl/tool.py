@@ -24,6 +24,8 @@ COMMANDS = {
     "network": "networks",
     "ports": "ports",
     "leases": "ports",
+    "events": "events",
+    "calls": "events",
     "cp": "copying",
     "prune": "prune",
     "repair": "daemon",

@@ -12,6 +12,7 @@ from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.events.history import History, HistoryPolicy
 from runc_cpi.daemon.networks.address_pools import AddressPools
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import (
@@ -46,6 +47,7 @@ from runc_cpi.daemon.vms.interfaces import (
     IRuntime,
 )
 from runc_cpi.daemon.vms.oom_kills import OOMKills
+from runc_cpi.daemon.vms.places import Places
 from runc_cpi.daemon.vms.power import Power
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
@@ -94,6 +96,7 @@ class Policy:
     vips: VipPolicy
     peering: Peering
     restart: bool
+    history: HistoryPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,7 @@ class Assembly:
     oom_kills: OOMKills
     leftovers: Leftovers
     reconciler: Reconciler
+    history: History
 
     @property
     def subjects(self) -> Subjects:
@@ -132,6 +136,7 @@ class Assembly:
             snapshots=self.snapshots,
             networks=self.networks,
             reconciler=self.reconciler,
+            history=self.history,
         )
 
 
@@ -139,7 +144,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     """
     Put the parts together.
 
-    @param reactor: provides C{IReactorTime}.
+    @param reactor: provides C{IReactorTime} and C{IReactorFromThreads}.
     @param depot: prepared already.
     """
     locks, tasks = Locks(), TaskGroup(reactor)
@@ -253,6 +258,8 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         leftovers=leftovers,
         forwarding=forwarding,
     )
+    place_of = Places(registry, disks).of
+    history = History.of(reactor, tasks, depot.events, policy.history, place_of)
     return Assembly(
         locks=locks,
         tasks=tasks,
@@ -275,4 +282,5 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         oom_kills=oom_kills,
         leftovers=leftovers,
         reconciler=reconciler,
+        history=history,
     )

@@ -11,15 +11,17 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from runc_cpi.daemon import preflight, twistd
 from runc_cpi.daemon.amp_port import AMPPort
 from runc_cpi.daemon.assembly import Assembly, Policy, assemble
+from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.config import ConfigError, DaemonConfig
 from runc_cpi.daemon.disks.disks import DiskPolicy
 from runc_cpi.daemon.doctor.examination import complaints
 from runc_cpi.daemon.doctor.finding import Patient
+from runc_cpi.daemon.events.history import HistoryPolicy
 from runc_cpi.daemon.host import resource_limits, systemd
 from runc_cpi.daemon.linux_host import LinuxHost
 from runc_cpi.daemon.listening import AddressUnusable, Port
@@ -112,6 +114,7 @@ class Daemon(MultiService):
             vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
             peering=found.peering,
             restart=config.restart,
+            history=HistoryPolicy(config.events.size * MEBIBYTE, config.limits.followers),
         )
 
     def _make_ports(self) -> list[Port]:
@@ -158,6 +161,8 @@ class Daemon(MultiService):
 
     async def _serve(self) -> None:
         parts = self._parts
+        await parts.history.journal.open()
+        globalLogPublisher.addObserver(parts.history.logged)
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
         await parts.containers.look_for_lxcfs()
@@ -173,6 +178,7 @@ class Daemon(MultiService):
             address=str(self._config.address),
             stemcells=len(parts.stemcells.all()),
             vms=len(parts.vms.all()),
+            happened="started",
         )
 
     async def _warn(self) -> None:
@@ -205,6 +211,8 @@ class Daemon(MultiService):
         await super().stopService()
         await self._host.parts.names.stop()
         self._host.stop()
+        globalLogPublisher.removeObserver(self._parts.history.logged)
+        await self._parts.history.journal.close()
         self._depot.release()
 
     async def _finish(self, seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.benchmarks.events import filled, seen
 from tests.benchmarks.measuring import layout
 from tests.benchmarks.networks import networks
 from tests.benchmarks.subjects import everything
@@ -22,6 +23,21 @@ def test_everything_is_measured() -> None:
     print(report)
     assert all(row.milliseconds > 0 for row in rows)
     assert all(row.what in report for row in rows)
+
+
+def test_events_are_measured() -> None:
+    """A follower sees each call, and the daemon's memory is read as events come."""
+    lab = Lab()
+    try:
+        with lab.daemons() as new_daemon:
+            daemon = new_daemon().start()
+            rows = seen(daemon, 2)
+            parts = list(filled(daemon, 100))
+    finally:
+        lab.close()
+    assert all(row.milliseconds > 0 for row in rows)
+    assert [events for events, _ in parts] == list(range(10, 101, 10))
+    assert all(mebibytes > 0 for _, mebibytes in parts)
 
 
 def test_networks_are_measured() -> None:

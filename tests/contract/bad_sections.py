@@ -59,11 +59,11 @@ IDS = "FIRST-LAST, such as"
 DAEMON = [
     *[
         Case(f"a text as {key}", f"{key}: x", f"{key}: 'x' must be keys and values")
-        for key in ("disks", "limits", "security", "vms")
+        for key in ("disks", "events", "limits", "security", "vms")
     ],
     *[
         Case(f"an unknown key of {key}", f"{key}: {{x: 1}}", rf"{key}\.x: unknown key; the")
-        for key in ("disks", "limits", "security", "vms")
+        for key in ("disks", "events", "limits", "security", "vms")
     ],
     *_daemon(
         "visit_timeout",
@@ -88,6 +88,8 @@ DAEMON = [
     *_daemon("limits.connections", [(0, WHOLE), (1.5, WHOLE), ("many", WHOLE)]),
     *_daemon("limits.strangers", [(0, WHOLE), (100001, WHOLE)]),
     *_daemon("limits.calls", [(-1, WHOLE), ("true", WHOLE), (10001, WHOLE)]),
+    *_daemon("limits.followers", [(0, WHOLE), (1001, WHOLE)]),
+    *_daemon("events.size", [(0, WHOLE), ("32M", WHOLE), (4097, WHOLE)]),
     *_daemon("limits.message_bytes", [("32M", WHOLE), (0, WHOLE)]),
     *_daemon("limits.first_seconds", [("x", "a number"), (0, "from 1"), (3601, "from 1")]),
     *_daemon("limits.idle_seconds", [("null", "a number"), (".nan", "from 1")]),

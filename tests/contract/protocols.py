@@ -38,6 +38,8 @@ class ProtocolTestCase(ServedTestCase):
         parts = assemble(self.script, self.depot, self.disk_script)
         self.driver = parts.driver
         self.stemcells, self.vms, self.disks = parts.stemcells, parts.vms, parts.disks
+        self.clock = parts.clock
+        self.journal, self.calls = parts.history.journal, parts.history.calls
         self.factory = CPIFactory(
             parts.subjects,
             LimitsConfig(),

@@ -41,6 +41,7 @@ TOLD_TO_THE_HOST = {
 # A package, and which others it may import; all may import what is in SHARED.
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
+    "events": {"base"},
     "storage": {"base"},
     "config": {"base"},
     "networks": {"base", "storage"},
@@ -52,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "entrance": {"base", "config", "vms"},
     "rpc": {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
-        *("reconcile", "entrance"),
+        *("reconcile", "entrance", "events"),
     },
     "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},

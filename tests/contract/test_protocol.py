@@ -79,7 +79,8 @@ class ProtocolTests(ProtocolTestCase):
             self.script.pending.pop("create").callback(None)
             await creating
         self.assertEqual(
-            str(caught.exception), "internal error in CreateVM; the daemon's log tells more"
+            str(caught.exception),
+            "internal error in create_vm; the daemon's log tells more",
         )
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         box = await self.beside(client.call, "HasVM", vm_cid="vm-1")

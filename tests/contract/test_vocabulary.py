@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,8 +11,11 @@ from twisted.internet.task import Clock
 from twisted.protocols import amp
 
 from runc_cpi import errors
+from runc_cpi.daemon.base.places import NOWHERE
+from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.events.history import History, HistoryPolicy
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.factory import CPIFactory
 from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -27,6 +31,10 @@ def test_commands(command: type[amp.Command]) -> None:
     assert command.commandName == command.__name__.encode()
     # Not an instance attribute is needed to look a responder up.
     nobody = cast(Any, None)
+    clock = Clock()
+    history = History.of(
+        clock, TaskGroup(clock), Path("nowhere"), HistoryPolicy(1, 1), lambda _: NOWHERE
+    )
     subjects = Subjects(
         stemcells=nobody,
         vms=nobody,
@@ -34,10 +42,10 @@ def test_commands(command: type[amp.Command]) -> None:
         snapshots=nobody,
         networks=nobody,
         reconciler=nobody,
+        history=history,
         power=nobody,
         usages=nobody,
     )
-    clock = Clock()
     peer_log = PeerLog(clock.seconds)
     house = CPIFactory(subjects, LimitsConfig(), peer_log, clock)
     protocol = CPIProtocol(subjects, LimitsConfig(), clock, peer_log, house)

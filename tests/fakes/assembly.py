@@ -12,6 +12,7 @@ from runc_cpi.daemon import assembly
 from runc_cpi.daemon.assembly import HostParts, Policy
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import DiskPolicy
+from runc_cpi.daemon.events.history import HistoryPolicy
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS
 from runc_cpi.daemon.networks.vips import VipPolicy
@@ -133,6 +134,7 @@ def assemble(
         vips=vips,
         peering=NO_PEERS,
         restart=restart,
+        history=HistoryPolicy(size=1 << 20, followers=2),
     )
     return Assembly(
         **vars(assembly.assemble(clock, depot, host, policy)),

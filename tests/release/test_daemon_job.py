@@ -40,6 +40,7 @@ EVERYTHING: dict[str, Any] = {
     "visit_timeout": 45,
     "restart": "on-failure",
     "log_format": "json",
+    "events": {"size": 64},
     "disks": {
         "driver": "directory",
         "filesystem": "xfs",

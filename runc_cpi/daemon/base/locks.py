@@ -10,6 +10,8 @@ from weakref import WeakValueDictionary
 
 from twisted.internet.defer import DeferredLock
 
+from runc_cpi.daemon.base.calls import current, waiting_for
+
 
 class KeyedLock:
     """Serializes what is done to one key; a lock nobody wants is forgotten."""
@@ -21,7 +23,8 @@ class KeyedLock:
     async def __call__(self, key: str) -> AsyncIterator[None]:
         """Hold the lock of C{key}; those who ask for it get it in turn."""
         lock = self._locks.setdefault(key, DeferredLock())
-        await lock.acquire()
+        with waiting_for(key):
+            await lock.acquire()
         try:
             yield
         finally:
@@ -93,7 +96,8 @@ class Locks:
 
 
 def unlocked_context() -> Context:
-    """Return a context for work that is not waited for: it holds no lock of its starter."""
+    """Return a context for work that no call waits for: it holds no lock of its starter."""
     context = copy_context()
     context.run(_held.set, ())
+    context.run(current.set, None)
     return context

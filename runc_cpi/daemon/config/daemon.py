@@ -41,6 +41,7 @@ from runc_cpi.daemon.config.peers import (
 )
 from runc_cpi.daemon.config.sections import (
     DisksConfig,
+    EventsConfig,
     LimitsConfig,
     SecurityConfig,
     TLSConfig,
@@ -219,6 +220,7 @@ class DaemonConfig(Section):
         only="tcp",
     )
     disks: DisksConfig = section(DisksConfig, "how persistent disks are made")
+    events: EventsConfig = section(EventsConfig, "how much is kept of what happened")
     limits: LimitsConfig = section(LimitsConfig, "what a peer may ask of the daemon")
     security: SecurityConfig = section(SecurityConfig, "how much VMs are trusted with")
     vms: VMsConfig = section(VMsConfig, "what each VM gets")

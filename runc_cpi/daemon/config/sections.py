@@ -142,6 +142,9 @@ class LimitsConfig(Section):
     uploads: int = key(
         4, whole_number(1, 1000), "stemcells streamed over one connection at once"
     )
+    followers: int = key(
+        32, whole_number(1, 1000), "who wait for [events](operations.md#events) at once"
+    )
     message_bytes: int = key(
         32 * MEBIBYTE, whole_number(1, 1024 * MEBIBYTE), "size of one message"
     )
@@ -157,6 +160,18 @@ class LimitsConfig(Section):
     )
     finish_seconds: float = key(
         20, number(1, 3600), "for calls under way when the daemon is to stop"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsConfig(Section):
+    """How much is kept of what happened."""
+
+    size: int = key(
+        32,
+        whole_number(1, 4096),
+        "MiB of [events](operations.md#events) that are kept at most; an event takes some "
+        "300 bytes. Of the older half, all are dropped at once",
     )
 
 

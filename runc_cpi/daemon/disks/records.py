@@ -42,6 +42,10 @@ class DiskRecords:
         """Return every disk."""
         return list(self._disks.values())
 
+    def find(self, disk_cid: str) -> Disk | None:
+        """Return a disk, or L{None} if there is none of that id."""
+        return self._disks.get(disk_cid)
+
     def of(self, vm_cid: str) -> list[Disk]:
         """Return the disks of a VM."""
         return [disk for disk in self._disks.values() if disk.attached_to == vm_cid]

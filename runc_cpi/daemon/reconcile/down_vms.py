@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import BOOTED_AGAIN, Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
@@ -54,13 +54,14 @@ class DownVMs:
 
     async def _bring_back(self, vm_cid: str, repairs: Repairs) -> None:
         async with self._locks.vm(vm_cid):
-            with repairs.attempt(f"cannot bring back {vm_cid}"):
+            failure = f"cannot bring back {vm_cid}"
+            with repairs.attempt(failure, happened=BOOTED_AGAIN):
                 if not self._is_down(vm_cid):
                     return
                 vm = self._registry.get(vm_cid)
                 if self._restart or self._containers.was_taken_down(vm_cid):
                     await self._vms.boot_again(vm)
-                    repairs.did(f"brought back {vm_cid}")
+                    repairs.did(f"brought back {vm_cid}", happened=BOOTED_AGAIN)
                 else:
                     await self._registry.save(replace(vm, stopped=True))
                     repairs.did(f"noted that {vm_cid} has stopped")

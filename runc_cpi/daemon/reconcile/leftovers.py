@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from runc_cpi.daemon.base.locks import Locks
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.networks import Networks
@@ -65,9 +65,10 @@ class Leftovers:
     async def _delete_again(self, vm_cid: str, repairs: Repairs) -> None:
         if self._locks.vm.is_held(vm_cid):
             return  # it is being deleted
-        with repairs.attempt(f"cannot delete {vm_cid}, which was half deleted"):
+        failure = f"cannot delete {vm_cid}, which was half deleted"
+        with repairs.attempt(failure, happened=PRUNED):
             await self._vms.delete(vm_cid)
-            repairs.did(f"deleted {vm_cid}, which was half deleted")
+            repairs.did(f"deleted {vm_cid}, which was half deleted", happened=PRUNED)
 
     async def remove_incomplete(self, repairs: Repairs) -> None:
         """Remove VMs whose creation or deletion was not finished."""
@@ -89,8 +90,9 @@ class Leftovers:
         async with self._locks.vm(name):
             if name not in await self._incomplete():
                 return  # a call was at work on it, and is done
-            with repairs.attempt(f"cannot remove {name}, which is no whole VM"):
+            failure = f"cannot remove {name}, which is no whole VM"
+            with repairs.attempt(failure, happened=PRUNED):
                 self._registry.path(name).mkdir(mode=0o700, exist_ok=True)
                 await self._vms.clear_away(name)
                 await self._networks.settle(afresh=True)
-                repairs.did(f"removed {name}, which was no whole VM")
+                repairs.did(f"removed {name}, which was no whole VM", happened=PRUNED)

@@ -51,7 +51,8 @@ class Restarts:
         @param status: as wait(2) has it, or L{None} if it cannot be told.
         """
         how = describe(status)
-        self.log.warn("the first process of {vm_cid} {how}", vm_cid=vm_cid, how=how)
+        text = "the first process of {vm_cid} {how}"
+        self.log.warn(text, vm_cid=vm_cid, how=how, happened="vm_ended")
         if self._restart and is_failure(status):
             name = f"the pause before {vm_cid} is booted again"
             self._tasks.start(name, self._boot_later(vm_cid), awaited=False)

@@ -190,12 +190,13 @@ class BoundedAMP(amp.AMP):
     def dispatchCommand(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
         """Have a call wait for its turn; until it is answered the peer may be silent."""
         answer: Deferred[amp.AmpBox] = Deferred()
-        begin = partial(copy_context().run, maybeDeferred, self._begin, box)
+        begin = partial(copy_context().run, maybeDeferred, self.begin_call, box)
         self._calls.add((begin, answer))
         self._begin_calls()
         return answer
 
-    def _begin(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
+    def begin_call(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
+        """Begin a call whose turn it is, unless it comes too late."""
         if self.transport is None:
             return fail(ConnectionDone("the caller hung up before the call began"))
         if self._is_retired:

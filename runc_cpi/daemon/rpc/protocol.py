@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -12,14 +12,17 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from runc_cpi import __version__
+from runc_cpi.daemon.base import calls
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from runc_cpi.daemon.rpc import commands
+from runc_cpi.daemon.events.followers import Following
+from runc_cpi.daemon.rpc import commands, noted_calls
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
 from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.rpc.refusals import refusal
 from runc_cpi.daemon.rpc.responders.disks import DiskResponders
+from runc_cpi.daemon.rpc.responders.events import EventResponders
 from runc_cpi.daemon.rpc.responders.networks import NetworkResponders
 from runc_cpi.daemon.rpc.responders.operator import OperatorResponders
 from runc_cpi.daemon.rpc.responders.stemcells import StemcellResponders
@@ -68,13 +71,17 @@ class CPIProtocol(BoundedAMP):
         super().__init__(limits, reactor, peer_log)
         self._connections = connections
         self._receipts = receipts = Receipts()
-        self._uploads = uploads = Uploads(subjects.stemcells, limits.uploads)
+        history = subjects.history
+        self._noted = history.calls
+        self._uploads = uploads = Uploads(subjects.stemcells, limits.uploads, self._noted)
+        self._following = Following(history.journal, history.followers)
         self._responders = (
             VMResponders(subjects.vms, receipts),
             DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
             StemcellResponders(subjects.stemcells, uploads, receipts, self._getDescriptor),
             NetworkResponders(subjects.networks, receipts),
             OperatorResponders(subjects.reconciler, subjects.power, subjects.usages),
+            EventResponders(history.journal, history.calls, self._following),
         )
 
     @commands.Ping.responder
@@ -108,9 +115,31 @@ class CPIProtocol(BoundedAMP):
         """Answer a command, marking the log with the request it belongs to."""
         context = copy_context()
         context.run(request_id.set, _request_id_of(box))
+        call = context.run(noted_calls.begin, self._noted, box)
+        context.run(calls.current.set, call)
         answer: Deferred[amp.AmpBox] = context.run(super().dispatchCommand, box)
-        command = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
-        return answer.addErrback(lambda failure: context.run(refusal, failure, command))
+        name = box[amp.COMMAND][:COMMAND_LIMIT].decode("ascii", "replace")
+        name = name if call is None else call.method
+        answer.addErrback(lambda failure: context.run(refusal, failure, name))
+        if call is not None:
+            answer.addBoth(self._note_end, call, context)
+        return answer
+
+    def _note_end(self, answer: Any, call: calls.Call, context: Context) -> Any:
+        context.run(noted_calls.end, self._noted, call, answer)
+        return answer
+
+    def begin_call(self, box: amp.AmpBox) -> Deferred[amp.AmpBox]:
+        """Begin a call: it does not wait for its turn any more."""
+        call = calls.current.get()
+        if call is not None:
+            call.take_turn()
+        return super().begin_call(box)
+
+    def retire(self) -> None:
+        """Take no more calls, and wait for no more events."""
+        self._following.end()
+        super().retire()
 
     def ampBoxReceived(self, box: amp.AmpBox) -> None:
         """Take a call; or a receipt, which waits for no turn, as the end may follow it."""
@@ -136,6 +165,7 @@ class CPIProtocol(BoundedAMP):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Clear away what was being uploaded, and what nobody was told of."""
         self._receipts.caller_is_gone()
+        self._following.end()
         super().connectionLost(reason)
         leaving = Deferred.fromCoroutine(self._leave())
         leaving.addErrback(

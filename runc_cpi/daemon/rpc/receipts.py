@@ -73,7 +73,7 @@ class Receipts:
             await context.run(Deferred.fromCoroutine, self._undo_one(cid, undo))
 
     async def _undo_one(self, cid: str, undo: Undo) -> None:
-        self.log.info("nobody was told of {cid}", cid=cid)
+        self.log.info("nobody was told of {cid}", cid=cid, happened="taken_back")
         try:
             await undo(cid)
         except Exception as error:  # whatever it is, the rest is undone all the same

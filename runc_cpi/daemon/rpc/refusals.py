@@ -34,7 +34,7 @@ def refusal(failure: Failure, command: str) -> Failure:
     hang up on all other calls of the connection.
 
     @param failure: why the call failed.
-    @param command: the name of the command.
+    @param command: the name of the command, or what the contract calls the call.
     """
     error = failure.value
     if isinstance(error, amp.RemoteAmpError):

@@ -1,4 +1,4 @@
-"""What calls act upon: stemcells, VMs, disks, networks, and the reconciler."""
+"""What calls act upon: stemcells, VMs, disks, networks, the reconciler, and the events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.disks.snapshots import Snapshots
+from runc_cpi.daemon.events.history import History
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.reconcile.reconciler import Reconciler
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
@@ -26,3 +27,4 @@ class Subjects:
     snapshots: Snapshots
     networks: ManagedNetworks
     reconciler: Reconciler
+    history: History

@@ -6,10 +6,18 @@ from collections.abc import Awaitable
 from itertools import count
 from typing import Any, TypeVar
 
+from runc_cpi.daemon.base.calls import Call
+from runc_cpi.daemon.events.calls import Calls, Problem
+from runc_cpi.daemon.rpc.commands import ImportStemcell
 from runc_cpi.daemon.stemcells.making import StemcellUpload
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
-from runc_cpi.errors import CPIError, InvalidArgument
+from runc_cpi.errors import (
+    CPIError,
+    DaemonUnreachable,
+    InternalError,
+    InvalidArgument,
+)
 
 T = TypeVar("T")
 
@@ -23,10 +31,12 @@ class Uploads:
 
     @param stemcells: makes stemcells of what is uploaded.
     @param limit: how many uploads may be under way at once.
+    @param calls: an upload is one of these.
     """
 
-    def __init__(self, stemcells: Stemcells, limit: int) -> None:
-        self._stemcells, self._limit = stemcells, limit
+    def __init__(self, stemcells: Stemcells, limit: int, calls: Calls) -> None:
+        self._stemcells, self._limit, self._calls = stemcells, limit, calls
+        self._noted: dict[int, Call] = {}
         self._numbers = count(1)
         self._under_way: dict[int, StemcellUpload] = {}
         # The last ones alone: a peer must not make this grow.
@@ -46,7 +56,13 @@ class Uploads:
                 "more are allowed: limits.uploads"
             )
         number = next(self._numbers)
-        self._under_way[number] = self._stemcells.open_upload(cloud_properties)
+        call = self._noted[number] = self._calls.begin(ImportStemcell.method, ())
+        call.take_turn()
+        try:
+            self._under_way[number] = self._stemcells.open_upload(cloud_properties)
+        except Exception as error:
+            self._note_end(number, _problem(error))
+            raise
         return number
 
     async def write(self, number: int, data: bytes) -> None:
@@ -67,11 +83,14 @@ class Uploads:
         """
         stemcell = await self._abort_on_error(number, self._find(number).finish())
         self._under_way.pop(number, None)
+        self._note_end(number, None, stemcell.cid)
         return stemcell
 
     async def abort_all(self) -> None:
         """Clear away what was uploaded so far."""
+        gone = _problem(DaemonUnreachable("the caller hung up before the end of the image"))
         for number in list(self._under_way):
+            self._note_end(number, gone)
             await self._abort(number)
 
     def _find(self, number: int) -> StemcellUpload:
@@ -87,16 +106,30 @@ class Uploads:
         try:
             return await work
         except CPIError as error:
+            self._note_end(number, _problem(error))
             self._failed.setdefault(number, error)
             while len(self._failed) > self._limit:
                 del self._failed[next(iter(self._failed))]
             await self._abort(number)
             raise
-        except BaseException:
+        except BaseException as error:
+            self._note_end(number, _problem(error))
             await self._abort(number)
             raise
+
+    def _note_end(self, number: int, problem: Problem | None, *made: str) -> None:
+        call = self._noted.pop(number, None)
+        if call is not None:
+            self._calls.end(call, made=made, problem=problem)
 
     async def _abort(self, number: int) -> None:
         upload = self._under_way.pop(number, None)
         if upload is not None:
             await upload.abort()
+
+
+def _problem(error: BaseException) -> Problem:
+    if isinstance(error, CPIError):
+        return Problem(type(error).__name__, str(error))
+    # What others say can hold a secret.
+    return Problem(InternalError.__name__, "the daemon's log tells more")

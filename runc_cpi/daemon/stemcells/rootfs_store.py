@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from runc_cpi.daemon.base.locks import KeyedLock
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.daemon.stemcells.stemcell import rootfs_path
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -73,10 +73,11 @@ class RootfsStore:
     async def sweep(self, repairs: Repairs) -> None:
         """Remove root file systems that a crash left without a stemcell."""
         for path in sorted(self._directory.iterdir()):
-            with repairs.attempt(f"cannot remove {path}"):
+            with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
                 await self._remove_unused(path.name.replace("-", ":", 1))
                 if not path.exists():
-                    repairs.did(f"removed {path}, which no stemcell is made of")
+                    text = f"removed {path}, which no stemcell is made of"
+                    repairs.did(text, happened=PRUNED)
 
     async def _remove_unused(self, digest: str) -> None:
         async with self._locks(digest):

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.stemcells.making import StemcellMaker, StemcellUpload
 from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
@@ -44,7 +44,7 @@ class Stemcells:
         """Read the records; a stemcell whose record cannot be read is left as it is."""
         for path in sorted(self._directory.iterdir()):
             stemcell = None
-            with repairs.attempt(f"set {record_path(path)} aside"):
+            with repairs.attempt(f"set {record_path(path)} aside", happened=SET_ASIDE):
                 stemcell = Stemcell.load(path, self._rootfs_store.rootfs)
             if stemcell is None:
                 self._rootfs_store.keep_all()

@@ -27,6 +27,7 @@ class Depot:
         disks/CID/                disk.json, and the disk
         snapshots/CID/            snapshot.json, and the copy
         networks/CID/             network.json of a network that the director manages
+        events/                   what happened: events.jsonl, events.old.jsonl
         scratch/                  what is being made, and what is being removed
         runtime/                  the OCI runtime's own state, good for one boot
 
@@ -42,6 +43,7 @@ class Depot:
         self.disks = work_dir / "disks"
         self.snapshots = work_dir / "snapshots"
         self.networks = work_dir / "networks"
+        self.events = work_dir / "events"
         self.scratch = work_dir / "scratch"
         self.runtime = work_dir / "runtime"
         self._lock = DaemonLock(work_dir)
@@ -80,6 +82,7 @@ class Depot:
             self.disks,
             self.snapshots,
             self.networks,
+            self.events,
             self.scratch,
             self.runtime,
         ):

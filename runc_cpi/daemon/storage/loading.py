@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.storage.records import read_record
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def load_all(
     unreadable: set[str] = set()
     for record in records:
         unreadable.add(record.parent.name)
-        with repairs.attempt(f"set {record} aside"):
+        with repairs.attempt(f"set {record} aside", happened=SET_ASIDE):
             values.append(parse(read_record(record)))
             unreadable.discard(record.parent.name)
     return values, unreadable

@@ -8,7 +8,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import side_by_side
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
@@ -89,7 +89,7 @@ class Scratch:
 
     async def _sweep(self, path: Path, repairs: Repairs) -> None:
         self._in_use.add(path)
-        with repairs.attempt(f"cannot remove {path}"):
+        with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
             await self._trees.remove(path)
-            repairs.did(f"removed {path}, which was not finished")
+            repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
         self._in_use.discard(path)

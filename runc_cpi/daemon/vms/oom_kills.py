@@ -111,6 +111,7 @@ class OOMKills:
                 "processes since it booted",
                 vm=self._name_of(vm_cid),
                 count=count,
+                happened="oom_kill",
             )
         return bool(news)
 

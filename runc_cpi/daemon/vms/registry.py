@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
 from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
@@ -72,7 +72,7 @@ class Registry:
             if not record.exists():
                 continue  # a VM in the making, or what is left of one
             vm = None
-            with repairs.attempt(f"set {record} aside"):
+            with repairs.attempt(f"set {record} aside", happened=SET_ASIDE):
                 vm = _load(path, self._pools.lasting)
             with repairs.attempt(path.name):
                 if vm is None:

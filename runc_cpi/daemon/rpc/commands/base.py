@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, ClassVar
 
 from twisted.protocols import amp
@@ -47,13 +48,23 @@ class JSON(amp.Argument):
         strings.update(wire.split(name, json.dumps(value).encode("utf-8")))
 
 
+# Where a word begins in a name such as SetVMMetadata.
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
 class Command(amp.Command):
     """
     What all commands share.
 
     Each carries the Director's C{request_id}; the protocol reads it from the box and
     puts it on every log line, so responders are not bothered with it.
+
+    @cvar method: what events call it; without one it is made of the name of the class.
+    @cvar is_event: whether it is told of in the log and in the events.
     """
+
+    method: ClassVar[str] = ""
+    is_event: ClassVar[bool] = True
 
     arguments: ClassVar[list[tuple[bytes, amp.Argument]]] = []
     response: ClassVar[list[tuple[bytes, amp.Argument]]] = []
@@ -61,6 +72,7 @@ class Command(amp.Command):
 
     def __init_subclass__(cls) -> None:
         cls.arguments = [REQUEST_ID, *cls.arguments]
+        cls.method = cls.method or _WORDS.sub("_", cls.__name__).lower()
 
     @classmethod
     def parseArguments(cls, box: amp.AmpBox, protocol: Any) -> dict[str, Any]:
@@ -76,8 +88,10 @@ class Command(amp.Command):
         except (ValueError, TypeError) as error:
             raise errors.InvalidArgument(f"malformed argument: {error}") from None
         arguments.pop("request_id", None)
-        if arguments.get("confirms", False) is None:
-            del arguments["confirms"]
+        for key, kind in cls.arguments:
+            name = key.decode("ascii")
+            if kind.optional and arguments.get(name, ...) is None:
+                del arguments[name]
         return arguments
 
 

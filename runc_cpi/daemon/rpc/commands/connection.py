@@ -10,6 +10,7 @@ from runc_cpi.daemon.rpc.commands.base import Command
 class Ping(Command):
     """Say that the daemon is there, and which version it is."""
 
+    is_event = False
     response = [(b"version", amp.Unicode())]
 
 
@@ -20,5 +21,6 @@ class Confirm(Command):
     A caller sends it once its answer is where it belongs, and need not wait for an answer.
     """
 
+    is_event = False
     arguments = [(b"cid", amp.Unicode())]
     requiresAnswer = False

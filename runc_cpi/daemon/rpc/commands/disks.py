@@ -84,6 +84,7 @@ class SetDiskMetadata(Command):
 class ListDisks(Command):
     """Say which disks there are."""
 
+    is_event = False
     response = [(b"disks", JSON())]
 
 
@@ -103,4 +104,5 @@ class DeleteSnapshot(Command):
 class ListSnapshots(Command):
     """Say which snapshots there are."""
 
+    is_event = False
     response = [(b"snapshots", JSON())]

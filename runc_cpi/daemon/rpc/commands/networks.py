@@ -34,4 +34,5 @@ class DeleteNetwork(Command):
 class ListNetworks(Command):
     """Say which networks there are, also those that are configured or that VMs describe."""
 
+    is_event = False
     response = [(b"networks", JSON())]

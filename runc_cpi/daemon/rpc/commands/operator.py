@@ -26,4 +26,5 @@ class StartVM(Command):
 class MeasureVMs(Command):
     """Say what each VM that runs uses: processors, memory, disk and network."""
 
+    is_event = False
     response = [(b"usages", JSON())]

@@ -18,6 +18,7 @@ UPLOAD = (b"upload", amp.Integer())
 class ImportStemcell(Command):
     """Make a stemcell of an open image file, passed over a unix socket."""
 
+    method = "create_stemcell"
     # The file is claimed last: one that is left because of another argument is closed
     # with the connection.
     arguments = [CONFIRMS, CLOUD_PROPERTIES, (b"image", amp.Descriptor())]
@@ -27,13 +28,19 @@ class ImportStemcell(Command):
 class FetchStemcell(Command):
     """Make a stemcell of the OCI image that its C{cloud_properties} name."""
 
+    method = "create_stemcell"
     arguments = [CLOUD_PROPERTIES, CONFIRMS]
     response = [STEMCELL_CID]
 
 
 class OpenStemcell(Command):
-    """Begin to upload an image; the number is good on this connection alone."""
+    """
+    Begin to upload an image; the number is good on this connection alone.
 
+    An upload is one event, though it takes many commands.
+    """
+
+    is_event = False
     arguments = [CLOUD_PROPERTIES]
     response = [UPLOAD]
 
@@ -46,12 +53,14 @@ class WriteStemcell(Command):
     unanswered chunks is slowed to the pace of the disk.
     """
 
+    is_event = False
     arguments = [UPLOAD, (b"data", amp.String())]
 
 
 class CloseStemcell(Command):
     """End an upload, and make the stemcell of it."""
 
+    is_event = False
     arguments = [UPLOAD, CONFIRMS]
     response = [STEMCELL_CID]
 
@@ -65,4 +74,5 @@ class DeleteStemcell(Command):
 class ListStemcells(Command):
     """Say which stemcells there are."""
 
+    is_event = False
     response = [(b"stemcells", JSON())]

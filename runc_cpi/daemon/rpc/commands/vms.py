@@ -64,4 +64,5 @@ class SetVMMetadata(Command):
 class ListVMs(Command):
     """Say which VMs there are, and how they are."""
 
+    is_event = False
     response = [(b"vms", JSON())]

@@ -6,9 +6,12 @@ from typing import Any
 
 from twisted.protocols import amp
 
+from runc_cpi.daemon.base.calls import current
+from runc_cpi.daemon.events.calls import set_place
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.places import place_of_new
 from runc_cpi.daemon.vms.vms import VMs
 
 Answer = dict[str, Any]
@@ -28,6 +31,9 @@ class VMResponders(amp.CommandLocator):
     @commands.CreateVM.responder
     async def create_vm(self, *, confirms: bool = False, **arguments: Any) -> Answer:
         new = NewVM.parse(**arguments)
+        call = current.get()
+        if call is not None:
+            set_place(call, place_of_new(new.env))
         vm = await self._vms.create(new)
         await self._receipts.made(vm.vm_cid, self._vms.delete, confirms)
         return {
