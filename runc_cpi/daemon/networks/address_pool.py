@@ -99,14 +99,15 @@ class AddressPool:
         self._owners[address] = owner
 
     def _claim_block(self, block: IPNetwork, owner: str, *, recorded: bool) -> None:
-        obstacle = self._misplaced(block)
-        if obstacle is None and not recorded:
-            obstacle = self._kept_back(block)
-        taken = self._held_by_others(block, owner)
-        if taken is None and (recorded or obstacle is None):
+        misplaced, taken = self._misplaced(block), self._held_by_others(block, owner)
+        if recorded:
+            why = taken or misplaced
+        else:
+            why = misplaced or taken or self._kept_back(block)
+        if why is None or (recorded and taken is None):
             self._blocks.put(block, owner)
-        if obstacle is not None or taken is not None:
-            raise AddressUnavailable(f"block {block} {obstacle or taken}")
+        if why is not None:
+            raise AddressUnavailable(f"block {block} {why}")
 
     def _held_by_others(self, block: IPNetwork, owner: str) -> str | None:
         """Return what another VM has of a block, or L{None}."""
