@@ -95,6 +95,7 @@ class Ruleset:
     @ivar bridges: the bridges of subnets with VMs.
     @ivar translated: those whose VMs leave by the host's addresses.
     @ivar isolated: those that are kept apart from the others.
+    @ivar delegated: those of VMs with blocks of IPv4, which are reached from elsewhere.
     @ivar looped: those that the host reaches from its loopback addresses.
     @ivar own: the addresses of VMs that can meet themselves: by ports that they publish,
         or by addresses of the host that they have.
@@ -107,6 +108,7 @@ class Ruleset:
     bridges: frozenset[str] = frozenset()
     translated: frozenset[str] = frozenset()
     isolated: frozenset[str] = frozenset()
+    delegated: frozenset[str] = frozenset()
     looped: frozenset[str] = frozenset()
     own: frozenset[IPv4Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
@@ -122,7 +124,8 @@ class Ruleset:
     @property
     def is_forwarding(self) -> bool:
         """Whether the host has to forward packets."""
-        return bool(self.translated or self.redirections or self.vips or self.peering.peers)
+        inwards = self.delegated or self.redirections or self.vips
+        return bool(self.translated or inwards or self.peering.peers)
 
     def __sub__(self, other: Ruleset) -> Ruleset:
         """Return what is in the sets of this ruleset, and not in those of another."""
@@ -130,6 +133,7 @@ class Ruleset:
             bridges=self.bridges - other.bridges,
             translated=self.translated - other.translated,
             isolated=self.isolated - other.isolated,
+            delegated=self.delegated - other.delegated,
             looped=self.looped - other.looped,
             own=self.own - other.own,
             redirections=self.redirections - other.redirections,
@@ -153,6 +157,7 @@ def rules(
     @param peering: the peers of the configuration.
     """
     used: dict[str, Subnet] = {}
+    delegated: set[str] = set()
     looped: set[str] = set()
     own: set[IPv4Address] = set()
     redirections: set[Redirection] = set()
@@ -168,6 +173,7 @@ def rules(
                 redirections |= occupant.redirections
                 if any(_is_looped(port) for port in occupant.ports):
                     looped.add(subnet.bridge)
+        delegated |= {b.bridge for b in occupant.blocks if b.block.version == 4}
         vips |= _vips(occupant, subnets)
     places = {vip.vm_address for vip in vips}
     own |= {place for place in places if isinstance(place, IPv4Address)}
@@ -175,6 +181,7 @@ def rules(
         bridges=frozenset(used),
         translated=frozenset(name for name, subnet in used.items() if subnet.nat),
         isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
+        delegated=frozenset(delegated & used.keys()),
         looped=frozenset(looped),
         own=frozenset(own),
         redirections=frozenset(redirections),
