@@ -93,12 +93,15 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
-    def route(blocks: Collection[RoutedBlock]) -> Awaitable[Reached]:
+    def route(
+        blocks: Collection[RoutedBlock], *, afresh: bool = False
+    ) -> Awaitable[Reached]:
         """
         Have routes to these blocks of VMs, and to no others.
 
         Routes of anybody else stay.
 
+        @param afresh: whether to look for what somebody else took away.
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
