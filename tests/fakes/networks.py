@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -109,13 +109,18 @@ class FakeNameService:
     Gateways that are said to answer.
 
     @ivar served: the subnets at whose gateways it answers.
+    @ivar client_of: names who has an address.
     """
 
     def __init__(self) -> None:
         self.served: list[Subnet] = []
+        self.client_of: Callable[[str], str] = str
 
-    def serve(self, subnets: Collection[Subnet]) -> Any:
+    def serve(
+        self, subnets: Collection[Subnet], client_of: Callable[[str], str] = str
+    ) -> Any:
         """Note them."""
+        self.client_of = client_of
         self.served = list(subnets)
         return succeed(None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import Attribute, Interface
@@ -178,12 +178,17 @@ class IAddressPools(Interface):
 class INameService(Interface):
     """Answers the DNS queries of VMs at the gateways of their subnets."""
 
-    def serve(subnets: Collection[Subnet]) -> Awaitable[None]:
+    def serve(
+        subnets: Collection[Subnet], client_of: Callable[[str], str] = str
+    ) -> Awaitable[None]:
         """
         Answer at the gateways of these subnets, and of no others.
 
         Their bridges are there.  Whoever makes or removes one calls this again.  If it is
         not possible at a gateway, that is logged, and no error.
+
+        @param client_of: names who has an address, as a VM may have many: bounds are those
+            of all that one client asks.
         """
 
     def retry() -> Awaitable[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Interface, ip_address, ip_interface, ip_network
 
 from runc_cpi.daemon.networks.model import Nic, Route
 from runc_cpi.daemon.networks.source_routes import SourceRoutes, source_routes
@@ -18,7 +18,7 @@ def nic(number: int, *destinations: str, block: str = "") -> Nic:
         addresses=(ip_interface(f"10.{number}.0.2/24"),),
         routes=tuple(route(destination, gateway) for destination in destinations),
         bridge=f"br{number}",
-        gateways=(ip_interface(f"{gateway}/24"),),
+        gateways=(IPv4Interface(f"{gateway}/24"),),
         mtu=None,
         blocks=(ip_network(block),) if block else (),
     )
