@@ -17,7 +17,7 @@ from tests.functional.security.frames import arp, ipv4, mac_of
 from tests.functional.security.test_sending import arrived
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.vm import VM
-from tests.harness.world import HOST, WORLD, ask, new_namespace, serving, world
+from tests.harness.world import HOST, WORLD, ask, is_silent, new_namespace, serving, world
 
 HERE = os.getpid()
 PORT = 80
@@ -149,4 +149,34 @@ def test_a_block_of_addresses(beyond: int, daemon: Daemon, tiny: Path) -> None:
     assert f"{within}1" in refusal(daemon, stemcell, manual(within + "0", prefix="27"))
     for each in (vm, other, beside):
         daemon.cpi.ok("delete_vm", each.cid)
+    assert routes() == before
+
+
+def test_a_block_in_an_isolated_network(beyond: int, daemon: Daemon, tiny: Path) -> None:
+    """
+    A VM with but a block in a network that is kept apart is reached from within, and from
+    the host, and by no VM of another network.  The network is in use until it is gone.
+    """
+    before = routes()
+    properties = {"isolated": True, "nat": False}
+    network = {"type": "manual", "range": "10.9.0.0/24", "gateway": "10.9.0.1"}
+    cid, *_ = daemon.cpi.ok("create_network", {**network, "cloud_properties": properties})
+    stemcell = daemon.create_stemcell(tiny)
+    vm = daemon.create_vm(stemcell, {"net": manual("10.9.0.16", prefix="28")})
+    inside_of_it = daemon.create_vm(stemcell, {"net": manual("10.9.0.5")})
+    inner = "10.9.0.18"
+    with container(vm, inner) as pid, serving(pid, PORT, "inner"):
+        assert ask(HERE, inner, PORT) == "inner 10.9.0.1"
+        assert ask(inside_of_it.pid, inner, PORT) == "inner 10.9.0.5"
+        # The host forwards what is for a block, though the network has no NAT.
+        assert ask(beyond, inner, PORT) == f"inner {WORLD}"
+        other = daemon.create_vm(stemcell, {"net": manual(daemon.network + "5")})
+        assert is_silent(other.pid, inner, PORT)
+    for each in (other, inside_of_it):
+        daemon.cpi.ok("delete_vm", each.cid)
+    message = daemon.cpi.error("delete_network", cid)["message"]
+    assert message == f"{cid} is in use by {vm.cid}"
+    assert any(route.startswith("10.9.0.16/28 via") for route in routes())
+    daemon.cpi.ok("delete_vm", vm.cid)
+    daemon.cpi.ok("delete_network", cid)
     assert routes() == before

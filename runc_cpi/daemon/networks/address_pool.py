@@ -111,11 +111,12 @@ class AddressPool:
 
     def _held_by_others(self, block: IPNetwork, owner: str) -> str | None:
         """Return what another VM has of a block, or L{None}."""
-        for other, holder in self._blocks.items():
-            if holder != owner and other.overlaps(block):
+        for other, holder in self._blocks.overlapping(block):
+            if holder != owner:
                 return f"overlaps with {other}, which is in use by {holder}"
-        for held, holder in self._owners.items():
-            if holder != owner and held in block:
+        is_small = block.num_addresses < len(self._owners)
+        for held in block if is_small else self._owners:
+            if held in block and (holder := self._owners.get(held, owner)) != owner:
                 return f"has {held}, which is in use by {holder}"
         return None
 

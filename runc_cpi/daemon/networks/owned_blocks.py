@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
+from collections.abc import ItemsView, Iterator
 from ipaddress import ip_network
 
 from runc_cpi.daemon.networks.model import Address, IPNetwork
@@ -12,8 +12,8 @@ class OwnedBlocks:
     """
     Blocks that are disjoint, but for those of one owner.
 
-    An address is looked for once for each size that blocks have, not in each of them: a
-    pool asks for each of its addresses.
+    What has an address is looked for once for each size that blocks have, not in each of
+    them: a pool asks for each of its addresses.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,18 @@ class OwnedBlocks:
             if block in self._owners:
                 return block
         return None
+
+    def overlapping(self, block: IPNetwork) -> Iterator[tuple[IPNetwork, str]]:
+        """Return the blocks that have an address of this one, and who has each."""
+        for prefix in self._prefixes:
+            if prefix <= block.prefixlen:
+                around = block.supernet(new_prefix=prefix)
+                if around in self._owners:
+                    yield around, self._owners[around]
+        if max(self._prefixes, default=0) > block.prefixlen:
+            for other, owner in self._owners.items():
+                if other.prefixlen > block.prefixlen and other.overlaps(block):
+                    yield other, owner
 
     def owner(self, address: Address) -> str | None:
         """Return who has the block with an address, or L{None} if nobody does."""

@@ -22,13 +22,15 @@ class BlockRoutes:
     Without a next hop the host would ask the VM for each address, and remember so many
     neighbours.
 
+    Blocks are compared as sets, which takes little time for hundreds of them.
+
     @param daemon: tells this daemon from others of this host.
     """
 
     def __init__(self, daemon: str) -> None:
         self._metric = metric_of(daemon)
         # What an earlier daemon left is not known.
-        self._made: dict[IPNetwork, Route] | None = None
+        self._made: dict[RoutedBlock, Route] | None = None
 
     def have(self, blocks: Collection[RoutedBlock], *, afresh: bool = False) -> Reached:
         """
@@ -41,23 +43,29 @@ class BlockRoutes:
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: if it refuses to remove one.
         """
-        lacking: dict[IPNetwork, str] = {}
-        indexes = {bridge: find(bridge) for bridge in {each.bridge for each in blocks}}
-        wanted = {}
-        for each in blocks:
+        known, self._made = (None if afresh else self._made), None
+        made = {} if known is None else dict(known)
+        wanted, lacking = frozenset(blocks), {}
+        indexes = {bridge: find(bridge) for bridge in {each.bridge for each in wanted}}
+        moved = {b for b, route in made.items() if route.interface != indexes.get(b.bridge)}
+        old = [made.pop(block) for block in moved | (set(made) - wanted)]
+        new = {}
+        for each in wanted - set(made):
             if (index := indexes[each.bridge]) is None:
                 why = f"no route to {each.block}: there is no bridge {each.bridge}"
                 lacking[each.block] = why
             else:
-                wanted[each.block] = self._route(each, index)
-        known, self._made = (None if afresh else self._made), None
-        if known is None:
-            with IPRoute() as ip:
-                known = routes.made(ip, TO_BLOCKS, self._metric)
-        changed, refused = routes.have(wanted, known)
-        self._made = {block: r for block, r in wanted.items() if block not in refused}
+                new[each] = self._route(each, index)
+        found = self._found() if known is None else {r.network: r for r in old}
+        changed, refused = routes.have({r.network: r for r in new.values()}, found)
+        made |= {block: r for block, r in new.items() if block.block not in refused}
+        self._made = made
         lacking |= refused
         return Reached(changed=changed, problems=tuple(lacking.values()), lacking=lacking)
+
+    def _found(self) -> dict[IPNetwork, Route]:
+        with IPRoute() as ip:
+            return routes.made(ip, TO_BLOCKS, self._metric)
 
     def _route(self, block: RoutedBlock, index: int) -> Route:
         return Route(
