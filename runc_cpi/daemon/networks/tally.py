@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 # What is in a ruleset by its VMs; the rest follows from peers.
 SETS = (
-    *("bridges", "translated", "isolated", "delegated", "looped"),
+    *("bridges", "routed", "translated", "translated6", "isolated", "isolated6"),
+    *("delegated", "looped"),
     *("own", "redirections", "vips"),
 )
 
