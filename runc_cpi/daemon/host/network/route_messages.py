@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 
@@ -74,6 +75,8 @@ def add_rule(
     """
     Have packets from a network, or to one, take the routes of a table.
 
+    It is no error if there is such a rule: rules stay when an interface goes.
+
     @param priority: which of several rules is asked first: that with the lowest one.
     @param source: from where they come; this or C{destination} is needed.
     @param destination: where they go.
@@ -90,7 +93,11 @@ def add_rule(
     body += attribute(_PRIORITY, _number(priority)) + attribute(_LOOKED_UP, _number(table))
     if not with_default:
         body += attribute(_SHORTER_THAN, _number(0))
-    rtnetlink.change(_NEW_RULE, body, netlink.CREATE | netlink.EXCLUSIVE)
+    try:
+        rtnetlink.change(_NEW_RULE, body, netlink.CREATE | netlink.EXCLUSIVE)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
 
 
 def _route(destination: IPNetwork, kind: tuple[int, int, int, int], table: int) -> bytes:
