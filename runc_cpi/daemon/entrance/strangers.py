@@ -29,11 +29,11 @@ class Strangers(Generic[T]):
     The strangers that are open, and which of them is closed for one more.
 
     A connection has an origin: the VM that has its address, or else the address, or with
-    IPv6 the network of that.  If all
-    places are taken, one from an origin with fewer strangers than another takes a place of
-    the origin with the most.  One from the origin with the most takes a place only if the
-    oldest there had it for C{grace} seconds.  So each stranger has that time to make its
-    call, no origin keeps out another, and a flood costs the same whatever its rate.
+    IPv6 the network of that.  If all places are taken, one from an origin with fewer
+    strangers than another takes a place of the origin with the most.  One from the origin
+    with the most takes a place only if the oldest there had it for C{grace} seconds.  So
+    each stranger has that time to make its call, no origin keeps out another, and a flood
+    costs the same whatever its rate.
 
     @param limit: how many may be open at once.
     @param grace: seconds.
@@ -92,10 +92,9 @@ class Strangers(Generic[T]):
 
     def origin_of(self, peer: Any) -> str:
         """
-        Return the origin of a peer.
+        Return the origin of a peer: see above.
 
-        VMs of one network have no more to do with each other than others have, and one can
-        have many addresses.
+        VMs of one network are apart, and one of them can have many addresses.
         """
         if getattr(peer, "host", None) is None:
             return "a socket file"
