@@ -132,9 +132,9 @@ def _with_cpu(usage: Thing | None, before: Thing | None, passed: float) -> Thing
     """Add how many processors a VM kept busy meanwhile; L{None} if it was just booted."""
     if usage is None:
         return None
-    spent = None if before is None else usage["cpu_seconds"] - before["cpu_seconds"]
-    is_known = spent is not None and spent >= 0 and passed > 0
-    return {**usage, "cpu": spent / passed if is_known and spent is not None else None}
+    now, then = usage["cpu_seconds"], (before or {}).get("cpu_seconds")
+    is_known = None not in (now, then) and now >= then and passed > 0
+    return {**usage, "cpu": (now - then) / passed if is_known else None}
 
 
 @click.command()

@@ -254,6 +254,14 @@ class Containers:
             self.watch(vm.vm_cid)
             raise
 
+    async def give_up_reboot(self, vm_cid: str) -> None:
+        """
+        Have a reboot that was cut off, or failed, not be gone on with.
+
+        @raise OSError: if that cannot be noted.
+        """
+        await deferToThread(progress.give_up, self._bundle(vm_cid))
+
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
         bundle = self._bundle(vm.vm_cid)

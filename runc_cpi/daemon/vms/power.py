@@ -47,6 +47,8 @@ class Power:
             vm = self._registry.get(vm_cid)
             await self._containers.halt(vm, self._stemcells.get(vm.stemcell_cid))
             await self._registry.save(replace(vm, stopped=True))
+            # In this order: a reboot that was cut off is not lost before the stop is kept.
+            await self._containers.give_up_reboot(vm_cid)
         self.log.info("stopped {vm_cid}", vm_cid=vm_cid)
 
     async def start(self, vm_cid: str) -> None:

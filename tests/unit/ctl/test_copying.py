@@ -93,6 +93,40 @@ def test_out(files: Files, root: Path, tmp_path: Path) -> None:
     assert (tmp_path / "l").read_bytes() == b"content"
 
 
+def test_out_over_what_is_no_file(files: Files, root: Path, tmp_path: Path) -> None:
+    """A pipe, a directory or a link of the host stays what it is."""
+    (root / "f").write_bytes(b"content")
+    (tmp_path / "file").write_bytes(b"old")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    (tmp_path / "d" / "f").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("pipe", "link", "nowhere", "d"):
+        with pytest.raises(OSError, match="is no ordinary file; name a file or a dir"):
+            copy_out(files, "/f", tmp_path / name, LIMIT)
+    with pytest.raises(OSError, match="is no ordinary file"):
+        copy_out(files, "/f", Path("/dev/stdout"), LIMIT)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"old"
+    copy_out(files, "/f", tmp_path / "file", LIMIT)
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_errors_name_the_file(files: Files, root: Path, tmp_path: Path) -> None:
+    """An error names the path that was asked for, and not the draft's."""
+    (root / "f").write_bytes(b"content")
+    with pytest.raises(FileNotFoundError) as caught:
+        copy_out(files, "/f", tmp_path / "none" / "f", LIMIT)
+    assert caught.value.filename == str(tmp_path / "none" / "f")
+    (root / "d" / "f").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        copy_in(root / "f", files, "/d", LIMIT)
+    assert caught.value.filename == "/d/f"
+
+
 @pytest.mark.parametrize("name", ["/d", "/pipe", "/null", "/none", "/d/..", "/"])
 def test_out_of_what_is_no_file(
     files: Files, root: Path, tmp_path: Path, name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,61 +12,65 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 
 # v1 has a number for no limit, which is less by a page or so than this.
 NO_LIMIT = 1 << 62
+DEVICES = Path("/sys/dev/block")
 NANOSECONDS, MICROSECONDS = 1e9, 1e6  # in a second
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """
-    What is counted in a cgroup and those below it.
+    What is counted in a cgroup and those below it; what a host does not count is L{None}.
 
     @ivar cpu_seconds: time of processors.
     @ivar cpu_limit: how many processors it may use at a time, or L{None} for all.
     @ivar memory: bytes, without copies of files that the kernel can drop at once.
     @ivar memory_limit: bytes, or L{None} for no limit.
     @ivar pids: processes and threads.
-    @ivar read: bytes from block devices.
-    @ivar written: bytes to block devices.
+    @ivar read: bytes from block devices.  With v2 only those count that are on no other:
+        what a loop device is given, the disk below it is given as well.
+    @ivar written: bytes to these.
     """
 
-    cpu_seconds: float
+    cpu_seconds: float | None
     cpu_limit: float | None
-    memory: int
+    memory: int | None
     memory_limit: int | None
-    pids: int
-    read: int
-    written: int
+    pids: int | None
+    read: int | None
+    written: int | None
 
 
-def read(cgroup: str, root: Path = hierarchies.ROOT) -> Account | None:
+def read(
+    cgroup: str, root: Path = hierarchies.ROOT, devices: Path = DEVICES
+) -> Account | None:
     """
     Read what is counted in a cgroup.
 
-    What a host does not count is 0.
-
     @param cgroup: its path in the hierarchies.
+    @param devices: where the kernel tells of block devices by their numbers.
     @return: or L{None} if there is no such cgroup.
     """
     name = cgroup.lstrip("/")
     if hierarchies.are_unified(root):
-        return _read_v2(root / name)
+        return _read_v2(root / name, devices)
     return _read_v1(lambda controller: root / controller / name)
 
 
-def _read_v2(top: Path) -> Account | None:
+def _read_v2(top: Path, devices: Path) -> Account | None:
     """Read the files of cgroup-v2.rst."""
     if not top.is_dir():
         return None
     stat = _text(top / "memory.stat")
-    quota, _, period = _text(top / "cpu.max").partition(" ")
+    quota, _, period = (_text(top / "cpu.max") or "").partition(" ")
+    moved = _of_disks(_text(top / "io.stat"), devices)
     return Account(
-        cpu_seconds=_field(_text(top / "cpu.stat"), "usage_usec") / MICROSECONDS,
+        cpu_seconds=_per(_field(_text(top / "cpu.stat"), "usage_usec"), MICROSECONDS),
         cpu_limit=int(quota) / int(period) if quota.isdigit() else None,
         memory=_in_use(_number(top / "memory.current"), _field(stat, "inactive_file")),
         memory_limit=_limit(top / "memory.max"),
         pids=_number(top / "pids.current"),
-        read=_all(r"rbytes=(\d+)", _text(top / "io.stat")),
-        written=_all(r"wbytes=(\d+)", _text(top / "io.stat")),
+        read=_all(r"rbytes=(\d+)", moved),
+        written=_all(r"wbytes=(\d+)", moved),
     )
 
 
@@ -76,12 +80,12 @@ def _read_v1(of: Callable[[str], Path]) -> Account | None:
     if not any(path.is_dir() for path in (memory, cpu)):
         return None
     stat = _text(memory / "memory.stat")
-    quota = _text(cpu / "cpu.cfs_quota_us")
+    quota = _number(cpu / "cpu.cfs_quota_us")
     period = _number(cpu / "cpu.cfs_period_us")
     moved = _text(of("blkio") / "blkio.throttle.io_service_bytes_recursive")
     return Account(
-        cpu_seconds=_number(of("cpuacct") / "cpuacct.usage") / NANOSECONDS,
-        cpu_limit=int(quota) / period if quota.isdigit() and period else None,
+        cpu_seconds=_per(_number(of("cpuacct") / "cpuacct.usage"), NANOSECONDS),
+        cpu_limit=quota / period if quota is not None and period else None,
         memory=_in_use(
             _number(memory / "memory.usage_in_bytes"), _field(stat, "total_inactive_file")
         ),
@@ -92,33 +96,52 @@ def _read_v1(of: Callable[[str], Path]) -> Account | None:
     )
 
 
-def _in_use(memory: int, droppable: int) -> int:
+def _of_disks(text: str | None, devices: Path) -> str | None:
+    """Return the lines of io.stat about devices that are on no other."""
+    if text is None:
+        return None
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not _is_stacked(line, devices))
+
+
+def _is_stacked(line: str, devices: Path) -> bool:
+    """Say whether a line is about a loop device, or one of LVM or a RAID."""
+    device = devices / line.partition(" ")[0]
+    with suppress(OSError):
+        return (device / "loop").exists() or any((device / "slaves").iterdir())
+    return False
+
+
+def _per(count: int | None, unit: float) -> float | None:
+    return None if count is None else count / unit
+
+
+def _in_use(memory: int | None, droppable: int | None) -> int | None:
     # The two are not read in the same moment.
-    return max(0, memory - droppable)
+    return None if memory is None else max(0, memory - (droppable or 0))
 
 
 def _limit(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text.isdigit() and int(text) < NO_LIMIT else None
+    limit = _number(path)
+    return limit if limit is not None and limit < NO_LIMIT else None
 
 
-def _number(path: Path) -> int:
-    text = _text(path)
-    return int(text) if text.isdigit() else 0
+def _number(path: Path) -> int | None:
+    text = _text(path) or ""
+    return int(text) if text.isdigit() else None
 
 
-def _field(text: str, name: str) -> int:
-    found = re.search(rf"^{name} (\d+)$", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+def _field(text: str | None, name: str) -> int | None:
+    found = re.search(rf"^{name} (\d+)$", text or "", re.MULTILINE)
+    return int(found[1]) if found else None
 
 
-def _all(pattern: str, text: str) -> int:
-    numbers: Iterable[str] = re.findall(pattern, text)
-    return sum(map(int, numbers))
+def _all(pattern: str, text: str | None) -> int | None:
+    return None if text is None else sum(map(int, re.findall(pattern, text)))
 
 
-def _text(path: Path) -> str:
-    """Return what a file holds, or nothing if it is not there."""
+def _text(path: Path) -> str | None:
+    """Return what a file holds, or L{None} if it cannot be read."""
     with suppress(OSError):
         return path.read_text("ascii").strip()
-    return ""
+    return None
