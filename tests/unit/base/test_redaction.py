@@ -54,7 +54,9 @@ def test_others(text: str) -> None:
     assert redacted(text) == text
 
 
-@pytest.mark.parametrize("part", ["a:", "@", "a:@", "://", "http://a?", "basic ", "sha256:@"])
+@pytest.mark.parametrize(
+    "part", ["a:", "@", "a:@", "://", "http://a?", "basic ", "sha256:@"]
+)
 def test_long_texts(part: str) -> None:
     """A text that was made to take long takes no longer than others."""
     began = time.process_time()

@@ -107,7 +107,8 @@ def test_what_is_no_reference(reference: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["docker://u:hunter2@h/x", "u:hunter2@h/x", "hunter2@h", "http://hunter2@h"]
+    "reference",
+    ["docker://u:hunter2@h/x", "u:hunter2@h/x", "hunter2@h", "http://hunter2@h"],
 )
 def test_a_password(reference: str) -> None:
     """A reference with a password is refused, and not repeated."""
