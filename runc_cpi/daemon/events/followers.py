@@ -75,7 +75,7 @@ class Following:
         """
         # The events of before may be lost.
         after = min(after, self._journal.last)
-        news = self._journal.after(after, filters, limit)
+        news = await self._journal.after(after, filters, limit)
         if news.events or not seconds or self._has_ended:
             return news
         who: Deferred[None] = Deferred()
@@ -84,7 +84,7 @@ class Following:
             await self._followers.wait(who, filters, seconds)
         finally:
             self._waiting.discard(who)
-        return self._journal.after(after, filters, limit)
+        return await self._journal.after(after, filters, limit)
 
     def end(self) -> None:
         """Wait for nothing any more."""

@@ -122,9 +122,9 @@ def test_errors_name_the_file(files: Files, root: Path, tmp_path: Path) -> None:
         copy_out(files, "/f", tmp_path / "none" / "f", LIMIT)
     assert caught.value.filename == str(tmp_path / "none" / "f")
     (root / "d" / "f").mkdir(parents=True)
-    with pytest.raises(IsADirectoryError) as caught:
+    with pytest.raises(IsADirectoryError) as refused:
         copy_in(root / "f", files, "/d", LIMIT)
-    assert caught.value.filename == "/d/f"
+    assert refused.value.filename == "/d/f"
 
 
 @pytest.mark.parametrize("name", ["/d", "/pipe", "/null", "/none", "/d/..", "/"])
