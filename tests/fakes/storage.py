@@ -24,7 +24,7 @@ class FakeTrees:
         """Note it."""
         return self._script.act("sync")
 
-    def remove(self, path: Path) -> Any:
+    def remove(self, path: Path, *, idle: bool = False) -> Any:
         """Remove the tree, unless that is to fail."""
         removed = self._script.act("remove")
         if "remove" not in self._script.failing:
