@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 WIDE = 110  # columns
 # Of a state that one should look at, where a terminal has colours and NO_COLOR is not set.
-COLOURS = {"fault": "bold red", "warning": "yellow", "stopped": "yellow"}
+COLOURS = {
+    "fault": "bold red",
+    "cannot be booted": "bold red",
+    **dict.fromkeys(("warning", "stopped", "ended", "reboot was cut off"), "yellow"),
+}
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
 

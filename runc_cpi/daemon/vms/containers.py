@@ -114,11 +114,7 @@ class Containers:
         return progress.read(self._bundle(vm_cid)) is not None
 
     def watch(self, vm_cid: str, *, is_new: bool = False) -> bool:
-        """
-        Watch a VM, so that its end is noticed; return whether it runs.
-
-        @param is_new: whether it has just been booted.
-        """
+        """Watch a VM, found or new, so that its end is noticed; return whether it runs."""
         process = self._runtime.find_process(self._bundle(vm_cid))
         if process is None:
             return False
@@ -256,14 +252,6 @@ class Containers:
         except BaseException:
             self.watch(vm.vm_cid)
             raise
-
-    async def give_up_reboot(self, vm_cid: str) -> None:
-        """
-        Have a reboot that was cut off, or failed, not be gone on with.
-
-        @raise OSError: if that cannot be noted.
-        """
-        await deferToThread(progress.give_up, self._bundle(vm_cid))
 
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""

@@ -134,6 +134,25 @@ def test_unknown_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["usage"]["cpu"] is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"state": "running"}, "running"),
+        ({"state": "running", "oom_kills": 2}, "running, 2 OOM kills"),
+        ({"state": "stopped"}, "stopped"),
+        ({"state": "ended"}, "ended, is booted again"),
+        ({"state": "unbootable"}, "cannot be booted"),
+        ({"state": "interrupted"}, "reboot was cut off"),
+        ({"running": False}, "stopped"),
+        ({}, "running"),
+    ],
+    ids=str,
+)
+def test_states(changes: dict[str, Any], state: str) -> None:
+    """It is said how a VM is, also by a daemon that tells only whether it runs."""
+    assert vms.state_of(vm("vm-1", **changes)) == state
+
+
 def test_leases() -> None:
     """Addresses are told by network, with who has them."""
     networks: list[Thing] = [

@@ -111,6 +111,25 @@ class PowerTests(TestCase):
         later = await self.begin()
         self.assertTrue(later.vms.is_running(self.vm_cid))
 
+    async def state(self) -> str:
+        """Return how the VM is."""
+        return (await self.parts.vms.conditions())[self.vm_cid].value
+
+    async def test_conditions(self) -> None:
+        """It is told why a VM does not run."""
+        self.assertEqual(await self.state(), "running")
+        bundle = self.parts.containers.find(self.vm_cid).bundle
+        self.parts.runtime.end(self.vm_cid)
+        self.assertEqual(await self.state(), "ended")
+        progress.write(bundle, progress.Progress.HALTING)
+        self.assertEqual(await self.state(), "interrupted")
+        async with self.parts.locks.vm(self.vm_cid):
+            self.assertEqual(await self.state(), "changing")
+        await self.reboot_in_vain()
+        self.assertEqual(await self.state(), "unbootable")
+        await self.parts.power.stop(self.vm_cid)
+        self.assertEqual(await self.state(), "stopped")
+
     async def test_no_vm(self) -> None:
         """A VM that is not there can neither be started nor stopped."""
         for switch in (self.parts.power.start, self.parts.power.stop):
