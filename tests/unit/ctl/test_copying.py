@@ -10,7 +10,7 @@ import pytest
 
 from runc_cpi.ctl.copying import TooLarge, copy_in, copy_out
 from runc_cpi.ctl.inside import Files
-from runc_cpi.ctl.logs import log_files
+from runc_cpi.ctl.logs import MOST_FILES, MOST_JOBS, log_files
 from runc_cpi.ctl.room import room_of
 from runc_cpi.daemon.storage.tree import Tree
 from tests.unit.ctl.invoking import Tool
@@ -181,6 +181,27 @@ def test_logs(files: Files, root: Path) -> None:
         "var/vcap/sys/log/a/a.log",
         "var/vcap/sys/log/b/b.log",
     ]
+
+
+def test_logs_without_end(files: Files, root: Path) -> None:
+    """However much a VM has where its logs are, only so much is looked at."""
+    for number in range(MOST_JOBS + 20):
+        job = root / "var/vcap/sys/log" / f"{number:03}"
+        job.mkdir(parents=True)
+        for name in ("1.log", "2.log") if number > 20 else ():
+            (job / name).touch()
+    opened: list[str] = []
+
+    class Counting(Tree):
+        def open(self, name: str, flags: int, mode: int = 0) -> int:
+            opened.append(name)
+            return super().open(name, flags, mode)
+
+    with Tree.at(root) as tree:
+        counting = Counting(tree._root)
+        assert len(list(log_files(counting))) == MOST_FILES
+    # Each directory, and each file that is told, is opened once.
+    assert len(opened) < MOST_JOBS + MOST_FILES
 
 
 def test_room(tmp_path: Path) -> None:
