@@ -146,7 +146,7 @@ class CPIProtocol(BoundedAMP):
 
     def _check_rights(self, box: amp.AmpBox) -> None:
         """
-        @raise AccessRefused: if the peer may only look, and the call would change something.
+        @raise AccessRefused: if the peer may only look, and the call would change things.
         """
         command = commands.BY_NAME.get(box[amp.COMMAND])
         if self.transport is None or command is None or command.looks:
