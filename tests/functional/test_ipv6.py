@@ -265,7 +265,10 @@ def test_what_cannot_be(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
-    """A VM can have a whole /64 of a network; host, world and VMs reach it there."""
+    """
+    A VM can have a whole /64 of a network; host, world and VMs reach it there.  They reach
+    a VM also by an interface that is not its way out.
+    """
     stemcell = daemon.create_stemcell(tiny)
     network = {"netmask": "56", "gateway": "fd00:0:0:100::1"}
     single = {**SIX, **network, "ip": "fd00:0:0:100::2"}
@@ -273,7 +276,9 @@ def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
     before = state()
     vm = daemon.create_vm(stemcell, {"one": single, "many": block})
     assert vm.networks["many"]["prefix"] == "64"
-    other = daemon.create_vm(stemcell, {"n": {**single, "ip": "fd00:0:0:100::3"}})
+    far = {**SIX, "nic_group": 2}
+    networks = {"n": {**single, "ip": "fd00:0:0:100::3"}, "far": far}
+    other = daemon.create_vm(stemcell, networks)
     inner = "fd00::101:9:0:0:9"
     vm.run("ip", "-6", "addr", "add", f"{inner}/128", "dev", "lo")
     ip("route", "add", "fd00:0:0:100::/56", "via", HOST, pid=beyond)
@@ -281,6 +286,10 @@ def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
         assert ask(HERE, inner, 80) == "vm fd00:0:0:100::1"
         assert ask(other.pid, inner, 80) == "vm fd00:0:0:100::3"
         assert ask(beyond, inner, 80) == f"vm {WORLD}"
+    ip("route", "add", "fd00:0:0:1::/64", "via", HOST, pid=beyond)
+    with serving(other.pid, 80, "other", address=ANY):
+        for pid, own in (HERE, GATEWAY), (vm.pid, "fd00:0:0:100::2"), (beyond, WORLD):
+            assert ask(pid, ADDRESS, 80) == f"other {own}"
     vm.run(
         "ip",
         "-6",

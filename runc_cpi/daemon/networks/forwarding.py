@@ -178,10 +178,12 @@ class Forwarding:
         """
         Have the host do what a VM needs that was just connected.
 
-        @raise CloudError: if the kernel refuses.
+        @raise CloudError: if the kernel refuses, also one of the VM's own blocks.
         """
-        await self.apply()
         occupant = self._tally.get(vm_cid)
+        async with self._lock:
+            await self._apply()
+            self._block_ways.check(occupant.blocks)
         if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
@@ -202,13 +204,17 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         async with self._lock:
-            wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
-            # An overlay is never there without its rules.
-            if not wanted.peering.peers:
-                await self._ways.reach(wanted.peering)
-            await self._firewall.apply(wanted)
+            await self._apply()
+
+    async def _apply(self) -> None:
+        """Do so while the lock is held."""
+        wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
+        # An overlay is never there without its rules.
+        if not wanted.peering.peers:
             await self._ways.reach(wanted.peering)
-            await self._block_ways.reach(self._tally.blocks())
+        await self._firewall.apply(wanted)
+        await self._ways.reach(wanted.peering)
+        await self._block_ways.reach(self._tally.blocks())
 
     async def repair(self, repairs: Repairs) -> None:
         """Have the host do what all VMs need, also if somebody else took that away."""
