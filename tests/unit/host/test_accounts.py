@@ -85,7 +85,7 @@ def test_both_versions(tmp_path: Path) -> None:
     devices = tmp_path / "devices"
     for name in ("7:0/loop", "7:0/slaves", "8:0/slaves", "253:0/slaves/sda"):
         (devices / name).mkdir(parents=True)
-    assert accounts.read(CGROUP, v2(tmp_path / "2", V2), devices) == ACCOUNT
+    assert accounts.read(CGROUP, v2(tmp_path / "2", V2), str(devices)) == ACCOUNT
 
 
 def test_no_limits(tmp_path: Path) -> None:
