@@ -51,7 +51,7 @@ def cp(operator: Operator, source: str, target: str, limit: int) -> None:
 
     One of SOURCE and TARGET is VM_CID:PATH, the other a path of this host.  If TARGET is a
     directory, the file gets the name it had.  No program of the VM is run.  In a VM the
-    file is its root's.
+    file is its root's.  On this host only an ordinary file is replaced.
     """
     there, back = IN_A_VM.fullmatch(target), IN_A_VM.fullmatch(source)
     if (there is None) == (back is None):

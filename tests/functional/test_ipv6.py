@@ -15,6 +15,7 @@ from twisted.names import dns
 
 from runc_cpi.daemon.host.network.veth import host_interface
 from tests.functional.security.frames import (
+    fragments,
     neighbour_advertisement,
     router_advertisement,
     send_from,
@@ -218,11 +219,13 @@ def test_vms_are_no_routers(daemon: Daemon, tiny: Path) -> None:
         assert ask(HERE, victim, 80)
     stolen = neighbour_advertisement(mac_of(other), "fd00:0:0:1::3", victim)
     offers = router_advertisement(mac_of(other), "fd00:0:0:1::3")
-    send_from(other.pid, [stolen, offers] * 3)
+    # The host tracks connections, and puts fragments together first.
+    in_fragments = fragments(stolen, 16)
+    send_from(other.pid, [stolen, offers, *in_fragments, *fragments(stolen, 64)] * 3)
     assert neighbour(victim) == mac.hex()
     interface = host_interface(other.cid)
     subprocess.run(["tc", "qdisc", "del", "dev", interface, "clsact"], check=True)
-    send_from(other.pid, [router_advertisement(mac_of(other)), stolen] * 3)
+    send_from(other.pid, [router_advertisement(mac_of(other)), *in_fragments] * 3)
     # The one was let through, so the other was as well.
     eventually(lambda: neighbour(victim) == mac_of(other).hex(), "the neighbour is taken")
     for pid in (HERE, vm.pid):

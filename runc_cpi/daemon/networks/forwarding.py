@@ -124,7 +124,8 @@ class Forwarding:
         @param versions: the kinds of IP that the VM has addresses of.
         """
         if port.address is not None:
-            if not self._host_ports.is_local(port.address):
+            is_one = not port.address.is_unspecified
+            if is_one and not self._host_ports.is_local(port.address):
                 raise InvalidArgument(f"{WHERE}: {port.address} is no address of this host")
             versions = {port.address.version} & set(versions)
             if not versions:

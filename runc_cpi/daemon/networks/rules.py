@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
-from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.daemon.networks.ports import ANYWHERE, PublishedPort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Occupant:
             address: frozenset(
                 Redirection(
                     protocol=port.protocol,
-                    address=port.address,
+                    address=None if port.address in ANYWHERE.values() else port.address,
                     port=number,
                     vm_address=address,
                     vm_port=port.container + number - port.first,

@@ -73,6 +73,9 @@ class ForwardingTests(SynchronousTestCase):
         port = "[2001:db8::1]:8080:80"
         failure = self.failureResultOf(self.admit("vm-1", [port]), InvalidArgument)
         self.assertIn("IPv6, of which the VM has none", str(failure.value))
+        failure = self.failureResultOf(self.admit("vm-1", ["[::]:80:80"]), InvalidArgument)
+        self.assertIn("IPv6, of which the VM has none", str(failure.value))
+        self.successResultOf(self.admit("vm-2", ["0.0.0.0:8081:80"]))
         self.successResultOf(self.admit("vm-1", ["8080:80"]))
 
     def test_rules_change_when_they_differ(self) -> None:
