@@ -149,7 +149,9 @@ class LimitsConfig(Section):
         4, whole_number(1, 1000), "stemcells streamed over one connection at once"
     )
     followers: int = key(
-        32, whole_number(1, 1000), "who wait for [events](operations.md#events) at once"
+        32,
+        whole_number(1, 1000),
+        "who wait for [events](operations.md#events) at once; of one address half of them",
     )
     message_bytes: int = key(
         32 * MEBIBYTE, whole_number(1, 1024 * MEBIBYTE), "size of one message"
