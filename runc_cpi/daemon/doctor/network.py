@@ -25,7 +25,8 @@ def address(patient: Patient) -> Iterator[Finding]:
     """See whether the daemon can listen where it shall."""
     where = patient.config.address
     if patient.is_served:
-        yield fine("address", f"runc-cpid listens at {where}")
+        seen = "seems to listen" if patient.is_refused else "listens"
+        yield fine("address", f"runc-cpid {seen} at {where}")
         return
     holder = None
     if isinstance(where, TCPAddress):

@@ -68,7 +68,7 @@ class Identity:
             reason = f"refused a client's certificate: X509 error {code}"
         elif depth == 0 and allowed:
             names = client_names(shown.to_cryptography())
-            if not names.isdisjoint(allowed):
+            if not names.isdisjoint([*allowed, *self._config.viewing_clients]):
                 return True
             who = ", ".join(sorted(names)) or "nothing"
             reason = f"refused a client named {who}: none is in tls.allowed_clients"
