@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -64,7 +65,7 @@ class Metering(MultiService):
 def _host(reactor: Any, config: DaemonConfig) -> HostNumbers:
     patient = Patient(config=config, is_served=True)
     return HostNumbers(
-        loop_devices=lambda: len(loop_ioctl.devices_below(config.work_dir)),
+        loop_devices=partial(loop_ioctl.count_below, config.work_dir),
         findings=lambda: (found.state for found in examine(patient, AT_START)),
         named_certificates=dict(_certificates(config)),
         seconds=reactor.seconds,
