@@ -123,6 +123,7 @@ class Assembly:
     leftovers: Leftovers
     reconciler: Reconciler
     history: History
+    trees: ITrees
 
     @property
     def subjects(self) -> Subjects:
@@ -286,4 +287,5 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         leftovers=leftovers,
         reconciler=reconciler,
         history=history,
+        trees=host.trees,
     )
