@@ -1,0 +1,154 @@
+"""The documents that the page asks for, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from runc_cpi import __version__
+from runc_cpi.daemon.base.places import PlaceOf
+from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.disks.disks import Disks
+from runc_cpi.daemon.doctor.finding import Finding
+from runc_cpi.daemon.events.filters import Filters
+from runc_cpi.daemon.events.history import History
+from runc_cpi.daemon.networks.managed import ManagedNetworks
+from runc_cpi.daemon.status.remembered import Remembered
+from runc_cpi.daemon.status.samples import Samples, history
+from runc_cpi.daemon.status.views import disk_view, network_view, vm_view
+from runc_cpi.daemon.vms.usages import Usages
+from runc_cpi.daemon.vms.vms import VMs
+
+# To look takes a millisecond a VM, so several pages share what was seen.
+OVERVIEW_SECONDS, HISTORY_SECONDS = 1.0, 10.0
+FINDINGS_SECONDS = 60.0
+MOST_EVENTS, MOST_CALLS = 100, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """
+    What the page is about.
+
+    @ivar work_dir: on whose file system disks are.
+    @ivar place_of: tells where disks belong.
+    @ivar examine: looks at the host; this blocks.
+    """
+
+    work_dir: Path
+    vms: VMs
+    usages: Usages
+    disks: Disks
+    networks: ManagedNetworks
+    history: History
+    place_of: PlaceOf
+    examine: Callable[[], Sequence[Finding]]
+
+
+class Documents:
+    """
+    Makes the documents.
+
+    What is in memory is read between two turns of the reactor; files are read, and JSON is
+    made, in threads.
+
+    @param reactor: provides C{IReactorTime}.
+    """
+
+    def __init__(self, reactor: Any, facts: Facts, samples: Samples) -> None:
+        self._reactor, self._facts, self._samples = reactor, facts, samples
+        self._overview = Remembered(reactor, OVERVIEW_SECONDS, self._make_overview)
+        self._history = Remembered(reactor, HISTORY_SECONDS, self._make_history)
+        self._findings = Remembered(reactor, FINDINGS_SECONDS, self._make_findings)
+
+    async def overview(self) -> bytes:
+        """
+        Return what is there now.
+
+        @raise OSError: if the host cannot be looked at.
+        @raise CloudError: if a VM cannot be looked at.
+        """
+        return await self._overview.get()
+
+    async def history(self) -> bytes:
+        """Return what VMs used in the last hour."""
+        return await self._history.get()
+
+    async def events(self, filters: Mapping[str, str]) -> bytes:
+        """
+        Return the newest events, the newest first.
+
+        @param filters: see L{Filters}.
+        @raise InvalidArgument: if a filter is none.
+        @raise OSError: if those on disk cannot be read.
+        """
+        wanted = Filters.parse(dict(filters))
+        found = await self._facts.history.journal.newest(wanted, MOST_EVENTS)
+        return await deferToThread(
+            _encoded, {"events": [event.to_json() for event in reversed(found)]}
+        )
+
+    async def _make_overview(self) -> bytes:
+        vms, calls = self._facts.vms, self._facts.history.calls
+        usages, measured = await self._facts.usages.all(), self._reactor.seconds()
+        running, kills = await vms.running(), await vms.oom_kills()
+        room = await deferToThread(os.statvfs, self._facts.work_dir)
+        findings = await self._findings.get()
+        under_way = calls.all()
+        return await deferToThread(
+            _encoded,
+            {
+                "host": _host(),
+                "time": now(),
+                "measured": measured,
+                "room": {
+                    "free": room.f_bavail * room.f_frsize,
+                    "size": room.f_blocks * room.f_frsize,
+                },
+                "vms": [
+                    vm_view(
+                        vm,
+                        running=vm.vm_cid in running,
+                        oom_kills=kills.get(vm.vm_cid),
+                        usage=usages.get(vm.vm_cid),
+                    )
+                    for vm in vms.all()
+                ],
+                "disks": [
+                    disk_view(disk, self._facts.place_of([disk.disk_cid]))
+                    for disk in self._facts.disks.all()
+                ],
+                "networks": [network_view(facts) for facts in self._facts.networks.all()],
+                "calls": [calls.describe(call) for call in under_way[:MOST_CALLS]],
+                "more_calls": max(0, len(under_way) - MOST_CALLS),
+                "findings": findings,
+            },
+        )
+
+    async def _make_history(self) -> bytes:
+        vm_cids = [vm.vm_cid for vm in self._facts.vms.all()]
+        samples, moment = self._samples.all, self._reactor.seconds()
+        return await deferToThread(lambda: _encoded(history(samples, vm_cids, moment)))
+
+    async def _make_findings(self) -> list[dict[str, Any]]:
+        return [each.to_json() for each in await deferToThread(self._facts.examine)]
+
+
+def _host() -> dict[str, Any]:
+    return {
+        "name": socket.gethostname(),
+        "version": __version__,
+        "processors": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
