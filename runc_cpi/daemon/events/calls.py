@@ -104,7 +104,7 @@ class Calls:
         """Return what operators are told of a call that is under way."""
         return {
             "method": call.method,
-            "cids": call.cids,
+            "cids": list(call.cids),
             "request_id": call.request_id,
             "deployment": call.deployment,
             "instance": call.instance,

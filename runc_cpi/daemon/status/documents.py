@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 
-from runc_cpi import __version__
 from runc_cpi.daemon.base.places import PlaceOf
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.disks.disks import Disks
@@ -37,18 +33,18 @@ class Facts:
     """
     What the page is about.
 
-    @ivar work_dir: on whose file system disks are.
     @ivar place_of: tells where disks belong.
-    @ivar examine: looks at the host; this blocks.
+    @ivar host: looks at what the host has; this blocks.
+    @ivar examine: looks whether the host is fit; this blocks.
     """
 
-    work_dir: Path
     vms: VMs
     usages: Usages
     disks: Disks
     networks: ManagedNetworks
     history: History
     place_of: PlaceOf
+    host: Callable[[], Mapping[str, Any]]
     examine: Callable[[], Sequence[Finding]]
 
 
@@ -81,7 +77,7 @@ class Documents:
         """Return what VMs used in the last hour."""
         return await self._history.get()
 
-    async def events(self, filters: Mapping[str, str]) -> bytes:
+    async def events(self, filters: Mapping[str, Any]) -> bytes:
         """
         Return the newest events, the newest first.
 
@@ -99,19 +95,15 @@ class Documents:
         vms, calls = self._facts.vms, self._facts.history.calls
         usages, measured = await self._facts.usages.all(), self._reactor.seconds()
         running, kills = await vms.running(), await vms.oom_kills()
-        room = await deferToThread(os.statvfs, self._facts.work_dir)
+        host = await deferToThread(self._facts.host)
         findings = await self._findings.get()
         under_way = calls.all()
         return await deferToThread(
             _encoded,
             {
-                "host": _host(),
+                "host": host,
                 "time": now(),
                 "measured": measured,
-                "room": {
-                    "free": room.f_bavail * room.f_frsize,
-                    "size": room.f_blocks * room.f_frsize,
-                },
                 "vms": [
                     vm_view(
                         vm,
@@ -140,14 +132,6 @@ class Documents:
     async def _make_findings(self) -> list[dict[str, Any]]:
         return [each.to_json() for each in await deferToThread(self._facts.examine)]
 
-
-def _host() -> dict[str, Any]:
-    return {
-        "name": socket.gethostname(),
-        "version": __version__,
-        "processors": len(os.sched_getaffinity(0)),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    }
 
 
 def _encoded(document: Mapping[str, Any]) -> bytes:
