@@ -20,7 +20,8 @@ HOST = f"{DAEMON}.host"
 
 # A package of the daemon: its row, its first column, and how many columns it spans.
 PLACES = {
-    "rpc": (0, 0, 3),
+    "rpc": (0, 0, 2),
+    "http": (0, 2, 1),
     "entrance": (1, 0, 1),
     "doctor": (1, 1, 1),
     "reconcile": (1, 2, 1),

@@ -96,10 +96,8 @@ class Daemon(MultiService):
             self._ports = self._make_ports()
             self._add_services()
             super().privilegedStartService()
-        except ConfigError as error:
+        except (ConfigError, AddressUnusable) as error:
             raise Refused(str(error)) from None
-        except AddressUnusable as error:
-            raise Refused(f"address: {error}") from None
 
     def _policy(self, found: preflight.Found) -> Policy:
         config = self._config
@@ -119,9 +117,13 @@ class Daemon(MultiService):
 
     def _make_ports(self) -> list[Port]:
         """Make a service for each port that the daemon listens at."""
-        return [
-            AMPPort(self._reactor, self._config, self._parts.subjects),
-        ]
+        ports: list[Port] = [AMPPort(self._reactor, self._config, self._parts.subjects)]
+        if self._config.http is not None:
+            # What serves HTTP takes long to import.
+            from runc_cpi.daemon.http_port import HTTPPort
+
+            ports.append(HTTPPort(self._reactor, self._config.http, self._parts))
+        return ports
 
     def _add_services(self) -> None:
         room = TimerService(ROOM_INTERVAL, self._parts.disks.room.watch)

@@ -55,6 +55,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
         *("reconcile", "entrance", "events"),
     },
+    "http": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        *("entrance", "events"),
+    },
     "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
@@ -64,7 +68,7 @@ KNOW_ALL = {
     f"{DAEMON}.{name}"
     for name in (
         *("tap", "daemon", "preflight", "trial"),
-        *("assembly", "linux_host", "amp_port"),
+        *("assembly", "linux_host", "amp_port", "http_port"),
     )
 }
 # The two other programs.  The operator's reaches the daemon as a CPI does.
@@ -84,6 +88,7 @@ KEPT_APART = {
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
         f"{DAEMON}.host.dns.long_answers",
     ),
+    "twisted.web": (f"{DAEMON}.http",),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (

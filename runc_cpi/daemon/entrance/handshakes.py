@@ -35,15 +35,21 @@ class HandshakeQueue(Factory):
 
     @param factory: makes the protocols of those that are handed on.
     @param peer_log: is told who does not speak TLS.
+    @param answer: what these get, in the protocol that they may speak.
     """
 
     noisy = False
 
     def __init__(
-        self, factory: Any, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
+        self,
+        factory: Any,
+        limits: LimitsConfig,
+        peer_log: PeerLog,
+        reactor: Any,
+        answer: bytes = first_answer(TLSRejected(TLS_WANTED)),
     ) -> None:
         self.inner, self.limits = factory, limits
-        self.peer_log, self.reactor = peer_log, reactor
+        self.peer_log, self.reactor, self.answer = peer_log, reactor, answer
         self.waiting: Strangers[WaitingConnection] = Strangers(
             limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds
         )
@@ -128,7 +134,7 @@ class WaitingConnection(Protocol, TimeoutMixin):
         self._queue.peer_log.warn(
             peer, "refused a connection from {peer}: it does not speak TLS", peer=peer
         )
-        self.transport.write(first_answer(TLSRejected(TLS_WANTED)))
+        self.transport.write(self._queue.answer)
         self.transport.loseConnection()
 
     def proceed(self) -> None:

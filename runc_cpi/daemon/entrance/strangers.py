@@ -11,6 +11,7 @@ from runc_cpi.daemon.entrance.peer_log import PeerLog
 
 # What one who has IPv6 usually gets (RFC 6177).
 IPV6_PREFIX = 64
+FULL = "limits.strangers are open: connections without a call are closed for new ones"
 
 
 class Stranger(Protocol):
@@ -37,6 +38,7 @@ class Strangers(Generic[T]):
     @param grace: seconds.
     @param peer_log: is told when all places are taken.
     @param seconds: the clock.
+    @param full: what it is told then.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Strangers(Generic[T]):
         grace: float,
         peer_log: PeerLog,
         seconds: Callable[[], float],
+        full: str = FULL,
     ) -> None:
-        self._limit, self._grace = limit, grace
+        self._limit, self._grace, self._full = limit, grace, full
         self._peer_log, self._seconds = peer_log, seconds
         self._origins: dict[T, str] = {}
         # By origin, in the order in which they came.
@@ -60,10 +63,7 @@ class Strangers(Generic[T]):
         """Return whether there is a place for a peer; another may be closed for it."""
         if len(self._origins) < self._limit:
             return True
-        self._peer_log.warn(
-            "strangers",
-            "limits.strangers are open: connections without a call are closed for new ones",
-        )
+        self._peer_log.warn(self._full, self._full)
         own = self._since.get(origin_of(peer), {})
         most = max(self._since.values(), key=len)
         oldest = next(iter(most))

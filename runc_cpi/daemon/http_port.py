@@ -1,0 +1,88 @@
+"""The port where one can look: who may, by which way, and what is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runc_cpi.daemon.assembly import Assembly
+from runc_cpi.daemon.config import HTTPConfig, LimitsConfig
+from runc_cpi.daemon.entrance.access import LOOPBACK
+from runc_cpi.daemon.entrance.admission import SourceFilter
+from runc_cpi.daemon.entrance.encryption import EncryptedFactory
+from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
+from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
+from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.http.answers import Root
+from runc_cpi.daemon.http.health import Health, Readiness
+from runc_cpi.daemon.http.site import ReadOnlySite
+from runc_cpi.daemon.listening import Port
+
+# What a browser gets that was sent here by http://.
+TLS_WANTED = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    b"runc-cpid expects TLS at this address: use https\n"
+)
+
+
+class HTTPPort(Port):
+    """
+    Answers those who look, also while the daemon starts.
+
+    @raise ConfigError: if a certificate or a key is no good.
+    """
+
+    key = "http.address"
+
+    def __init__(self, reactor: Any, config: HTTPConfig, parts: Assembly) -> None:
+        self._peer_log = PeerLog(reactor.seconds)
+        self._readiness = Readiness(reactor)
+        self._identity: Identity | None = None
+        if config.tls is not None:
+            self._identity = Identity(config.tls, self._peer_log, "http.tls")
+        self._site = ReadOnlySite(self._root(reactor, parts), self._peer_log, reactor)
+        super().__init__(reactor, config.address, self._entrance(reactor, config))
+        if self._identity is not None:
+            IdentityReloader(reactor, self._identity).setServiceParent(self)
+
+    def _root(self, reactor: Any, parts: Assembly) -> Root:
+        """Put together what is at which path."""
+        root = Root()
+        root.putChild(b"healthz", Health(reactor))
+        root.putChild(b"readyz", self._readiness)
+        return root
+
+    def _entrance(self, reactor: Any, config: HTTPConfig) -> Any:
+        """Make what connections come to first."""
+        factory: Any = self._site
+        if self._identity is not None:
+            encrypted = EncryptedFactory(
+                self._identity,
+                isClient=False,
+                wrappedFactory=self._site,
+                clock=reactor,
+            )
+            factory = HandshakeQueue(
+                encrypted, LimitsConfig(), self._peer_log, reactor, TLS_WANTED
+            )
+            if config.allow_from is None:
+                return factory
+        networks = [*LOOPBACK, *(config.allow_from or ())]
+        return SourceFilter(factory, networks, list, self._peer_log, "http.allow_from")
+
+    def startService(self) -> None:
+        """Answer from now on."""
+        super().startService()
+        super().serve()
+
+    def serve(self) -> None:
+        """Say that the daemon takes calls."""
+        self._readiness.is_ready = True
+
+    async def _close(self) -> None:
+        await super()._close()
+        self._site.end()
+
+    def reload(self) -> None:
+        """Read the certificates again."""
+        if self._identity is not None:
+            self._identity.reload()
