@@ -122,7 +122,7 @@ class Daemon(MultiService):
             # What serves HTTP takes long to import.
             from runc_cpi.daemon.http_port import HTTPPort
 
-            ports.append(HTTPPort(self._reactor, self._config.http, self._parts))
+            ports.append(HTTPPort(self._reactor, self._config, self._parts))
         return ports
 
     def _add_services(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runc_cpi.daemon.assembly import Assembly
-from runc_cpi.daemon.config import HTTPConfig, LimitsConfig
+from runc_cpi.daemon.config import DaemonConfig, HTTPConfig, LimitsConfig
 from runc_cpi.daemon.entrance.access import LOOPBACK
 from runc_cpi.daemon.entrance.admission import SourceFilter
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
@@ -16,6 +16,7 @@ from runc_cpi.daemon.http.answers import Root
 from runc_cpi.daemon.http.health import Health, Readiness
 from runc_cpi.daemon.http.site import ReadOnlySite
 from runc_cpi.daemon.listening import Port
+from runc_cpi.daemon.status_page import StatusPage
 
 # What a browser gets that was sent here by http://.
 TLS_WANTED = (
@@ -33,23 +34,21 @@ class HTTPPort(Port):
 
     key = "http.address"
 
-    def __init__(self, reactor: Any, config: HTTPConfig, parts: Assembly) -> None:
+    def __init__(self, reactor: Any, config: DaemonConfig, parts: Assembly) -> None:
+        assert config.http is not None, "whoever wants no port makes none"
+        http, root = config.http, Root()
         self._peer_log = PeerLog(reactor.seconds)
         self._readiness = Readiness(reactor)
         self._identity: Identity | None = None
-        if config.tls is not None:
-            self._identity = Identity(config.tls, self._peer_log, "http.tls")
-        self._site = ReadOnlySite(self._root(reactor, parts), self._peer_log, reactor)
-        super().__init__(reactor, config.address, self._entrance(reactor, config))
-        if self._identity is not None:
-            IdentityReloader(reactor, self._identity).setServiceParent(self)
-
-    def _root(self, reactor: Any, parts: Assembly) -> Root:
-        """Put together what is at which path."""
-        root = Root()
+        if http.tls is not None:
+            self._identity = Identity(http.tls, self._peer_log, "http.tls")
+        self._site = ReadOnlySite(root, self._peer_log, reactor)
+        super().__init__(reactor, http.address, self._entrance(reactor, http))
         root.putChild(b"healthz", Health(reactor))
         root.putChild(b"readyz", self._readiness)
-        return root
+        StatusPage(reactor, config, parts, root).setServiceParent(self)
+        if self._identity is not None:
+            IdentityReloader(reactor, self._identity).setServiceParent(self)
 
     def _entrance(self, reactor: Any, config: HTTPConfig) -> Any:
         """Make what connections come to first."""

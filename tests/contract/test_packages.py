@@ -59,6 +59,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("entrance", "events"),
     },
+    "status": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        *("http", "events", "doctor"),
+    },
     "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
@@ -68,7 +72,7 @@ KNOW_ALL = {
     f"{DAEMON}.{name}"
     for name in (
         *("tap", "daemon", "preflight", "trial"),
-        *("assembly", "linux_host", "amp_port", "http_port"),
+        *("assembly", "linux_host", "amp_port", "http_port", "status_page"),
     )
 }
 # The two other programs.  The operator's reaches the daemon as a CPI does.
@@ -88,7 +92,7 @@ KEPT_APART = {
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
         f"{DAEMON}.host.dns.long_answers",
     ),
-    "twisted.web": (f"{DAEMON}.http",),
+    "twisted.web": (f"{DAEMON}.http", f"{DAEMON}.status.answers"),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (

@@ -133,6 +133,5 @@ class Documents:
         return [each.to_json() for each in await deferToThread(self._facts.examine)]
 
 
-
 def _encoded(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode("ascii")
