@@ -25,7 +25,7 @@ from runc_cpi.daemon.vms.vms import VMs
 # To look takes a millisecond a VM, so several pages share what was seen.
 OVERVIEW_SECONDS, HISTORY_SECONDS = 1.0, 10.0
 FINDINGS_SECONDS = 60.0
-MOST_EVENTS, MOST_CALLS = 100, 100
+MOST_EVENTS, MOST_CALLS = 50, 50
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,7 +163,7 @@ def busy(
     chance: random.Random, vm_cids: Sequence[str], limits: Sequence[int]
 ) -> Iterator[dict[str, Usage]]:
     """Return what VMs use at each moment of an hour; it goes up and down."""
-    level = [chance.betavariate(1.2, 6) * 2 for _ in vm_cids]
+    level = [chance.betavariate(1.2, 6) for _ in vm_cids]
     phase = [chance.uniform(0, 6) for _ in vm_cids]
     share = [chance.uniform(0.2, 0.75) for _ in vm_cids]
     cpu, received, sent = ([0.0] * len(vm_cids) for _ in range(3))
