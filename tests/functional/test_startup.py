@@ -152,14 +152,19 @@ def test_socket_path_of_something_else(new_daemon: NewDaemon) -> None:
     assert daemon.socket.read_text() == "precious"
 
 
-def test_port_in_use(new_daemon: NewDaemon) -> None:
+@pytest.mark.parametrize("key", ["address", "http.address"])
+def test_port_in_use(new_daemon: NewDaemon, key: str) -> None:
     """A port that is in use is named."""
     daemon = new_daemon(network_type="tcp")
+    if key == "http.address":
+        daemon.config["http"] = {"address": f"127.0.0.1:{daemon.port}"}
+        daemon.config["address"] = f"127.0.0.1:{daemon.port + 1000}"
+        daemon.write_config()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", daemon.port))
         taken.listen()
         line = daemon.refusal()
-    assert "address:" in line
+    assert line.startswith(f"runc-cpid: {key}: 127.0.0.1:{daemon.port}: ")
     assert "in use" in line
 
 

@@ -51,6 +51,7 @@ EVERYTHING: dict[str, Any] = {
     "tls": {**TLS, "allowed_clients": ["director"]},
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
+    "http": {"address": "192.0.2.1:9998", "tls": TLS, "allow_from": ["192.0.2.0/24"]},
     "security": {
         "profile": "privileged",
         "ids": "1879048192-1946157055",
