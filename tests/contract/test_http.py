@@ -14,7 +14,13 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from runc_cpi.daemon.config import ConfigError, HTTPConfig, TCPAddress, TLSConfig
+from runc_cpi.daemon.config import (
+    ConfigError,
+    DaemonConfig,
+    HTTPConfig,
+    TCPAddress,
+    TLSConfig,
+)
 from runc_cpi.daemon.http_port import HTTPPort
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
@@ -49,7 +55,8 @@ class HTTPPortTests(TestCase):
         @param tls: keys and values.
         """
         settings: Any = {"address": ANYWHERE, "tls": tls and TLSConfig(**tls), **config}
-        port = HTTPPort(reactor, HTTPConfig(**settings), self.parts)
+        whole = DaemonConfig(http=HTTPConfig(**settings))
+        port = HTTPPort(reactor, whole, self.parts)
         port.privilegedStartService()
         port.startService()
         self.addCleanup(port.stopService)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from select import select
 from time import monotonic
@@ -25,6 +27,10 @@ OPTIONS = (
 )
 # It reads requests at 3, and writes answers at 4.
 SCRIPT = 'in=$1 out=$2; shift 2; exec "$@" 3<&"$in" 4>&"$out"'
+
+
+class Ended(Exception):
+    """Chromium has ended."""
 
 
 class Browser:
@@ -70,7 +76,8 @@ class Browser:
             readable, _, _ = select([self._answers], [], [], max(0, seconds))
             assert readable, "chromium does not answer"
             read = os.read(self._answers, 1 << 20)
-            assert read, "chromium has ended"
+            if not read:
+                raise Ended
             self._buffer += read
         line, _, self._buffer = self._buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
@@ -156,38 +163,56 @@ class Browser:
 
 
 @contextmanager
-def browser(home: Path) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     """
     Start a Chromium, and end it.
 
-    @param home: an empty directory for all that it writes.
+    @raise AssertionError: with what it complained of, if it ends by itself.
     """
     assert PROGRAM is not None, "chromium is not installed"
-    read_requests, requests = os.pipe()
-    answers, write_answers = os.pipe()
-    theirs = (read_requests, write_answers)
-    process = subprocess.Popen(
-        [
-            *("bash", "-c", SCRIPT, "chromium", *map(str, theirs)),
-            *(PROGRAM, *OPTIONS, f"--user-data-dir={home}"),
-        ],
-        env={**os.environ, "HOME": str(home), "TMPDIR": str(home), "TZ": "UTC"},
-        pass_fds=theirs,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for descriptor in theirs:
-        os.close(descriptor)
-    try:
+    with ExitStack() as stack:
+        # It makes sockets in there, whose paths must be short.
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromium")))
+        read_requests, requests = os.pipe()
+        answers, write_answers = os.pipe()
+        for descriptor in (requests, answers):
+            stack.callback(os.close, descriptor)
+        theirs = [beyond_the_usual(end) for end in (read_requests, write_answers)]
+        with open(home / "stderr", "wb") as stderr:
+            process = subprocess.Popen(
+                [
+                    *("bash", "-c", SCRIPT, "chromium", *map(str, theirs)),
+                    *(PROGRAM, *OPTIONS, f"--user-data-dir={home / 'data'}"),
+                ],
+                env={**os.environ, "HOME": str(home), "TMPDIR": str(home), "TZ": "UTC"},
+                pass_fds=theirs,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        stack.callback(end, process)
+        for descriptor in theirs:
+            os.close(descriptor)
         found = Browser(requests, answers)
-        found.open()
-        yield found
-        found.close()
+        try:
+            found.open()
+            yield found
+            found.close()
+        except Ended:
+            complaints = (home / "stderr").read_text("utf-8", "replace")
+            raise AssertionError(f"chromium has ended: {complaints}") from None
         process.wait(PATIENCE)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        os.close(requests)
-        os.close(answers)
+
+
+def beyond_the_usual(descriptor: int) -> int:
+    """Move a descriptor to a number that the shell does not redirect."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End it, if it has not ended."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.web import http
 from twisted.web.server import Request
 
-from runc_cpi.daemon.http.answers import Answer, Place, Root, Unavailable
+from runc_cpi.daemon.http.answers import Answer, Nothing, Root, Unavailable
 from runc_cpi.daemon.status import page
 from runc_cpi.daemon.status.documents import Documents
 from runc_cpi.errors import CloudError, InvalidArgument
@@ -58,7 +58,7 @@ class Document(Answer):
 
 def put(root: Root, reactor: Any, documents: Documents) -> None:
     """Put the page and its documents where they are asked for."""
-    api = Place()
+    api = Nothing()
     api.putChild(b"status", Document(reactor, lambda _: documents.overview()))
     api.putChild(b"history", Document(reactor, lambda _: documents.history()))
     api.putChild(
