@@ -19,8 +19,9 @@ WITHOUT_VMS = (HERE / "unit", HERE / "contract", HERE / "privileged")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --long, without which tests marked so are left out."""
+    """Add --long, without which tests marked so are left out, and --bosh-cli."""
     parser.addoption("--long", action="store_true", help="also run what takes minutes")
+    parser.addoption("--bosh-cli", help="the real bosh CLI, in place of a stand-in")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

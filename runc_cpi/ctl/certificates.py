@@ -137,6 +137,13 @@ def write(
     return written
 
 
+def hosts_of(directory: Path) -> list[str]:
+    """Return the names and addresses that a server certificate there is for."""
+    certificate = x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return [str(name.value) for name in extension.value]
+
+
 def _section(files: Mapping[str, str], client: str) -> dict[str, str]:
     return {
         "ca": files["ca.crt"],

@@ -32,6 +32,7 @@ COMMANDS = {
     "doctor": "doctor",
     "config": "configuration",
     "certs": "certs",
+    "director": "director.commands",
     "completion": "completion",
     "version": "daemon",
 }

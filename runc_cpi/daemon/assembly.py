@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Any
 
 from runc_cpi.daemon.base.locks import Locks
@@ -23,7 +22,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INetworker,
 )
 from runc_cpi.daemon.networks.managed import ManagedNetworks
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import IPNetwork, Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.vips import VipPolicy, Vips
@@ -83,7 +82,7 @@ class Policy:
 
     @ivar subnets: those that are always there, at least one.
     @ivar allowed_networks: where others may be, which VMs describe.
-    @ivar nat: whether VMs leave these by the host's addresses.
+    @ivar nat: whether VMs leave those of IPv4 by the host's addresses.
     @ivar vips: which addresses of the host VMs can have.
     @ivar peering: the other hosts whose VMs reach those of this one.
     @ivar restart: whether to boot a VM again that ended by itself and failed.
@@ -92,7 +91,7 @@ class Policy:
     containers: ContainerPolicy
     disks: DiskPolicy
     subnets: Sequence[Subnet]
-    allowed_networks: Sequence[IPv4Network]
+    allowed_networks: Sequence[IPNetwork]
     nat: bool
     vips: VipPolicy
     peering: Peering

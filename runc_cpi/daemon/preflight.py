@@ -14,7 +14,7 @@ from runc_cpi.daemon.host import capabilities, requirements, resource_limits
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.network import vxlan
-from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable
+from runc_cpi.daemon.host.network.bridges import Bridges, BridgeUnusable, on_bridges
 from runc_cpi.daemon.host.network.guarding import NoFilters, try_guarding
 from runc_cpi.daemon.host.network.overlaps import own_addresses
 from runc_cpi.daemon.host.shared_mounts import SharedMounts
@@ -70,6 +70,8 @@ def take_hold(config: DaemonConfig, depot: Depot) -> Found:
                 requirements.check_root_disks()
         if config.nat or any(network.nat for network in config.networks):
             requirements.check_nftables("nat")
+        if any(network.cidr.version == 6 for network in config.networks):
+            requirements.check_nftables("networks")
         if config.peers:
             requirements.check_nftables("peers")
         if config.security.profile == "isolated":
@@ -169,8 +171,8 @@ def _make_bridges(
                 )
         if config.security.anti_spoofing:
             try_guarding(daemon)
-        for subnet in subnets:
-            bridges.ensure(subnet)
+        for name, there in on_bridges(subnets).items():
+            bridges.ensure(name, there)
     except (BridgeUnusable, NoFilters) as error:
         bridges.remove_empty()
         raise Refused(f"bridge: {error}") from None

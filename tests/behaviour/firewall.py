@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address, ip_interface
 
 from runc_cpi.daemon.networks.interfaces import IFirewall
+from runc_cpi.daemon.networks.model import described
 from runc_cpi.daemon.networks.ports import parse
 from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules
 from tests.behaviour.case import SUBNET, VM, HostCase
 
+SIX = described(ip_interface("fd00:99::1/64"))
 
-def ruleset(*ports: str, vips: Sequence[str] = ()) -> Ruleset:
+
+def ruleset(
+    *ports: str, vips: Sequence[str] = (), addresses: Sequence[str] = ("10.99.0.2",)
+) -> Ruleset:
     """Return the rules of a VM that publishes these ports, and has these vips."""
     vm = Occupant(
-        addresses=(IPv4Address("10.99.0.2"),),
+        addresses=tuple(map(ip_address, addresses)),
         ports=parse(list(ports)),
         vips=tuple(map(IPv4Address, vips)),
     )
-    return rules([SUBNET], [vm])
+    return rules([SUBNET, SIX], [vm])
 
 
 class Behaviour(HostCase):
@@ -33,6 +38,19 @@ class Behaviour(HostCase):
             await self.firewall.apply(ruleset(*ports))
             self.assertIs(await self.firewall.restore(), False)
         await self.firewall.apply(NO_RULES)
+
+    async def test_both_kinds_of_ip(self) -> None:
+        """Rules of one kind of IP can follow those of the other, or of both."""
+        four, six = "10.99.0.2", "fd00:99::2"
+        for addresses in ([six], [four, six], [four]):
+            wanted = ruleset("8080:80", "53:53/udp", addresses=addresses)
+            await self.firewall.apply(wanted)
+            self.assertIs(await self.firewall.restore(), False)
+            await self.apply_elsewhere(wanted)
+            (claims,) = await self.firewall.of_others()
+            self.assertEqual(claims.redirections, wanted.redirections)
+        await self.firewall.apply(NO_RULES)
+        await self.apply_elsewhere(NO_RULES)
 
     async def test_vips_are_replaced(self) -> None:
         """Any vips can follow any others."""

@@ -14,10 +14,10 @@ class Behaviour(HostCase):
 
     interfaces = (IHostPorts,)
 
-    async def user(self, text: str) -> str | None:
-        """Return who has these ports."""
+    async def user(self, text: str, *versions: int) -> str | None:
+        """Return who has these ports, of IPv4 if nothing else is said."""
         (port,) = parse([text])
-        return await self.host_ports.user(port)
+        return await self.host_ports.user(port, versions or (4,))
 
     async def test_a_port_in_use(self) -> None:
         """C{user} names the process, whatever the range or the address."""
@@ -36,6 +36,12 @@ class Behaviour(HostCase):
         taken = self.take_a_port()
         for text in (f"{taken - 2}-{taken - 1}:1-2", f"{taken + 1}:80"):
             self.assertIsNone(await self.user(text))
+
+    async def test_another_kind_of_ip(self) -> None:
+        """Who takes IPv4 alone is in nobody's way with IPv6."""
+        taken = self.take_a_port()
+        self.assertIsNone(await self.user(f"{taken}:80", 6))
+        self.assertIsNotNone(await self.user(f"{taken}:80", 4, 6))
 
     def test_local_addresses(self) -> None:
         """C{is_local} tells the host's own addresses from those of others."""

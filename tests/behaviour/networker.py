@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 
 from runc_cpi.daemon.host.network.vxlan import interface_of
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.networks.model import described
+from runc_cpi.daemon.networks.model import Subnet, described
 from runc_cpi.daemon.networks.peers import (
     NO_PEERS,
     Overlay,
@@ -18,12 +18,14 @@ from runc_cpi.daemon.networks.peers import (
 from tests.behaviour.case import DAEMON, SUBNET, VM, HostCase
 
 OTHER = described(IPv4Interface("10.98.0.1/24"))
+# It has the bridge of another one.
+SIX = described(ip_interface("fd00:98::1/64"), bridge=SUBNET.bridge)
 # Other hosts, in a network that this one has an address in.
 PEERS = tuple(
     Peer(address=IPv4Address(f"10.99.0.{n}"), cidrs=(IPv4Network(f"10.{n}.0.0/16"),))
     for n in (7, 8)
 )
-ONE = Peering(peers=PEERS[:1], source=SUBNET.gateway)
+ONE = Peering(peers=PEERS[:1], source=IPv4Address("10.99.0.1"))
 OVERLAY = Overlay(interface=interface_of(DAEMON), id=7, port=4789)
 BOTH = Peering(peers=PEERS, overlay=OVERLAY)
 
@@ -73,6 +75,18 @@ class Behaviour(HostCase):
             gateways = {subnet.gateway for subnet in (SUBNET, OTHER)}
             wanted = {subnet.gateway for subnet in subnets}
             self.assertEqual(own & gateways, wanted)
+
+    async def test_subnets_of_one_bridge(self) -> None:
+        """A bridge has the gateways of all its subnets, and of those alone."""
+        known: list[Subnet] = []
+        for subnets in ([SUBNET, SIX], [SIX], [SUBNET, SIX], [SUBNET], []):
+            await self.networker.set_up(subnets, known)
+            own = set(await self.networker.own_addresses())
+            wanted = {subnet.gateway for subnet in subnets}
+            self.assertEqual(own & {SUBNET.gateway, SIX.gateway}, wanted)
+            for subnet in subnets:
+                self.assertIsNone(await self.networker.overlap(subnet))
+            known = subnets
 
     async def test_known_subnets_stay(self) -> None:
         """Subnets that are known to be there stay, if they are wanted."""

@@ -184,7 +184,7 @@ class ThisHost(HostCase):
     def make_network(self) -> None:
         """Make a bridge, and a process with a network namespace of its own."""
         bridges = Bridges(DAEMON, configured=())
-        bridges.ensure(SUBNET)
+        bridges.ensure(SUBNET.bridge, [SUBNET])
         networker = BridgeNetworker(reactor, bridges, guarded=True)
         networker.start()
         self.addCleanup(networker.stop)

@@ -199,13 +199,24 @@ DAEMON = [
         "{network_type: tcp, address: 'localhost:80'}",
         f"address: 'localhost:80' {LISTEN}",
     ),
-    Case("a number as cidr", "cidr: 10", "cidr: 10 must be an IPv4 network such as"),
+    Case("a number as cidr", "cidr: 10", "cidr: 10 must be a network such as"),
     Case(
         "a text as cidr",
         "cidr: mine",
-        "cidr: 'mine' must be an IPv4 network such as 10.0.0.0/16",
+        "cidr: 'mine' must be a network such as 10.0.0.0/16 or fd00::/64",
     ),
-    Case("an IPv6 cidr", "cidr: 'fd00::/64'", "cidr: 'fd00::/64' must be an IPv4 network"),
+    *[
+        Case(f"the IPv6 cidr {cidr}", f"cidr: '{cidr}'", f"cidr: '.*' {message}")
+        for cidr, message in (
+            ("fe80::/64", "is no network that VMs can have"),
+            ("ff05::/16", "is no network that VMs can have"),
+            ("::/0", "is no network that VMs can have"),
+            ("::ffff:10.0.0.0/112", "is no network that VMs can have"),
+            ("fd00::%x/64", "must be a network such as .*: it has a zone"),
+            ("fd00::/127", "has no room for VMs; /126"),
+            ("fd00::1/64", "must be .*host bits"),
+        )
+    ],
     Case(
         "a cidr with a host", "cidr: 10.0.0.1/16", "cidr: '10.0.0.1/16' must be .*host bits"
     ),
@@ -217,7 +228,7 @@ DAEMON = [
     Case(
         "a cidr of one address",
         "cidr: 10.0.0.0",
-        "cidr: '10.0.0.0' has no room for VMs; /30",
+        "cidr: '10.0.0.0/32' has no room for VMs; /30",
     ),
     *[
         Case(f"the cidr {cidr}", f"cidr: {cidr}", f"cidr: '{cidr}' ")
@@ -243,12 +254,32 @@ DAEMON = [
             ("10.0.0.0/16", r"\[0\]: '10.0.0.0/16' must be keys and values"),
             ("{}", r"\[0\]\.name: None must be a name"),
             ("{name: ''}", r"\[0\]\.name: '' must be a name"),
-            ("{name: a, bridge: b}", r"\[0\]\.cidr: None must be an IPv4 network"),
+            ("{name: a, bridge: b}", r"\[0\]\.cidr: None must be a network"),
             ("{name: a, cidr: 10.0.0.0/16}", r"\[0\]\.bridge: None must be an interface"),
             ("{name: a, nets: 1}", r"\[0\]\.nets: unknown key; the known ones are name"),
             (f"{{{A}, gateway: 10.1.0.1}}", rf"\[0\]\.gateway: '10.1.0.1' {HOST}"),
-            (f"{{{A}, gateway: 1}}", r"\[0\]\.gateway: 1 must be an IPv4 address"),
+            (f"{{{A}, gateway: 1}}", r"\[0\]\.gateway: 1 must be an address"),
             (f"{{{A}, mtu: 100}}", r"\[0\]\.mtu: 100 must be a whole number from 576"),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, mtu: 1279}",
+                r"\[0\]\.mtu: 1279 must be at least 1280, as fd00::/64 is of IPv6",
+            ),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, gateway: 10.0.0.1}",
+                r"\[0\]\.gateway: '10.0.0.1' must be the address of a host in fd00::/64",
+            ),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, gateway: 'fd00::1%x'}",
+                r"\[0\]\.gateway: 'fd00::1%x' must be the address of a host in fd00::/64",
+            ),
+            (
+                "{name: a, cidr: 'fd00::/64', bridge: a0, dynamic: 'fd00::1%x'}",
+                r"\[0\]\.dynamic: 'fd00::1%x' must be addresses of fd00::/64",
+            ),
+            (
+                f"{{{A}, dynamic: 'fd00::9'}}",
+                r"\[0\]\.dynamic: 'fd00::9' must be addresses",
+            ),
             (f"{{{A}, dynamic: 10.0.0.9-10.0.0.8}}", rf"\[0\]\.dynamic: .*8' {PART}"),
             (f"{{{A}, dynamic: [10.0.0.9]}}", rf"\[0\]\.dynamic: .* {PART}"),
             (f"{{{A}, reserved: 10.0.0.9}}", r"\[0\]\.reserved: '10.0.0.9' must be a l"),
@@ -275,8 +306,8 @@ DAEMON = [
         for text, what in (
             ("10.0.0.0/8", "must be a list"),
             ("[10.0.0.1/8]", "host bits set"),
-            ("['fd00::/8']", "must be an IPv4 network"),
-            ("[8]", "must be an IPv4 network"),
+            ("['fd00::1/8']", "host bits set"),
+            ("[8]", "must be a network"),
         )
     ],
     *[

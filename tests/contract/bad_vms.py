@@ -61,22 +61,22 @@ NETWORKS = [
     Case(
         "no address",
         network(ip=None),
-        r"networks\.n\.ip: None is no IPv4 address; a manual",
+        r"networks\.n\.ip: None is no IP address; a manual",
     ),
     Case(
         "a number as address",
         network(ip=167772164),
-        r"networks\.n\.ip: 167772164 is no IPv4",
+        r"networks\.n\.ip: 167772164 is no IP",
     ),
     Case(
         "a name as address",
         network(ip="host"),
-        r"networks\.n\.ip: 'host' is no IPv4 address",
+        r"networks\.n\.ip: 'host' is no IP address",
     ),
     Case(
         "an address that is none",
         network(ip="10.0.0.300"),
-        r"networks\.n\.ip: '10\.0\.0\.300' is no IPv4",
+        r"networks\.n\.ip: '10\.0\.0\.300' is no IP",
     ),
     Case(
         "an address with a length",
@@ -84,9 +84,34 @@ NETWORKS = [
         r"networks\.n\.ip: '10\.0\.0\.4/29' is no",
     ),
     Case(
-        "an IPv6 address",
-        network(ip="2001:db8::4"),
-        r"networks\.n\.ip: '2001:db8::4' is no IPv4",
+        "an address of a zone",
+        network(ip="fe80::4%eth0"),
+        r"networks\.n\.ip: 'fe80::4%eth0' is no IP address",
+    ),
+    Case(
+        "an address of a link",
+        network(ip="fe80::4", netmask="64", gateway=None),
+        r"networks\.n\.ip: fe80::/64 is no network that VMs can have",
+    ),
+    Case(
+        "a netmask of another kind",
+        network(ip="fd00::4", netmask="255.255.255.0"),
+        r"networks\.n\.netmask: '255\.255\.255\.0' must be a netmask such as ffff:",
+    ),
+    Case(
+        "a netmask of IPv6 with holes",
+        network(ip="fd00::4", netmask="ffff::ffff"),
+        r"networks\.n\.netmask: 'ffff::ffff' must be a netmask such as ffff:",
+    ),
+    Case(
+        "a gateway of another kind",
+        network(ip="fd00::4", netmask="64", gateway="10.0.0.1"),
+        r"networks\.n\.gateway: '10\.0\.0\.1' must be an address in fd00::/64",
+    ),
+    Case(
+        "a virtual network of IPv6",
+        create_vm(networks={"n": MANUAL, "v": {"type": "vip", "ip": "2001:db8::4"}}),
+        r"networks\.v\.ip: '2001:db8::4' is no IPv4 address; a vip network needs one",
     ),
     Case(
         "name servers in a text",

@@ -242,7 +242,7 @@ def test_the_executable_needs_the_standard_library_alone(module: str) -> None:
 def test_what_the_host_is_told_is_pure(module: str) -> None:
     """What the host is told imports nothing that acts."""
     libraries = {"__future__", "collections", "dataclasses", "typing", "pathlib"}
-    libraries |= {"functools", "ipaddress", "re", "typing_extensions"}
+    libraries |= {"functools", "hashlib", "ipaddress", "re", "typing_extensions"}
     for imported in imports(MODULES[module]):
         is_ours = imported in TOLD_TO_THE_HOST | {f"{TOP}.errors"}
         assert is_ours or imported.partition(".")[0] in libraries, imported

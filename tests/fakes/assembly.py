@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -129,7 +129,7 @@ def assemble(
         ),
         disks=DiskPolicy(filesystem="ext4", overcommit=overcommit),
         subnets=[subnet],
-        allowed_networks=[IPv4Network("10.0.0.0/8")],
+        allowed_networks=[IPv4Network("10.0.0.0/8"), IPv6Network("fc00::/7")],
         nat=True,
         vips=vips,
         peering=NO_PEERS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,7 +17,7 @@ from runc_cpi.daemon.networks.interfaces import (
     INameService,
     INetworker,
 )
-from runc_cpi.daemon.networks.model import Nic, Subnet
+from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import NO_RULES, Ruleset
@@ -171,27 +170,31 @@ class FakeFirewall:
 @implementer(IHostPorts)
 class FakeHostPorts:
     """
-    A host with two addresses, and one process.
+    A host with some addresses, and one process.
 
     @ivar taken: the port that the process has, if it is there.
     @ivar answer: what L{user} returns instead, if anything.
     """
 
-    addresses = ("127.0.0.1", "192.0.2.1")
+    addresses = ("127.0.0.1", "192.0.2.1", "2001:db8::1")
 
     def __init__(self) -> None:
         self.taken: int | None = None
         self.answer: Deferred[str | None] | None = None
 
-    def user(self, port: PublishedPort) -> Any:
-        """Name the process if it has one of the ports."""
+    def user(self, port: PublishedPort, versions: Collection[int]) -> Any:
+        """Name the process if it has one of the ports, which it has of IPv4."""
         if self.answer is not None:
             return self.answer
-        if self.taken is not None and port.first <= self.taken <= port.last:
+        if (
+            4 in versions
+            and self.taken is not None
+            and port.first <= self.taken <= port.last
+        ):
             return succeed("process 1 (init) of this host")
         return succeed(None)
 
-    def is_local(self, address: IPv4Address) -> bool:
+    def is_local(self, address: Address) -> bool:
         """Say whether the host has that address."""
         return str(address) in self.addresses
 

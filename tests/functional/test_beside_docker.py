@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from runc_cpi.daemon.host.network import sysctls
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import Daemon, manual
 from tests.harness.lab import NewDaemon
 from tests.harness.world import HOST, WORLD, ask, is_silent, serving, world
 
 
-def iptables(*arguments: str) -> str:
-    """Run iptables."""
-    argv = ["iptables", "-w", *arguments]
+def iptables(*arguments: str, program: str = "iptables") -> str:
+    """Run iptables, or ip6tables."""
+    argv = [program, "-w", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
@@ -32,7 +32,7 @@ def beyond(leaves_nothing: None) -> Iterator[int]:
         iptables("-X")
         subprocess.run(["nft", "delete", "table", "ip", "filter"], check=False)
         # The host does not stop to forward beside such rules.
-        sysctls.set_forwarding(on=False)
+        sysctls.set_forwarding(4, on=False)
 
 
 def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
@@ -66,6 +66,28 @@ def test_beside_docker(beyond: int, daemon: Daemon, tiny: Path) -> None:
         daemon.cpi.ok("delete_vm", each.cid)
     assert iptables("-S") == before
     assert "another firewall" not in daemon.log
+
+
+def test_beside_docker_with_ipv6(daemon: Daemon, tiny: Path) -> None:
+    """Docker keeps networks of IPv6 apart by rules of their own, which VMs pass as well."""
+    iptables("-P", "FORWARD", "DROP", program="ip6tables")
+    iptables("-N", "DOCKER-USER", program="ip6tables")
+    iptables("-I", "FORWARD", "-j", "DOCKER-USER", program="ip6tables")
+    before = iptables("-S", program="ip6tables")
+    try:
+        stemcell = daemon.create_stemcell(tiny)
+        networks = [
+            {"n": manual(f"fd00::{n}", netmask="64", gateway="fd00::1")} for n in (2, 3)
+        ]
+        vm, other = (daemon.create_vm(stemcell, network) for network in networks)
+        with serving(vm.pid, 80, "vm", address="::"):
+            assert ask(other.pid, vm.address, 80) == f"vm {other.address}"
+        for each in (vm, other):
+            daemon.cpi.ok("delete_vm", each.cid)
+        assert iptables("-S", program="ip6tables") == before
+    finally:
+        subprocess.run(["nft", "delete", "table", "ip6", "filter"], check=True)
+        sysctls.set_forwarding(6, on=False)
 
 
 def test_iptables_that_is_locked(

@@ -138,7 +138,7 @@ def _clear() -> None:
     subprocess.run(["ip", "link", "del", "docker0"], check=False, capture_output=True)
     with suppress(FileNotFoundError):
         BRIDGED.write_text("0")
-    sysctls.set_forwarding(on=False)
+    sysctls.set_forwarding(4, on=False)
 
 
 def advised(daemon: Daemon) -> list[list[str]]:

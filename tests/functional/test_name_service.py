@@ -82,7 +82,7 @@ class NameServiceCase(TestCase):
     def make_network(self, subnet: Subnet, address: str) -> int:
         """Make the bridge of a subnet, and return a process that has an address on it."""
         bridge = subnet.bridge
-        Bridges("test of names", configured=()).ensure(subnet)
+        Bridges("test of names", configured=()).ensure(subnet.bridge, [subnet])
         self.addCleanup(remove_link, bridge)
         process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", "echo; exec sleep 1000000"],

@@ -154,7 +154,7 @@ def test_an_address_outside(daemon: Daemon, stemcell: str) -> None:
         ({"net": {}}, "networks.net.ip"),
         ({"net": {"type": "manual", "ip": "10.0.0"}}, "networks.net.ip"),
         ({"net": {"type": "manual", "ip": 167772161}}, "networks.net.ip"),
-        ({"net": {"type": "manual", "ip": "2001:db8::1"}}, "networks.net.ip"),
+        ({"net": {"type": "manual", "ip": "2001:db8::1"}}, "networks.net.netmask"),
         ({"net": {"type": "dynamic", "dns": "192.0.2.1"}}, "networks.net.dns"),
         ({"net": {"type": "dynamic", "dns": [1]}}, "networks.net.dns"),
         ({"net": {"type": "dynamic", "default": "dns"}}, "networks.net.default"),

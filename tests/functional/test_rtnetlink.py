@@ -38,7 +38,7 @@ def test_a_pair() -> None:
             rtnetlink.add_route(ROUTED, IPV6.network[1])
             (link,) = ip("address", "show", "far")
             (route,) = ip("-6", "route", "show", str(ROUTED))
-            assert list(rtnetlink.addresses()) == [(IPV4, index, "far")]
+            assert list(rtnetlink.addresses(4)) == [(IPV4, index, "far")]
             assert rtnetlink.mtu_of(index) == MTU
         (near,) = ip("link", "show", "near")
     found = {(each["local"], each["prefixlen"]) for each in link["addr_info"]}

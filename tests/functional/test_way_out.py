@@ -60,7 +60,7 @@ def test_forwarding_that_others_rely_on(beyond: int, daemon: Daemon, tiny: Path)
         meanwhile()
         daemon.cpi.ok("delete_vm", vm.cid)
         found = FORWARDING.read_text()
-        sysctls.set_forwarding(on=False)
+        sysctls.set_forwarding(4, on=False)
         return found
 
     rule = "table ip other {\nchain c {\ntype filter hook forward priority 0\n}\n}"

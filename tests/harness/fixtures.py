@@ -77,7 +77,10 @@ def bridged(request: pytest.FixtureRequest) -> Iterator[None]:
     """Has the host's rules look at what it bridges, as beside Docker, or not."""
     if not BRIDGED.exists():
         pytest.skip("this kernel cannot do so")
-    before = BRIDGED.read_text()
-    BRIDGED.write_text(request.param)
+    settings = [BRIDGED, BRIDGED.with_name("bridge-nf-call-ip6tables")]
+    before = [setting.read_text() for setting in settings]
+    for setting in settings:
+        setting.write_text(request.param)
     yield
-    BRIDGED.write_text(before)
+    for setting, value in zip(settings, before, strict=True):
+        setting.write_text(value)

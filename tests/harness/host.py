@@ -25,29 +25,39 @@ def reboot_host(daemon: Daemon) -> None:
     if daemon.is_running:
         daemon.kill()
     daemon.process = None
-    _kill_containers(daemon)
-    for line in sorted(_mounts(daemon), key=len, reverse=True):
+    lose_all_but_the_disk(daemon.work_dir, daemon.cgroup)
+
+
+def lose_all_but_the_disk(work_dir: Path, cgroup: str) -> None:
+    """
+    Take away what a reboot takes of a daemon that was killed.
+
+    @param work_dir: the daemon's. @param cgroup: the name of its cgroup.
+    """
+    _kill_containers(cgroup)
+    for line in sorted(_mounts(work_dir), key=len, reverse=True):
         subprocess.run(["umount", "--lazy", line], check=True)
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         with suppress(OSError):
-            if path.read_text("utf-8").startswith(str(daemon.work_dir)):
+            if path.read_text("utf-8").startswith(str(work_dir)):
                 # It may go by itself meanwhile.
                 subprocess.run(
                     ["losetup", "--detach", f"/dev/{path.parts[3]}"], check=False
                 )
-    shutil.rmtree(daemon.work_dir / "runtime")
+    shutil.rmtree(work_dir / "runtime")
     # A new boot has a new id.
-    (daemon.work_dir / "boot_id").unlink()
-    for bridge in netns.bridges_of(daemon.cgroup):
+    (work_dir / "boot_id").unlink()
+    for bridge in netns.bridges_of(cgroup):
         subprocess.run(["ip", "link", "delete", bridge], check=True)
-    libnftables.run(table.removal(table.name_of(daemon.work_dir)))
-    sysctls.set_forwarding(on=bool(leaks.rules()))
+    libnftables.run(table.removal(table.name_of(work_dir)))
+    sysctls.set_forwarding(4, on=bool(leaks.rules()))
+    sysctls.set_forwarding(6, on=False)
     eventually(lambda: not _interfaces(), "the VMs' interfaces go with them")
 
 
-def _kill_containers(daemon: Daemon) -> None:
-    tops = [path for path in leaks.CGROUPS.glob(f"*/{daemon.cgroup}") if path.is_dir()]
-    tops += [path for path in [leaks.CGROUPS / daemon.cgroup] if path.is_dir()]
+def _kill_containers(cgroup: str) -> None:
+    tops = [path for path in leaks.CGROUPS.glob(f"*/{cgroup}") if path.is_dir()]
+    tops += [path for path in [leaks.CGROUPS / cgroup] if path.is_dir()]
 
     def alive() -> bool:
         found = False
@@ -73,10 +83,10 @@ def _removed(path: Path) -> bool:
     return not path.exists()
 
 
-def _mounts(daemon: Daemon) -> list[str]:
+def _mounts(work_dir: Path) -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
     points = [line.split()[4] for line in lines]
-    return [point for point in points if point.startswith(str(daemon.work_dir))]
+    return [point for point in points if point.startswith(str(work_dir))]
 
 
 def _interfaces() -> set[str]:

@@ -92,7 +92,9 @@ def tiny(
     directories += ["var", "var/vcap", "var/vcap/data", "var/vcap/bosh"]
     members = [entry(name, mode=0o755, kind=tarfile.DIRTYPE) for name in directories]
     members.append(entry("bin/busybox", busybox, mode=0o755))
-    applets = "sh cat ls ip hostname sleep stat mount true ping rm mkdir dd wget nc"
+    applets = (
+        "sh cat ls ip hostname sleep stat mount true ping rm mkdir dd wget nc find tail"
+    )
     for name in applets.split():
         members.append(entry(f"bin/{name}", kind=tarfile.SYMTYPE, link="busybox"))
     members.append(entry("usr/sbin/runsvdir-start", init.encode(), mode=0o755))

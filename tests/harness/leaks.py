@@ -50,8 +50,7 @@ def find(home: Path, names: Iterable[str]) -> set[Trace]:
     found = {Trace("link", name) for name in netns.links()}
     found |= {Trace("rules", name) for name in rules()}
     found |= {Trace("address", address) for address in vips()}
-    if sysctls.is_forwarding():
-        found.add(Trace("sysctl", "ip_forward"))
+    found |= {Trace("sysctl", f"IPv{n}") for n in (4, 6) if sysctls.is_forwarding(n)}
     found |= {Trace("cgroup", str(path)) for path in cgroups(names)}
     found |= {Trace("mount", line) for line in mounts(home)}
     found |= {Trace("loop device", name) for name in loops(home)}
@@ -96,8 +95,8 @@ def clear(traces: Iterable[Trace]) -> None:
         subprocess.run([*command, "dev", vip_addresses.INTERFACE], check=False)
     for name in by_kind.get("rules", []):
         libnftables.run(table.removal(name))
-    if "sysctl" in by_kind:
-        sysctls.set_forwarding(on=False)
+    for name in by_kind.get("sysctl", []):
+        sysctls.set_forwarding(int(name[-1]), on=False)
     for name in by_kind.get("loop device", []):
         subprocess.run(["losetup", "--detach", f"/dev/{name.split()[0]}"], check=False)
     for name in sorted(by_kind.get("cgroup", []), key=len, reverse=True):

@@ -174,9 +174,12 @@ def made_in(pid: int | None, make: Callable[[], T]) -> T:
         return thread.submit(enter_and_make).result()
 
 
-def socket_of(pid: int | None, kind: socket.SocketKind) -> socket.socket:
-    """Make a socket in the network namespace of a process."""
-    made = made_in(pid, partial(socket.socket, socket.AF_INET, kind))
+def socket_of(
+    pid: int | None, kind: socket.SocketKind, server: str = "0.0.0.0"
+) -> socket.socket:
+    """Make a socket for a server in the network namespace of a process."""
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    made = made_in(pid, partial(socket.socket, family, kind))
     made.settimeout(PATIENCE)
     return made
 
@@ -217,7 +220,7 @@ def exchange(
     @raise OSError: if there is none.
     """
     how = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
-    with closing(socket_of(pid, how)) as asking:
+    with closing(socket_of(pid, how, server)) as asking:
         asking.settimeout(patience)
         asking.connect((server, PORT))
         if not tcp:

@@ -68,12 +68,13 @@ def _remove_uplink() -> None:
         ip.link("del", index=index)
 
 
-def new_socket(pid: int, protocol: str) -> socket.socket:
-    """Make a socket in the network namespace of a process."""
+def new_socket(pid: int, protocol: str, address: str = "0.0.0.0") -> socket.socket:
+    """Make a socket for an address in the network namespace of a process."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     if pid == os.getpid():
-        return socket.socket(socket.AF_INET, KINDS[protocol])
+        return socket.socket(family, KINDS[protocol])
     with inside(pid, CLONE_NEWNET):
-        return socket.socket(socket.AF_INET, KINDS[protocol])
+        return socket.socket(family, KINDS[protocol])
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def serving(
 
     @param pid: a process in the network namespace where that is.
     """
-    with new_socket(pid, protocol) as server:
+    with new_socket(pid, protocol, address) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address, port))
         if protocol == "tcp":
@@ -123,7 +124,7 @@ def ask(
 
     @param pid: a process in the network namespace where the question comes from.
     """
-    with new_socket(pid, protocol) as client:
+    with new_socket(pid, protocol, address) as client:
         client.settimeout(patience)
         with suppress(OSError):
             client.connect((address, port))

@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
 import yaml
 
+import runc_cpi
 from tests.release import jobs, packages
 
 JOBS = ("runc_cpi", "runc_cpid")
@@ -21,7 +23,12 @@ PACKAGES = ("runc-cpi", "runc-cpid")
 def test_name() -> None:
     """The release has the name that jobs in manifests give it."""
     final = yaml.safe_load((packages.RELEASE / "config" / "final.yml").read_text())
-    assert final == {"name": "bosh-runc-cpi"}
+    assert final["name"] == "bosh-runc-cpi"
+    # The place is below the release's directory, and not in the repository.
+    path = final["blobstore"]["options"]["blobstore_path"]
+    ignored = (packages.RELEASE / ".gitignore").read_text().splitlines()
+    assert final["blobstore"]["provider"] == "local"
+    assert f"/{path}/" in ignored
     assert not yaml.safe_load((packages.RELEASE / "config" / "blobs.yml").read_text())
 
 
@@ -120,14 +127,21 @@ def test_no_bosh(build: Callable[..., str], tmp_path: Path) -> None:
     assert f"bosh create-release --force --dir {tmp_path}/r --version 1.2.3 " in said
 
 
-def test_bosh(build: Callable[..., str], tmp_path: Path) -> None:
-    """With a bosh CLI build-release calls it, and prints how to go on with create-env."""
+@pytest.fixture
+def search_path(tmp_path: Path) -> str:
+    """Where programs are, with a stand-in for the bosh CLI."""
     bosh = tmp_path / "bin" / "bosh"
     bosh.parent.mkdir()
-    bosh.write_text('#!/bin/sh\necho "called: $*"\n')
+    # The tarball comes last.
+    script = '#!/bin/sh\necho "called: $*"\nfor word; do :; done\necho release >"$word"\n'
+    bosh.write_text(script)
     bosh.chmod(0o755)
+    return f"{bosh.parent}:{packages.SEARCH_PATH}"
+
+
+def test_bosh(build: Callable[..., str], search_path: str, tmp_path: Path) -> None:
+    """With a bosh CLI build-release calls it, and prints how to go on with create-env."""
     target = tmp_path / "r"
-    search_path = f"{bosh.parent}:{packages.SEARCH_PATH}"
     said = build("--into", target, search_path=search_path)
     (called,) = re.findall(r"^called: (.*)", said, re.M)
     assert re.fullmatch(
@@ -138,6 +152,21 @@ def test_bosh(build: Callable[..., str], tmp_path: Path) -> None:
     assert f"-v runc_cpi_release={target}/bosh-runc-cpi.tgz" in said
 
 
+def test_final(build: Callable[..., str], search_path: str, tmp_path: Path) -> None:
+    """A release for others has the project's version, and its sha1 beside it."""
+    target = tmp_path / "r"
+    said = build("--into", target, "--final", search_path=search_path)
+    version = runc_cpi.__version__
+    tarball = target / f"bosh-runc-cpi-{version}.tgz"
+    assert re.findall(r"^called: (.*)", said, re.M) == [
+        f"create-release --final --dir {target} --version {version} --tarball {tarball}"
+    ]
+    digest = sha1(b"release\n").hexdigest()
+    assert f"-v runc_cpi_release_sha1={digest}\n" in said
+    told = (target / f"{tarball.name}.sha1").read_text()
+    assert told == f"{digest}  {tarball.name}\n"
+
+
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--python"], ["more"]])
 def test_usage(arguments: list[str]) -> None:
     """A wrong command line ends build-release with a hint."""
@@ -146,3 +175,15 @@ def test_usage(arguments: list[str]) -> None:
     )
     assert outcome.returncode == 64
     assert "build-release [--version VERSION]" in outcome.stderr
+
+
+def test_the_cpi_alone(tmp_path: Path) -> None:
+    """Without the daemon's job nothing comes from an index, and the rest is whole."""
+    packages.build(
+        *("--into", tmp_path / "r", "--no-tarball", "--cpi-only"), PIP_NO_INDEX="1"
+    )
+    assert os.listdir(tmp_path / "r" / "jobs") == ["runc_cpi"]
+    assert os.listdir(tmp_path / "r" / "packages") == ["runc-cpi"]
+    assert packages.files(tmp_path / "r" / "packages" / "runc-cpi")
+    with pytest.raises(subprocess.CalledProcessError):
+        packages.build("--cpi-only", "--no-tarball")

@@ -18,7 +18,7 @@ from tests.harness import leaks, netns
 from tests.harness.daemon import Daemon
 from tests.reliability.world import World
 
-PORT = re.compile(r"tcp \. (\d+) : ([\d.]+) \. 80")
+PORT = re.compile(r"tcp \. (\d+) : ([0-9a-f.:]+) \. 80")
 PATIENCE = 5.0
 PAUSE = 0.05
 DIRECTORIES = (
@@ -91,8 +91,14 @@ def _wanted(daemon: Daemon, world: World) -> Iterator[str]:
     yield from (f"process of {cid}" for cid in running)
     for cid in world.vms:
         record = json.loads((daemon.work_dir / "vms" / cid / "vm.json").read_text())
-        address = record["nics"][0]["addresses"][0].partition("/")[0]
-        yield from (f"port {port['first']} of {address}" for port in record["ports"])
+        addresses = [
+            address.partition("/")[0]
+            for nic in record["nics"]
+            for address in nic["addresses"]
+        ]
+        address, of_ipv6 = addresses[0], [each for each in addresses if ":" in each]
+        for port in record["ports"]:
+            yield from (f"port {port['first']} of {to}" for to in (address, *of_ipv6))
         for network in record["networks"].values():
             if network["type"] == "vip":
                 yield f"vip {network['ip']} of {address}"
@@ -125,9 +131,10 @@ def _published(daemon: Daemon) -> Iterator[str]:
     """Return the ports that lead to VMs, as the kernel has them."""
     name = table.name_of(daemon.work_dir)
     with suppress(libnftables.NftablesUnusable):
-        printed = libnftables.run(f"list map {table.FAMILY} {name} ports")
-        for port, address in PORT.findall(printed):
-            yield f"port {port} of {address}"
+        for ports in ("ports", "ports6"):
+            printed = libnftables.run(f"list map {table.FAMILY} {name} {ports}")
+            for port, address in PORT.findall(printed):
+                yield f"port {port} of {address}"
 
 
 def _vips(daemon: Daemon) -> Iterator[str]:

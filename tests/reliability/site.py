@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Site:
         self._marked: set[str] = set()
         # No two daemons of one host can publish the same port.
         self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
+        link = IPv6Network(f"fd00:0:0:{number:x}::/64")
+        self._six = ({"ip": str(link[n]), "gateway": str(link[1])} for n in count(2))
         self._blocks = cycle(daemon.network + str(16 * n) for n in range(1, 9))
         self.stemcell = daemon.create_stemcell(image)
         self._bystander, self._disk = self.new_vm(), self.new_disk()
@@ -68,8 +70,8 @@ class Site:
 
     def new_vm_in_two_networks(self) -> VM:
         """
-        Make a VM of which one network goes with it, with an address of the host and a block
-        of addresses.
+        Make a VM of which one network of each kind of IP goes with it, with an address of
+        the host and a block of addresses.
         """
         return self.daemon.create_vm(
             self.stemcell, self._two_networks(), cloud_properties=self._properties()
@@ -78,7 +80,8 @@ class Site:
     def _two_networks(self) -> dict[str, Any]:
         return {
             "a": {"type": "dynamic"},
-            "b": self.daemon.described_network(),
+            "b": {**self.daemon.described_network(), "nic_group": "1"},
+            "six": {"type": "manual", "netmask": "64", "nic_group": "1", **next(self._six)},
             "c": manual(next(self._blocks), prefix="28"),
             "public": {"type": "vip", "ip": str(next(self._vips))},
         }

@@ -17,6 +17,7 @@ from typing import Any
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config.checks import ConfigError, quoted, texts
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 DEFAULT_ADDRESSES = {"unix": "/run/runc-cpid/cpid.sock", "tcp": "127.0.0.1:9999"}
@@ -98,29 +99,64 @@ def tcp_address(key: str, value: str, why: str = "") -> TCPAddress:
     return TCPAddress(host.strip("[]"), int(port))
 
 
-def vm_network(key: str, value: str) -> IPv4Network:
+def vm_network(key: str, value: str) -> Network:
     """Check for a network that VMs can have."""
+    try:
+        network = ip_network(_without_zone(value))
+    except ValueError as error:
+        raise ConfigError(
+            f"{key}: {value!r} must be a network such as {DEFAULT_CIDR} or fd00::/64: "
+            f"{error}"
+        ) from None
+    _check_for_vms(key, network)
+    return network
+
+
+def _without_zone(text: str) -> str:
+    """
+    Check that a text has no zone (RFC 4007), which could be anything.
+
+    @raise ValueError: if it has.
+    """
+    if "%" in text:
+        raise ValueError("it has a zone")
+    return text
+
+
+def vm_network_of_ipv4(key: str, value: str) -> IPv4Network:
+    """Check for a network of IPv4 that VMs can have."""
     try:
         network = IPv4Network(value)
     except ValueError as error:
         raise ConfigError(
             f"{key}: {value!r} must be an IPv4 network such as {DEFAULT_CIDR}: {error}"
         ) from None
-    if network.is_loopback or network.is_multicast or network.prefixlen == 0:
-        raise ConfigError(f"{key}: {value!r} is no network that VMs can have")
-    if network.prefixlen > 30:
-        raise ConfigError(f"{key}: {value!r} has no room for VMs; /30 is the smallest")
+    _check_for_vms(key, network)
     return network
 
 
-def gateway_in(key: str, network: IPv4Network, value: str) -> IPv4Address:
+def _check_for_vms(key: str, network: Network) -> None:
+    # Much of ::/8 stands for addresses of IPv4 (RFC 4291, RFC 6052).
+    is_other = isinstance(network, IPv6Network) and (
+        network.is_link_local or network.overlaps(IPv6Network("::/8"))
+    )
+    if is_other or network.is_loopback or network.is_multicast or network.prefixlen == 0:
+        raise ConfigError(f"{key}: {str(network)!r} is no network that VMs can have")
+    longest = network.max_prefixlen - 2
+    if network.prefixlen > longest:
+        raise ConfigError(
+            f"{key}: {str(network)!r} has no room for VMs; /{longest} is the smallest"
+        )
+
+
+def gateway_in(key: str, network: Network, value: str) -> Address:
     """
     Parse the gateway of a network.
 
     @raise ConfigError: if it is not the address of a host in C{network}.
     """
     try:
-        gateway = IPv4Address(value)
+        gateway = ip_address(_without_zone(value))
         if gateway not in network:
             raise ValueError
         if gateway in (network.network_address, network.broadcast_address):
@@ -153,7 +189,7 @@ def source_networks(key: str, value: Any) -> tuple[Network, ...] | None:
         ) from None
 
 
-def address_range(key: str, network: IPv4Network, value: Any) -> AddressRange:
+def address_range(key: str, network: Network, value: Any) -> AddressRange:
     """
     Check for addresses of a network: one of them, C{FIRST-LAST}, or a part of it.
 
@@ -162,14 +198,15 @@ def address_range(key: str, network: IPv4Network, value: Any) -> AddressRange:
     try:
         if not isinstance(value, str):
             raise ValueError
+        _without_zone(value)
         if "/" in value:
-            part = IPv4Network(value)
+            part = ip_network(value)
             first, last = part[0], part[-1]
         else:
             start, dash, end = value.partition("-")
-            first = IPv4Address(start.strip())
-            last = IPv4Address(end.strip()) if dash else first
-        if first > last or first not in network or last not in network:
+            first = ip_address(start.strip())
+            last = ip_address(end.strip()) if dash else first
+        if int(first) > int(last) or first not in network or last not in network:
             raise ValueError
     except ValueError:
         raise ConfigError(

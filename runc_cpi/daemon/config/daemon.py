@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.config.addresses import (
     DEFAULT_ADDRESSES,
     DEFAULT_CIDR,
+    Address,
     Network,
     TCPAddress,
     UnixAddress,
@@ -56,12 +57,20 @@ FIRST_NETWORK = "default"
 
 
 def _network_of(
-    cidr: IPv4Network, gateway: str | None, bridge: str, *, nat: bool
+    cidr: Network, gateway: str | None, bridge: str, *, nat: bool
 ) -> NetworkConfig:
-    """Return the network of the short form."""
+    """
+    Return the network of the short form.
+
+    @param nat: that of the configuration, which is for IPv4 alone.
+    """
     address = gateway_in("gateway", cidr, gateway or str(cidr[1]))
     return NetworkConfig(
-        name=FIRST_NETWORK, cidr=cidr, gateway=address, bridge=bridge, nat=nat
+        name=FIRST_NETWORK,
+        cidr=cidr,
+        gateway=address,
+        bridge=bridge,
+        nat=nat and cidr.version == 4,
     )
 
 
@@ -94,15 +103,15 @@ class DaemonConfig(Section):
         value=UnixAddress(DEFAULT_ADDRESSES["unix"]),
         shown="`{unix}`, or `{tcp}`".format(**DEFAULT_ADDRESSES),
     )
-    network: IPv4Network = key(
+    network: Network = key(
         DEFAULT_CIDR,
-        text("an IPv4 network such as 10.0.0.0/16", vm_network),
+        text("a network such as 10.0.0.0/16", vm_network),
         "the network of the VMs",
         name="cidr",
     )
-    gateway: IPv4Address = key(
+    gateway: Address = key(
         None,
-        text("an IPv4 address in cidr"),
+        text("an address in cidr"),
         "the host's address in it, and the VMs' default route; a VM follows a change of it "
         "when it boots, but its name server stays the former one, which answers no more: "
         "recreate VMs that have it",
@@ -122,7 +131,7 @@ class DaemonConfig(Section):
         value=(_network_of(IPv4Network(DEFAULT_CIDR), None, DEFAULT_BRIDGE, nat=True),),
         section=NetworkConfig,
     )
-    allowed_networks: tuple[IPv4Network, ...] = key(
+    allowed_networks: tuple[Network, ...] = key(
         PRIVATE,
         network_ranges,
         "where the networks may be that VMs describe themselves; nowhere with `[]`",
@@ -144,8 +153,8 @@ class DaemonConfig(Section):
     nat: bool = key(
         True,
         boolean,
-        "whether VMs reach other networks, by the host's addresses; `networks` says it for "
-        "each of its own",
+        "whether VMs of IPv4 networks reach other networks, by the host's addresses; "
+        "`networks` says it for each of its own",
     )
     peers: tuple[PeerConfig, ...] = key(
         [],

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, ip_network
 from itertools import combinations
 from typing import Any
 
 from typing_extensions import Self
 
 from runc_cpi.daemon.base.address_range import AddressRange
-from runc_cpi.daemon.base.bounds import LEAST_MTU, MOST_MTU
+from runc_cpi.daemon.base.bounds import LEAST_MTU, LEAST_MTU_OF_IPV6, MOST_MTU
 from runc_cpi.daemon.config.addresses import (
+    Address,
+    Network,
     address_range,
     gateway_in,
     interface_name,
@@ -22,7 +24,8 @@ from runc_cpi.daemon.config.addresses import (
 from runc_cpi.daemon.config.checks import ConfigError, boolean, quoted, text, whole_number
 from runc_cpi.daemon.config.keys import Section, key, required
 
-PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]  # RFC 1918
+# RFC 1918 and RFC 4193.
+PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
 
 
 def _name(key: str, value: str) -> str:
@@ -44,14 +47,16 @@ class NetworkConfig(Section):
         text("a name", _name),
         "what `cloud_properties.name` of dynamic networks says to be in it",
     )
-    cidr: IPv4Network = required(
-        text("an IPv4 network such as 10.0.0.0/16", vm_network), "its addresses"
+    cidr: Network = required(
+        text("a network such as 10.0.0.0/16", vm_network),
+        "its addresses, such as `10.0.0.0/16` or `fd00::/64`",
     )
     bridge: str = required(
         text("an interface name", interface_name),
-        "the host's interface to it; made if missing",
+        "the host's interface to it; made if missing. One of IPv4 and one of IPv6 can have "
+        "the same",
     )
-    gateway: IPv4Address = key(
+    gateway: Address = key(
         None,
         _anything,
         "the host's address in it, and the VMs' default route; for a change of it see "
@@ -62,11 +67,15 @@ class NetworkConfig(Section):
     mtu: int | None = key(
         None,
         whole_number(LEAST_MTU, MOST_MTU),
-        "bytes that a packet may have, 576 to 65535",
+        "bytes that a packet may have, 576 to 65535; with IPv6 at least 1280",
         shown="that of the host's default route",
     )
     nat: bool = key(
-        True, boolean, "whether its VMs reach other networks, by the host's addresses"
+        True,
+        boolean,
+        "whether its VMs reach other networks by the host's addresses. Without it those of "
+        "IPv6 do by their own, and those of IPv4 do not",
+        shown="`true`, or `false` with IPv6",
     )
     isolated: bool = key(
         False, boolean, "whether its VMs are kept apart from those of other networks"
@@ -105,8 +114,15 @@ class NetworkConfig(Section):
         cidr = values["cidr"]
         gateway = values.get("gateway") or str(cidr[1])
         if not isinstance(gateway, str):
-            raise ConfigError(f"{name}.gateway: {quoted(gateway)} must be an IPv4 address")
+            raise ConfigError(f"{name}.gateway: {quoted(gateway)} must be an address")
         values["gateway"] = gateway_in(f"{name}.gateway", cidr, gateway)
+        values.setdefault("nat", cidr.version == 4)
+        mtu = values.get("mtu")
+        if mtu is not None and cidr.version == 6 and mtu < LEAST_MTU_OF_IPV6:
+            raise ConfigError(
+                f"{name}.mtu: {mtu} must be at least {LEAST_MTU_OF_IPV6}, as {cidr} is of "
+                "IPv6"
+            )
         if values.get("dynamic") is not None:
             values["dynamic"] = address_range(f"{name}.dynamic", cidr, values["dynamic"])
         reserved = values.get("reserved") or []
@@ -134,10 +150,10 @@ def network_list(key: str, value: Any) -> tuple[NetworkConfig, ...] | None:
 
 def _check_distinct(key: str, networks: Sequence[NetworkConfig]) -> None:
     for one, other in combinations(networks, 2):
-        for what in ("name", "bridge"):
-            if getattr(one, what) == getattr(other, what):
-                value = getattr(one, what)
-                raise ConfigError(f"{key}: two networks have the {what} {value!r}")
+        if one.name == other.name:
+            raise ConfigError(f"{key}: two networks have the name {one.name!r}")
+        if one.bridge == other.bridge and one.cidr.version == other.cidr.version:
+            raise ConfigError(f"{key}: two networks have the bridge {one.bridge!r}")
         if one.cidr.overlaps(other.cidr):
             raise ConfigError(
                 f"{key}: {one.cidr} of {one.name!r} overlaps with {other.cidr} of "
@@ -145,16 +161,16 @@ def _check_distinct(key: str, networks: Sequence[NetworkConfig]) -> None:
             )
 
 
-def network_ranges(key: str, value: Any) -> tuple[IPv4Network, ...]:
-    """Check for a list of IPv4 networks."""
+def network_ranges(key: str, value: Any) -> tuple[Network, ...]:
+    """Check for a list of networks."""
     if not isinstance(value, list):
         raise ConfigError(f"{key}: {quoted(value)} must be a list of networks")
-    return tuple(text("an IPv4 network", _network)(key, item) for item in value)
+    return tuple(text("a network", _network)(key, item) for item in value)
 
 
-def _network(key: str, value: str) -> IPv4Network:
+def _network(key: str, value: str) -> Network:
     try:
-        return IPv4Network(value)
+        return ip_network(value)
     except ValueError as error:
-        message = f"{key}: {value!r} must be an IPv4 network such as 10.0.0.0/8: {error}"
+        message = f"{key}: {value!r} must be a network such as 10.0.0.0/8: {error}"
         raise ConfigError(message) from None

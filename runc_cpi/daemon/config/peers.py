@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Any
 
-from runc_cpi.daemon.config.addresses import vm_network
+from runc_cpi.daemon.config.addresses import vm_network_of_ipv4
 from runc_cpi.daemon.config.checks import (
     ConfigError,
     choice,
@@ -48,7 +48,7 @@ def _cidrs(key: str, value: Any) -> tuple[IPv4Network, ...]:
     accepted = "an IPv4 network such as 10.1.0.0/16, or a list of such"
     if not isinstance(names, list) or not names:
         raise ConfigError(f"{key}: {quoted(value)} must be {accepted}")
-    return tuple(text(accepted, vm_network)(key, name) for name in names)
+    return tuple(text(accepted, vm_network_of_ipv4)(key, name) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

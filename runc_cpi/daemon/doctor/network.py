@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.config import TCPAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network import beside, port_holders
-from runc_cpi.daemon.host.network.iptables import PROGRAM, WAIT
+from runc_cpi.daemon.host.network.iptables import PROGRAMS, WAIT
 from runc_cpi.daemon.host.network.nftables import Table
 
 TIMEOUT = 10.0  # seconds
@@ -25,7 +24,7 @@ def address(patient: Patient) -> Iterator[Finding]:
         yield fine("address", f"runc-cpid listens at {where}")
         return
     holder = None
-    if isinstance(where, TCPAddress) and isinstance(where.ip, IPv4Address):
+    if isinstance(where, TCPAddress):
         holder = port_holders.holder(where.ip, where.port)
     if holder is None:
         yield fine("address", f"{where} is free")
@@ -55,13 +54,14 @@ def names(patient: Patient) -> Iterator[Finding]:
 
 def firewalls(patient: Patient) -> Iterator[Finding]:
     """See whether another firewall stops what VMs send."""
-    listing = _listing()
-    firewalld = Table.firewalld()
-    commands = [
-        command
-        for network in patient.config.networks
-        for command in beside.advice(listing, firewalld, network.bridge)
-    ]
+    networks, firewalld = patient.config.networks, Table.firewalld()
+    versions = {network.cidr.version for network in networks}
+    listings = {version: _listing(PROGRAMS[version]) for version in versions}
+    commands: list[str] = []
+    for network in networks:
+        version = network.cidr.version
+        listing, program = listings[version], PROGRAMS[version]
+        commands += beside.advice(listing, firewalld, network.bridge, program)
     if commands:
         seen = "another firewall of this host stops what VMs send"
         yield warning("firewall", seen, "; ".join(dict.fromkeys(commands)))
@@ -69,17 +69,17 @@ def firewalls(patient: Patient) -> Iterator[Finding]:
         yield fine("firewall", "no other stops what VMs send")
 
 
-def _listing() -> str:
+def _listing(program: str) -> str:
     """
-    Return the rules of iptables, or nothing if there are none.
+    Return the rules of iptables or ip6tables, or nothing if there are none.
 
     @raise OSError: if it does not tell.
     """
-    if shutil.which(PROGRAM) is None:
+    if shutil.which(program) is None:
         return ""
     try:
         done = subprocess.run(
-            [PROGRAM, "-w", WAIT, "-S"],
+            [program, "-w", WAIT, "-S"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

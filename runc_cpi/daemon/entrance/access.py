@@ -67,7 +67,7 @@ class Access:
     networks: Sequence[Network]
     users: Collection[int]
     sockets: ISockets
-    vm_at: Callable[[IPv4Address], VM | None]
+    vm_at: Callable[[Address], VM | None]
 
     def refusal(self, peer: Any, own: Any) -> Refusal | None:
         """
@@ -88,7 +88,7 @@ class Access:
             return Refusal(who, "set tls")
         if is_within(address, self.networks):
             return None
-        vm = self.vm_at(address) if isinstance(address, IPv4Address) else None
+        vm = self.vm_at(address)
         if vm is None:
             return Refusal(str(address), "add it to allow_from, or set tls")
         if vm.may_call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 # Codes of instructions (the kernel's instruction-set.rst, linux/bpf_common.h).
-LOAD_WORD, LOAD_HALF = 0x61, 0x69
+LOAD_WORD, LOAD_HALF, LOAD_BYTE = 0x61, 0x69, 0x71
 COPY, SET = 0xBF, 0xB7
 ADD, AND, SHIFT_RIGHT = 0x07, 0x57, 0x77
 JUMP, IF_DIFFERENT = 0x05, 0x55

@@ -75,11 +75,12 @@ def check_nftables(key: str) -> None:
     """
     Check whether there can be rules for what VMs send to other networks.
 
-    @param key: of the configuration, which asks for it: C{nat} or C{peers}.
+    @param key: of the configuration, which asks for it: C{nat}, C{networks} or C{peers}.
     @raise HostUnfit: if there cannot.
     """
     way_out = {
         "nat": "nat: false does without, and VMs reach no other network",
+        "networks": "without networks of IPv6 it is not needed",
         "peers": "without peers it is not needed",
     }
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.model import Address, Holding, IPNetwork, Subnet
@@ -26,7 +25,7 @@ class AddressPool:
         # No dynamic address above this is free, so a full subnet is not searched each time.
         self._highest = int(self._range.last)
 
-    def acquire(self, owner: str, but: Collection[IPv4Address]) -> IPv4Address:
+    def acquire(self, owner: str, but: Collection[Address]) -> Address:
         """
         Give C{owner} the highest free address.
 
@@ -42,12 +41,12 @@ class AddressPool:
                 return address
         raise AddressUnavailable(f"no address is left in {self._where()}")
 
-    def _free(self) -> Iterator[IPv4Address]:
+    def _free(self) -> Iterator[Address]:
         """Return what is free, the highest address first."""
         first, number = int(self._range.first), self._highest
         self._highest = first - 1
         while number >= first:
-            address = IPv4Address(number)
+            address = self._range.first + (number - first)
             passed_over = self._reserved_with(address) or self._block_with(address)
             if passed_over is not None:
                 number = int(passed_over.first) - 1
@@ -127,7 +126,7 @@ class AddressPool:
         cidr = self.subnet.cidr
         if address == self.subnet.gateway:
             return f"is the gateway of the VM network {cidr}"
-        if address == cidr.broadcast_address:
+        if address == cidr.broadcast_address and cidr.version == 4:
             return f"is the broadcast address of {cidr}"
         if address == cidr.network_address:
             return f"is the network address of {cidr}"
@@ -165,5 +164,6 @@ class AddressPool:
 
 
 def _hosts_of(subnet: Subnet) -> AddressRange:
-    cidr = subnet.cidr
-    return AddressRange(first=cidr.network_address + 1, last=cidr.broadcast_address - 1)
+    first, last = subnet.cidr[1], subnet.cidr[-1]
+    # The last address of IPv4 is for broadcasts, which IPv6 does not have.
+    return AddressRange(first=first, last=last - 1 if subnet.version == 4 else last)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from zope.interface import implementer
 
 from runc_cpi.daemon.networks.address_pool import AddressPool
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, Holding, Subnet, described
+from runc_cpi.daemon.networks.model import (
+    Address,
+    Holding,
+    InterfaceAddress,
+    IPNetwork,
+    Subnet,
+    described,
+)
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -22,7 +28,7 @@ class AddressPools:
     address of it, or from L{keep} until L{let_go}.
 
     @param configured: the subnets that are always there, at least one.
-    @param nat: whether VMs leave other ones by the host's addresses.
+    @param nat: whether VMs leave other ones of IPv4 by the host's addresses.
     """
 
     def __init__(self, configured: Sequence[Subnet], *, nat: bool = True) -> None:
@@ -42,9 +48,13 @@ class AddressPools:
         """The subnets that are there without a VM: those configured, and those kept."""
         return (*self.configured, *self._kept)
 
-    def described(self, gateway: IPv4Interface) -> Subnet:
-        """Return the subnet that VMs describe by the host's address in it."""
-        return described(gateway, nat=self._nat)
+    def described(self, gateway: InterfaceAddress, bridge: str | None = None) -> Subnet:
+        """
+        Return the subnet that VMs describe by the host's address in it.
+
+        @param bridge: that of the subnet that it shares one with, if it does.
+        """
+        return described(gateway, nat=self._nat, bridge=bridge)
 
     def open(self, subnet: Subnet) -> None:
         """
@@ -91,7 +101,7 @@ class AddressPools:
             self._pools[subnet.cidr].subnet = self.described(subnet.interface)
             self._drop_if_empty(subnet.cidr)
 
-    def _drop_if_empty(self, cidr: IPv4Network) -> None:
+    def _drop_if_empty(self, cidr: IPNetwork) -> None:
         pool = self._pools[cidr]
         if pool.is_empty and pool.subnet not in self.lasting:
             del self._pools[cidr]
@@ -102,8 +112,8 @@ class AddressPools:
         return {} if pool is None or pool.subnet != subnet else pool.holders
 
     async def acquire(
-        self, subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
-    ) -> IPv4Address:
+        self, subnet: Subnet, owner: str, but: Collection[Address] = ()
+    ) -> Address:
         """
         Give C{owner} the highest free address of a subnet.
 
@@ -141,10 +151,9 @@ class AddressPools:
 
     def owner(self, address: Address) -> str | None:
         """Return who has an address, or L{None} if nobody does."""
-        if isinstance(address, IPv4Address):
-            for pool in self._pools.values():
-                if (owner := pool.owner(address)) is not None:
-                    return owner
+        for pool in self._pools.values():
+            if (owner := pool.owner(address)) is not None:
+                return owner
         return None
 
 

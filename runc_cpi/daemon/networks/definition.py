@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import AddressValueError, IPv4Network, IPv6Network
 from typing import Any
 
 from typing_extensions import Self
 
 from runc_cpi.daemon.base.bounds import LEAST_MTU, MOST_MTU
+from runc_cpi.daemon.networks.model import InterfaceAddress
 from runc_cpi.daemon.networks.requests import LONGEST_PREFIX, gateway_in
 from runc_cpi.errors import InvalidArgument, NotSupported
 
@@ -86,7 +87,7 @@ class NetworkDefinition:
     @ivar properties: what they mean.
     """
 
-    gateway: IPv4Interface | None
+    gateway: InterfaceAddress | None
     prefixlen: int
     cloud_properties: Mapping[str, Any]
     properties: NetworkProperties
@@ -165,7 +166,7 @@ def _netmask_bits(value: Any) -> int | None:
     return int(value)
 
 
-def _gateway(cidr: IPv4Network | None, value: Any) -> IPv4Interface | None:
+def _gateway(cidr: IPv4Network | None, value: Any) -> InterfaceAddress | None:
     if cidr is not None:
         return gateway_in(f"{WHERE}.gateway", cidr, value)
     if value is not None:

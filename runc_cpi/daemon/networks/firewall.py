@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from runc_cpi.daemon.networks.model import Nic
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic, link_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,21 +13,22 @@ class AllowedSources:
     From what a VM may send by one of its interfaces; all else is dropped.
 
     @ivar mac: the hardware address of the interface.
-    @ivar addresses: its IPv4 addresses.  A VM may send no IPv6.
-    @ivar blocks: networks of IPv4 that the VM has whole.
+    @ivar addresses: its addresses.  Without one of IPv6 a VM may send no IPv6.
+    @ivar blocks: networks that the VM has whole.
     """
 
     mac: str
-    addresses: tuple[IPv4Address, ...]
-    blocks: tuple[IPv4Network, ...] = ()
+    addresses: tuple[Address, ...]
+    blocks: tuple[IPNetwork, ...] = ()
 
 
 def allowed_sources(nic: Nic) -> AllowedSources:
-    """Return from what a VM may send by an interface: from its addresses and blocks."""
-    return AllowedSources(
-        mac=nic.mac,
-        addresses=tuple(
-            address.ip for address in nic.addresses if isinstance(address, IPv4Interface)
-        ),
-        blocks=tuple(block for block in nic.blocks if isinstance(block, IPv4Network)),
-    )
+    """
+    Return from what a VM may send by an interface: from its addresses and blocks.
+
+    With IPv6 the kernel has one more for the link, from which it asks for others.
+    """
+    addresses: list[Address] = [address.ip for address in nic.addresses]
+    if any(address.version == 6 for address in addresses):
+        addresses.append(link_local(nic.mac))
+    return AllowedSources(mac=nic.mac, addresses=tuple(addresses), blocks=nic.blocks)

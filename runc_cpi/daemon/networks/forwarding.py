@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import DeferredLock
@@ -60,15 +60,17 @@ class Forwarding:
         @raise PortUnavailable: naming the VM, the process or the daemon that has a port.
         @raise AddressUnavailable: naming the VM or the daemon that has a vip, or what to
             configure.
-        @raise InvalidArgument: if a port is to be at an address that is not the host's.
+        @raise InvalidArgument: if a port is to be at an address that is not the host's, or
+            of a kind that the VM has none of.
         @raise CloudError: if the host cannot tell who has its ports.
         """
         try:
             for vip in vips:
                 self._hold_vip(vm_cid, vip)
             self._hold(vm_cid, ports)
+            versions = {address.version for address in addresses}
             for port in ports:
-                await self._check(port)
+                await self._check(port, versions)
             if ports or vips:
                 await self._check_others(ports, vips)
         except BaseException:
@@ -115,10 +117,22 @@ class Forwarding:
             self._held.remove(port)
         self._vips.let_go(vm_cid)
 
-    async def _check(self, port: PublishedPort) -> None:
-        if port.address is not None and not self._host_ports.is_local(port.address):
-            raise InvalidArgument(f"{WHERE}: {port.address} is no address of this host")
-        user = await self._host_ports.user(port)
+    async def _check(self, port: PublishedPort, versions: Collection[int]) -> None:
+        """
+        Check that a port of the host can lead to a VM.
+
+        @param versions: the kinds of IP that the VM has addresses of.
+        """
+        if port.address is not None:
+            if not self._host_ports.is_local(port.address):
+                raise InvalidArgument(f"{WHERE}: {port.address} is no address of this host")
+            versions = {port.address.version} & set(versions)
+            if not versions:
+                raise InvalidArgument(
+                    f"{WHERE}: {port} is at an address of IPv{port.address.version}, of "
+                    "which the VM has none"
+                )
+        user = await self._host_ports.user(port, versions)
         if user is not None:
             raise PortUnavailable(f"port {port} is in use by {user}")
 

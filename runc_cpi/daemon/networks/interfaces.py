@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 
 from zope.interface import Attribute, Interface
 
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.claims import Claims
-from runc_cpi.daemon.networks.model import Address, Holding, Nic, Subnet
+from runc_cpi.daemon.networks.model import (
+    Address,
+    Holding,
+    InterfaceAddress,
+    Nic,
+    Subnet,
+)
 from runc_cpi.daemon.networks.peers import Peering, Reached
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.networks.rules import Ruleset
@@ -77,7 +83,7 @@ class INetworker(Interface):
 
     def own_networks() -> Awaitable[Collection[IPv4Network]]:
         """
-        Return the networks that the host has an address in, or a route to.
+        Return the networks of IPv4 that the host has an address in, or a route to.
 
         Those of the daemon's bridges do not count.
 
@@ -102,7 +108,7 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
-    def own_addresses() -> Awaitable[Collection[IPv4Address]]:
+    def own_addresses() -> Awaitable[Collection[Address]]:
         """
         Return the addresses that the host itself has.
 
@@ -117,8 +123,12 @@ class IAddressPools(Interface):
     subnets: Sequence[Subnet] = Attribute("all subnets; the configured ones come first")
     lasting: Sequence[Subnet] = Attribute("the configured ones, and those that are kept")
 
-    def described(gateway: IPv4Interface) -> Subnet:
-        """Return the subnet that VMs describe by the host's address in it."""
+    def described(gateway: InterfaceAddress, bridge: str | None = None) -> Subnet:
+        """
+        Return the subnet that VMs describe by the host's address in it.
+
+        @param bridge: that of the subnet that it shares one with, if it does.
+        """
 
     def open(subnet: Subnet) -> None:
         """
@@ -145,8 +155,8 @@ class IAddressPools(Interface):
         """Return who has what of a subnet; nothing if there is no such subnet."""
 
     def acquire(
-        subnet: Subnet, owner: str, but: Collection[IPv4Address] = ()
-    ) -> Awaitable[IPv4Address]:
+        subnet: Subnet, owner: str, but: Collection[Address] = ()
+    ) -> Awaitable[Address]:
         """
         Give C{owner} the highest free address of a subnet.
 
@@ -236,12 +246,13 @@ class IFirewall(Interface):
 class IHostPorts(Interface):
     """Tells which ports the host itself has in use."""
 
-    def user(port: PublishedPort) -> Awaitable[str | None]:
+    def user(port: PublishedPort, versions: Collection[int]) -> Awaitable[str | None]:
         """
         Name a process of the host that one of these ports leads to now, if there is one.
 
+        @param versions: the kinds of IP, 4 and 6, that are to lead elsewhere.
         @raise CloudError: if the kernel refuses to tell.
         """
 
-    def is_local(address: IPv4Address) -> bool:
+    def is_local(address: Address) -> bool:
         """Say whether an address is one of this host's own."""

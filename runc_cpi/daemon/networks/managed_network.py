@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import Self
 
 from runc_cpi.daemon.networks.definition import NetworkProperties
-from runc_cpi.daemon.networks.model import Subnet, described
+from runc_cpi.daemon.networks.model import InterfaceAddress, Subnet, described
 from runc_cpi.errors import InvalidArgument
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ class ManagedNetwork:
     """
 
     network_cid: str
-    gateway: IPv4Interface
+    gateway: InterfaceAddress
     cloud_properties: Mapping[str, Any]
     created_at: str
 
@@ -88,7 +88,7 @@ class ManagedNetwork:
             NetworkProperties.parse(record["cloud_properties"])
             return cls(
                 network_cid=record["network_cid"],
-                gateway=IPv4Interface(record["gateway"]),
+                gateway=ip_interface(record["gateway"]),
                 cloud_properties=record["cloud_properties"],
                 created_at=record["created_at"],
             )

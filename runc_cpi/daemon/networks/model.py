@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -45,7 +46,7 @@ class Network:
 
     name: str
     kind: str
-    address: IPv4Address | None
+    address: Address | None
     settings: Mapping[str, Any]
     block: IPNetwork | None = None
 
@@ -61,7 +62,8 @@ class Subnet:
     A subnet of this host's VMs.
 
     @ivar gateway: the host's address in it, which is the VMs' default route.
-    @ivar bridge: the name of the host's interface in it.
+    @ivar bridge: the name of the host's interface in it.  A subnet of IPv4 and one of IPv6
+        can have one bridge.
     @ivar name: that of the configuration; L{None} if the networks of VMs describe it.
     @ivar dns: the name servers of networks that name none; if it is empty, those that
         C{INameService} has for it.
@@ -73,8 +75,8 @@ class Subnet:
     @ivar isolated: whether its VMs are kept apart from those of other subnets.
     """
 
-    cidr: IPv4Network
-    gateway: IPv4Address
+    cidr: IPNetwork
+    gateway: Address
     bridge: str
     name: str | None = None
     dns: tuple[str, ...] = ()
@@ -85,21 +87,41 @@ class Subnet:
     isolated: bool = False
 
     @property
-    def interface(self) -> IPv4Interface:
+    def interface(self) -> InterfaceAddress:
         """The host's address, with the size of the subnet."""
-        return IPv4Interface((self.gateway, self.cidr.prefixlen))
+        return ip_interface((self.gateway, self.cidr.prefixlen))
+
+    @property
+    def version(self) -> int:
+        """The kind of IP that it is of: 4 or 6."""
+        return self.cidr.version
 
 
-def described(gateway: IPv4Interface, *, nat: bool = True) -> Subnet:
+def described(
+    gateway: InterfaceAddress, *, nat: bool = True, bridge: str | None = None
+) -> Subnet:
     """
     Return the subnet that the networks of VMs describe, and no configuration.
 
     @param gateway: the host's address in it, with its size.
-    @param nat: whether its VMs leave it by the host's addresses.
+    @param nat: whether VMs leave subnets of IPv4 by the host's addresses.  Those of IPv6
+        they leave by their own.
+    @param bridge: that of the subnet that it shares one with; L{None} for one of its own.
     """
     cidr = gateway.network
-    bridge = f"runc-{int(cidr.network_address):08x}"
-    return Subnet(cidr=cidr, gateway=gateway.ip, bridge=bridge, nat=nat)
+    return Subnet(
+        cidr=cidr,
+        gateway=gateway.ip,
+        bridge=bridge or _bridge_of(cidr),
+        nat=nat and cidr.version == 4,
+    )
+
+
+def _bridge_of(cidr: IPNetwork) -> str:
+    """Name a bridge: the kernel takes 15 bytes, which no network of IPv6 fits in."""
+    if cidr.version == 4:
+        return f"runc-{int(cidr.network_address):08x}"
+    return f"runc-{sha256(cidr.network_address.packed).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +129,7 @@ class Route:
     """
     A route of a VM.
 
-    @ivar destination: whom it leads to; C{0.0.0.0/0} makes it the default route.
+    @ivar destination: whom it leads to; C{0.0.0.0/0} or C{::/0} makes it the default one.
     @ivar gateway: the next hop.
     """
 
@@ -145,7 +167,7 @@ class Nic:
     @ivar routes: the VM's routes by it.
     @ivar bridge: the host's interface that it is connected to.
     @ivar gateways: the host's addresses there, with the sizes of the subnets: one for
-        each subnet that the addresses are in.
+        each subnet that the addresses are in, of which there is one of a kind.
     @ivar mtu: see L{Subnet}.
     @ivar blocks: the networks that are routed to the VM, and that it has alone.
     """
@@ -156,9 +178,16 @@ class Nic:
     addresses: tuple[InterfaceAddress, ...]
     routes: tuple[Route, ...]
     bridge: str
-    gateways: tuple[IPv4Interface, ...]
+    gateways: tuple[InterfaceAddress, ...]
     mtu: int | None
     blocks: tuple[IPNetwork, ...] = ()
+
+    def leads_out(self, version: int) -> bool:
+        """Say whether the VM's default route of a kind of IP, 4 or 6, is by it."""
+        return any(
+            route.destination.prefixlen == 0 and route.destination.version == version
+            for route in self.routes
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what a VM's record holds."""
@@ -190,20 +219,36 @@ class Nic:
             addresses=tuple(ip_interface(address) for address in record["addresses"]),
             routes=tuple(Route.from_json(route) for route in record["routes"]),
             bridge=record["bridge"],
-            gateways=tuple(IPv4Interface(gateway) for gateway in record["gateways"]),
+            gateways=tuple(ip_interface(gateway) for gateway in record["gateways"]),
             mtu=record["mtu"],
             blocks=tuple(ip_network(block) for block in record["blocks"]),
         )
 
 
-def hardware_address(address: IPv4Address) -> str:
+def hardware_address(address: Address) -> str:
     """
     Return the hardware address of the interface whose main address this is.
 
     The next VM with that address gets the same one: neighbours remember it for up to a
     minute, and would send to the VM that is gone.
     """
-    return "02:42:" + address.packed.hex(":")
+    if address.version == 4:
+        return "02:42:" + address.packed.hex(":")
+    # 40 bits are enough to tell apart the VMs of one bridge.
+    return "06:" + sha256(address.packed).digest()[:5].hex(":")
+
+
+def link_local(mac: str) -> IPv6Address:
+    """
+    Return the address that an interface has on its link alone (RFC 4291, appendix A).
+
+    @param mac: its hardware address.
+    """
+    octets = bytes.fromhex(mac.replace(":", ""))
+    first = bytes([octets[0] ^ 2])
+    return IPv6Address(
+        b"\xfe\x80" + bytes(6) + first + octets[1:3] + b"\xff\xfe" + octets[3:]
+    )
 
 
 def subnet_of(address: Address | None, subnets: Sequence[Subnet]) -> Subnet | None:

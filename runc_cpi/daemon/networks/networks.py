@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
-from runc_cpi.daemon.networks.model import Address, Network, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Network, Subnet, subnet_of
 from runc_cpi.daemon.networks.peers import Peer, overlap_with_peers
 from runc_cpi.daemon.networks.planning import Lease
 from runc_cpi.daemon.networks.requests import described_gateway
@@ -33,7 +33,7 @@ class Networks:
         pools: IAddressPools,
         networker: INetworker,
         names: INameService,
-        allowed: Sequence[IPv4Network],
+        allowed: Sequence[IPNetwork],
         peers: Sequence[Peer] = (),
         vips: Sequence[AddressRange] = (),
     ) -> None:
@@ -43,7 +43,7 @@ class Networks:
         self._present: tuple[Subnet, ...] | None = None
         self._were_good: set[Subnet] = set()
 
-    def cidrs(self) -> list[IPv4Network]:
+    def cidrs(self) -> list[IPNetwork]:
         """Return the networks that VMs are in, or can be without describing them."""
         return [subnet.cidr for subnet in self._pools.subnets]
 
@@ -61,11 +61,14 @@ class Networks:
         """
         leases: dict[str, Lease] = {}
         own = await self._networker.own_addresses()
-        # A network that describes its subnet by single addresses knows it best.
-        for network in sorted(networks, key=lambda network: network.block is not None):
-            if network.kind == "manual" and network.address is not None:
-                leases[network.name] = await self._claim(network, network.address, owner)
-                _check_own(network, own)
+        asked = [(n.address, n) for n in networks if n.kind == "manual" and n.address]
+        # A subnet of IPv6 comes to the bridge of one of IPv4, which is there by then.  A
+        # network that describes its subnet by single addresses knows it best.
+        asked.sort(key=lambda each: (each[0].version, each[1].block is not None))
+        for address, network in asked:
+            beside = self._beside(network, networks)
+            leases[network.name] = await self._claim(network, address, beside, owner)
+            _check_own(network, own)
         for network in networks:
             if network.kind == "dynamic":
                 subnet = self._chosen(network)
@@ -73,17 +76,46 @@ class Networks:
                 leases[network.name] = Lease(address=address, subnet=subnet)
         return {n.name: leases[n.name] for n in networks if n.name in leases}
 
-    async def _claim(self, network: Network, address: IPv4Address, owner: str) -> Lease:
+    def _beside(self, network: Network, networks: Sequence[Network]) -> Subnet | None:
+        """Return a subnet of another network that is to share the interface, if any is."""
+        group = network.settings.get("nic_group")
+        for other in networks:
+            if group is None or other.settings.get("nic_group") != group:
+                continue
+            found = subnet_of(other.address, self._pools.subnets)
+            if other.kind == "dynamic":
+                found = self._chosen(other)
+            if found is not None:
+                return found
+        return None
+
+    async def _claim(
+        self, network: Network, address: Address, beside: Subnet | None, owner: str
+    ) -> Lease:
         subnet = subnet_of(address, self._pools.subnets)
         if subnet is None:
-            subnet = await self._open(network)
+            subnet = await self._open(network, beside)
         await self._pools.claim(network.holding or address, owner)
         return Lease(address=address, subnet=subnet, block=network.block)
 
-    async def _open(self, network: Network) -> Subnet:
-        """Have the subnet that a network describes."""
-        subnet = self._pools.described(described_gateway(network))
-        await self.check(subnet, f"networks.{network.name}")
+    async def _open(self, network: Network, beside: Subnet | None) -> Subnet:
+        """
+        Have the subnet that a network describes.
+
+        @param beside: one of the other kind of IP, whose bridge it shares.
+        """
+        gateway, where = described_gateway(network), f"networks.{network.name}"
+        bridge = None
+        if beside is not None and beside.version != gateway.version:
+            bridge = beside.bridge
+            for other in self._pools.subnets:
+                if (other.bridge, other.version) == (bridge, gateway.version):
+                    raise AddressUnavailable(
+                        f"{where}.nic_group: {gateway.network} cannot share a bridge with "
+                        f"{beside.cidr}, as {other.cidr} does"
+                    )
+        subnet = self._pools.described(gateway, bridge)
+        await self.check(subnet, where)
         self._pools.open(subnet)
         return subnet
 
@@ -97,7 +129,7 @@ class Networks:
         @raise CloudError: if the kernel does not tell what the host has.
         """
         where = f"{where}: {subnet.cidr}"
-        if not any(subnet.cidr.subnet_of(allowed) for allowed in self._allowed):
+        if not any(_is_within(subnet.cidr, allowed) for allowed in self._allowed):
             raise AddressUnavailable(
                 f"{where} is no network of this host, and outside of allowed_networks of "
                 f"the daemon, which is {self._allowed_text()}"
@@ -114,7 +146,7 @@ class Networks:
 
     async def free_range(self, prefixlen: int) -> IPv4Network:
         """
-        Return a network that neither VMs nor the host have.
+        Return a network of IPv4 that neither VMs nor the host have.
 
         @param prefixlen: its size, as bits of a netmask.
         @raise AddressUnavailable: if C{allowed_networks} has no room for one.
@@ -124,8 +156,8 @@ class Networks:
         of_peers = [cidr for peer in self._peers for cidr in peer.cidrs]
         of_vips = [cidr for vips in self._vips for cidr in vips.networks()]
         own = await self._networker.own_networks()
-        taken = [*self.cidrs(), *of_peers, *of_vips, *own]
-        found = first_free(self._allowed, prefixlen, taken)
+        taken = [*_of_ipv4(self.cidrs()), *of_peers, *of_vips, *own]
+        found = first_free(_of_ipv4(self._allowed), prefixlen, taken)
         if found is None:
             raise AddressUnavailable(
                 f"no network of {prefixlen} bits is left in allowed_networks of the "
@@ -213,6 +245,18 @@ class Networks:
             if overlap is not None:
                 found[subnet] = f"{subnet.cidr} overlaps with {overlap} of this host"
         return found
+
+
+def _is_within(cidr: IPNetwork, allowed: IPNetwork) -> bool:
+    if isinstance(cidr, IPv4Network) and isinstance(allowed, IPv4Network):
+        return cidr.subnet_of(allowed)
+    if isinstance(cidr, IPv6Network) and isinstance(allowed, IPv6Network):
+        return cidr.subnet_of(allowed)
+    return False
+
+
+def _of_ipv4(networks: Iterable[IPNetwork]) -> list[IPv4Network]:
+    return [network for network in networks if isinstance(network, IPv4Network)]
 
 
 def _check_own(network: Network, own: Collection[Address]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from runc_cpi.daemon.base.address_range import AddressRange
 
@@ -88,7 +88,9 @@ def peer_hardware_address(address: IPv4Address) -> str:
     return "02:76:" + address.packed.hex(":")
 
 
-def overlap_with_peers(peers: Iterable[Peer], cidr: IPv4Network) -> str | None:
+def overlap_with_peers(
+    peers: Iterable[Peer], cidr: IPv4Network | IPv6Network
+) -> str | None:
     """Name the network of a peer's VMs that a network overlaps with, or return L{None}."""
     for peer in peers:
         for other in peer.cidrs:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_interface
 from typing import Any
 
+from runc_cpi.daemon.base.bounds import LEAST_MTU_OF_IPV6
 from runc_cpi.daemon.networks.model import (
     MOST_INTERFACES,
+    Address,
     InterfaceAddress,
     IPNetwork,
     Nic,
@@ -21,7 +23,10 @@ from runc_cpi.daemon.networks.model import (
 from runc_cpi.daemon.networks.settings import way_out
 from runc_cpi.errors import InvalidArgument
 
-EVERYWHERE = IPv4Network("0.0.0.0/0")
+EVERYWHERE: Mapping[int, IPNetwork] = {
+    4: IPv4Network("0.0.0.0/0"),
+    6: IPv6Network("::/0"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ class Lease:
     @ivar block: the block whose first address this is, if the VM has it whole.
     """
 
-    address: IPv4Address
+    address: Address
     subnet: Subnet
     block: IPNetwork | None = None
 
@@ -41,70 +46,103 @@ def plan(
     leases: Mapping[str, Lease], networks: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Nic, ...]:
     """
-    Plan the interfaces of a VM: one for each subnet, in the order of the networks.
+    Plan the interfaces of a VM: one for each bridge, in the order of the networks.
 
-    The default route is by the subnet of the network that is the default for C{gateway}.
-    Of a block, the VM has no address on an interface but where it has no other: there it
-    has the first one, for what is sent to the block has to find it.
+    A bridge has one subnet, or one of IPv4 and one of IPv6.  For each kind of IP the
+    default route is by the subnet of the network that is the default for C{gateway}, or
+    else by the first.
+
+    Of a block, the VM has no address on an interface but where it has no other of that
+    subnet: there it has the first one, for what is sent to the block has to find it.
 
     @param leases: the VM's addresses by network name, at least one.
     @param networks: the networks as create_vm has them.
-    @raise InvalidArgument: if networks of one C{nic_group} are in several subnets, or
-        there are too many subnets.
+    @raise InvalidArgument: if networks of one C{nic_group} are on several bridges, there
+        are too many bridges, or a packet of IPv6 may be too long for one.
     """
-    by_subnet: dict[IPv4Network, list[str]] = {}
+    by_bridge: dict[str, list[str]] = {}
+    by_version: dict[int, list[str]] = {}
     for name, lease in leases.items():
-        by_subnet.setdefault(lease.subnet.cidr, []).append(name)
-    if len(by_subnet) > MOST_INTERFACES:
-        message = f"networks: are in {len(by_subnet)} subnets; a VM can be in "
+        by_bridge.setdefault(lease.subnet.bridge, []).append(name)
+        by_version.setdefault(lease.subnet.version, []).append(name)
+    if len(by_bridge) > MOST_INTERFACES:
+        message = f"networks: are in {len(by_bridge)} subnets; a VM can be in "
         raise InvalidArgument(f"{message}{MOST_INTERFACES} at most")
     _check_groups(leases, networks)
-    main = way_out(networks)
+    ways_out = [way_out(networks, names) for names in by_version.values()]
     return tuple(
-        _nic(f"eth{number}", names, leases, is_way_out=main in names)
-        for number, names in enumerate(by_subnet.values())
+        _nic(f"eth{number}", {name: leases[name] for name in names}, ways_out)
+        for number, names in enumerate(by_bridge.values())
     )
 
 
-def _nic(
-    interface: str, names: Sequence[str], leases: Mapping[str, Lease], *, is_way_out: bool
-) -> Nic:
-    subnet = leases[names[0]].subnet
-    chosen = [leases[name] for name in names]
-    single = [lease.address for lease in chosen if lease.block is None]
-    addresses = single or [chosen[0].address]
-    default = Route(destination=EVERYWHERE, gateway=subnet.gateway)
+def _nic(interface: str, leases: Mapping[str, Lease], ways_out: Sequence[str]) -> Nic:
+    """
+    Plan one interface.
+
+    @param leases: what the VM has there, by network name.
+    @param ways_out: the networks that default routes are by.
+    """
+    subnets = list({lease.subnet.cidr: lease.subnet for lease in leases.values()}.values())
+    placed = _placed(leases.values())
+    of_ipv4 = [lease for lease in placed if lease.subnet.version == 4]
+    mtu = _least_mtu(subnets)
+    if mtu is not None and mtu < LEAST_MTU_OF_IPV6 and len(of_ipv4) < len(placed):
+        names = ", ".join(leases)
+        raise InvalidArgument(
+            f"networks: the interface of {names} has an mtu of {mtu}; IPv6 needs at least "
+            f"{LEAST_MTU_OF_IPV6}"
+        )
     return Nic(
-        networks=tuple(names),
+        networks=tuple(leases),
         interface=interface,
-        mac=hardware_address(addresses[0]),
-        addresses=tuple(_within(subnet, address) for address in addresses),
-        routes=(default,) if is_way_out else (),
-        bridge=subnet.bridge,
-        gateways=(subnet.interface,),
-        mtu=subnet.mtu,
-        blocks=tuple(lease.block for lease in chosen if lease.block is not None),
+        mac=hardware_address([*of_ipv4, *placed][0].address),
+        addresses=tuple(
+            ip_interface((lease.address, lease.subnet.cidr.prefixlen)) for lease in placed
+        ),
+        routes=tuple(
+            Route(
+                destination=EVERYWHERE[lease.subnet.version], gateway=lease.subnet.gateway
+            )
+            for name, lease in leases.items()
+            if name in ways_out
+        ),
+        bridge=subnets[0].bridge,
+        gateways=tuple(subnet.interface for subnet in subnets),
+        mtu=mtu,
+        blocks=tuple(lease.block for lease in leases.values() if lease.block is not None),
     )
 
 
-def _within(subnet: Subnet, address: IPv4Address) -> IPv4Interface:
-    return IPv4Interface((address, subnet.cidr.prefixlen))
+def _placed(leases: Collection[Lease]) -> list[Lease]:
+    """Return those whose addresses an interface has: single ones, or one of each subnet."""
+    found = [lease for lease in leases if lease.block is None]
+    for lease in leases:
+        if all(lease.subnet.cidr != other.subnet.cidr for other in found):
+            found.append(lease)
+    return sorted(found, key=list(leases).index)
+
+
+def _least_mtu(subnets: Iterable[Subnet]) -> int | None:
+    return min((subnet.mtu for subnet in subnets if subnet.mtu is not None), default=None)
 
 
 def _check_groups(
     leases: Mapping[str, Lease], networks: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Networks that share an interface can only be in one subnet."""
+    """Networks that share an interface can only be on one bridge."""
     groups: dict[str, str] = {}
     for name, lease in leases.items():
         group = networks[name].get("nic_group")
         if group is None:
             continue
         first = groups.setdefault(str(group), name)
-        if leases[first].subnet.cidr != lease.subnet.cidr:
+        there, here = leases[first].subnet, lease.subnet
+        if there.bridge != here.bridge:
             raise InvalidArgument(
                 f"networks.{name}.nic_group: {group!r} is that of networks.{first}, too, "
-                f"which is in another subnet, {leases[first].subnet.cidr}"
+                f"which is in another subnet, {there.cidr}, on the bridge {there.bridge}; "
+                f"{here.cidr} is on {here.bridge}"
             )
 
 
@@ -120,27 +158,71 @@ def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
 
 
 def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
-    own = subnet_of(nic.addresses[0].ip if nic.addresses else None, subnets)
-    gateway = nic.gateways[0]
-    subnet = own or subnet_of(gateway.ip, subnets)
-    if subnet is None:
-        return replace(nic, bridge=described(gateway).bridge, mtu=None)
+    found = [_subnet_now(nic, gateway, subnets) for gateway in nic.gateways]
+    known = [subnet for subnet in found if subnet is not None]
+    gateways = {subnet.version: subnet.gateway for subnet in known}
     return replace(
         nic,
-        addresses=tuple(_in_subnet(address, subnet) for address in nic.addresses),
+        addresses=tuple(_in_subnet(address, known) for address in nic.addresses),
         routes=tuple(
-            replace(route, gateway=subnet.gateway)
-            if route.destination == EVERYWHERE
+            replace(route, gateway=gateways[route.destination.version])
+            if route.destination.prefixlen == 0 and route.destination.version in gateways
             else route
             for route in nic.routes
         ),
-        bridge=subnet.bridge,
-        gateways=(subnet.interface,),
-        mtu=subnet.mtu,
+        bridge=known[0].bridge if known else _described_bridge(nic),
+        gateways=tuple(
+            gateway if subnet is None else subnet.interface
+            for gateway, subnet in zip(nic.gateways, found, strict=True)
+        ),
+        mtu=_least_mtu(known),
     )
 
 
-def _in_subnet(address: InterfaceAddress, subnet: Subnet) -> InterfaceAddress:
-    """Return an address with the size of the subnet as it is now, if it is in it."""
-    ours = isinstance(address, IPv4Interface) and address.ip in subnet.cidr
-    return IPv4Interface((address.ip, subnet.cidr.prefixlen)) if ours else address
+def _subnet_now(
+    nic: Nic, gateway: InterfaceAddress, subnets: Sequence[Subnet]
+) -> Subnet | None:
+    """Return the subnet of the first address of the gateway's kind, or of the gateway."""
+    of_kind = [a.ip for a in nic.addresses if a.version == gateway.version]
+    return subnet_of(next(iter(of_kind), None), subnets) or subnet_of(gateway.ip, subnets)
+
+
+def _described_bridge(nic: Nic) -> str:
+    """Name the bridge of an interface none of whose subnets is in the configuration."""
+    names = [described(gateway).bridge for gateway in nic.gateways]
+    return nic.bridge if nic.bridge in names else names[0]
+
+
+def _in_subnet(address: InterfaceAddress, subnets: Sequence[Subnet]) -> InterfaceAddress:
+    """Return an address with the size of the subnet as it is now, if it is in one."""
+    subnet = subnet_of(address.ip, subnets)
+    return address if subnet is None else ip_interface((address.ip, subnet.cidr.prefixlen))
+
+
+def shared_bridges(nics: Iterable[Nic]) -> dict[IPNetwork, str]:
+    """
+    Return the bridges of subnets that share one, as interfaces with addresses of both have
+    it.
+
+    Where such a subnet is not configured, nothing else tells which bridge it has.
+    """
+    return {
+        gateway.network: nic.bridge
+        for nic in nics
+        if len(nic.gateways) > 1
+        for gateway in nic.gateways
+    }
+
+
+def on_shared_bridges(
+    nics: Iterable[Nic], bridges: Mapping[IPNetwork, str]
+) -> tuple[Nic, ...]:
+    """
+    Have interfaces on the bridges that subnets share.
+
+    @param bridges: see L{shared_bridges}.
+    """
+    return tuple(
+        replace(nic, bridge=bridges.get(nic.gateways[0].network, nic.bridge))
+        for nic in nics
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.errors import InvalidArgument
 
 WHERE = "cloud_properties.ports"
@@ -20,7 +21,8 @@ KEYS = ("host", "container", "protocol")
 ACCEPTED = (
     '"CONTAINER", "HOST:CONTAINER" or "ADDRESS:HOST:CONTAINER", each with "/tcp" or "/udp" '
     "behind it or nothing, or an object of host, container and protocol; HOST and "
-    "CONTAINER are ports or ranges such as 1000-2000"
+    "CONTAINER are ports or ranges such as 1000-2000, ADDRESS is one of IPv4, or of IPv6 "
+    "in brackets"
 )
 
 Holder = TypeVar("Holder")
@@ -39,15 +41,17 @@ class PublishedPort:
     """
 
     protocol: str
-    address: IPv4Address | None
+    address: Address | None
     first: int
     last: int
     container: int
 
     def __str__(self) -> str:
         ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-        place = ports if self.address is None else f"{self.address}:{ports}"
-        return f"{place}/{self.protocol}"
+        if self.address is not None:
+            is_ipv6 = self.address.version == 6
+            ports = f"[{self.address}]:{ports}" if is_ipv6 else f"{self.address}:{ports}"
+        return f"{ports}/{self.protocol}"
 
     @property
     def numbers(self) -> range:
@@ -69,7 +73,7 @@ class PublishedPort:
         """
         address = record["address"]
         return cls(
-            **{**record, "address": None if address is None else IPv4Address(address)}
+            **{**record, "address": None if address is None else ip_address(address)}
         )
 
 
@@ -78,7 +82,7 @@ class HeldPorts(Generic[Holder]):
 
     def __init__(self) -> None:
         # By the address that a port is held at, which is None for all.
-        self._holders: dict[tuple[str, int], dict[IPv4Address | None, Holder]] = {}
+        self._holders: dict[tuple[str, int], dict[Address | None, Holder]] = {}
 
     def holder(self, port: PublishedPort) -> Holder | None:
         """Return who holds one of these ports, or L{None} if nobody does."""
@@ -157,7 +161,10 @@ def _read(where: str, item: Any) -> PublishedPort | None:
 
 def _from_text(where: str, text: str) -> PublishedPort | None:
     ports, slash, protocol = text.partition("/")
-    *rest, container = ports.split(":")
+    # An address of IPv6 has colons of its own.
+    address, bracket, behind = ports.rpartition("]:")
+    *rest, container = behind.split(":")
+    rest = [address + bracket[:1], *rest] if bracket else rest
     if len(rest) > 2:
         raise InvalidArgument(f"{where}: {text!r} must be {ACCEPTED}")
     if not rest:
@@ -221,16 +228,21 @@ def _protocol(where: str, text: str) -> str:
     return text
 
 
-def _address(where: str, text: str) -> IPv4Address | None:
+def _address(where: str, text: str) -> Address | None:
     """Return the address, or L{None} for all."""
     if not text:
         return None
     try:
-        address = IPv4Address(text)
-    except AddressValueError:
+        if text.startswith("[") and text.endswith("]") and "%" not in text:
+            address: Address = IPv6Address(text[1:-1])
+        else:
+            address = IPv4Address(text)
+    except ValueError:
         raise InvalidArgument(
-            f"{where}: {text!r} must be an IPv4 address of the host"
+            f"{where}: {text!r} must be an address of the host, one of IPv6 in brackets"
         ) from None
+    if address.version == 6 and address.is_loopback:
+        raise InvalidArgument(f"{where}: {text!r} leads to no VM; take 127.0.0.1")
     return None if address.is_unspecified else address
 
 

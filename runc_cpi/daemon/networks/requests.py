@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import (
-    AddressValueError,
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from runc_cpi.daemon.networks.model import Address, IPNetwork, Network
+from runc_cpi.daemon.networks.model import (
+    Address,
+    InterfaceAddress,
+    IPNetwork,
+    Network,
+)
 from runc_cpi.errors import InvalidArgument
 
 TYPES = ("manual", "dynamic", "vip")
 NUMBER = re.compile("[0-9]{1,3}")  # of bits
 LONGEST_PREFIX = 30  # bits; with more there is no room for a VM beside the gateway
+LONGEST_PREFIX_OF_IPV6 = 126
 
 
 def parse(networks: Any) -> list[Network]:
@@ -120,17 +119,25 @@ def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _address(where: str, kind: str, value: Any) -> IPv4Address:
+def _address(where: str, kind: str, value: Any) -> Address:
+    address = _read(value)
+    if address is None or (kind == "vip" and address.version != 4):
+        what = "IPv4 address" if kind == "vip" else "IP address"
+        raise InvalidArgument(
+            f"{where}: {value!r} is no {what}; a {kind} network needs one"
+        )
+    return address
+
+
+def _read(value: Any) -> Address | None:
+    """Return an address; L{None} if it is none, or of a zone (RFC 4007) alone."""
     try:
-        if not isinstance(value, str):
-            raise AddressValueError
-        return IPv4Address(value)
-    except AddressValueError:
-        message = f"{where}: {value!r} is no IPv4 address; a {kind} network needs one"
-        raise InvalidArgument(message) from None
+        return ip_address(value) if isinstance(value, str) and "%" not in value else None
+    except ValueError:
+        return None
 
 
-def described_gateway(network: Network) -> IPv4Interface:
+def described_gateway(network: Network) -> InterfaceAddress:
     """
     Return the host's address in the subnet that a manual network describes by its
     address, its netmask and its gateway, with the size of the subnet.
@@ -141,13 +148,16 @@ def described_gateway(network: Network) -> IPv4Interface:
     """
     where, settings = f"networks.{network.name}", network.settings
     cidr = _described_cidr(where, network.address, settings.get("netmask"))
-    if cidr.prefixlen > LONGEST_PREFIX:
+    if cidr.version == 6 and (cidr.is_link_local or cidr.is_multicast):
+        raise InvalidArgument(f"{where}.ip: {cidr} is no network that VMs can have")
+    longest = LONGEST_PREFIX if cidr.version == 4 else LONGEST_PREFIX_OF_IPV6
+    if cidr.prefixlen > longest:
         message = f"{where}.netmask: {settings['netmask']!r} leaves no room for VMs"
-        raise InvalidArgument(f"{message}; /{LONGEST_PREFIX} is the smallest network")
+        raise InvalidArgument(f"{message}; /{longest} is the smallest network")
     return gateway_in(f"{where}.gateway", cidr, settings.get("gateway"))
 
 
-def gateway_in(where: str, cidr: IPv4Network, raw: Any) -> IPv4Interface:
+def gateway_in(where: str, cidr: IPNetwork, raw: Any) -> InterfaceAddress:
     """
     Return the host's address in a network, with its size: the first, if none is named.
 
@@ -155,28 +165,39 @@ def gateway_in(where: str, cidr: IPv4Network, raw: Any) -> IPv4Interface:
     @raise InvalidArgument: if that can be no address of the host there.
     """
     if raw is None:
-        return IPv4Interface((cidr[1], cidr.prefixlen))
-    try:
-        gateway = IPv4Address(raw) if isinstance(raw, str) else None
-    except AddressValueError:
-        gateway = None
+        return ip_interface((cidr[1], cidr.prefixlen))
+    gateway = _read(raw)
     ends = cidr.network_address, cidr.broadcast_address
     if gateway is None or gateway not in cidr or gateway in ends:
         raise InvalidArgument(f"{where}: {raw!r} must be an address in {cidr}")
-    return IPv4Interface((gateway, cidr.prefixlen))
+    return ip_interface((gateway, cidr.prefixlen))
 
 
-def _described_cidr(where: str, address: IPv4Address | None, netmask: Any) -> IPv4Network:
-    try:
-        if not isinstance(netmask, str):
-            raise ValueError
-        cidr = IPv4Network(f"{address}/{netmask}", strict=False)
-        # A host mask such as 0.0.0.255 is taken for a netmask otherwise.
-        if netmask != str(cidr.netmask):
-            raise ValueError
-    except ValueError:
-        raise InvalidArgument(
-            f"{where}.netmask: {netmask!r} must be a netmask such as 255.255.255.0, as "
-            f"{address} is in no network that this host has"
-        ) from None
-    return cidr
+def _described_cidr(where: str, address: Address | None, netmask: Any) -> IPNetwork:
+    bits = netmask_bits(netmask)
+    if address is not None and bits is not None and address.version == bits[0]:
+        return ip_interface((address, bits[1])).network
+    example = "255.255.255.0"
+    if address is not None and address.version == 6:
+        example = "ffff:ffff:ffff:ffff:: or 64"
+    raise InvalidArgument(
+        f"{where}.netmask: {netmask!r} must be a netmask such as {example}, as {address} "
+        "is in no network that this host has"
+    )
+
+
+def netmask_bits(netmask: Any) -> tuple[int, int] | None:
+    """
+    Return the kind of IP that a netmask is of, 4 or 6, and its bits.
+
+    One of IPv6 can be an address or a number: directors have the one, people the other.
+
+    @return: L{None} if it is none.  That holds for a host mask such as 0.0.0.255, too.
+    """
+    mask = _read(netmask)
+    if mask is None:
+        is_number = isinstance(netmask, str) and NUMBER.fullmatch(netmask) is not None
+        return (6, int(netmask)) if is_number and 1 <= int(netmask) <= 128 else None
+    bits = bin(int(mask))[2:].rstrip("0")
+    is_mask = "0" not in bits and int(mask) >> (mask.max_prefixlen - 1) == 1
+    return (mask.version, len(bits)) if is_mask else None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Address, Subnet
@@ -19,16 +19,16 @@ class Redirection:
     One port of the host, and where it leads.
 
     @ivar protocol: C{tcp} or C{udp}.
-    @ivar address: the host's address, or L{None} for all.
+    @ivar address: the host's address, or L{None} for all of the kind that the VM's is of.
     @ivar port: the host's port.
     @ivar vm_address: the VM's address.
     @ivar vm_port: the VM's port.
     """
 
     protocol: str
-    address: IPv4Address | None
+    address: Address | None
     port: int
-    vm_address: IPv4Address
+    vm_address: Address
     vm_port: int
 
 
@@ -64,27 +64,30 @@ class Occupant:
     blocks: frozenset[RoutedBlock] = frozenset()
 
     @cached_property
-    def redirections(self) -> frozenset[Redirection]:
-        """Each of its ports; sets of all of them are made anew for each change."""
-        address = self.addresses[0] if self.addresses else None
-        if not isinstance(address, IPv4Address):
-            return frozenset()
-        return frozenset(
-            Redirection(
-                protocol=port.protocol,
-                address=port.address,
-                port=number,
-                vm_address=address,
-                vm_port=port.container + number - port.first,
-            )
-            for port in self.ports
-            for number in port.numbers
-        )
+    def redirections(self) -> Mapping[Address, frozenset[Redirection]]:
+        """
+        Each of its ports, by the address that it leads to: the first of its kind.
 
-    @cached_property
-    def own(self) -> frozenset[IPv4Address]:
-        """The address that its ports lead to, if it has any."""
-        return frozenset(redirection.vm_address for redirection in self.redirections)
+        Sets of all of them are made anew for each change.
+        """
+        first: dict[int, Address] = {}
+        for address in self.addresses:
+            first.setdefault(address.version, address)
+        return {
+            address: frozenset(
+                Redirection(
+                    protocol=port.protocol,
+                    address=port.address,
+                    port=number,
+                    vm_address=address,
+                    vm_port=port.container + number - port.first,
+                )
+                for port in self.ports
+                for number in port.numbers
+                if port.address is None or port.address.version == address.version
+            )
+            for address in first.values()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,11 @@ class Ruleset:
     All rules.  For VMs that stay inside there need not be any.
 
     @ivar bridges: the bridges of subnets with VMs.
-    @ivar translated: those whose VMs leave by the host's addresses.
-    @ivar isolated: those that are kept apart from the others.
+    @ivar routed: those of subnets of IPv6, whose VMs reach other networks.
+    @ivar translated: those whose VMs leave by the host's addresses of IPv4.
+    @ivar translated6: the same for IPv6.
+    @ivar isolated: those that are kept apart from the others with IPv4.
+    @ivar isolated6: the same for IPv6.
     @ivar looped: those that the host reaches from its loopback addresses.
     @ivar own: the addresses of VMs that can meet themselves: by ports that they publish,
         or by addresses of the host that they have.
@@ -105,10 +111,13 @@ class Ruleset:
     """
 
     bridges: frozenset[str] = frozenset()
+    routed: frozenset[str] = frozenset()
     translated: frozenset[str] = frozenset()
+    translated6: frozenset[str] = frozenset()
     isolated: frozenset[str] = frozenset()
+    isolated6: frozenset[str] = frozenset()
     looped: frozenset[str] = frozenset()
-    own: frozenset[IPv4Address] = frozenset()
+    own: frozenset[Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
     vips: frozenset[Vip] = frozenset()
     peering: Peering = NO_PEERS
@@ -117,19 +126,27 @@ class Ruleset:
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do but to let pass what goes by the bridges."""
-        return self.is_forwarding or bool(self.isolated)
+        return bool(self.forwarded or self.isolated or self.isolated6)
 
-    @property
-    def is_forwarding(self) -> bool:
-        """Whether the host has to forward packets."""
-        return bool(self.translated or self.redirections or self.vips or self.peering.peers)
+    @cached_property
+    def forwarded(self) -> frozenset[int]:
+        """The kinds of IP, 4 and 6, whose packets the host has to forward."""
+        kinds = {redirection.vm_address.version for redirection in self.redirections}
+        if self.translated or self.vips or self.peering.peers:
+            kinds.add(4)
+        if self.routed:
+            kinds.add(6)
+        return frozenset(kinds)
 
     def __sub__(self, other: Ruleset) -> Ruleset:
         """Return what is in the sets of this ruleset, and not in those of another."""
         return Ruleset(
             bridges=self.bridges - other.bridges,
+            routed=self.routed - other.routed,
             translated=self.translated - other.translated,
+            translated6=self.translated6 - other.translated6,
             isolated=self.isolated - other.isolated,
+            isolated6=self.isolated6 - other.isolated6,
             looped=self.looped - other.looped,
             own=self.own - other.own,
             redirections=self.redirections - other.redirections,
@@ -152,9 +169,10 @@ def rules(
     @param subnets: those of this host.
     @param peering: the peers of the configuration.
     """
-    used: dict[str, Subnet] = {}
+    # A bridge has one subnet of a kind.
+    used: dict[int, dict[str, Subnet]] = {4: {}, 6: {}}
     looped: set[str] = set()
-    own: set[IPv4Address] = set()
+    own: set[Address] = set()
     redirections: set[Redirection] = set()
     vips: set[Vip] = set()
     for occupant in occupants:
@@ -162,19 +180,22 @@ def rules(
             subnet = _subnet_with(address, subnets)
             if subnet is None:
                 continue
-            used[subnet.bridge] = subnet
-            if occupant.redirections and address is occupant.addresses[0]:
-                own |= occupant.own
-                redirections |= occupant.redirections
-                if any(_is_looped(port) for port in occupant.ports):
+            used[subnet.version][subnet.bridge] = subnet
+            led = occupant.redirections.get(address)
+            if led:
+                own.add(address)
+                redirections |= led
+                if address.version == 4 and any(_is_looped(each) for each in led):
                     looped.add(subnet.bridge)
         vips |= _vips(occupant, subnets)
-    places = {vip.vm_address for vip in vips}
-    own |= {place for place in places if isinstance(place, IPv4Address)}
+    own |= {vip.vm_address for vip in vips}
     ruleset = Ruleset(
-        bridges=frozenset(used),
-        translated=frozenset(name for name, subnet in used.items() if subnet.nat),
-        isolated=frozenset(name for name, subnet in used.items() if subnet.isolated),
+        bridges=frozenset(used[4] | used[6]),
+        routed=frozenset(used[6]),
+        translated=frozenset(name for name, subnet in used[4].items() if subnet.nat),
+        translated6=frozenset(name for name, subnet in used[6].items() if subnet.nat),
+        isolated=frozenset(name for name, subnet in used[4].items() if subnet.isolated),
+        isolated6=frozenset(name for name, subnet in used[6].items() if subnet.isolated),
         looped=frozenset(looped),
         own=frozenset(own),
         redirections=frozenset(redirections),
@@ -239,5 +260,5 @@ def _subnet_with(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:
     return next((subnet for subnet in subnets if address in subnet.cidr), None)
 
 
-def _is_looped(port: PublishedPort) -> bool:
+def _is_looped(port: Redirection) -> bool:
     return port.address is None or port.address.is_loopback

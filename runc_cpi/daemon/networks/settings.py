@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
-from runc_cpi.daemon.networks.model import Network, Subnet
+from runc_cpi.daemon.networks.model import Address, Network, Subnet
+from runc_cpi.daemon.networks.requests import netmask_bits
 
 
 def complete(
     networks: Sequence[Network],
-    addresses: Mapping[str, IPv4Address],
+    addresses: Mapping[str, Address],
     subnets: Mapping[str, Subnet],
 ) -> dict[str, dict[str, Any]]:
     """
@@ -39,11 +40,31 @@ def complete(
 
 
 def _of_subnet(network: Network, subnet: Subnet) -> dict[str, str]:
-    """Return what the subnet decides of that which the network has, or is to have."""
-    ours = {"netmask": str(subnet.cidr.netmask), "gateway": str(subnet.gateway)}
+    """
+    Return what the subnet decides, and the network has not or otherwise.
+
+    Addresses of IPv6 can be written in several ways: what is right stays as it is.
+    """
+    # As directors write it.
+    ours = {"netmask": subnet.cidr.netmask.exploded, "gateway": str(subnet.gateway)}
     # A manual network without a gateway is not the VM's way out, and gets none.
     asked = ours.keys() if network.kind == "dynamic" else network.settings.keys()
-    return {key: value for key, value in ours.items() if key in asked}
+    return {
+        key: value
+        for key, value in ours.items()
+        if key in asked and not _means(network.settings.get(key), value)
+    }
+
+
+def _means(asked: Any, ours: str) -> bool:
+    """Say whether what was asked for is another way to write an address or a netmask."""
+    bits = netmask_bits(asked)
+    if bits is not None:
+        return bits == netmask_bits(ours)
+    try:
+        return isinstance(asked, str) and ip_address(asked) == ip_address(ours)
+    except ValueError:
+        return False
 
 
 def overruled(networks: Sequence[Network], subnets: Mapping[str, Subnet]) -> list[str]:
@@ -61,16 +82,16 @@ def overruled(networks: Sequence[Network], subnets: Mapping[str, Subnet]) -> lis
     ]
 
 
-def way_out(networks: Mapping[str, Mapping[str, Any]]) -> str:
+def way_out(networks: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
     """
     Name the network by which a VM reaches everything else: the one that is the default
     for C{gateway}, or else the first.
 
-    @param networks: those of a VM; one is not C{vip}.
+    @param networks: those of a VM.
+    @param names: those of one kind of IP, at least one, none of which is C{vip}.
     """
-    real = [name for name, network in networks.items() if network.get("type") != "vip"]
-    chosen = [name for name in real if "gateway" in (networks[name].get("default") or [])]
-    return [*chosen, *real][0]
+    chosen = [name for name in names if "gateway" in (networks[name].get("default") or [])]
+    return [*chosen, *names][0]
 
 
 def name_servers(networks: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -12,7 +12,7 @@ from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules, w
 
 # What is in a ruleset by its VMs; the rest follows from peers.
 SETS = (
-    *("bridges", "translated", "isolated", "looped"),
+    *("bridges", "routed", "translated", "translated6", "isolated", "isolated6", "looped"),
     *("own", "redirections", "vips"),
 )
 

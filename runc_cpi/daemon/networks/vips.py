@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.interfaces import IAddressPools
@@ -83,4 +82,4 @@ class Vips:
 
 
 def _is_in(address: Address, ranges: Sequence[AddressRange]) -> bool:
-    return isinstance(address, IPv4Address) and any(address in found for found in ranges)
+    return any(address in found for found in ranges)

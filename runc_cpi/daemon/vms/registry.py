@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
@@ -67,19 +66,24 @@ class Registry:
 
     async def load(self, repairs: Repairs) -> None:
         """Read all records, and reserve the addresses and stemcells that they name."""
+        found: dict[Path, VM | None] = {}
         for path in sorted(self._depot.vms.iterdir()):
             record = Bundle(path).record
             if not record.exists():
                 continue  # a VM in the making, or what is left of one
-            vm = None
+            found[path] = None
             with repairs.attempt(f"set {record} aside", happened=SET_ASIDE):
-                vm = _load(path, self._pools.lasting)
+                found[path] = _load(path, self._pools.lasting)
+        vms = [vm for vm in found.values() if vm is not None]
+        bridges = planning.shared_bridges(nic for vm in vms for nic in vm.nics)
+        for path, vm in found.items():
             with repairs.attempt(path.name):
                 if vm is None:
                     await self._protect_unreadable(path)
                 else:
-                    self._vms[vm.vm_cid] = vm
-                    await self._reserve(vm, repairs)
+                    placed = replace(vm, nics=planning.on_shared_bridges(vm.nics, bridges))
+                    self._vms[vm.vm_cid] = placed
+                    await self._reserve(placed, repairs)
 
     async def _reserve(self, vm: VM, repairs: Repairs) -> None:
         """Reserve what a VM needs; one that cannot have it is a VM all the same."""
@@ -88,10 +92,11 @@ class Registry:
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
             self._without_stemcell.add(vm.vm_cid)
-        for gateway in (gateway for nic in vm.nics for gateway in nic.gateways):
+        gateways = [(gateway, nic) for nic in vm.nics for gateway in nic.gateways]
+        for gateway, nic in gateways:
             with self._reporting(vm, repairs):
                 if subnet_of(gateway.ip, self._pools.subnets) is None:
-                    self._pools.open(self._pools.described(gateway))
+                    self._pools.open(self._pools.described(gateway, nic.bridge))
         for holding in (*vm.addresses, *vm.blocks):
             with self._reporting(vm, repairs):
                 await self._pools.claim(holding, vm.vm_cid, recorded=True)
@@ -233,7 +238,7 @@ def _erase(path: Path) -> None:
     sync_directory(path)
 
 
-def _told_by_settings(path: Path) -> tuple[list[IPv4Address], list[IPNetwork]]:
+def _told_by_settings(path: Path) -> tuple[list[Address], list[IPNetwork]]:
     """Return the addresses and blocks that a VM's agent is told, as its record cannot."""
     with suppress(OSError), Tree.at(Bundle(path).upper) as tree:
         return told_addresses(tree), told_blocks(tree)

@@ -64,11 +64,13 @@ class VM:
         """
         Its addresses on all interfaces; the first is the main one.
 
-        That is one of the interface with the VM's routes: what comes to another one, from
-        outside of its subnet, is not answered by the same way.
+        Of each kind of IP the first is one of the interface with the VM's default route:
+        what comes to another one, from outside of its subnet, is not answered by the same
+        way.
         """
-        nics = sorted(self.nics, key=lambda nic: not nic.routes)
-        return tuple(address.ip for nic in nics for address in nic.addresses)
+        placed = [(nic, address.ip) for nic in self.nics for address in nic.addresses]
+        placed.sort(key=lambda each: not each[0].leads_out(each[1].version))
+        return tuple(address for _, address in placed)
 
     @property
     def blocks(self) -> tuple[IPNetwork, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from ipaddress import IPv4Network
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
-from runc_cpi.daemon.networks.model import Address
+from runc_cpi.daemon.networks.model import Address, IPNetwork
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
@@ -67,7 +66,7 @@ class VMs:
         """Return the VM that has an address, or L{None}."""
         return self._registry.at(address)
 
-    def networks(self) -> list[IPv4Network]:
+    def networks(self) -> list[IPNetwork]:
         """Return the networks that VMs are in, or can be."""
         return self._networks.cidrs()
 

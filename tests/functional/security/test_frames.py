@@ -6,24 +6,36 @@ import ctypes
 import os
 import signal
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runc_cpi.daemon.host import bpf
 from runc_cpi.daemon.host.network import frames
-from runc_cpi.daemon.networks.model import hardware_address
+from runc_cpi.daemon.networks.model import Address, IPNetwork, hardware_address
 from tests.functional.security.frames import (
     ARP,
+    ASKS_FOR_NEIGHBOUR,
     BROADCAST,
+    GROUPS,
+    HIDING,
+    HOP_BY_HOP,
+    ICMPV6,
     IPV4,
     IPV6,
+    NEIGHBOUR,
+    REDIRECT,
+    ROUTER,
     arp,
     ethernet,
+    icmpv6,
     ipv4,
+    ipv6,
     mac_of,
     may_pass,
+    neighbour_advertisement,
+    router_advertisement,
 )
 
 CLASSIFIER, TEST_RUN = 3, 10  # linux/bpf.h
@@ -53,12 +65,26 @@ def verdict(code: bytes, frame: bytes) -> int:
         os.close(program)
 
 
+OWN6 = ["fd00::2", "2001:db8:0:7:ffff:ffff:ffff:ffff"]
+ADDRESSES6 = [IPv6Address(own) for own in OWN6]
+BLOCKS6 = [IPv6Network("fd00:0:0:9::/64"), IPv6Network("fd00:1::4/126")]
+
+
+# In a block, and beside one.
+IN6 = ["fd00::9:ffff:ffff:ffff:ffff", "fd00:1::7", "fd00:1::8", "fd00:0:0:a::"]
+
+
 def check(frame: bytes) -> None:
-    """The kernel decides as the model does."""
-    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES, BLOCKS)
-    passes = may_pass(frame, MAC, PACKED, BLOCKS)
-    expected = frames.PASS if passes else frames.DROP
-    assert verdict(code, frame) == expected, frame.hex()
+    """The kernel decides as the model does, for a VM without IPv6 and for one with it."""
+    addresses: list[Address] = [*ADDRESSES]
+    blocks: list[IPNetwork] = [*BLOCKS]
+    for more_addresses, more_blocks in (([], []), (ADDRESSES6, BLOCKS6)):
+        addresses += more_addresses
+        blocks += more_blocks
+        code = frames.program(hardware_address(ADDRESSES[0]), addresses, blocks)
+        passes = may_pass(frame, MAC, [each.packed for each in addresses], blocks)
+        expected = frames.PASS if passes else frames.DROP
+        assert verdict(code, frame) == expected, frame.hex()
 
 
 @steady
@@ -84,6 +110,48 @@ def test_changed_frames(
 
 @steady
 @given(
+    st.sampled_from([*OWN6, "::", "fd00::3", "fd00:0:0:1::2", "2001:db8:0:8::", *IN6]),
+    st.sampled_from(
+        [ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT, 128, HOP_BY_HOP, *HIDING, 6, 44]
+    ),
+    st.sampled_from([*OWN6, "fd00::3", *IN6]),
+    st.integers(12, 90),
+    st.integers(0, 255),
+)
+def test_changed_frames_of_ipv6(
+    address: str, kind: int, target: str, at: int, value: int
+) -> None:
+    """The program decides right of all kinds of IPv6, with one byte changed."""
+    about = bytes(4) + IPv6Address(target).packed
+    if kind >= 128:
+        frame = icmpv6(MAC, address, kind, about)
+    else:
+        header = bytes([ICMPV6, 0]) + bytes(6)
+        frame = ipv6(MAC, address, header + bytes([GROUPS[0]]) + about, kind=kind)
+    check(frame)
+    changed = bytearray(frame)
+    changed[at % len(frame)] = value
+    check(bytes(changed))
+
+
+def test_what_vms_say_of_others() -> None:
+    """A VM is no router and no other neighbour, and asks for neighbours as itself."""
+    mac = hardware_address(ADDRESSES[0])
+    code = frames.program(mac, ADDRESSES6)
+    for frame, passes in (
+        (router_advertisement(MAC, OWN6[0]), False),
+        (neighbour_advertisement(MAC, OWN6[0], OWN6[1]), True),
+        (neighbour_advertisement(MAC, OWN6[0], "fd00::3"), False),
+        (icmpv6(MAC, "::", ASKS_FOR_NEIGHBOUR, bytes(20)), True),
+        (icmpv6(MAC, "fd00::3", ASKS_FOR_NEIGHBOUR, bytes(20)), False),
+        (icmpv6(MAC, OWN6[0], 128, bytes(4)), True),
+        (ipv4(MAC, OWN[0]), False),
+    ):
+        assert verdict(code, frame) == (frames.PASS if passes else frames.DROP), frame.hex()
+
+
+@steady
+@given(
     st.sampled_from([ARP, IPV4, IPV6, 0x8100, 0, 0x0608, 0x0008]),
     st.sampled_from([MAC, MAC[::-1]]),
     st.binary(min_size=40, max_size=60),
@@ -99,8 +167,11 @@ def test_any_frame(kind: int, source: bytes, payload: bytes) -> None:
 def test_many_addresses() -> None:
     """The program works for a VM in hundreds of networks, with hundreds of blocks."""
     addresses = [IPv4Address(0x0A000002 + n) for n in range(1000)]
+    of_ipv6 = [ADDRESSES6[0] + n for n in range(100)]
     blocks = [IPv4Network((0x0B000000 + 16 * n, 28)) for n in range(1000)]
-    code = frames.program(hardware_address(addresses[0]), addresses, blocks)
+    addresses6: list[Address] = [*addresses, *of_ipv6]
+    code = frames.program(hardware_address(addresses[0]), addresses6, blocks)
+    assert verdict(code, icmpv6(MAC, str(of_ipv6[-1]), 128, bytes(4))) == frames.PASS
     assert verdict(code, ipv4(MAC, str(addresses[-1]))) == frames.PASS
     assert verdict(code, ipv4(MAC, str(blocks[-1][-1]))) == frames.PASS
     assert verdict(code, ipv4(MAC, str(blocks[-1][-1] + 1))) == frames.DROP

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -228,7 +229,9 @@ def test_the_longest_socket_path() -> None:
         DaemonConfig.parse({"address": path + "s"})
 
 
-@pytest.mark.parametrize("cidr", ["10.0.0.0/30", "10.0.0.0/8", "172.16.0.0/12"])
+@pytest.mark.parametrize(
+    "cidr", ["10.0.0.0/30", "10.0.0.0/8", "172.16.0.0/12", "fd00::/126", "2001:db8::/32"]
+)
 def test_networks(cidr: str) -> None:
     """A network of VMs needs room for one VM beside the gateway."""
     assert str(DaemonConfig.parse({"cidr": cidr}).network) == cidr
@@ -261,6 +264,30 @@ def test_several_networks() -> None:
             dns=("192.0.2.53", "2001:db8::53"),
         ),
     )
+
+
+def test_networks_of_ipv6() -> None:
+    """NAT is off unless the network says otherwise; one of IPv4 may share the bridge."""
+    six: dict[str, Any] = {"name": "six", "cidr": "fd00::/64", "bridge": "runc0"}
+    four = {"name": "four", "cidr": "10.0.0.0/16", "bridge": "runc0"}
+    raw = {
+        "networks": [four, six, {**six, "name": "s", "cidr": "fd01::/64", "bridge": "b"}]
+    }
+    raw["networks"][2] |= {"nat": True, "reserved": ["fd01::9-fd01::ff"], "mtu": 1280}
+    networks = DaemonConfig.parse(raw).networks
+    assert [network.nat for network in networks] == [True, False, True]
+    assert [str(network.gateway) for network in networks] == [
+        "10.0.0.1",
+        "fd00::1",
+        "fd01::1",
+    ]
+    (reserved,) = networks[2].reserved
+    assert str(reserved) == "fd01::9-fd01::ff"
+    (short,) = DaemonConfig.parse({"cidr": "fd00::/64", "nat": True}).networks
+    assert not short.nat
+    both = {"networks": [six, {**six, "name": "s", "cidr": "fd01::/64"}]}
+    with pytest.raises(ConfigError, match="two networks have the bridge 'runc0'"):
+        DaemonConfig.parse(both)
 
 
 @pytest.mark.parametrize("name", ["runc0", "a", "br-0.1_x", "x" * 15])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address as Address
 from ipaddress import ip_address, ip_network
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from runc_cpi.daemon.entrance.access import Access, Refusal, address_of
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.vms.vm import VM
 from tests.fakes.entrance import HOSTS_OWN, FakeSockets
 
@@ -17,13 +17,13 @@ OWN = IPv4Address("TCP", "127.0.0.1", 9999)
 
 def vm(address: Address) -> VM | None:
     """Return one of two VMs, of which one may call."""
-    if str(address) not in ("10.0.0.5", "10.0.0.6"):
+    if str(address) not in ("10.0.0.5", "10.0.0.6", "fd00::5"):
         return None
     return VM(
         vm_cid=f"vm-{address}",
         agent_id="a",
         stemcell_cid="s",
-        cloud_properties={"cpi_access": True} if str(address) == "10.0.0.5" else {},
+        cloud_properties={"cpi_access": str(address) in ("10.0.0.5", "fd00::5")},
         networks={},
         nics=(),
         env={},
@@ -90,6 +90,7 @@ def test_vms() -> None:
     """A VM with C{cpi_access} may connect; others only from C{allow_from}."""
     assert refusal("10.0.0.5") is None
     assert refusal("::ffff:10.0.0.5") is None
+    assert refusal("fd00::5") is None
     why = refusal("10.0.0.6")
     assert why is not None
     assert why.who == "vm-10.0.0.6 at 10.0.0.6"

@@ -48,19 +48,22 @@ def listen(stack: ExitStack, protocol: str, host: str, *, only_ipv6: bool = Fals
 def test_who_takes_ipv4(
     stack: ExitStack, protocol: str, host: str, address: IPv4Address | None
 ) -> None:
-    """A socket is found by its port, with the address that it listens at."""
+    """A socket is found by its port, with the address and the kinds of IP that it takes."""
     inode = listen(stack, protocol, host)
     (found,) = [each for each in listeners(protocol) if each.port == PORT]
     assert (found.address, found.inode) == (address, inode)
+    assert found.versions == ({4, 6} if host == "::" else {4})
     other = "udp" if protocol == "tcp" else "tcp"
     assert not [each for each in listeners(other) if each.port == PORT]
 
 
 @pytest.mark.parametrize("protocol", sorted(KINDS))
 def test_ipv6_alone(stack: ExitStack, protocol: str) -> None:
-    """A socket that takes no IPv4 is in nobody's way."""
+    """It is told of a socket that it takes no IPv4."""
     listen(stack, protocol, "::", only_ipv6=True)
-    assert not [each for each in listeners(protocol) if each.port == PORT]
+    (found,) = [each for each in listeners(protocol) if each.port == PORT]
+    assert found.address is None
+    assert found.versions == {6}
 
 
 def test_connections_do_not_count(stack: ExitStack) -> None:

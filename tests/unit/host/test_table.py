@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_interface
 
 from runc_cpi.daemon.host.network import table
+from runc_cpi.daemon.networks.model import described
 from runc_cpi.daemon.networks.peers import Overlay, Peer, Peering
-from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
+from runc_cpi.daemon.networks.ports import parse
+from runc_cpi.daemon.networks.rules import Occupant, Redirection, Ruleset, Vip, rules
 
 FIRST = Ruleset(bridges=frozenset(["br1", "br2"]), translated=frozenset(["br1"]))
 PORT = Redirection(
@@ -17,6 +19,7 @@ PORT = Redirection(
     vm_address=IPv4Address("10.1.0.2"),
     vm_port=80,
 )
+GATEWAYS = ("10.0.0.1/24", "fd00:0:0:7::1/64")
 SECOND = Ruleset(
     bridges=frozenset(["br1"]),
     translated=frozenset(["br1"]),
@@ -78,12 +81,13 @@ def test_redirections_that_are_there() -> None:
 
 
 def test_filters_of_others() -> None:
-    """Only what looks at IPv4 that is forwarded counts, and no daemon's own table."""
+    """Only what looks at a kind of IP that is forwarded counts, and no table of ours."""
     chain = "\tchain c {\n\t\ttype filter hook forward priority filter;\n\t}\n}\n"
     names = "inet runc_cpid_1", "bridge a", "ip6 b", "ip filter", "inet c"
     printed = "".join(f"table {name} {{\n{chain}" for name in names)
-    assert table.filters_of_others(printed) == ["ip filter", "inet c"]
-    assert table.filters_of_others(printed.replace("forward", "input")) == []
+    assert table.filters_of_others(printed, 4) == ["ip filter", "inet c"]
+    assert table.filters_of_others(printed, 6) == ["ip6 b", "inet c"]
+    assert table.filters_of_others(printed.replace("forward", "input"), 4) == []
 
 
 def test_names_in_a_set() -> None:
@@ -91,9 +95,10 @@ def test_names_in_a_set() -> None:
     printed = (
         'table inet t {\n\tset looped {\n\t\telements = { "br1",\n\t\t\t\t"br-2" }\n\t}\n}'
     )
-    assert table.looped_in(printed) == {"br1", "br-2"}
+    assert table.names_of_interfaces(printed) == {"br1", "br-2"}
     assert (
-        table.looped_in("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}") == set()
+        table.names_of_interfaces("table inet t {\n\tset looped {\n\t\ttype ifname\n\t}\n}")
+        == set()
     )
 
 
@@ -103,10 +108,10 @@ def test_an_overlay() -> None:
     overlay = Overlay(interface="vxlan-1", id=77, port=4789)
     peering = Peering(peers=(peer,), overlay=overlay)
     ruleset = replace(FIRST, peering=peering, remote=peering.cidrs)
-    whole = table.whole("t", ruleset, marked=False)
+    whole = table.whole("t", ruleset)
     assert "udp dport 4789 @th,96,24 77 ip saddr != { 192.0.2.3 } counter" in whole
     assert "elements = { 10.9.0.0/16 }" in whole
-    assert "counter" not in table.whole("t", FIRST, marked=False)
+    assert "counter" not in table.whole("t", FIRST)
 
 
 def test_counters() -> None:
@@ -114,3 +119,23 @@ def test_counters() -> None:
     printed = "table inet t {\n\tcounter c {\n\t\tpackets 12 bytes 840\n\t}\n}"
     assert table.packets_in(printed) == 12
     assert table.packets_in("") == 0
+
+
+def test_the_table() -> None:
+    """Each kind of IP has maps of its own, which come back from what nft prints."""
+    addresses = tuple(map(ip_address, ("10.0.0.2", "fd00:0:0:7::2")))
+    vm = Occupant(addresses=addresses, ports=parse(["8080:80", "[2001:db8::1]:53:53/udp"]))
+    found = rules([described(ip_interface(each)) for each in GATEWAYS], [vm])
+    written = table.whole("t", found, marked=[6], learners=["eth0"])
+    for kind, elements in (
+        ("map ports ", "tcp . 8080 : 10.0.0.2 . 80"),
+        ("map ports6 ", "tcp . 8080 : fd00:0:0:7::2 . 80"),
+        ("map ports_at6 ", "2001:db8::1 . udp . 53 : fd00:0:0:7::2 . 53"),
+        ("set own6 ", "fd00:0:0:7::2 . fd00:0:0:7::2"),
+        ("set learners ", '"eth0"'),
+    ):
+        part = written.partition(kind)[2].partition("}")[0]
+        assert f"elements = {{ {elements} " in part + " "
+    assert set(table.redirections_in(written)) == found.redirections
+    assert table.MARKS[6] in table.chains_in(written)["t"]
+    assert table.MARKS[4] not in table.chains_in(written)["t"]

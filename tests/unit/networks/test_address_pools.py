@@ -43,12 +43,12 @@ class AddressPoolsTests(SynchronousTestCase):
         """Make pools of these subnets."""
         self.pools = AddressPools(subnets)
 
-    def acquire(self, owner: str, subnet: Subnet | None = None) -> IPv4Address:
+    def acquire(self, owner: str, subnet: Subnet | None = None) -> Address:
         """Acquire an address, of the first subnet as a rule."""
         acquired = self.pools.acquire(subnet or self.pools.subnets[0], owner)
         return self.successResultOf(acquired)
 
-    def claim(self, address: IPv4Address, owner: str) -> None:
+    def claim(self, address: Address, owner: str) -> None:
         """Claim an address."""
         self.successResultOf(self.pools.claim(address, owner))
 

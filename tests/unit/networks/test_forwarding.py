@@ -68,6 +68,13 @@ class ForwardingTests(SynchronousTestCase):
         """Do something that must work."""
         return self.successResultOf(Deferred.fromCoroutine(work))
 
+    def test_an_address_of_another_kind(self) -> None:
+        """A port at an address of IPv6 leads to no VM that has IPv4 alone."""
+        port = "[2001:db8::1]:8080:80"
+        failure = self.failureResultOf(self.admit("vm-1", [port]), InvalidArgument)
+        self.assertIn("IPv6, of which the VM has none", str(failure.value))
+        self.successResultOf(self.admit("vm-1", ["8080:80"]))
+
     def test_rules_change_when_they_differ(self) -> None:
         """The second VM of a subnet changes nothing; the last takes all away."""
         self.successResultOf(self.admit("vm-1"))

@@ -16,7 +16,7 @@ from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.definition import NetworkDefinition
 from runc_cpi.daemon.networks.managed_network import ManagedNetwork
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.vips import VipPolicy
 from runc_cpi.daemon.storage.depot import Depot
@@ -57,7 +57,7 @@ class ManagedNetworksTests(TestCase):
         definition = NetworkDefinition.parse({"range": RANGE, **changes})
         return Deferred.fromCoroutine(self.managed.create(definition))
 
-    async def assign(self, owner: str, **network: Any) -> IPv4Address:
+    async def assign(self, owner: str, **network: Any) -> Address:
         """Give an owner an address in a network, as create_vm does."""
         networks = Networks(
             self.pools, self.parts.networker, FakeNameService(), [IPv4Network("10.0.0.0/8")]

@@ -6,7 +6,7 @@ import json
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
-    IPv4Network,
+    IPv6Address,
     ip_address,
     ip_interface,
     ip_network,
@@ -53,9 +53,11 @@ def test_an_interface_with_a_damaged_field(key: str, value: Any) -> None:
 
 
 def test_what_a_vm_may_send() -> None:
-    """A VM may send from its hardware address, its IPv4 addresses and its blocks alone."""
-    assert allowed_sources(NIC) == AllowedSources(
-        mac=NIC.mac,
-        addresses=(IPv4Address("10.0.0.2"),),
-        blocks=(IPv4Network("10.0.1.0/28"),),
-    )
+    """
+    A VM may send from its hardware address, its addresses and its blocks alone, and from
+    the address that IPv6 has for the link.
+    """
+    of_link = IPv6Address("fe80::42:aff:fe00:2")
+    addresses = (IPv4Address("10.0.0.2"), IPv6Address("2001:db8::2"), of_link)
+    expected = AllowedSources(mac=NIC.mac, addresses=addresses, blocks=NIC.blocks)
+    assert allowed_sources(NIC) == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -35,6 +35,11 @@ def test_nothing_published(raw: Any) -> None:
             port(8080, container=80, address=IPv4Address("127.0.0.1")),
         ),
         ("0.0.0.0:8080:80", port(8080, container=80)),
+        ("[::]:8080:80", port(8080, container=80)),
+        (
+            "[2001:db8::1]:8080:80/udp",
+            port(8080, container=80, protocol="udp", address=IPv6Address("2001:db8::1")),
+        ),
         (":8080:80", port(8080, container=80)),
         ("8000-8002:80-82", port(8000, 8002, container=80)),
         ({"host": 80}, port(80)),
@@ -80,8 +85,15 @@ def test_published(item: Any, expected: PublishedPort | None) -> None:
         (["80:80/sctp"], r"protocol 'sctp' must be tcp or udp"),
         (["80/"], r"protocol '' must be tcp or udp"),
         (["1:2:3:4"], r"'1:2:3:4' must be \"CONTAINER\""),
-        (["[::1]:80:80"], r"must be \"CONTAINER\""),
-        (["localhost:80:80"], r"'localhost' must be an IPv4 address of the host"),
+        (["[::1]:80:80"], r"'\[::1\]' leads to no VM; take 127\.0\.0\.1"),
+        (["[fe80::1%lo]:80:80"], r"'\[fe80::1%lo\]' must be an address of the host"),
+        (["2001:db8::1:80:80"], r"must be \"CONTAINER\""),
+        (["[2001:db8::1]:80"], r"must be "),
+        (["[10.0.0.1]:80:80"], r"'\[10\.0\.0\.1\]' must be an address of the host, one of"),
+        (
+            ["localhost:80:80"],
+            r"'localhost' must be an address of the host, one of IPv6 in",
+        ),
         ([{}], r"ports\[0\]: host is missing; an object has host, container, protocol"),
         ([{"host": 1, "port": 2}], r"ports\[0\]: 'port' is unknown"),
         ([{"host": True}], r"ports\[0\]\.host: True must be a number or a text"),

@@ -48,7 +48,7 @@ def test_subnets_with_vms() -> None:
         translated=frozenset(["br1"]),
         isolated=frozenset(["br3"]),
     )
-    assert found.is_forwarding
+    assert found.forwarded == {4}
 
 
 def test_nothing_to_do() -> None:
@@ -64,7 +64,7 @@ def test_isolation_needs_no_forwarding() -> None:
     """The host need not forward to keep subnets apart."""
     found = rules([subnet(1, nat=False, isolated=True)], [occupant("10.1.0.2")])
     assert found.is_needed
-    assert not found.is_forwarding
+    assert not found.forwarded
 
 
 def test_ports() -> None:
@@ -84,7 +84,7 @@ def test_ports() -> None:
         ),
     }
     assert found.own == {main}
-    assert found.is_forwarding
+    assert found.forwarded == {4}
 
 
 def test_the_hosts_loopback() -> None:
@@ -115,7 +115,7 @@ def test_vips() -> None:
         ),
     )
     assert found.is_needed
-    assert found.is_forwarding
+    assert found.forwarded == {4}
     assert found - found == NO_RULES
     elsewhere = Occupant(addresses=(IPv4Address("10.9.0.2"),), vips=(first,))
     assert rules([ONE], [elsewhere]) == NO_RULES
@@ -132,7 +132,7 @@ def test_peers() -> None:
     found = rules([inside, TWO], [occupant("10.1.0.2")], peering)
     assert found.peering == Peering(peers=(peer,), source=IPv4Address("10.1.0.1"))
     assert found.is_needed
-    assert found.is_forwarding
+    assert found.forwarded == {4}
     found = rules([inside, TWO], [occupant("10.2.0.2")], peering)
     assert found.peering.source == IPv4Address("10.2.0.1")
 

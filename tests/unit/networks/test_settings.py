@@ -174,4 +174,4 @@ def test_the_way_out(defaults: dict[str, Any], name: str) -> None:
     """The network that is the default for C{gateway} is it, or the first; never a vip."""
     networks = {key: {"default": value} for key, value in defaults.items()}
     vip = {"type": "vip", "default": ["gateway"]}
-    assert way_out({"v": vip, **networks}) == name
+    assert way_out({"v": vip, **networks}, list(networks)) == name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,30 @@ class VMsTests(TestCase):
         (nic,) = self.vms.all()[0].nics
         self.assertEqual([route.gateway for route in nic.routes], [gateway])
         self.assertEqual(nic.addresses, vm.nics[0].addresses)
+
+    async def test_a_restart_with_shared_bridges(self) -> None:
+        """Subnets of one bridge are on one bridge again, also for VMs in one of them."""
+        gateways = {"four": "10.9.0.1", "six": "fd00::1"}
+        netmasks = {"four": "255.255.255.0", "six": "64"}
+        both = {
+            name: {
+                "ip": str(ip_address(gateway) + 1),
+                "gateway": gateway,
+                "netmask": netmasks[name],
+                "nic_group": "1",
+            }
+            for name, gateway in gateways.items()
+        }
+        await self.create(networks=both, agent_id="both")
+        for name, network in both.items():
+            alone = {**network, "ip": str(ip_address(gateways[name]) + 2)}
+            await self.create(networks={name: alone}, agent_id=name)
+        before = {vm.vm_cid: vm.nics for vm in self.vms.all()}
+        await self.begin()
+        self.assertEqual({vm.vm_cid: vm.nics for vm in self.vms.all()}, before)
+        self.assertEqual({nic.bridge for (nic,) in before.values()}, {"runc-0a090000"})
+        bridges = [subnet.bridge for subnet in self.pools.subnets]
+        self.assertEqual(bridges, [SUBNET.bridge, *["runc-0a090000"] * 2])
 
     async def test_a_restart_clears_what_is_no_vm(self) -> None:
         """A restart removes a VM's directory that has no record."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import maybeDeferred
@@ -17,6 +17,7 @@ from runc_cpi.daemon.host.dns.places import Places
 from runc_cpi.daemon.host.dns.queries import LONGEST_QUERY, BadQuery, fitted, read_query
 from runc_cpi.daemon.host.dns.resolver import Resolver, TooMany
 from runc_cpi.daemon.host.dns.stream import Streams
+from runc_cpi.daemon.networks.model import Address, IPNetwork
 
 BACKLOG = 32  # connections that the kernel keeps until they are taken
 
@@ -30,8 +31,8 @@ class Place(NamedTuple):
     @ivar number: of that interface: a bridge that is made anew is another one.
     """
 
-    gateway: IPv4Address
-    cidr: IPv4Network
+    gateway: Address
+    cidr: IPNetwork
     bridge: str
     number: int
 

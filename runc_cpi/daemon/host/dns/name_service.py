@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.defer import DeferredLock
@@ -23,7 +22,7 @@ from runc_cpi.daemon.host.dns.upstream import Upstream
 from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network.port_holders import holder
 from runc_cpi.daemon.networks.interfaces import INameService
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Address, Subnet
 
 MOST_QUERIES, MOST_QUERIES_OF_ONE = 512, 64
 MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE = 128, 16
@@ -62,7 +61,7 @@ class NameService:
         self._wanted: Sequence[Subnet] = ()
         self._open: dict[Place, Gateway] = {}
         # The gateways where it is not possible, and why.
-        self._failed: dict[IPv4Address, str] = {}
+        self._failed: dict[Address, str] = {}
         self._lock = DeferredLock()
 
     def _servers(self) -> Sequence[str]:

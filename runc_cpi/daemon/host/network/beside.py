@@ -61,12 +61,15 @@ def _placed(line: str, chain: Sequence[str]) -> str:
     return line.replace(f"-A {DOCKERS_CHAIN}", f"-I {DOCKERS_CHAIN} {number}", 1)
 
 
-def advice(listing: str, firewalld: str | None, bridge: str) -> Sequence[str]:
+def advice(
+    listing: str, firewalld: str | None, bridge: str, program: str = "iptables"
+) -> Sequence[str]:
     """
     Return what to type so that other firewalls let VMs pass.
 
-    @param listing: what C{iptables -S} prints.
+    @param listing: what C{iptables -S} or C{ip6tables -S} prints.
     @param firewalld: what nft prints of firewalld's table, or L{None} if it has none.
+    @param program: which of both that was.
     """
     lines = listing.splitlines()
     if firewalld is not None:
@@ -76,11 +79,15 @@ def advice(listing: str, firewalld: str | None, bridge: str) -> Sequence[str]:
             f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}",
             "firewall-cmd --reload",
         ]
-    if f"-N {_UFW_INPUT}" in lines and _INPUT_DROP in lines:
+    ufw_input, ufw_forward = (
+        chain.replace("ufw", "ufw6") if program == "ip6tables" else chain
+        for chain in (_UFW_INPUT, _UFW_FORWARD)
+    )
+    if f"-N {ufw_input}" in lines and _INPUT_DROP in lines:
         ways = {
-            f"-A {_UFW_INPUT} -i {bridge} -j ACCEPT": f"ufw allow in on {bridge}",
-            f"-A {_UFW_FORWARD} -i {bridge} -j ACCEPT": f"ufw route allow in on {bridge}",
-            f"-A {_UFW_FORWARD} -o {bridge} -j ACCEPT": f"ufw route allow out on {bridge}",
+            f"-A {ufw_input} -i {bridge} -j ACCEPT": f"ufw allow in on {bridge}",
+            f"-A {ufw_forward} -i {bridge} -j ACCEPT": f"ufw route allow in on {bridge}",
+            f"-A {ufw_forward} -o {bridge} -j ACCEPT": f"ufw route allow out on {bridge}",
         }
         return [command for rule, command in ways.items() if rule not in lines]
     needed = []
@@ -88,7 +95,7 @@ def advice(listing: str, firewalld: str | None, bridge: str) -> Sequence[str]:
         needed.append(f"INPUT -i {bridge} -j ACCEPT")
     if "-P FORWARD DROP" in lines and f"-N {DOCKERS_CHAIN}" not in lines:
         needed += [f"FORWARD {way} {bridge} -j ACCEPT" for way in ("-i", "-o")]
-    return [f"iptables -I {rule}" for rule in needed if f"-A {rule}" not in lines]
+    return [f"{program} -I {rule}" for rule in needed if f"-A {rule}" not in lines]
 
 
 def advice_for_overlay(listing: str, firewalld: str | None, port: int) -> Sequence[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection, Sequence
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -15,11 +14,12 @@ from runc_cpi.daemon.host.network import ipv6, link_dump
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import alias_of, reason, remove
 from runc_cpi.daemon.host.network.overlaps import overlap, own_networks
-from runc_cpi.daemon.host.network.routes import metric_of
+from runc_cpi.daemon.host.network.routes import FAMILIES, metric_of
 from runc_cpi.daemon.host.network.vip_addresses import label_of
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Address, InterfaceAddress, Subnet
 
-EVERYWHERE, PERMANENT = 0, 0x80  # RT_SCOPE_UNIVERSE, IFA_F_PERMANENT: linux/if_addr.h
+# RT_SCOPE_UNIVERSE; IFA_F_PERMANENT and IFA_F_NODAD, linux/if_addr.h
+EVERYWHERE, PERMANENT, NO_DETECTION = 0, 0x80, 0x02
 ALIAS = "runc-cpid bridge of "
 
 
@@ -34,7 +34,6 @@ class Bridges:
     Each bridge that the daemon makes has an alias that names the daemon.  Others are the
     operator's: they are used, and never removed.
 
-    @ivar daemon: tells this daemon from others of this host.
     @param configured: the names of the bridges that are always there.
     @ivar daemon: tells this daemon from others of this host.
     """
@@ -55,28 +54,30 @@ class Bridges:
         @return: why not, for each subnet that cannot be had.
         @raise OSError: if the kernel refuses.
         """
-        failed = {}
-        self._remove_others({subnet.bridge for subnet in subnets})
-        for subnet in subnets:
-            if subnet in known:
+        failed: dict[Subnet, str] = {}
+        wanted, before = on_bridges(subnets), on_bridges(known)
+        self._remove_others(wanted)
+        for name, there in wanted.items():
+            if before.get(name) == there:
                 continue
             try:
-                self.ensure(subnet)
+                self.ensure(name, there)
             except BridgeUnusable as error:
-                failed[subnet] = f"bridge: {error}"
+                failed |= dict.fromkeys(there, f"bridge: {error}")
         return failed
 
-    def ensure(self, subnet: Subnet) -> None:
+    def ensure(self, name: str, subnets: Collection[Subnet]) -> None:
         """
-        Have the bridge of a subnet, whatever others there are.
+        Have a bridge, whatever others there are.
 
+        @param subnets: all that have it.
         @raise BridgeUnusable: if its name belongs to something else, or the kernel refuses.
         """
         try:
             with IPRoute() as ip:
-                self._ensure(ip, subnet)
+                self._ensure(ip, name, subnets)
         except (NetlinkError, OSError) as error:
-            raise BridgeUnusable(f"{subnet.bridge}: {reason(error)}") from error
+            raise BridgeUnusable(f"{name}: {reason(error)}") from error
 
     def remove_empty(self) -> None:
         """
@@ -125,7 +126,7 @@ class Bridges:
         """
         own, metric = {link.index for link in self.own()}, metric_of(self.daemon)
 
-        def is_own_vip(address: IPv4Address, label: str | None) -> bool:
+        def is_own_vip(address: Address, label: str | None) -> bool:
             is_reserved = any(address in kept for kept in subnet.reserved)
             return label == label_of(self.daemon) and is_reserved
 
@@ -134,7 +135,7 @@ class Bridges:
 
     def own_networks(self) -> set[IPv4Network]:
         """
-        Return the networks of the host but those of the bridges of this daemon.
+        Return the networks of IPv4 of the host but those of the bridges of this daemon.
 
         @raise NetlinkError: if the kernel refuses to tell.
         @raise OSError: likewise.
@@ -143,18 +144,24 @@ class Bridges:
         with IPRoute() as ip:
             return own_networks(ip, own)
 
-    def _ensure(self, ip: Any, subnet: Subnet) -> None:
+    def _ensure(self, ip: Any, name: str, subnets: Collection[Subnet]) -> None:
         """
-        Make a bridge, unless it is there, and give it its address.
+        Make a bridge, unless it is there, and give it its addresses.
 
-        IPv6 is turned off on it, unless somebody gave it an address of that kind.
+        IPv6 is turned off on it, unless it has an address of that kind.
         """
-        link = self._ensure_link(ip, subnet.bridge)
-        index = int(link["index"])
-        _ensure_address(ip, index, subnet, is_own=alias_of(link) == self._alias)
-        ipv6.ignore_routers(subnet.bridge)
-        if not _has_ipv6(ip, index):
-            ipv6.turn_off(subnet.bridge)
+        link = self._ensure_link(ip, name)
+        index, is_own = int(link["index"]), alias_of(link) == self._alias
+        ipv6.ignore_routers(name)
+        if any(subnet.version == 6 for subnet in subnets):
+            if is_own:
+                ipv6.settle_addresses(name)
+            ipv6.turn_on(name)
+        for version in FAMILIES:
+            there = [subnet for subnet in subnets if subnet.version == version]
+            _ensure_addresses(ip, index, version, there, is_own=is_own)
+        if not _addresses(ip, index, 6):
+            ipv6.turn_off(name)
         ip.link("set", index=index, state="up")
 
     def _ensure_link(self, ip: Any, name: str) -> Any:
@@ -194,33 +201,58 @@ def _hardware_address(name: str) -> str:
     return ":".join(["02", *(digest[i : i + 2] for i in range(0, 10, 2))])
 
 
-def _ensure_address(ip: Any, index: int, subnet: Subnet, *, is_own: bool) -> None:
+def on_bridges(subnets: Collection[Subnet]) -> dict[str, list[Subnet]]:
+    """Return the subnets by their bridges, in the order in which they come."""
+    found: dict[str, list[Subnet]] = {}
+    for subnet in subnets:
+        found.setdefault(subnet.bridge, []).append(subnet)
+    return found
+
+
+def _ensure_addresses(
+    ip: Any, index: int, version: int, subnets: Sequence[Subnet], *, is_own: bool
+) -> None:
     """
-    Give a bridge the host's address in the subnet.
+    Give a bridge the host's addresses in its subnets of a kind of IP.
 
     A bridge of this daemon has no address of another subnet, which it had before.  But an
-    address that was the gateway in the same configured subnet stays, for VMs use it.
+    address that was the gateway in the same configured subnet stays, for VMs use it.  So
+    does one of IPv6 that somebody else gave it.
 
     @param is_own: whether the daemon made the bridge.
     """
-    wanted = subnet.interface
-    present = [
-        IPv4Interface((entry.get_attr("IFA_LOCAL"), entry["prefixlen"]))
-        for entry in ip.get_addr(family=socket.AF_INET, index=index)
-    ]
-    if wanted not in present:
-        ip.addr("add", index=index, address=str(wanted.ip), prefixlen=subnet.cidr.prefixlen)
-    for other in present:
-        is_former = other.ip == wanted.ip or other.ip not in subnet.cidr
-        is_former |= subnet.name is None
-        if is_own and other != wanted and is_former:
-            prefix = other.network.prefixlen
-            ip.addr("del", index=index, address=str(other.ip), prefixlen=prefix)
+    present = _addresses(ip, index, version)
+    wanted = {subnet.interface: subnet for subnet in subnets}
+    for address in wanted:
+        if address not in present:
+            _change(ip, "add", index, address)
+    for other, is_ours in present.items():
+        is_former = not any(
+            subnet.name is not None and other.ip in subnet.cidr and other.ip != address.ip
+            for address, subnet in wanted.items()
+        )
+        if is_own and is_ours and other not in wanted and is_former:
+            _change(ip, "del", index, other)
 
 
-def _has_ipv6(ip: Any, index: int) -> bool:
-    """Say whether somebody gave an interface an IPv6 address; a router's do not count."""
-    return any(
-        entry["scope"] == EVERYWHERE and entry.get_attr("IFA_FLAGS") & PERMANENT
-        for entry in ip.get_addr(family=socket.AF_INET6, index=index)
-    )
+def _addresses(ip: Any, index: int, version: int) -> dict[InterfaceAddress, bool]:
+    """
+    Return what somebody gave an interface, and of each whether that may be the daemon.
+
+    What routers gave it does not count.
+    """
+    found = {}
+    for entry in ip.get_addr(family=FAMILIES[version], index=index):
+        address = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+        flags = entry.get_attr("IFA_FLAGS")
+        if version == 4 or (entry["scope"] == EVERYWHERE and flags & PERMANENT):
+            interface = ip_interface((address, entry["prefixlen"]))
+            found[interface] = version == 4 or bool(flags & NO_DETECTION)
+    return found
+
+
+def _change(ip: Any, change: str, index: int, address: InterfaceAddress) -> None:
+    # Nobody else has it: it need not be looked for (RFC 4862, 5.4).
+    flags = {"flags": NO_DETECTION} if address.version == 6 and change == "add" else {}
+    prefix = address.network.prefixlen
+    ip.addr(change, index=index, address=str(address.ip), prefixlen=prefix, **flags)

@@ -13,10 +13,11 @@ import socket
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from runc_cpi.daemon.host.network import netlink
 from runc_cpi.daemon.host.network.sockets import KernelSockets
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection
 
 PROTOCOL = "udp"
@@ -24,15 +25,18 @@ PROTOCOL = "udp"
 # that took 3 s, and a question for one port 50 ms.
 MOST_QUESTIONS = 64
 _GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
-_FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)  # nfgenmsg
+_FAMILIES = {  # nfgenmsg
+    version: struct.pack("=BBH", family, 0, 0)
+    for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6))
+}
 ORIGINAL, REPLY, _ID, _FILTER = 1, 2, 12, 25  # CTA_*
 _IP, _PROTO = 1, 2  # CTA_TUPLE_*
-_SOURCE, _DESTINATION = 1, 2  # CTA_IP_V4_*
+_SOURCE, _DESTINATION = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_V4_*, CTA_IP_V6_*
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3  # CTA_PROTO_*
 # Which parts of a tuple are looked at: CTA_FILTER_FLAG, net/netfilter/nf_internals.h.
 _BY_DESTINATION, _BY_NUMBER, _BY_PORT = 1 << 1, 1 << 3, 1 << 5
 
-Place = tuple[IPv4Address, int]
+Place = tuple[Address, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,27 +75,42 @@ def correct(
     @param now: all that there are.
     @raise OSError: if the kernel refuses.
     """
-    ports = {redirection.port for redirection in (*_udp(gone), *_udp(come))}
+    for version in _FAMILIES:
+        _correct(_udp(gone, version), _udp(come, version), _udp(now, version), version)
+
+
+def _correct(
+    gone: Collection[Redirection],
+    come: Collection[Redirection],
+    now: Collection[Redirection],
+    version: int,
+) -> None:
+    """Do what L{correct} does for one kind of IP, 4 or 6."""
+    ports = {redirection.port for redirection in (*gone, *come)}
     if not ports:
         return
-    left = {(r.vm_address, r.vm_port) for r in _udp(gone)}
+    left = {(r.vm_address, r.vm_port) for r in gone}
     wanted = {
-        (r.address, r.port): (r.vm_address, r.vm_port) for r in _udp(now) if r.port in ports
+        (r.address, r.port): (r.vm_address, r.vm_port) for r in now if r.port in ports
     }
-    flows = _flows(ports)
+    flows = _flows(ports, version)
     local = set(filter(KernelSockets().is_local, {flow.asked[0] for flow in flows}))
     for flow in flows:
         if flow.asked[0] in local and _is_stale(flow, wanted, left):
             forget(flow)
 
 
-def _udp(redirections: Collection[Redirection]) -> list[Redirection]:
-    return [each for each in redirections if each.protocol == PROTOCOL]
+def _udp(redirections: Collection[Redirection], version: int) -> list[Redirection]:
+    return [
+        each
+        for each in redirections
+        if each.protocol == PROTOCOL and each.vm_address.version == version
+    ]
 
 
 def _is_stale(
     flow: Flow,
-    wanted: Mapping[tuple[IPv4Address | None, int], Place],
+    wanted: Mapping[tuple[Address | None, int], Place],
     left: Collection[Place],
 ) -> bool:
     """
@@ -105,7 +124,7 @@ def _is_stale(
     return flow.led in left if place is None else flow.led != place
 
 
-def _flows(ports: Collection[int]) -> list[Flow]:
+def _flows(ports: Collection[int], version: int) -> list[Flow]:
     """
     Return the flows to some ports.
 
@@ -114,22 +133,22 @@ def _flows(ports: Collection[int]) -> list[Flow]:
     flows = []
     for port in sorted(ports) if len(ports) <= MOST_QUESTIONS else [None]:
         asked = ports if port is None else {port}
-        for flow in _chosen(ORIGINAL, *_by_port(port)):
+        for flow in _chosen(version, ORIGINAL, *_by_port(port)):
             if flow.protocol == socket.IPPROTO_UDP and flow.asked[1] in asked:
                 flows.append(flow)
     return flows
 
 
-def flows_to(address: IPv4Address, packets: int) -> Iterator[Flow]:
+def flows_to(address: Address, packets: int) -> Iterator[Flow]:
     """
     Return the flows some of whose packets are sent to an address.
 
     @param packets: L{ORIGINAL}, or L{REPLY} for those that answer.
     @raise OSError: if the kernel refuses.
     """
-    ip = netlink.attribute(_DESTINATION, address.packed)
+    ip = netlink.attribute(_DESTINATION[address.version], address.packed)
     tuple_ = netlink.attribute(_IP | netlink.NESTED, ip)
-    for flow in _chosen(packets, tuple_, _BY_DESTINATION):
+    for flow in _chosen(address.version, packets, tuple_, _BY_DESTINATION):
         place = flow.asked if packets == ORIGINAL else flow.seen
         if place[0] == address:
             yield flow
@@ -145,12 +164,13 @@ def _by_port(port: int | None) -> tuple[bytes, int]:
     return netlink.attribute(_PROTO | netlink.NESTED, proto), flags
 
 
-def _chosen(packets: int, tuple_: bytes, flags: int) -> Iterator[Flow]:
+def _chosen(version: int, packets: int, tuple_: bytes, flags: int) -> Iterator[Flow]:
     """
     Return the flows whose packets are as a tuple says.
 
     The kernel chooses them; one before Linux 5.8 returns all.
 
+    @param version: of a kind of IP, 4 or 6.
     @param packets: L{ORIGINAL} or L{REPLY}.
     @param flags: which parts of the tuple are looked at.
     """
@@ -159,13 +179,13 @@ def _chosen(packets: int, tuple_: bytes, flags: int) -> Iterator[Flow]:
     question = netlink.attribute(packets | netlink.NESTED, tuple_) + netlink.attribute(
         _FILTER | netlink.NESTED, flagged
     )
-    for message in netlink.dump(netlink.NETFILTER, _GET, _FAMILY + question):
+    for message in netlink.dump(netlink.NETFILTER, _GET, _FAMILIES[version] + question):
         yield _flow(message)
 
 
 def _flow(message: bytes) -> Flow:
     """Read what the kernel says of a flow."""
-    parts = dict(netlink.attributes(message[len(_FAMILY) :]))
+    parts = dict(netlink.attributes(message[len(_FAMILIES[4]) :]))
     original = parts[ORIGINAL]
     protocol, sender, asked = _ends(original)
     _, led, seen = _ends(parts[REPLY])
@@ -181,8 +201,9 @@ def _ends(tuple_: bytes) -> tuple[int, Place, Place]:
     parts = dict(netlink.attributes(tuple_))
     ip, proto = (dict(netlink.attributes(parts[kind])) for kind in (_IP, _PROTO))
     # Protocols without ports have none.
+    version = 4 if _SOURCE[4] in ip else 6
     source, destination = (
-        (IPv4Address(ip[address]), int.from_bytes(proto.get(port, b""), "big"))
+        (ip_address(ip[address[version]]), int.from_bytes(proto.get(port, b""), "big"))
         for address, port in ((_SOURCE, _SOURCE_PORT), (_DESTINATION, _DESTINATION_PORT))
     )
     return proto[_NUMBER][0], source, destination
@@ -195,7 +216,9 @@ def forget(flow: Flow) -> None:
     @raise OSError: if the kernel refuses.
     """
     try:
-        netlink.request(netlink.NETFILTER, _DELETE, _FAMILY + flow.name)
+        netlink.request(
+            netlink.NETFILTER, _DELETE, _FAMILIES[flow.sender[0].version] + flow.name
+        )
     except OSError as error:
         # It ended by itself.
         if error.errno != errno.ENOENT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from runc_cpi.daemon.host.network import libnftables, netlink, table
 from runc_cpi.daemon.networks.claims import Claims
@@ -47,13 +48,11 @@ def _tables() -> Iterator[str]:
 
 def redirections(name: str) -> frozenset[Redirection]:
     """Return what a table has in its maps of ports, if it has them."""
-    try:
-        printed = [
-            libnftables.run(f"list map {table.FAMILY} {name} {ports}")
-            for ports in table.PORTS
-        ]
-    except libnftables.NftablesUnusable:
-        return frozenset()
+    printed = []
+    for ports in table.PORTS:
+        # Tables of older daemons have fewer.
+        with suppress(libnftables.NftablesUnusable):
+            printed.append(libnftables.run(f"list map {table.FAMILY} {name} {ports}"))
     return frozenset(table.redirections_in("".join(printed)))
 
 

@@ -12,7 +12,7 @@ from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.rules import Ruleset
 from runc_cpi.errors import CloudError
 
-PROGRAM = "iptables"
+PROGRAMS = {4: "iptables", 6: "ip6tables"}  # by the kind of IP
 # All VMs wait meanwhile.
 WAIT = "2"  # seconds for its lock
 TIMEOUT = 5.0  # seconds
@@ -31,6 +31,8 @@ class Neighbours:
     def __init__(self, processes: Processes, comment: str) -> None:
         self._processes, self._comment = processes, comment
         self._said: set[str] = set()
+        # The kinds of IP that there may be rules of ours for, at first of earlier daemons.
+        self._versions = {4, 6}
 
     async def agree(self, ruleset: Ruleset, firewalld: str | None) -> bool:
         """
@@ -40,19 +42,28 @@ class Neighbours:
         @return: whether something was changed.
         @raise CloudError: if iptables cannot be run, or refuses.
         """
-        listing = await self._list()
-        changes = beside.corrections(
-            listing, self._comment, ruleset.bridges, ruleset.remote
-        )
-        for change in changes:
-            await self._run(change)
-        for bridge in sorted(ruleset.bridges):
-            self._advise(bridge, beside.advice(listing, firewalld, bridge))
+        listings = {}
+        changed = False
+        for version, program in PROGRAMS.items():
+            bridges = ruleset.bridges if version == 4 else ruleset.routed
+            remote = ruleset.remote if version == 4 else ()
+            if not bridges and version not in self._versions:
+                continue
+            listing = listings[version] = await self._list(program)
+            changes = beside.corrections(listing, self._comment, bridges, remote)
+            for change in changes:
+                await self._run(program, change)
+            self._versions.discard(version)
+            if bridges:
+                self._versions.add(version)
+            for bridge in sorted(bridges):
+                self._advise(bridge, beside.advice(listing, firewalld, bridge, program))
+            changed |= bool(changes)
         overlay = ruleset.peering.overlay
         if overlay is not None:
-            advice = beside.advice_for_overlay(listing, firewalld, overlay.port)
+            advice = beside.advice_for_overlay(listings.get(4, ""), firewalld, overlay.port)
             self._advise(overlay.interface, advice)
-        return bool(changes)
+        return changed
 
     def _advise(self, interface: str, commands: Sequence[str]) -> None:
         text = "; ".join(commands)
@@ -65,18 +76,18 @@ class Neighbours:
                 text=text,
             )
 
-    async def _list(self) -> str:
+    async def _list(self, program: str) -> str:
         # A host need not have it, and its kernel may have no such table.
-        if shutil.which(PROGRAM) is None:
+        if shutil.which(program) is None:
             return ""
-        argv = [PROGRAM, "-w", WAIT, "-S"]
+        argv = [program, "-w", WAIT, "-S"]
         outcome = await self._processes.run(argv, timeout=TIMEOUT)
         if outcome.status == LOCKED or outcome.timed_out:
             raise CloudError(outcome.complaint())
         return outcome.stdout.decode("utf-8", "replace") if outcome.ok else ""
 
-    async def _run(self, change: Sequence[str]) -> None:
-        argv = [PROGRAM, "-w", WAIT, *change]
+    async def _run(self, program: str, change: Sequence[str]) -> None:
+        argv = [program, "-w", WAIT, *change]
         outcome = await self._processes.run(argv, timeout=TIMEOUT)
         if not outcome.ok:
             raise CloudError(outcome.complaint())

@@ -1,4 +1,4 @@
-"""Keeps IPv6 off the host's interfaces to its VMs: one of them could be its router."""
+"""IPv6 of interfaces: whether they have any, and that nobody beyond them is a router."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONF = Path("/proc/sys/net/ipv6/conf")
 
 def ignore_routers(interface: str) -> None:
     """
-    Have the host learn neither routes nor addresses by an interface.
+    Have an interface bring its host or VM neither routes nor addresses.
 
     @raise OSError: if the kernel refuses.
     """
@@ -24,6 +24,28 @@ def turn_off(interface: str) -> None:
     @raise OSError: if the kernel refuses.
     """
     _set(interface, "disable_ipv6", 1)
+
+
+def turn_on(interface: str) -> None:
+    """
+    Have an interface carry IPv6.
+
+    @raise OSError: if the kernel refuses, or has no IPv6.
+    """
+    if not CONF.is_dir():
+        raise OSError("the kernel has no IPv6")
+    _set(interface, "disable_ipv6", 0)
+
+
+def settle_addresses(interface: str) -> None:
+    """
+    Have an interface's address on the link follow from its hardware address, and have it
+    look for none of its addresses elsewhere: the daemon knows who has which.
+
+    @raise OSError: if the kernel refuses.
+    """
+    _set(interface, "addr_gen_mode", 0)
+    _set(interface, "accept_dad", 0)
 
 
 def _set(interface: str, name: str, value: int) -> None:

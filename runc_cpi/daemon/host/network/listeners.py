@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -23,10 +23,9 @@ from runc_cpi.daemon.host.network.sockets import (
     KernelSockets,
 )
 from runc_cpi.daemon.networks.interfaces import IHostPorts
+from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.errors import CloudError
-
-Address = IPv4Address | IPv6Address
 
 # linux/inet_diag.h
 INET_DIAG_SKV6ONLY = 11
@@ -45,11 +44,13 @@ class Listener:
     """
     A socket.
 
-    @ivar address: where it takes what comes, or L{None} if at all IPv4 addresses.
+    @ivar address: where it takes what comes, or L{None} if at all addresses.
+    @ivar versions: the kinds of IP that it takes: 4, 6 or both.
     @ivar inode: names it in C{/proc}.
     """
 
     address: Address | None
+    versions: frozenset[int]
     port: int
     inode: int
 
@@ -70,27 +71,29 @@ class Process:
 class HostPorts:
     """Asks the kernel for all sockets that listen, in a thread."""
 
-    async def user(self, port: PublishedPort) -> str | None:
+    async def user(self, port: PublishedPort, versions: Collection[int]) -> str | None:
         """
         Name a process of the host that one of these ports leads to now, if there is one.
 
+        @param versions: the kinds of IP, 4 and 6, that are to lead elsewhere.
         @raise CloudError: if the kernel refuses to tell.
         """
         try:
-            return await deferToThread(_user, port)
+            return await deferToThread(_user, port, versions)
         except OSError as error:
             raise CloudError(f"which ports the host has in use: {error}") from error
 
-    def is_local(self, address: IPv4Address) -> bool:
+    def is_local(self, address: Address) -> bool:
         """Say whether an address is one of this host's own."""
         return KernelSockets().is_local(address)
 
 
-def _user(port: PublishedPort) -> str | None:
+def _user(port: PublishedPort, versions: Collection[int]) -> str | None:
     for listener in listeners(port.protocol):
         is_there = None in (port.address, listener.address) or (
             listener.address == port.address
         )
+        is_there &= not listener.versions.isdisjoint(versions)
         if port.first <= listener.port <= port.last and is_there:
             process = owner(listener.inode)
             if process is None:
@@ -101,7 +104,7 @@ def _user(port: PublishedPort) -> str | None:
 
 def listeners(protocol: str) -> Iterator[Listener]:
     """
-    Return the sockets that take IPv4.
+    Return the sockets that take what comes.
 
     @param protocol: C{tcp} or C{udp}.
     @raise OSError: if the kernel refuses.
@@ -110,24 +113,27 @@ def listeners(protocol: str) -> Iterator[Listener]:
     for family in (socket.AF_INET, socket.AF_INET6):
         question = DIAG_REQUEST.pack(family, number, 0, states) + bytes(48)
         for message in netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, question):
-            listener = _listener(message)
-            if listener is not None:
-                yield listener
+            yield _listener(message)
 
 
-def _listener(message: bytes) -> Listener | None:
-    """Read a C{struct inet_diag_msg}; return L{None} if it is of a socket without IPv4."""
+def _listener(message: bytes) -> Listener:
+    """Read a C{struct inet_diag_msg}."""
     port, _, source, _ = SOCKET_ID.unpack_from(message, 4)
     *_, inode = NUMBERS.unpack_from(message, 52)
     if message[0] == socket.AF_INET:
         address: Address = IPv4Address(source[:4])
     else:
         whole = IPv6Address(source)
-        if whole.is_unspecified and _is_ipv6_only(message):
-            return None
         address = whole.ipv4_mapped or whole
-    anywhere = address.is_unspecified
-    return Listener(address=None if anywhere else address, port=port, inode=inode)
+    versions = {address.version}
+    if address.is_unspecified and address.version == 6 and not _is_ipv6_only(message):
+        versions.add(4)
+    return Listener(
+        address=None if address.is_unspecified else address,
+        versions=frozenset(versions),
+        port=port,
+        inode=inode,
+    )
 
 
 def _is_ipv6_only(message: bytes) -> bool:

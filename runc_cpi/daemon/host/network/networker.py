@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -21,7 +21,7 @@ from runc_cpi.daemon.host.network.peers import Ways
 from runc_cpi.daemon.host.network.veth import VethPairs
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import INetworker
-from runc_cpi.daemon.networks.model import Nic, Subnet
+from runc_cpi.daemon.networks.model import Address, Nic, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.errors import CloudError
 
@@ -119,7 +119,7 @@ class BridgeNetworker:
 
     async def own_networks(self) -> set[IPv4Network]:
         """
-        Return the networks that the host has an address in, or a route to.
+        Return the networks of IPv4 that the host has an address in, or a route to.
 
         Those of the daemon's bridges do not count.
 
@@ -143,7 +143,7 @@ class BridgeNetworker:
         """
         return await self._do(route_blocks, blocks, self._bridges.daemon)
 
-    async def own_addresses(self) -> set[IPv4Address]:
+    async def own_addresses(self) -> set[Address]:
         """
         Return the addresses that the host itself has.
 

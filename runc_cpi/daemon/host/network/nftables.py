@@ -12,13 +12,14 @@ from twisted.logger import Logger
 from runc_cpi.daemon.host.network import (
     conntrack,
     found_rules,
+    host_forwarding,
     libnftables,
-    reliance,
     rtnetlink,
     sysctls,
     table,
     vip_flows,
 )
+from runc_cpi.daemon.host.network.host_forwarding import HostForwarding
 from runc_cpi.daemon.host.network.links import find
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.networks.model import Address
@@ -46,8 +47,7 @@ class Table:
         self._loaded: Ruleset | None = None
         # How many packets the counter of the overlay had last.
         self._dropped = 0
-        # Whether the table has the mark, also when somebody took the table away.
-        self._marked = False
+        self._forwarding = HostForwarding(name)
 
     def has(self, ruleset: Ruleset) -> bool:
         """Say, at once, whether L{apply} would have nothing to do or to look at."""
@@ -94,9 +94,7 @@ class Table:
         if ruleset is None or not ruleset.is_needed:
             return False
         chains = self._tables().get(self._name, set())
-        if table.EDITION in chains and (
-            sysctls.is_forwarding() or not ruleset.is_forwarding
-        ):
+        if table.EDITION in chains and self._forwarding.is_so(ruleset.forwarded):
             return False
         self._replace(ruleset, ruleset)
         self._loop(ruleset.looped, on=True)
@@ -115,27 +113,26 @@ class Table:
             if ruleset.is_needed:
                 raise
             return  # a host without it has no table
+        daemons = [name for name in tables if table.is_a_daemons(name)]
         found = tables.pop(self._name, None)
         if found is not None:
-            self._loop(self._found_looped() - ruleset.looped, on=False)
+            looped = host_forwarding.interfaces_in(self._name, "looped")
+            self._loop(looped - ruleset.looped, on=False)
         # The tables of other daemons tell as well: one of them turned forwarding on.
-        others = [chains for name, chains in tables.items() if table.is_a_daemons(name)]
-        self._marked = self._marked or table.MARK in (found or ())
-        if ruleset.is_forwarding:
-            marks = any(table.MARK in chains for chains in others)
-            self._marked = self._marked or marks or not sysctls.forwards_anywhere()
-        elif self._marked and not others:
-            self._stop_forwarding()
-            self._marked = False
+        others = [tables[name] for name in daemons if name in tables]
+        self._forwarding.note(ruleset.forwarded, found or set(), others, daemons)
         if ruleset.is_needed:
-            libnftables.run(table.whole(self._name, ruleset, marked=self._marked))
+            libnftables.run(
+                table.whole(
+                    self._name,
+                    ruleset,
+                    marked=self._forwarding.marked,
+                    learners=self._forwarding.learners,
+                )
+            )
         elif found is not None:
             libnftables.run(table.removal(self._name))
-        # The table says by now what it was before.
-        if ruleset.is_forwarding:
-            sysctls.set_forwarding(on=True)
-        elif not ruleset.is_needed:
-            self._marked = False  # another daemon has it
+        self._forwarding.begin(ruleset.forwarded)
 
     def _correct_flows(
         self, gone: Redirections, come: Redirections, now: Redirections
@@ -161,14 +158,6 @@ class Table:
                 reason=str(error),
             )
 
-    def _stop_forwarding(self) -> None:
-        other = reliance.found()
-        if other is None:
-            sysctls.set_forwarding(on=False)
-        else:
-            text = "net.ipv4.ip_forward stays on: {other} may rely on it"
-            self.log.info(text, other=other)
-
     def dropped(self) -> int:
         """Return how many packets the overlay has not let in since this was asked last."""
         if self._loaded is None or self._loaded.peering.overlay is None:
@@ -193,14 +182,6 @@ class Table:
         printed = libnftables.run(f"list chains {table.FAMILY}")
         return dict(table.chains_in(printed))
 
-    def _found_looped(self) -> set[str]:
-        """Return the bridges that the table has in its set of that name, if it has one."""
-        try:
-            printed = libnftables.run(f"list set {table.FAMILY} {self._name} looped")
-        except libnftables.NftablesUnusable:
-            return set()
-        return table.looped_in(printed)
-
     def reflect(self, vm_cid: str) -> None:
         """
         Let a VM that is connected reach itself by ports of the host.
@@ -220,4 +201,4 @@ def _is_alike(one: Ruleset, other: Ruleset) -> bool:
     """Say whether the contents of sets are all that differs."""
     if one.peering != other.peering:
         return False
-    return (one.is_needed, one.is_forwarding) == (other.is_needed, other.is_forwarding)
+    return (one.is_needed, one.forwarded) == (other.is_needed, other.forwarded)

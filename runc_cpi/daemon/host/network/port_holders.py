@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from ipaddress import IPv4Address
 
 from runc_cpi.daemon.host.network.listeners import KINDS, listeners, owner
+from runc_cpi.daemon.networks.model import Address
 
 
-def holder(address: IPv4Address, port: int) -> str | None:
+def holder(address: Address, port: int) -> str | None:
     """
     Name the process that has a port, at an address or at all of them.
 
@@ -19,7 +19,9 @@ def holder(address: IPv4Address, port: int) -> str | None:
     with suppress(OSError):
         for protocol in KINDS:
             for listener in listeners(protocol):
-                if listener.port == port and listener.address in (None, address):
+                is_there = listener.address in (None, address)
+                is_there &= address.version in listener.versions
+                if listener.port == port and is_there:
                     process = owner(listener.inode)
                     return (
                         None if process is None else f"{process.name} (pid {process.pid})"

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,6 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.networks.model import IPNetwork
 
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 # Who made a route: numbers that iproute2's rt_protos gives to nobody.
 TO_PEERS, TO_BLOCKS = 119, 120
@@ -53,17 +54,18 @@ def metric_of(daemon: str) -> int:
     return int(sha256(daemon.encode()).hexdigest()[:7], 16) + 1
 
 
-def all_routes(ip: Any) -> Iterator[Route]:
+def all_routes(ip: Any, version: int = 4) -> Iterator[Route]:
     """
-    Return all routes but the default ones.
+    Return all routes of a kind of IP but the default ones.
 
     @param ip: an C{IPRoute}.
+    @param version: 4 or 6.
     @raise NetlinkError: if the kernel refuses to tell.
     """
-    for found in ip.get_routes(family=socket.AF_INET, table=MAIN_TABLE):
+    for found in ip.get_routes(family=FAMILIES[version], table=MAIN_TABLE):
         if found["dst_len"]:
             yield Route(
-                network=IPv4Network((found.get_attr("RTA_DST"), found["dst_len"])),
+                network=ip_network((found.get_attr("RTA_DST"), found["dst_len"])),
                 gateway=found.get_attr("RTA_GATEWAY"),
                 interface=found.get_attr("RTA_OIF"),
                 source=found.get_attr("RTA_PREFSRC"),
@@ -85,7 +87,8 @@ def have(
     """
     found = {
         route.network: route
-        for route in all_routes(ip)
+        for version in FAMILIES
+        for route in all_routes(ip, version)
         if route.protocol == protocol and route.metric == metric
     }
     changed, problems = False, []

@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from runc_cpi.daemon.host.network import netlink
 from runc_cpi.daemon.host.network.netlink import NESTED, attribute, attributes
@@ -35,6 +35,9 @@ _PEER = 1  # VETH_INFO_PEER
 _REFLECTS = 4  # IFLA_BRPORT_MODE
 _UP = 1  # IFF_UP
 _REMOTE, _LOCAL, _LABEL = 1, 2, 3  # IFA_*
+_ADDRESS_FLAGS = 8  # IFA_FLAGS
+# IFA_F_*: nobody else has the address (RFC 4862, 5.4); no route to its network is made.
+_NO_DETECTION, _NO_PREFIX_ROUTE = 0x02, 0x200
 
 
 def change(kind: int, body: bytes, flags: int = 0) -> None:
@@ -113,25 +116,35 @@ def remove_link(index: int) -> None:
     change(_DEL_LINK, _link(index))
 
 
-def add_address(index: int, address: InterfaceAddress) -> None:
+def add_address(index: int, address: InterfaceAddress, *, with_route: bool = True) -> None:
     """
-    Give an interface an address.
+    Give an interface an address, which it can use at once.
 
+    @param with_route: whether its network is on the link.
     @raise OSError: if the kernel refuses.
     """
     packed = address.ip.packed
+    flags = 0 if with_route else _NO_PREFIX_ROUTE
+    flags |= _NO_DETECTION if address.version == 6 else 0
     body = _ADDRESS.pack(
         _family(address.version), address.network.prefixlen, 0, _EVERYWHERE, index
     )
     body += attribute(_LOCAL, packed) + attribute(_REMOTE, packed)
+    body += attribute(_ADDRESS_FLAGS, _number(flags))
     change(_NEW_ADDRESS, body, netlink.CREATE | netlink.EXCLUSIVE)
 
 
-def add_route(destination: IPv4Network | IPv6Network, gateway: Address) -> None:
+def add_route(
+    destination: IPv4Network | IPv6Network,
+    gateway: Address | None = None,
+    *,
+    index: int | None = None,
+) -> None:
     """
     Make a route.
 
-    @param gateway: the next hop.
+    @param gateway: the next hop, or L{None} for what is on the link.
+    @param index: of the interface, where the next hop does not tell.
     @raise OSError: if the kernel refuses.
     """
     body = _ROUTE.pack(
@@ -141,24 +154,28 @@ def add_route(destination: IPv4Network | IPv6Network, gateway: Address) -> None:
     )
     if destination.prefixlen:
         body += attribute(_DESTINATION, destination.network_address.packed)
-    body += attribute(_GATEWAY, gateway.packed)
+    if gateway is not None:
+        body += attribute(_GATEWAY, gateway.packed)
+    if index is not None:
+        body += attribute(_WAY_OUT, _number(index))
     change(_NEW_ROUTE, body, netlink.CREATE | netlink.EXCLUSIVE)
 
 
-def addresses() -> Iterator[tuple[IPv4Interface, int, str | None]]:
+def addresses(version: int) -> Iterator[tuple[InterfaceAddress, int, str | None]]:
     """
     Return all addresses of the host, with the interface and the label of each.
 
+    @param version: the kind of IP, 4 or 6.
     @raise OSError: if the kernel refuses to tell.
     """
-    question = _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)
+    question = _ADDRESS.pack(_family(version), 0, 0, 0, 0)
     for message in netlink.dump(socket.NETLINK_ROUTE, _GET_ADDRESS, question):
         _, prefix, _, _, index = _ADDRESS.unpack_from(message)
         parts = dict(attributes(message[_ADDRESS.size :]))
-        address = IPv4Address(parts.get(_LOCAL) or parts[_REMOTE])
+        address = ip_address(parts.get(_LOCAL) or parts[_REMOTE])
         label = parts.get(_LABEL)
         text = None if label is None else label.rstrip(b"\0").decode("utf-8", "replace")
-        yield IPv4Interface((address, prefix)), index, text
+        yield ip_interface((address, prefix)), index, text
 
 
 def default_ways() -> Iterator[int]:

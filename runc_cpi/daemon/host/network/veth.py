@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from ipaddress import ip_network
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
 from runc_cpi.daemon.host.network import (
@@ -155,12 +156,21 @@ def _set_up(nics: Sequence[Nic]) -> None:
     rtnetlink.turn_on(index_of("lo"))
     for nic in nics:
         index = index_of(nic.interface)
+        ipv6.ignore_routers(nic.interface)
+        if any(address.version == 6 for address in nic.addresses):
+            ipv6.settle_addresses(nic.interface)
+            ipv6.turn_on(nic.interface)
         for address in nic.addresses:
-            rtnetlink.add_address(index, address)
+            rtnetlink.add_address(index, address, with_route=address.version == 4)
         if any(block.version == 4 for block in nic.blocks):
             # Others of the subnet ask for the addresses of a block by ARP.
             sysctls.answer_for_others(nic.interface)
         rtnetlink.turn_on(index)
+        for gateway in nic.gateways:
+            if gateway.version == 6:
+                # Nobody answers on the link for a block of another VM: the host knows it.
+                rtnetlink.add_route(ip_network(gateway.ip), index=index)
+                rtnetlink.add_route(gateway.network, gateway.ip)
         for route in nic.routes:
             rtnetlink.add_route(route.destination, route.gateway)
 

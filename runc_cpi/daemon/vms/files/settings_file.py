@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import IPv4Address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from runc_cpi.daemon.networks.model import IPNetwork
+from runc_cpi.daemon.networks.model import Address, IPNetwork
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import READ_LIMIT, GuestFile
 from runc_cpi.json_text import loads
@@ -33,7 +33,7 @@ def told_disks(tree: Tree) -> Any:
         return {}
 
 
-def told_addresses(tree: Tree) -> list[IPv4Address]:
+def told_addresses(tree: Tree) -> list[Address]:
     """
     Return the addresses that the settings file names, without virtual ones.
 
@@ -43,7 +43,7 @@ def told_addresses(tree: Tree) -> list[IPv4Address]:
     found = []
     for network in _real_networks(tree):
         with suppress(ValueError):
-            found.append(IPv4Address(network.get("ip")))
+            found.append(ip_address(str(network.get("ip"))))
     return found
 
 

@@ -1,0 +1,147 @@
+"""The steps of C{up}: from a host with nothing to a director that answers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from runc_cpi import __version__
+from runc_cpi.ctl.director import deployment, host, project, told
+from runc_cpi.ctl.director.director import Director
+from runc_cpi.ctl.director.running import CommandFailed
+from runc_cpi.ctl.director.steps import Step
+
+LOG_ADVICE = "see above; runc-cpictl director logs --daemon has the daemon's side"
+CLI_ADVICE = "give --bosh-cli, or look at this host's way to the Internet"
+DEPLOYMENT_ADVICE = (
+    "give a directory with --bosh-deployment, or look at this host's way to the Internet"
+)
+DAEMON_ADVICE = (
+    "its last lines say what it does not like; docs/operations.md lists its refusals.  "
+    "If its network overlaps with another one of this host, give --cidr"
+)
+
+
+class Up:
+    """
+    Makes a director, or brings it up to date.
+
+    @param director: which.
+    """
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def steps(self) -> list[Step]:
+        """Return the steps, each of which does only what is not done yet."""
+        return [
+            Step("host", "look at this host", self._host, "put right what is named"),
+            Step("files", "make the daemon's files", self._files, "see the error"),
+            self.daemon_step(),
+            Step("bosh-cli", "find the bosh CLI", self._bosh, CLI_ADVICE),
+            Step(
+                "bosh-deployment",
+                "get bosh-deployment",
+                self._deployment,
+                DEPLOYMENT_ADVICE,
+            ),
+            Step("release", "make the release of the CPI", self._release, "see above"),
+            Step("manifest", "put the manifest together", self._manifest, "see above"),
+            Step("create-env", "make the director's VM", self._create_env, LOG_ADVICE),
+            self.director_step(),
+            *(
+                Step(name, told.TITLES[name], partial(self._tell, name), LOG_ADVICE)
+                for name in told.names(self._director.settings)
+            ),
+        ]
+
+    def daemon_step(self) -> Step:
+        """Return the step that starts the daemon."""
+        return Step("daemon", "start the daemon", self._daemon, DAEMON_ADVICE)
+
+    def director_step(self) -> Step:
+        """Return the step that waits until the director answers."""
+        return Step("director", "wait for the director", self._wait, LOG_ADVICE)
+
+    def _host(self) -> str:
+        director = self._director
+        is_new = director.environment.vm_cid() is None
+        return host.check(director.settings, director.config, is_new=is_new)
+
+    def _files(self) -> str:
+        director = self._director
+        director.keep()
+        made = director.files.make_certificates(director.settings)
+        written = director.files.write(director.settings)
+        if written and director.service.is_running():
+            director.service.restart()
+        return f"{director.files.config}, {'new' if made or written else 'as it was'}"
+
+    def _daemon(self) -> str:
+        director = self._director
+        version = director.daemon_version()
+        if version == __version__ or (version and not director.service.is_running()):
+            return f"runc-cpid {version} runs"
+        if version is None:
+            director.service.start()
+        else:
+            director.service.restart()
+        return f"runc-cpid {director.wait_for_daemon()} started"
+
+    def _bosh(self) -> str:
+        bosh = self._director.bosh
+        return f"{bosh.path}, {bosh.version()}"
+
+    def _deployment(self) -> str:
+        found = self._director.deployment
+        return "not used" if found is None else str(found)
+
+    def _release(self) -> str:
+        director = self._director
+        made = project.make_release(director.bosh.path, director.directory, director.runner)
+        release = project.release_path(director.directory).name
+        return f"{release}, {'made' if made else 'as it was'}"
+
+    def _manifest(self) -> str:
+        director = self._director
+        director.directory.back_up()
+        before, after = director.applied(), director.shown
+        if before is None:
+            return "new"
+        return "as it was" if before == after else "changed"
+
+    def _create_env(self) -> str:
+        director = self._director
+        directory = director.directory
+        before = director.environment.vm_cid()
+        arguments = director.create_env_arguments()
+        try:
+            director.bosh.run("create-env", "create-env", *arguments)
+        finally:
+            # Whatever came of it, bosh has written down what there is now.
+            directory.back_up()
+        directory.write(directory.manifest, director.shown)
+        project.remove_other_releases(directory)
+        deployment.remove_others(directory, director.deployment)
+        directory.back_up()
+        after = director.environment.vm_cid()
+        if before != after:
+            return f"{after}, new"
+        self._start_if_stopped()
+        return f"{after}, as it was"
+
+    def _start_if_stopped(self) -> None:
+        """Start the jobs of a VM in which bosh has changed nothing."""
+        try:
+            self._director.answer()
+        except CommandFailed:
+            self._director.run_applied("start-env")
+
+    def _wait(self) -> str:
+        answer = self._director.wait_until_it_answers()
+        return f"{self._director.environment.url}, {answer}"
+
+    def _tell(self, name: str) -> str:
+        director = self._director
+        arguments = told.arguments(name, director.manifest, director.shown)
+        director.tell(name, *arguments)
+        return "told"

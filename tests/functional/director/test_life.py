@@ -1,0 +1,212 @@
+"""A director's life: up, again, stop, start, a reboot, an upgrade, and its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from tests.harness.bosh.director import DirectorAPI
+from tests.harness.bosh.site import CIDR, Site
+
+STEPS = (
+    *("host", "files", "daemon", "bosh-cli", "bosh-deployment", "release", "manifest"),
+    *("create-env", "director", "cloud-config", "dns", "stemcell"),
+)
+STEP = re.compile(r"\[\d+/\d+\] ([a-z-]+):")
+
+
+def taken(told: str) -> list[str]:
+    """Return the names of the steps that were taken, the one that failed among them."""
+    return STEP.findall(told)
+
+
+def test_life(site: Site, report: Callable[[str], None]) -> None:
+    """All commands, in the order in which an operator may use them."""
+    is_shown_before(site)
+    fails_and_goes_on(site)
+    again = nothing_changes(site)
+    is_reached(site)
+    stops_and_starts(site)
+    comes_back_after_a_reboot(site)
+    is_upgraded(site)
+    goes(site)
+    report(f"runc-cpictl director up, with all there already: {again}")
+
+
+def api(site: Site) -> DirectorAPI:
+    """Return the director, which there must be."""
+    assert site.vm.api is not None
+    return site.vm.api
+
+
+def fails_at(site: Site, step: str, *arguments: str | Path) -> str:
+    """See that C{up} fails at a step, and says how to go on; return what it says."""
+    outcome = site.run("up", *arguments)
+    assert outcome.returncode == 1, outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert taken(outcome.stderr) == list(STEPS[: STEPS.index(step) + 1]), outcome.stderr
+    assert f"runc-cpictl: {step}: " in outcome.stderr
+    assert "What to do: " in outcome.stderr
+    assert outcome.stderr.endswith("runc-cpictl director up goes on from here.\n")
+    return outcome.stderr
+
+
+def is_shown_before(site: Site) -> None:
+    """C{--dry-run} shows the manifest and the commands, and makes nothing."""
+    outcome = site.run("up", *site.usual, "--dry-run")
+    assert outcome.returncode == 0, outcome.stderr
+    assert not site.state_dir.exists()
+    manifest = yaml.safe_load(outcome.stdout)
+    assert manifest["cloud_provider"]["properties"]["runc_cpi"]["tls"] == "((runc_cpi_tls))"
+    assert manifest["networks"][0]["subnets"][0]["range"] == CIDR
+    commands = [shlex.split(line) for line in outcome.stderr.splitlines()]
+    assert [command[1] for command in commands] == [
+        *("create-env", "update-cloud-config", "update-runtime-config", "upload-stemcell")
+    ]
+    assert str(site.state_dir / "creds.yml") in commands[0]
+
+
+def fails_and_goes_on(site: Site) -> None:
+    """Each step fails once, and the next run goes on behind it."""
+    with socket.create_server(("127.0.0.1", 25555)):
+        told = fails_at(site, "host", *site.usual)
+        assert "port 25555 of 127.0.0.1" in told
+    run("ip", "link", "add", "other0", "type", "bridge")
+    run("ip", "address", "add", "10.93.7.9/24", "dev", "other0")
+    run("ip", "link", "set", "other0", "up")
+    try:
+        told = fails_at(site, "daemon", *site.usual)
+        assert f"{CIDR} of the network" in told, told
+    finally:
+        run("ip", "link", "delete", "other0")
+    told = fails_at(site, "bosh-cli", *site.usual, "--bosh-cli", site.stemcell)
+    assert f"--bosh-cli: {site.stemcell} cannot be executed" in told
+    empty = site.home / "empty"
+    empty.mkdir()
+    told = fails_at(site, "bosh-deployment", *site.usual, "--bosh-deployment", empty)
+    assert f"--bosh-deployment: {empty} has no bosh.yml" in told
+    whole = site.stemcell.read_bytes()
+    site.stemcell.write_bytes(b"no tarball")
+    told = fails_at(site, "create-env", *site.usual)
+    assert "create-env.log has all that it printed" in told
+    site.stemcell.write_bytes(whole)
+    wrong = site.home / "wrong.yml"
+    wrong.write_text("- {type: remove, path: /nothing}\n")
+    told = fails_at(site, "manifest", "--ops", wrong)
+    assert "/nothing" in told
+    wrong.write_text("[]")
+    site.vm.begins_broken = True
+    told = fails_at(site, "cloud-config")
+    assert "the database is out of order" in told
+    api(site).is_broken = False
+
+
+def nothing_changes(site: Site) -> str:
+    """A second C{up} makes nothing anew; return how long it took."""
+    assert taken(site.ok("up")) == list(STEPS)
+    before = site.status()
+    state = (site.state_dir / "state.json").read_bytes()
+    copies = sorted((site.state_dir / "backups").iterdir())
+    pid = site.daemon_pid()
+    told = site.ok("up")
+    assert taken(told) == list(STEPS)
+    assert site.status() == before
+    assert site.daemon_pid() == pid
+    assert (site.state_dir / "state.json").read_bytes() == state
+    assert sorted((site.state_dir / "backups").iterdir()) == copies
+    for step in ("files", "release", "manifest", "create-env"):
+        (line,) = re.findall(rf"^\[.*\] {step}: .*$", told, re.MULTILINE)
+        assert "as it was" in line
+    assert set(api(site).configs) == {("cloud", ""), ("runtime", "dns")}
+    assert len(api(site).stemcells) == 1
+    return re.findall(r"done in (.*)", told)[0]
+
+
+def is_reached(site: Site) -> None:
+    """What C{print-env} prints is all that bosh needs; nobody else can read it."""
+    assert site.state_dir.stat().st_mode & 0o777 == 0o700
+    exports = site.run("print-env").stdout
+    password = yaml.safe_load((site.state_dir / "creds.yml").read_text())["admin_password"]
+    assert f"export BOSH_CLIENT_SECRET={password}\n" in exports
+    key = site.state_dir / "made" / "jumpbox.key"
+    assert f"ssh+socks5://jumpbox@127.0.0.1:2222?private-key={key}" in exports
+    for path in (key, site.state_dir / "creds.yml", site.state_dir / "settings.json"):
+        assert path.stat().st_mode & 0o077 == 0
+    # The VM of this test has no jumpbox.
+    script = f"{exports}\nunset BOSH_ALL_PROXY\n{shlex.quote(str(site.bosh))} --json env"
+    told = json.loads(run("sh", "-c", script))
+    assert told["Tables"][0]["Rows"][0]["name"] == "stand-in"
+    assert password not in site.run("env").stdout
+    status = site.status()
+    assert status["vm"].startswith("vm-")
+    assert status["director"].startswith("stand-in 283")
+
+
+def stops_and_starts(site: Site) -> None:
+    """C{stop} stops the jobs and keeps the VM; C{up} starts them, as C{start} does."""
+    before = site.status()
+    site.ok("stop")
+    stopped = site.run("status", "-o", "json")
+    assert stopped.returncode == 1
+    assert json.loads(stopped.stdout) == {**before, "director": None}
+    site.ok("up")
+    assert site.status() == before
+
+
+def comes_back_after_a_reboot(site: Site) -> None:
+    """After a reboot of the host the daemon brings the VM back, with its disk and ports."""
+    before = site.status()
+    site.reboot_host()
+    assert site.status()["daemon"] is None
+    site.ok("start")
+    assert site.status() == before
+    told = site.run("logs", "--daemon")
+    assert f"brought back {before['vm']}" in told.stdout
+
+
+def is_upgraded(site: Site) -> None:
+    """C{upgrade} shows what changes and asks; then the VM is another one."""
+    before = site.status()
+    path = "/instance_groups/name=bosh/properties/director/workers"
+    change = [{"type": "replace", "path": path, "value": 5}]
+    ops = site.home / "wrong.yml"
+    ops.write_text(json.dumps(change))
+    asked = site.run("upgrade")
+    assert asked.returncode == 1
+    assert "-      workers: 4\n+      workers: 5\n" in asked.stdout
+    assert "nothing is changed: nobody can be asked here; give --yes" in asked.stderr
+    assert site.status() == before
+    site.ok("upgrade", "--yes")
+    after = site.status()
+    assert after["vm"] != before["vm"]
+    assert after["director"] == before["director"]
+    refused = site.run("up", "--cidr", "10.94.0.0/16")
+    assert refused.returncode == 2
+    assert f"--cidr: 10.94.0.0/16: the director has {CIDR}" in refused.stderr
+
+
+def goes(site: Site) -> None:
+    """C{destroy} asks, and leaves nothing."""
+    api(site).deployments.append("cf")
+    asked = site.run("destroy")
+    assert asked.returncode == 1
+    assert "  the deployment cf\n" in asked.stderr
+    assert "nothing is deleted: nobody can be asked here; give --yes" in asked.stderr
+    site.ok("destroy", "--yes")
+    assert "DELETE /deployments/cf" in api(site).calls
+    assert not site.state_dir.exists()
+    assert not site.work_dir.exists()
+    assert not site.config.exists()
+    assert "no director" in site.run("status").stderr
+
+
+def run(*argv: str) -> str:
+    """Run a program, which must succeed, and return what it prints."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,1 @@
+"""BOSH as far as C{runc-cpictl director} meets it: agent, director, and the bosh CLI."""
