@@ -125,6 +125,7 @@ class Assembly:
     reconciler: Reconciler
     history: History
     place_of: PlaceOf
+    trees: ITrees
 
     @property
     def subjects(self) -> Subjects:
@@ -286,4 +287,5 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         reconciler=reconciler,
         history=history,
         place_of=place_of,
+        trees=host.trees,
     )

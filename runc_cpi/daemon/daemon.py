@@ -122,7 +122,11 @@ class Daemon(MultiService):
             # What serves HTTP takes long to import.
             from runc_cpi.daemon.http_port import HTTPPort
 
-            ports.append(HTTPPort(self._reactor, self._config, self._parts))
+            ports.append(
+                HTTPPort(
+                    self._reactor, self._config, self._parts, self._host.programs_waiting
+                )
+            )
         return ports
 
     def _add_services(self) -> None:

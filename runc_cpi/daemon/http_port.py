@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runc_cpi.daemon.assembly import Assembly
@@ -16,6 +17,7 @@ from runc_cpi.daemon.http.answers import Root
 from runc_cpi.daemon.http.health import Health, Readiness
 from runc_cpi.daemon.http.site import ReadOnlySite
 from runc_cpi.daemon.listening import Port
+from runc_cpi.daemon.metering import Metering
 from runc_cpi.daemon.status_page import StatusPage
 
 # What a browser gets that was sent here by http://.
@@ -29,12 +31,19 @@ class HTTPPort(Port):
     """
     Answers those who look, also while the daemon starts.
 
+    @param programs_waiting: tells how many programs wait to be started.
     @raise ConfigError: if a certificate or a key is no good.
     """
 
     key = "http.address"
 
-    def __init__(self, reactor: Any, config: DaemonConfig, parts: Assembly) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        config: DaemonConfig,
+        parts: Assembly,
+        programs_waiting: Callable[[], int],
+    ) -> None:
         assert config.http is not None, "whoever wants no port makes none"
         http, root = config.http, Root()
         self._peer_log = PeerLog(reactor.seconds)
@@ -46,6 +55,7 @@ class HTTPPort(Port):
         super().__init__(reactor, http.address, self._entrance(reactor, http))
         root.putChild(b"healthz", Health(reactor))
         root.putChild(b"readyz", self._readiness)
+        Metering(reactor, config, parts, programs_waiting, root).setServiceParent(self)
         StatusPage(reactor, config, parts, root).setServiceParent(self)
         if self._identity is not None:
             IdentityReloader(reactor, self._identity).setServiceParent(self)

@@ -56,7 +56,7 @@ class HTTPPortTests(TestCase):
         """
         settings: Any = {"address": ANYWHERE, "tls": tls and TLSConfig(**tls), **config}
         whole = DaemonConfig(http=HTTPConfig(**settings))
-        port = HTTPPort(reactor, whole, self.parts)
+        port = HTTPPort(reactor, whole, self.parts, lambda: 0)
         port.privilegedStartService()
         port.startService()
         self.addCleanup(port.stopService)

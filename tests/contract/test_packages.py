@@ -72,7 +72,7 @@ KNOW_ALL = {
     f"{DAEMON}.{name}"
     for name in (
         *("tap", "daemon", "preflight", "trial"),
-        *("assembly", "linux_host", "amp_port", "http_port", "status_page"),
+        *("assembly", "linux_host", "amp_port", "http_port", "metering", "status_page"),
     )
 }
 # The two other programs.  The operator's reaches the daemon as a CPI does.
@@ -92,6 +92,7 @@ KEPT_APART = {
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
         f"{DAEMON}.host.dns.long_answers",
     ),
+    "prometheus_client": (f"{DAEMON}.http.metrics",),
     "twisted.web": (f"{DAEMON}.http", f"{DAEMON}.status.answers"),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),

@@ -65,6 +65,11 @@ class Journal:
         """The number of the last event, or 0."""
         return self._last
 
+    @property
+    def unwritten(self) -> int:
+        """How many events are not on disk yet."""
+        return len(self._unwritten)
+
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Have a function called with each event from now on; it must not take long."""
         self._listeners.append(listener)
