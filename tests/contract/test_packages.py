@@ -59,11 +59,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("entrance", "events"),
     },
+    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "status": {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("http", "events", "doctor"),
     },
-    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
     "listening": {"config"},
     "twistd": {"base"},
 }

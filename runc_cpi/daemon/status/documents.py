@@ -92,37 +92,39 @@ class Documents:
         )
 
     async def _make_overview(self) -> bytes:
-        vms, calls = self._facts.vms, self._facts.history.calls
-        usages, measured = await self._facts.usages.all(), self._reactor.seconds()
-        running, kills = await vms.running(), await vms.oom_kills()
-        host = await deferToThread(self._facts.host)
-        findings = await self._findings.get()
-        under_way = calls.all()
-        return await deferToThread(
-            _encoded,
-            {
-                "host": host,
-                "time": now(),
-                "measured": measured,
-                "vms": [
-                    vm_view(
-                        vm,
-                        running=vm.vm_cid in running,
-                        oom_kills=kills.get(vm.vm_cid),
-                        usage=usages.get(vm.vm_cid),
-                    )
-                    for vm in vms.all()
-                ],
-                "disks": [
-                    disk_view(disk, self._facts.place_of([disk.disk_cid]))
-                    for disk in self._facts.disks.all()
-                ],
-                "networks": [network_view(facts) for facts in self._facts.networks.all()],
-                "calls": [calls.describe(call) for call in under_way[:MOST_CALLS]],
-                "more_calls": max(0, len(under_way) - MOST_CALLS),
-                "findings": findings,
-            },
-        )
+        facts, calls = self._facts, self._facts.history.calls
+        usages, measured = await facts.usages.all(), self._reactor.seconds()
+        running, kills = await facts.vms.running(), await facts.vms.oom_kills()
+        host, findings = await deferToThread(facts.host), await self._findings.get()
+        # Records do not change any more: what is told of VMs is made in the thread, too.
+        vms, under_way = facts.vms.all(), calls.all()
+        rest = {
+            "host": host,
+            "time": now(),
+            "measured": measured,
+            "disks": [
+                disk_view(disk, facts.place_of([disk.disk_cid]))
+                for disk in facts.disks.all()
+            ],
+            "networks": [network_view(network) for network in facts.networks.all()],
+            "calls": [calls.describe(call) for call in under_way[:MOST_CALLS]],
+            "more_calls": max(0, len(under_way) - MOST_CALLS),
+            "findings": findings,
+        }
+
+        def make() -> bytes:
+            views = [
+                vm_view(
+                    vm,
+                    running=vm.vm_cid in running,
+                    oom_kills=kills.get(vm.vm_cid),
+                    usage=usages.get(vm.vm_cid),
+                )
+                for vm in vms
+            ]
+            return _encoded({**rest, "vms": views})
+
+        return await deferToThread(make)
 
     async def _make_history(self) -> bytes:
         vm_cids = [vm.vm_cid for vm in self._facts.vms.all()]
