@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
 
 from runc_cpi.daemon.assembly import Assembly
 from runc_cpi.daemon.config import DaemonConfig
+from runc_cpi.daemon.config.certificates import named_in
 from runc_cpi.daemon.doctor.examination import AT_START, examine
 from runc_cpi.daemon.doctor.finding import Patient
 from runc_cpi.daemon.host.disks import loop_ioctl
@@ -64,17 +66,8 @@ class Metering(MultiService):
 def _host(reactor: Any, config: DaemonConfig) -> HostNumbers:
     patient = Patient(config=config, is_served=True)
     return HostNumbers(
-        loop_devices=lambda: len(loop_ioctl.devices_below(config.work_dir)),
+        loop_devices=partial(loop_ioctl.count_below, config.work_dir),
         findings=lambda: (found.state for found in examine(patient, AT_START)),
-        named_certificates=dict(_certificates(config)),
+        named_certificates=dict(named_in(config)),
         seconds=reactor.seconds,
     )
-
-
-def _certificates(config: DaemonConfig) -> Iterator[tuple[str, str]]:
-    """Return all certificates, by the keys of the configuration."""
-    of_http = None if config.http is None else config.http.tls
-    for key, tls in (("tls", config.tls), ("http.tls", of_http)):
-        if tls is not None:
-            yield f"{key}.certificate", tls.certificate
-            yield f"{key}.ca", tls.ca

@@ -109,6 +109,16 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._send("Emulation.setEmulatedMedia", features=[feature])
 
+    def set_network(self, *, is_there: bool) -> None:
+        """Let it reach nobody, or all again."""
+        self._send(
+            "Network.emulateNetworkConditions",
+            offline=not is_there,
+            latency=0,
+            downloadThroughput=-1,
+            uploadThroughput=-1,
+        )
+
     def go(self, url: str) -> None:
         """Go to a page."""
         answer = self._send("Page.navigate", url=url)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from runc_cpi.daemon.config import TCPAddress
+from runc_cpi.daemon.config import TCPAddress, UnixAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network import beside, port_holders
@@ -19,18 +19,23 @@ DNS_PORT = 53
 
 def address(patient: Patient) -> Iterator[Finding]:
     """See whether the daemon can listen where it shall."""
-    where = patient.config.address
-    if patient.is_served:
-        yield fine("address", f"runc-cpid listens at {where}")
-        return
+    config = patient.config
+    yield _listening("address", config.address, is_served=patient.is_served)
+    if config.http is not None:
+        where = config.http.address
+        yield _listening("http.address", where, is_served=patient.is_served)
+
+
+def _listening(key: str, where: TCPAddress | UnixAddress, *, is_served: bool) -> Finding:
+    if is_served:
+        return fine(key, f"runc-cpid listens at {where}")
     holder = None
     if isinstance(where, TCPAddress):
         holder = port_holders.holder(where.ip, where.port)
     if holder is None:
-        yield fine("address", f"{where} is free")
-    else:
-        advice = "end that program, or configure another address"
-        yield fault("address", f"{where} is taken by {holder}", advice)
+        return fine(key, f"{where} is free")
+    advice = "end that program, or configure another address"
+    return fault(key, f"{where} is taken by {holder}", advice)
 
 
 def names(patient: Patient) -> Iterator[Finding]:

@@ -71,6 +71,10 @@ class OOMKills:
         for vm_cid in list(self._told):
             self._killer.unwatch(self._cgroup_of(vm_cid))
 
+    def known(self) -> dict[str, int]:
+        """Return how many there are of each VM that is watched, ten seconds old at most."""
+        return dict(self._told)
+
     async def counts(self, vm_cids: Collection[str]) -> dict[str, int]:
         """Return how many there are of each VM, if that can be known."""
         found = await deferToThread(self._count, vm_cids)

@@ -87,6 +87,10 @@ class VMs:
         """
         return await self._oom_kills.counts([vm.vm_cid for vm in self.all()])
 
+    def known_oom_kills(self) -> dict[str, int]:
+        """Return the same of VMs that run, as far as that is known without a look."""
+        return self._oom_kills.known()
+
     def exists(self, vm_cid: str) -> bool:
         """
         Say whether there is such a VM, running or not.

@@ -18,6 +18,8 @@ from tests.unit.status.serving import served
 SHOWN = "document.getElementById('light').className === 'dot good'"
 ROWS = "document.querySelectorAll('#{}-table tbody tr.row').length"
 FIT = "document.documentElement.scrollWidth <= innerWidth"
+# What makes the page ask at once.
+AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 SCREENS = ((1280, "light"), (1280, "dark"), (390, "dark"))
 MANY = 50
 
@@ -107,15 +109,24 @@ class BrowserTests(TestCase):
             page.type("#request", "cpi-318207")
             page.until(f"{ROWS.format('events')} === 1")
             assert "AddressUnavailable" in page.evaluate(text("#events-table tbody"))
-            # What is asked for next is answered by nobody.
-            page.evaluate("window.fetch = () => Promise.reject(new TypeError('gone')), 1")
-            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-            page.until("!document.getElementById('silent').hidden")
-            told = page.evaluate(text("#silent"))
-            assert "The daemon does not answer as it should: it cannot be reached." in told
+            self.go_silent(page)
             assert page.evaluate(ROWS.format("vms")) == MANY
 
         await self.look(MANY, drive)
+
+    def go_silent(self, page: Browser) -> None:
+        """Have the daemon answer no more, and then again."""
+        page.set_network(is_there=False)
+        page.evaluate(AGAIN)
+        page.until("!document.getElementById('silent').hidden")
+        told = page.evaluate(text("#silent"))
+        assert "The daemon does not answer as it should: it cannot be reached." in told
+        page.set_network(is_there=True)
+        page.evaluate(AGAIN)
+        page.until(f"document.getElementById('silent').hidden && {SHOWN}")
+        # The browser itself complains of what cannot be fetched.
+        unreached, page.problems = page.problems, []
+        assert all("net::ERR_INTERNET_DISCONNECTED" in problem for problem in unreached)
 
     def sort(self, page: Browser) -> None:
         """Have the VM first that uses most memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -49,44 +50,45 @@ def read(cgroup: str, root: Path = hierarchies.ROOT) -> Account | None:
     """
     name = cgroup.lstrip("/")
     if hierarchies.are_unified(root):
-        return _read_v2(root / name)
-    return _read_v1(lambda controller: root / controller / name)
+        return _read_v2(f"{root}/{name}")
+    return _read_v1(lambda controller: f"{root}/{controller}/{name}")
 
 
-def _read_v2(top: Path) -> Account | None:
+# Paths are texts here: there may be hundreds of VMs to read at once.
+def _read_v2(top: str) -> Account | None:
     """Read the files of cgroup-v2.rst."""
-    if not top.is_dir():
+    if not os.path.isdir(top):
         return None
-    stat = _text(top / "memory.stat")
-    quota, _, period = _text(top / "cpu.max").partition(" ")
+    stat, moved = _text(f"{top}/memory.stat"), _text(f"{top}/io.stat")
+    quota, _, period = _text(f"{top}/cpu.max").partition(" ")
     return Account(
-        cpu_seconds=_field(_text(top / "cpu.stat"), "usage_usec") / MICROSECONDS,
+        cpu_seconds=_field(_text(f"{top}/cpu.stat"), "usage_usec") / MICROSECONDS,
         cpu_limit=int(quota) / int(period) if quota.isdigit() else None,
-        memory=_in_use(_number(top / "memory.current"), _field(stat, "inactive_file")),
-        memory_limit=_limit(top / "memory.max"),
-        pids=_number(top / "pids.current"),
-        read=_all(r"rbytes=(\d+)", _text(top / "io.stat")),
-        written=_all(r"wbytes=(\d+)", _text(top / "io.stat")),
+        memory=_in_use(_number(f"{top}/memory.current"), _field(stat, "inactive_file")),
+        memory_limit=_limit(f"{top}/memory.max"),
+        pids=_number(f"{top}/pids.current"),
+        read=_all(r"rbytes=(\d+)", moved),
+        written=_all(r"wbytes=(\d+)", moved),
     )
 
 
-def _read_v1(of: Callable[[str], Path]) -> Account | None:
+def _read_v1(of: Callable[[str], str]) -> Account | None:
     """Read the files of memory.rst, cpuacct.rst, blkio-controller.rst and so on."""
     memory, cpu = of("memory"), of("cpu")
-    if not any(path.is_dir() for path in (memory, cpu)):
+    if not any(map(os.path.isdir, (memory, cpu))):
         return None
-    stat = _text(memory / "memory.stat")
-    quota = _text(cpu / "cpu.cfs_quota_us")
-    period = _number(cpu / "cpu.cfs_period_us")
-    moved = _text(of("blkio") / "blkio.throttle.io_service_bytes_recursive")
+    stat = _text(f"{memory}/memory.stat")
+    quota = _text(f"{cpu}/cpu.cfs_quota_us")
+    period = _number(f"{cpu}/cpu.cfs_period_us")
+    moved = _text(f"{of('blkio')}/blkio.throttle.io_service_bytes_recursive")
     return Account(
-        cpu_seconds=_number(of("cpuacct") / "cpuacct.usage") / NANOSECONDS,
+        cpu_seconds=_number(f"{of('cpuacct')}/cpuacct.usage") / NANOSECONDS,
         cpu_limit=int(quota) / period if quota.isdigit() and period else None,
         memory=_in_use(
-            _number(memory / "memory.usage_in_bytes"), _field(stat, "total_inactive_file")
+            _number(f"{memory}/memory.usage_in_bytes"), _field(stat, "total_inactive_file")
         ),
-        memory_limit=_limit(memory / "memory.limit_in_bytes"),
-        pids=_number(of("pids") / "pids.current"),
+        memory_limit=_limit(f"{memory}/memory.limit_in_bytes"),
+        pids=_number(f"{of('pids')}/pids.current"),
         read=_all(r"Read (\d+)", moved),
         written=_all(r"Write (\d+)", moved),
     )
@@ -97,12 +99,12 @@ def _in_use(memory: int, droppable: int) -> int:
     return max(0, memory - droppable)
 
 
-def _limit(path: Path) -> int | None:
+def _limit(path: str) -> int | None:
     text = _text(path)
     return int(text) if text.isdigit() and int(text) < NO_LIMIT else None
 
 
-def _number(path: Path) -> int:
+def _number(path: str) -> int:
     text = _text(path)
     return int(text) if text.isdigit() else 0
 
@@ -117,8 +119,8 @@ def _all(pattern: str, text: str) -> int:
     return sum(map(int, numbers))
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     """Return what a file holds, or nothing if it is not there."""
-    with suppress(OSError):
-        return path.read_text("ascii").strip()
+    with suppress(OSError), open(path, "rb", buffering=0) as file:
+        return file.read().decode("ascii").strip()
     return ""

@@ -91,7 +91,6 @@ class Gathering:
     async def _make(self) -> bytes:
         began, sources = self._reactor.seconds(), self._sources
         usages = await sources.usages.all()
-        kills = await sources.vms.oom_kills()
         found: list[Sample | Distribution] = [
             *work.samples(sources.calls, sources.queues),
             *sources.counts.read(),
@@ -101,7 +100,12 @@ class Gathering:
             *stores.of_disks(sources.disks, sources.snapshots),
         ]
         return await deferToThread(
-            self._write, began, found, sources.vms.all(), usages, kills
+            self._write,
+            began,
+            found,
+            sources.vms.all(),
+            usages,
+            sources.vms.known_oom_kills(),
         )
 
     def _write(

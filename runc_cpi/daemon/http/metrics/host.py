@@ -11,7 +11,7 @@ from runc_cpi.daemon.config.certificates import certificates
 from runc_cpi.daemon.http.metrics import catalogue as of
 from runc_cpi.daemon.http.metrics.samples import Sample
 
-SELDOM = 300.0  # seconds between two looks at what changes slowly
+SELDOM = 60.0  # seconds between two looks
 
 
 class HostNumbers:
@@ -34,20 +34,20 @@ class HostNumbers:
     ) -> None:
         self._loop_devices, self._findings = loop_devices, findings
         self._certificates, self._seconds = named_certificates, seconds
-        self._slow: list[Sample] = []
+        self._seen: list[Sample] = []
         self._due = seconds()
 
     def read(self) -> Iterator[Sample]:
         """
-        Return what is seen; this blocks.
+        Return what is seen, a minute old at most; this blocks.
 
         @raise OSError: if the host cannot be looked at.
         """
-        yield Sample(of.LOOP_DEVICES, (), self._loop_devices())
         if self._seconds() >= self._due:
             self._due = self._seconds() + SELDOM
-            self._slow = [*self._of_certificates(), *self._of_findings()]
-        yield from self._slow
+            devices = Sample(of.LOOP_DEVICES, (), self._loop_devices())
+            self._seen = [devices, *self._of_certificates(), *self._of_findings()]
+        yield from self._seen
 
     def _of_certificates(self) -> Iterator[Sample]:
         for key, value in self._certificates.items():
