@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.places import PlaceOf
@@ -53,7 +54,7 @@ class Documents:
     Makes the documents.
 
     What is in memory is read between two turns of the reactor; files are read, and JSON is
-    made, in threads.
+    made, in threads.  Calls need these, too: each kind of document takes one at a time.
 
     @param reactor: provides C{IReactorTime}.
     """
@@ -62,6 +63,7 @@ class Documents:
         self._reactor, self._facts, self._samples = reactor, facts, samples
         self._overview = Remembered(reactor, OVERVIEW_SECONDS, self._make_overview)
         self._history = Remembered(reactor, HISTORY_SECONDS, self._make_history)
+        self._reading_events = DeferredLock()
         self._findings = Remembered(reactor, FINDINGS_SECONDS, self._make_findings)
 
     async def overview(self) -> bytes:
@@ -86,10 +88,10 @@ class Documents:
         @raise OSError: if those on disk cannot be read.
         """
         wanted = Filters.parse(dict(filters))
-        found = await self._facts.history.journal.newest(wanted, MOST_EVENTS)
-        return await deferToThread(
-            _encoded, {"events": [event.to_json() for event in reversed(found)]}
-        )
+        async with self._reading_events:
+            found = await self._facts.history.journal.newest(wanted, MOST_EVENTS)
+        told = {"events": [event.to_json() for event in reversed(found)]}
+        return await deferToThread(_encoded, told)
 
     async def _make_overview(self) -> bytes:
         facts, calls = self._facts, self._facts.history.calls

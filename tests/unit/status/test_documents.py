@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.status.samples import SIZE
@@ -99,6 +100,21 @@ class DocumentsTests(TestCase):
         wanted = {"request_id": "cpi-318207", "deployment": "cf"}
         (failed,) = json.loads(await self.documents.events(wanted))["events"]
         self.assertEqual(failed["error"], "AddressUnavailable")
+
+    async def test_events_are_read_once_at_a_time(self) -> None:
+        """However many ask, they leave threads to calls."""
+        journal, readings = self.parts.history.journal, list[Deferred[list[Any]]]()
+
+        def newest(*_: Any) -> Deferred[list[Any]]:
+            readings.append(Deferred())
+            return readings[-1]
+
+        self.patch(journal, "newest", newest)
+        asked = [Deferred.fromCoroutine(self.documents.events({})) for _ in range(3)]
+        for number in range(3):
+            self.assertEqual(len(readings), number + 1)
+            readings[number].callback([])
+        self.assertEqual([json.loads(await each) for each in asked], [{"events": []}] * 3)
 
     async def test_bad_filters(self) -> None:
         """What is wrong with a filter is said."""
