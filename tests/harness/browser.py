@@ -162,6 +162,15 @@ class Browser:
                 **(text if kind == "keyDown" else {}),
             )
 
+    def heard(self) -> list[tuple[str, str]]:
+        """Return what a screen reader tells: the role and the name of each part."""
+        nodes = self._send("Accessibility.getFullAXTree")["nodes"]
+        return [
+            (str(node["role"]["value"]), str(node.get("name", {}).get("value", "")))
+            for node in nodes
+            if not node["ignored"]
+        ]
+
     def screenshot(self) -> bytes:
         """Return what is seen, as PNG."""
         return base64.b64decode(self._send("Page.captureScreenshot")["data"])

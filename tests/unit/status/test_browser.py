@@ -22,6 +22,8 @@ FIT = "document.documentElement.scrollWidth <= innerWidth"
 AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 SCREENS = ((1280, "light"), (1280, "dark"), (390, "dark"))
 MANY = 50
+# What nobody can tell apart by its role alone.
+NAMED = {"button", "link", "image", "table", "region", "searchbox", "textbox", "combobox"}
 
 
 def text(element: str) -> str:
@@ -54,6 +56,12 @@ class BrowserTests(TestCase):
                 page.go(url)
                 page.until(SHOWN)
                 assert page.evaluate(FIT), (width, "the page is wider than the screen")
+                heard = page.heard()
+                assert not [each for each in heard if each[0] in NAMED and not each[1]]
+                # Also where a table is shown as cards.
+                assert {"table", "row", "columnheader", "cell"} <= {
+                    role for role, _ in heard
+                }
             drive(page, url)
             assert page.problems == []
 
