@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -11,6 +12,7 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from runc_cpi.daemon.entrance.access import address_of
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
 
@@ -55,13 +57,37 @@ class ReadOnlyRequest(Request):
             return
         for name, value in USUAL_HEADERS.items():
             self.setHeader(name, value)
-        if self.method in METHODS:
-            super().process()
-        else:
-            self.setResponseCode(http.NOT_ALLOWED)
+        if self.method not in METHODS:
             self.setHeader(b"Allow", b", ".join(METHODS))
-            self.setHeader(b"Content-Length", b"0")
-            self.finish()
+            self._refuse(http.NOT_ALLOWED, b"one can only look here\n")
+        elif self._is_rebound():
+            text = b"ask for this by localhost or an IP address, or set http.tls\n"
+            self._refuse(http.FORBIDDEN, text)
+        else:
+            super().process()
+
+    def _is_rebound(self) -> bool:
+        """
+        Say whether a browser of this host may have been led here by another site.
+
+        Such a site has its own name resolve to a loopback address.  It has no name without
+        a dot.
+        """
+        if self.isSecure() or not address_of(self.getHost()).is_loopback:
+            return False
+        name = self.getRequestHostname().decode("latin-1").strip("[]")
+        try:
+            ip_address(name)
+        except ValueError:
+            return "." in name.removesuffix(".localhost")
+        return False
+
+    def _refuse(self, status: int, text: bytes) -> None:
+        self.setResponseCode(status)
+        self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        self.setHeader(b"Content-Length", b"%d" % len(text))
+        self.write(text)
+        self.finish()
 
 
 class Channel(http.HTTPChannel):

@@ -62,12 +62,16 @@ class SiteTests(SynchronousTestCase):
         root.putChild(b"slow", self.slow)
         self.site = ReadOnlySite(root, PeerLog(self.clock.seconds), self.clock)
 
-    def connect(self, host: str = "192.0.2.1") -> Any:
-        """Connect, and return the protocol of the connection."""
-        peer = IPv4Address("TCP", host, 40000)
+    def connect(self, host: str = "192.0.2.1", own: str = "192.0.2.9") -> Any:
+        """
+        Connect, and return the protocol of the connection.
+
+        @param own: the address that is connected to.
+        """
+        peer, here = IPv4Address("TCP", host, 40000), IPv4Address("TCP", own, 9998)
         channel = self.site.buildProtocol(peer)
         if channel is not None:
-            channel.makeConnection(Transport(peerAddress=peer))
+            channel.makeConnection(Transport(hostAddress=here, peerAddress=peer))
         return channel
 
     def ask(self, *lines: bytes, body: bytes = b"") -> tuple[Any, bytes]:
@@ -117,6 +121,24 @@ class SiteTests(SynchronousTestCase):
             _, answer = self.ask(method + b" /healthz HTTP/1.1", b"Host: x")
             self.assertTrue(answer.startswith(b"HTTP/1.1 405 "), answer)
             self.assertIn(b"allow: get, head\r\n", answer.lower())
+
+    def test_other_sites(self) -> None:
+        """By a loopback address, only names that no other site can have lead here."""
+        for own, name, status in (
+            ("127.0.0.1", b"localhost:9998", 200),
+            ("127.0.0.1", b"127.0.0.1:9998", 200),
+            ("::1", b"[::1]:9998", 200),
+            ("127.0.1.1", b"box", 200),
+            ("127.0.0.1", b"cpi.localhost", 200),
+            ("127.0.0.1", b"evil.example.com:9998", 403),
+            ("::ffff:127.0.0.1", b"evil.example.com", 403),
+            ("127.0.0.1", b"127.0.0.1.example.com", 403),
+            ("192.0.2.1", b"box.example.com:9998", 200),
+        ):
+            channel = self.connect(own=own)
+            channel.dataReceived(b"GET /healthz HTTP/1.1\r\nHost: " + name + b"\r\n\r\n")
+            answer = channel.transport.value()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), (name, answer))
 
     def test_bodies(self) -> None:
         """A request with a body is refused before that has come, and once."""
