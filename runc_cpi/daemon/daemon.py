@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ from runc_cpi.daemon.storage.depot import Depot
 # For work to be undone that was broken off as the daemon stops.
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0  # seconds
+# The reactor waits at most for so long when a thread computes; Python's own is 5 ms.
+SWITCH_INTERVAL = 0.001  # seconds
 
 
 class Daemon(MultiService):
@@ -77,6 +80,7 @@ class Daemon(MultiService):
         # Modes are given where files are made; twistd's own umask would cut those of VMs.
         os.umask(0o022)
         resource_limits.raise_open_files()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         systemd.take_back()
         found = preflight.take_hold(self._config, self._depot)
         systemd.keep(found.shared_mounts.descriptors)
