@@ -1,4 +1,4 @@
-"""C{runc-cpictl ping}, C{version} and C{repair}."""
+"""C{runc-cpictl ping}, C{status}, C{version} and C{repair}."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def ping(operator: Operator) -> None:
     """Say whether the daemon is there."""
     version = operator.ask("Ping")[b"version"].decode()
     operator.show({"version": version}, lambda: click.echo(f"runc-cpid {version}"))
+
+
+@click.command()
+@output_option
+@click.pass_obj
+def status(operator: Operator) -> None:
+    """Count what there is, and what was deleted and is still being removed."""
+    (counts,) = operator.ask_for("Status", "status")
+    facts = {kind: str(count) for kind, count in counts.items()}
+    operator.show({"status": counts}, lambda: print_facts(facts))
 
 
 @click.command()

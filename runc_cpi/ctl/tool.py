@@ -12,6 +12,7 @@ from runc_cpi.ctl.operator import Operator, output_option
 # By name, in the order of --help: the module that has it, named as its function is.
 COMMANDS = {
     "ping": "daemon",
+    "status": "daemon",
     "vms": "vms",
     "vm": "vm",
     "disks": "disks",

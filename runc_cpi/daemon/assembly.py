@@ -37,6 +37,7 @@ from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.interfaces import ITrees
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.interfaces import (
@@ -151,11 +152,13 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     @param depot: prepared already.
     """
     locks, tasks = Locks(), TaskGroup(reactor)
-    scratch = Scratch(depot, host.trees)
+    reaper = Reaper(reactor, tasks)
+    scratch = Scratch(depot, host.trees, reaper)
     stemcells = Stemcells(depot, host.archiver, host.images, scratch)
     disks = Disks(
         depot=depot,
         scratch=scratch,
+        reaper=reaper,
         driver=host.disk_driver,
         policy=policy.disks,
         locks=locks,
@@ -253,6 +256,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         managed_networks=managed_networks,
         networks=networks,
         scratch=scratch,
+        reaper=reaper,
         locks=locks,
         agreement=Agreement(
             registry=registry, containers=containers, disks=disks, locks=locks

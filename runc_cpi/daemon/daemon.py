@@ -231,6 +231,8 @@ class Daemon(MultiService):
 
         @return: whether all of it has ended.
         """
-        waits = [self._parts.tasks.wait(seconds)]
-        waits += [port.finish(seconds) for port in self._ports]
-        return all(await gatherResults([Deferred.fromCoroutine(wait) for wait in waits]))
+        tasks, end = self._parts.tasks, self._reactor.seconds() + seconds
+        waits = [tasks.wait(seconds), *(port.finish(seconds) for port in self._ports)]
+        ended = await gatherResults([Deferred.fromCoroutine(wait) for wait in waits])
+        # The last calls may have left something to be removed.
+        return all(ended) and await tasks.wait(max(0.0, end - self._reactor.seconds()))

@@ -25,6 +25,21 @@ class ArchiverBehaviour(HostCase):
         await self.archiver.unpack(parcel, target)
         self.assertTrue((target / PROGRAM).is_file())
 
+    async def test_an_image_is_known_again(self) -> None:
+        """A file is the same before it is unpacked and after, and so are its pieces."""
+        targets = [self.directory / name for name in ("of a file", "of pieces")]
+        for target in targets:
+            target.mkdir()
+        parcel = parcels.pack(os.open(self.image, os.O_RDONLY))
+        self.addCleanup(parcels.close, parcel)
+        upload = self.archiver.open(targets[1])
+        await upload.write(self.image.read_bytes())
+        content = await upload.finish()
+        assert content.size is not None
+        for sizes, found in (({content.size + 1}, None), ({content.size}, content)):
+            self.assertEqual(await self.archiver.identify(parcel, sizes), found)
+        self.assertEqual(await self.archiver.unpack(parcel, targets[0]), content)
+
     async def test_an_upload_is_unpacked(self) -> None:
         """What was written in pieces is in the target after C{finish}."""
         target = self.directory / "target"

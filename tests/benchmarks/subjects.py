@@ -55,7 +55,7 @@ class RawRunc:
         vm = daemon.create_vm(stemcell)
         self._spec = json.loads((vm.directory / "config.json").read_text())
         daemon.cpi.ok("delete_vm", vm.cid)
-        self._lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
+        self._lower = daemon.rootfs_of(stemcell)
         self._home, self._numbers = home, count()
 
     def _inside_overlay(self, bundle: Path) -> list[str]:

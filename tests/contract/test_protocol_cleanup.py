@@ -32,7 +32,7 @@ class CleanupTests(ProtocolTestCase):
 
     async def test_a_caller_that_goes_away_gets_no_stemcell(self) -> None:
         """A stemcell whose caller went away is removed, with all its files."""
-        gate = self.script.pending["unpack"] = Deferred()
+        gate = self.script.pending["identify"] = Deferred()
         client = self.client()
         with open(os.devnull, "rb") as image:
             importing = self.beside(
@@ -43,7 +43,7 @@ class CleanupTests(ProtocolTestCase):
                 cloud_properties={},
             )
             importing.addErrback(lambda failure: failure.trap(CPIError))
-            await self.until(lambda: "unpack" in self.script.done)
+            await self.until(lambda: "identify" in self.script.done)
         await self.break_off()
         gate.callback(None)
         await self.until(self.only_the_first_stemcell)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages, IUpload
 from runc_cpi.errors import StemcellRejected
 from tests.fakes.script import Script
 
 DIGEST = "sha256:" + "d" * 64
+# The image that each file and each upload is taken for.
+IMAGE = Content("sha256:" + "a" * 64, 4096)
 
 
 @implementer(IUpload)
@@ -31,7 +35,7 @@ class FakeUpload:
     def finish(self) -> Any:
         """Unpack the same small stemcell whatever was written."""
         _unpack(self._target)
-        return self._script.act("finish")
+        return self._script.act("finish", IMAGE)
 
     def abort(self) -> Any:
         """Stop nothing."""
@@ -49,11 +53,16 @@ class FakeArchiver:
         """Begin an upload."""
         return FakeUpload(self._script, target)
 
+    def identify(self, image: int, sizes: Collection[int]) -> Any:
+        """Take each file for the same image."""
+        os.fstat(image)
+        return self._script.act("identify", IMAGE if IMAGE.size in sizes else None)
+
     def unpack(self, image: int, target: Path) -> Any:
         """Unpack the same small stemcell without reading the image."""
         os.fstat(image)
         _unpack(target)
-        return self._script.act("unpack")
+        return self._script.act("unpack", IMAGE)
 
 
 def _unpack(target: Path) -> None:

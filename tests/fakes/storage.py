@@ -29,7 +29,7 @@ class FakeTrees:
         blocks = sum(found.stat().st_blocks for found in path.rglob("*"))
         return self._script.act("size", blocks * 512)
 
-    def remove(self, path: Path) -> Any:
+    def remove(self, path: Path, *, idle: bool = False) -> Any:
         """Remove the tree, unless that is to fail."""
         removed = self._script.act("remove")
         if "remove" not in self._script.failing:

@@ -117,14 +117,19 @@ class FakeRuntime:
         self.waiting.discard(vm_cid)
         self.running.discard(vm_cid)
 
-    def delete(self, bundle: Bundle) -> Awaitable[None]:
-        """End and remove it."""
+    def kill(self, bundle: Bundle) -> Awaitable[None]:
+        """End it."""
         vm_cid = bundle.vm_cid
         if self.hanging and vm_cid in self.running:
             return fail(StillRunning(f"{vm_cid} hangs"))
         self.end(vm_cid)
-        self.made.discard(vm_cid)
-        return self.script.act("delete")
+        return self.script.act("kill")
+
+    async def delete(self, bundle: Bundle) -> None:
+        """End and remove it."""
+        await self.kill(bundle)
+        self.made.discard(bundle.vm_cid)
+        await self.script.act("delete")
 
     def execute(
         self, bundle: Bundle, argv: Sequence[str], timeout: float

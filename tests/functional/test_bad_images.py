@@ -193,7 +193,7 @@ def test_absolute_names_stay_inside(server: Daemon, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(archive([*shell_entries(), entry(str(target), b"x")]))
     stemcell = server.create_stemcell(path)
-    root = server.work_dir / "stemcells" / stemcell / "rootfs"
+    root = server.rootfs_of(stemcell)
     assert (root / str(target).lstrip("/")).read_text() == "x"
     assert target.read_text() == "untouched"
     server.cpi.ok("delete_stemcell", stemcell)

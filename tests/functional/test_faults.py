@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import clock
+from tests.harness import clock, images
 from tests.harness.daemon import Daemon, vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
@@ -189,7 +189,7 @@ def test_missing_programs(
     stemcell = daemon.create_stemcell(tiny)
     vm = daemon.create_vm(stemcell)
     calls = {
-        "create_stemcell": [str(tiny), {}],
+        "create_stemcell": [str(images.another(tiny, tmp_path / "image")), {}],
         "create_vm": vm_arguments(stemcell),
         "delete_vm": [vm.cid],
         "create_disk": [4, {}, None],
@@ -201,7 +201,7 @@ def test_missing_programs(
     assert (
         "No such file or directory" in error["message"] or "not found" in error["message"]
     )
-    assert not list(daemon.scratch.iterdir())
+    daemon.wait_for_removals()
     aside.rename(tools / program)
     result = daemon.cpi.ok(method, *calls[method])
     if method == "create_disk":

@@ -80,7 +80,8 @@ def refusal(daemon: Daemon, reference: str, tmp_path: Path, **more: str) -> str:
     """Import a light stemcell, which must fail and leave nothing; return the error."""
     error = fetch(daemon, reference, tmp_path, **more)["error"]
     assert error["type"] == "Bosh::Clouds::CloudError"
-    for name in ("images", "stemcells", "scratch"):
+    daemon.wait_for_removals()
+    for name in ("images", "stemcells"):
         assert not list((daemon.work_dir / name).iterdir())
     return str(error["message"])
 

@@ -92,7 +92,7 @@ def test_the_vm_alone_sees_its_root(daemon: Daemon, tiny: Path) -> None:
         if line.split()[4] == "/"
     ]
     assert " - overlay overlay " in root
-    lower = daemon.work_dir / "stemcells" / stemcell / "rootfs"
+    lower = daemon.rootfs_of(stemcell)
     assert f"lowerdir={lower},upperdir={vm.directory}/upper," in root
     on_the_host = Path("/proc/self/mountinfo").read_text()
     assert f"{vm.directory}/upper" not in on_the_host

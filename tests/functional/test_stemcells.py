@@ -88,7 +88,7 @@ def test_all_is_kept(server: Daemon, rich: Path, tmp_path: Path, form: str) -> N
     image = tmp_path / "image"
     pack(rich, image, PACKERS[form])
     stemcell = server.create_stemcell(image)
-    root = server.work_dir / "stemcells" / stemcell / "rootfs"
+    root = server.rootfs_of(stemcell)
     for path in [rich, *rich.rglob("*")]:
         twin = root / path.relative_to(rich)
         one, other = path.lstat(), twin.lstat()

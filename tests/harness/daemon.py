@@ -280,6 +280,16 @@ class Daemon:
         cid: str = self.cpi.ok("create_stemcell", str(image), {})
         return cid
 
+    def wait_for_removals(self, timeout: float = 20.0) -> None:
+        """Wait until nothing is being made or removed, as goes on after the answer."""
+        eventually(lambda: not list(self.scratch.iterdir()), "scratch is empty", timeout)
+
+    def rootfs_of(self, stemcell_cid: str) -> Path:
+        """Return where the root file system of a stemcell is."""
+        record = self.work_dir / "stemcells" / stemcell_cid / "stemcell.json"
+        image = json.loads(record.read_text())["image"]
+        return self.work_dir / "images" / image.replace(":", "-") / "rootfs"
+
     def create_vm(
         self,
         stemcell_cid: str,

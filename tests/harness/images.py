@@ -8,6 +8,7 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterable
+from gzip import compress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,18 @@ def bootable(kind: str) -> Path:
         if not manifest.exists() or manifest.stat().st_mtime < newest:
             subprocess.run([MAKER, kind, directory], check=True)
     return directory / "image"
+
+
+def another(image: Path, target: Path, number: int = 1) -> Path:
+    """
+    Make an image that holds what a C{gzip}ped one does, and is not the same file.
+
+    It ends with a member that is empty, and differs by its time (RFC 1952).
+
+    @return: C{target}.
+    """
+    target.write_bytes(image.read_bytes() + compress(b"", mtime=number))
+    return target
 
 
 def take_out(image: Path, name: str) -> bytes:

@@ -75,9 +75,12 @@ def step(name: str) -> None:
             return
         with _opened(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND) as notes:
             number = len(notes.readlines()) + 1
+            is_last = wanted in (str(number), name)
+            if is_last:
+                # Whoever finds the note can tell by this that the end is near.
+                os.unlink(ARM, dir_fd=_here)
             notes.write(name + "\n")
-        if wanted in (str(number), name):
-            os.unlink(ARM, dir_fd=_here)
+        if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

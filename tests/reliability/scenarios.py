@@ -20,7 +20,8 @@ class Scenario:
     whether sites differ in its steps, so that each might go through all. @ivar done: errors
     that the call may end with if it was carried out before. @ivar replaces: whether the
     same call again replaces what one made that was carried out and not answered. @ivar
-    minor: steps of it that count only where all do.
+    minor: steps of it that count only where all do. @ivar by_file: whether only the first
+    site is of interest, which is passed files.
     """
 
     method: str
@@ -30,9 +31,14 @@ class Scenario:
     done: tuple[str, ...] = ()
     replaces: bool = False
     minor: tuple[str, ...] = ()
+    by_file: bool = False
 
 
 def _image(site: Site) -> list[Any]:
+    return [str(site.new_image()), {}]
+
+
+def _known_image(site: Site) -> list[Any]:
     return [str(site.image), {}]
 
 
@@ -41,6 +47,10 @@ def _light(site: Site) -> list[Any]:
 
 
 def _stemcell(site: Site) -> list[Any]:
+    return [site.daemon.create_stemcell(site.new_image())]
+
+
+def _one_of_two(site: Site) -> list[Any]:
     return [site.daemon.create_stemcell(site.image)]
 
 
@@ -141,8 +151,10 @@ FILES = (
 )
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
+    "create_stemcell, known": Scenario("create_stemcell", _known_image, by_file=True),
     "create_stemcell, light": Scenario("create_stemcell", _light),
     "delete_stemcell": Scenario("delete_stemcell", _stemcell),
+    "delete_stemcell, one of two": Scenario("delete_stemcell", _one_of_two),
     "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
     # The VM that nobody was told of has the address and the port that the call asks for, so
     # it makes way.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
-from tests.harness import steps
+from tests.harness import images, steps
 from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.vm import VM
+from tests.harness.waiting import eventually
 from tests.reliability import guests, host
 from tests.reliability.world import World, observe
 
@@ -45,6 +46,8 @@ class Site:
         daemon.write_config()
         daemon.start()
         self._marked: set[str] = set()
+        self._has_struck = False
+        self._images = count(1)
         # No two daemons of one host can publish the same port.
         self._ports, self._vips = count(30000 + 4096 * (number % 8)), cycle(vips.hosts())
         link = IPv6Network(f"fd00:0:0:{number:x}::/64")
@@ -101,6 +104,10 @@ class Site:
         guests.mark(self.disk_image(disk_cid), TOKEN, disk_cid)
         self._marked.add(disk_cid)
         return disk_cid
+
+    def new_image(self) -> Path:
+        """Return an image that differs from all others."""
+        return images.another(self.image, self.daemon.home / "image", next(self._images))
 
     def network(self) -> dict[str, Any]:
         """Return the definition of a network that no other daemon of the tests has."""
@@ -165,18 +172,37 @@ class Site:
                 assert vm.look(place + TOKEN).strip() == cid
 
     @contextmanager
-    def dying(self, when: str, ignored: Iterable[str] = ()) -> Iterator[None]:
+    def dying(self, when: str, ignored: Sequence[str] = ()) -> Iterator[None]:
         """
         Let the daemon die before a step, by its number or its name.
 
         @param ignored: steps that do not count, by their names or kinds.
         """
+        arm = self.daemon.home / steps.ARM
+        eventually(self._has_removed_all, "nothing of earlier calls is being removed")
         (self.daemon.home / steps.NOTES).write_text("")
-        (self.daemon.home / steps.ARM).write_text("\n".join([when, *ignored]))
+        arm.write_text("\n".join([when, *ignored]))
         try:
             yield
+            last = "running" if "ended" in ignored else "ended"
+            eventually(lambda: not arm.exists() or self._is_at_rest(last), "all is removed")
         finally:
-            (self.daemon.home / steps.ARM).unlink(missing_ok=True)
+            self._has_struck = not arm.exists()
+            arm.unlink(missing_ok=True)
+
+    def _has_removed_all(self) -> bool:
+        with self.daemon.connection() as client:
+            status: dict[str, int] = json.loads(client.call("Status")[b"status"])
+        return status["removing"] == 0
+
+    def _is_at_rest(self, last: str) -> bool:
+        """
+        Say whether nothing goes on after the answer: removals have steps, too.
+
+        @param last: the last step of a child that counts.
+        """
+        begun, ended = (self.steps().count(f"{what} rm") for what in ("spawn", last))
+        return begun == ended and not any(self.daemon.scratch.iterdir())
 
     def steps(self) -> list[str]:
         """Return the steps that were noted since L{dying} was last called."""
@@ -185,7 +211,7 @@ class Site:
     def died(self, answered: bool) -> bool:
         """Say whether the daemon died; it must have if a call was not answered."""
         assert self.daemon.process is not None
-        if not answered:
+        if not answered or self._has_struck:
             self.daemon.process.wait(DYING)
         return self.daemon.process.poll() is not None
 

@@ -19,6 +19,7 @@ from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.room import Room
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import DiskAttached, InvalidArgument, NotSupported
 
@@ -51,11 +52,13 @@ class Disks(DiskAttachments):
         *,
         depot: Depot,
         scratch: Scratch,
+        reaper: Reaper,
         driver: IDiskDriver,
         policy: DiskPolicy,
         locks: Locks,
     ) -> None:
-        super().__init__(depot, driver, Room(depot, driver, policy.overcommit), locks)
+        room = Room(depot, driver, policy.overcommit, reaper)
+        super().__init__(depot, driver, room, locks)
         self._scratch, self._policy = scratch, policy
 
     async def create(self, size: Any, cloud_properties: Any) -> Disk:

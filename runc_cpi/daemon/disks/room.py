@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.errors import NoDiskSpace
 
 TIGHT = 0.8  # of what may be promised
@@ -44,13 +45,20 @@ class Room:
     go.  What files take changes as VMs write: that is measured in a thread, by L{watch},
     and before anything is refused or warned of.
 
+    What was deleted takes room until it is removed.  It is not free before, and so nothing
+    is refused while a removal may still make room.
+
     @param overcommit: how much may be promised, for each byte that is free.
+    @param reaper: removes what was deleted.
     """
 
     log = Logger()
 
-    def __init__(self, depot: Depot, driver: IDiskDriver, overcommit: float) -> None:
+    def __init__(
+        self, depot: Depot, driver: IDiskDriver, overcommit: float, reaper: Reaper
+    ) -> None:
         self._depot, self._driver, self._overcommit = depot, driver, overcommit
+        self._reaper = reaper
         # Bytes, by the directories of disks, snapshots and VMs.
         self._recorded: dict[Path, int] = {}
         self._in_the_making: dict[Path, int] = {}
@@ -73,6 +81,8 @@ class Room:
         more = wanted * MEBIBYTE
         if not self._is_measured or self._would_tell(more):
             await self._measure()
+        while self._exceeds(more) and await self._reaper.frees():
+            await self._measure()
         promised, limit = more + self._left.total, self._limit()
         if promised > limit:
             raise NoDiskSpace(
@@ -82,6 +92,10 @@ class Room:
                 "(disks.overcommit)"
             )
         self._warn(promised, limit)
+
+    def _exceeds(self, more: int) -> bool:
+        """Say whether so many more bytes are more than may be promised."""
+        return more + self._left.total > self._limit()
 
     def _would_tell(self, more: int) -> bool:
         """Say whether so many more bytes would be refused, or lead to a warning."""

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_call
+from runc_cpi.daemon.host import priorities
 from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
@@ -144,6 +145,7 @@ class Processes:
         child_fds: Mapping[int, int | str],
         dies_with_us: bool = True,
         marked: bool = True,
+        idle: bool = False,
     ) -> Child:
         """
         Start a child at once.
@@ -153,6 +155,7 @@ class Processes:
             reason; if not, the next daemon waits for it.
         @param child_fds: its descriptors, as C{childFDs} of Twisted's C{spawnProcess}.
         @param marked: whether the next daemon waits for it, and for what it starts.
+        @param idle: whether all else that uses the disk and the processors goes first.
         @raise CloudError: if the program is not there or cannot be run.
         """
         child, fds = Child(argv), dict(child_fds)
@@ -169,6 +172,8 @@ class Processes:
         except OSError as error:
             text = f"cannot run {argv[0]}: {error.strerror}"
             raise failed_call(error.errno, text) from None
+        if idle and child.transport.pid is not None:
+            priorities.lower(child.transport.pid)
         alarm = self._reactor.callLater(timeout, child.expire)
 
         def disarm(outcome: Outcome) -> Outcome:
@@ -199,6 +204,7 @@ class Processes:
         output: int | None = None,
         inherit: Mapping[int, int] | None = None,
         dies_with_us: bool = True,
+        idle: bool = False,
     ) -> Outcome:
         """
         Run a child to its end, as soon as there is a slot in its lane.
@@ -207,6 +213,7 @@ class Processes:
         @param output: a descriptor for stdout and stderr.  Needed for a child that
             leaves descendants: they would hold a pipe open.
         @param dies_with_us: as L{spawn} says.
+        @param idle: as L{spawn} says.
         @param inherit: further descriptors, by the numbers that they have in the child.
         @raise CloudError: if the program is not there or cannot be run.
         """
@@ -218,7 +225,11 @@ class Processes:
         await slots.acquire()
         try:
             return await self.spawn(
-                argv, timeout=timeout, child_fds=fds, dies_with_us=dies_with_us
+                argv,
+                timeout=timeout,
+                child_fds=fds,
+                dies_with_us=dies_with_us,
+                idle=idle,
             ).ended
         finally:
             slots.release()

@@ -14,6 +14,7 @@ from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.registry import Registry
 
@@ -35,6 +36,7 @@ class Reconciler:
         managed_networks: ManagedNetworks,
         networks: Networks,
         scratch: Scratch,
+        reaper: Reaper,
         locks: Locks,
         agreement: Agreement,
         down_vms: DownVMs,
@@ -47,6 +49,22 @@ class Reconciler:
         self._networks, self._scratch, self._locks = networks, scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
         self._leftovers, self._forwarding = leftovers, forwarding
+        self._reaper = reaper
+
+    def status(self) -> dict[str, int]:
+        """
+        Count what there is, by the names of its kinds.
+
+        C{removing} counts what was deleted and still takes room.
+        """
+        return {
+            "stemcells": len(self._stemcells.all()),
+            "vms": len(self._registry.all()),
+            "disks": len(self._disks.all()),
+            "snapshots": len(self._snapshots.all()),
+            "networks": len(self._managed_networks.all()),
+            "removing": self._reaper.backlog,
+        }
 
     async def load(self) -> Repairs:
         """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from pathlib import Path
 
 from zope.interface import Interface
 
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.image_reference import ImageReference
 
 
@@ -22,10 +23,11 @@ class IUpload(Interface):
         @raise CloudError: if a program that unpacks cannot be started.
         """
 
-    def finish() -> Awaitable[None]:
+    def finish() -> Awaitable[Content]:
         """
         Take note that all bytes were written, and wait until all is unpacked.
 
+        @return: what was written.
         @raise StemcellRejected: if the image is no archive, or a broken one.
         @raise NoDiskSpace: if the file system ran full.
         @raise CloudError: if a program that unpacks cannot be started.
@@ -41,11 +43,23 @@ class IArchiver(Interface):
     def open(target: Path) -> IUpload:
         """Begin to unpack an image into C{target}; its bytes will be written."""
 
-    def unpack(image: int, target: Path) -> Awaitable[None]:
+    def identify(image: int, sizes: Collection[int]) -> Awaitable[Content | None]:
+        """
+        Say what an image file is, without unpacking it.
+
+        @param image: a parcel with the file (C{base/parcels.py}), which stays in it.
+        @param sizes: in bytes; a file of another size is not read.
+        @return: what it is, or L{None} if it has none of these sizes.
+        @raise InvalidArgument: if it is no ordinary file, or cannot be read.
+        @raise CloudError: if the program that reads cannot be started.
+        """
+
+    def unpack(image: int, target: Path) -> Awaitable[Content]:
         """
         Unpack an image file into C{target}.
 
         @param image: a parcel with the file (C{base/parcels.py}), which stays open.
+        @return: what the file is.
         @raise InvalidArgument: if it is no ordinary file, or cannot be read.
         @raise StemcellRejected: if the image is no archive, or a broken one.
         @raise NoDiskSpace: if the file system ran full.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import inspect
 from runc_cpi.daemon.stemcells.image_reference import ImageReference
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
@@ -51,10 +53,16 @@ class StemcellMaker:
         @raise CPIError: what is wrong with the image.
         """
         properties = _checked(cloud_properties)
+        sizes = self._rootfs_store.sizes()
+        known = await self.archiver.identify(image, sizes) if sizes else None
+        if known is not None and await self._rootfs_store.hold_unpacked(known):
+            async with self._holding(known):
+                return await self._appear(known, properties)
+        await self.scratch.make_room()
         new = self.scratch.new()
         try:
-            await self.archiver.unpack(image, _made_rootfs(new))
-            return await self.complete(new, properties)
+            content = await self.archiver.unpack(image, _made_rootfs(new))
+            return await self.complete(new, content, properties)
         except BaseException:
             await self.scratch.discard(new)
             raise
@@ -80,52 +88,73 @@ class StemcellMaker:
         image = ImageReference.parse(properties)
         fetched = self.scratch.new()
         try:
-            digest = await self._images.fetch(image, fetched)
-            self._rootfs_store.hold(digest)
-            try:
-                await self._rootfs_store.unpack(fetched, digest)
-                new = fetched / "stemcell"
-                new.mkdir(mode=0o700)
-                return await self.complete(new, properties, image=digest)
-            except BaseException:
-                await self._rootfs_store.release(digest)
-                raise
+            await self.scratch.make_room()
+            content = Content(await self._images.fetch(image, fetched))
+            self._rootfs_store.hold(content)
+            async with self._holding(content):
+                await self._rootfs_store.unpack(fetched, content.digest)
+                return await self._appear(content, properties)
         finally:
-            await self.scratch.discard(fetched)
+            self.scratch.drop(fetched)
 
     async def complete(
-        self, new: Path, cloud_properties: Mapping[str, Any], image: str | None = None
+        self, new: Path, image: Content, cloud_properties: Mapping[str, Any]
     ) -> Stemcell:
         """
-        Have a stemcell appear whose root file system is unpacked.
+        Have a stemcell appear whose image is unpacked.
 
-        @param new: a directory in scratch, which becomes the stemcell's own.
-        @param image: the digest of the OCI image that the root file system is shared
-            with, or L{None} if it is in C{new}.
+        @param new: the directory in scratch that it was unpacked in; it is used up.
+        @raise StemcellRejected: if it is no root file system.
+        @raise CloudError: if the file system cannot be written.
+        @raise OSError: if the stemcell cannot be written.
+        """
+        self._rootfs_store.hold(image)
+        async with self._holding(image):
+            await self._rootfs_store.adopt(new, image.digest)
+            return await self._appear(image, cloud_properties)
+
+    @asynccontextmanager
+    async def _holding(self, image: Content) -> AsyncIterator[None]:
+        """Release an image that is held if what is done with it fails."""
+        try:
+            yield
+        except BaseException:
+            await self._rootfs_store.release(image.digest)
+            raise
+
+    async def _appear(
+        self, image: Content, cloud_properties: Mapping[str, Any]
+    ) -> Stemcell:
+        """
+        Have a stemcell appear whose root file system is in the store.
+
         @raise StemcellRejected: if it is no root file system.
         @raise OSError: if the stemcell cannot be written.
         """
-        shared = None if image is None else self._rootfs_store.rootfs(image)
-        features = await deferToThread(inspect, shared or rootfs_path(new))
+        rootfs = self._rootfs_store.rootfs(image.digest)
+        features = await deferToThread(inspect, rootfs)
         if features is None:
             raise StemcellRejected(
                 "the image is no root file system: it has neither "
                 "/usr/sbin/runsvdir-start nor systemd as /sbin/init nor /bin/sh"
             )
         cid = f"stemcell-{uuid4()}"
-        path = self._directory / cid
         stemcell = Stemcell(
             cid=cid,
-            path=path,
-            rootfs=shared or rootfs_path(path),
+            path=self._directory / cid,
+            rootfs=rootfs,
             image=image,
             features=features,
             cloud_properties=cloud_properties,
             created_at=now(),
         )
-        await self.scratch.sync(new)
-        await deferToThread(write_record, record_path(new), stemcell.to_json())
-        await self.scratch.publish(new, path)
+        new = self.scratch.new()
+        try:
+            await deferToThread(write_record, record_path(new), stemcell.to_json())
+            await self.scratch.publish(new, stemcell.path)
+        except BaseException:
+            await self.scratch.discard(new)
+            raise
         self._add(stemcell)
         return stemcell
 
@@ -148,6 +177,7 @@ class StemcellUpload:
 
         @raise CPIError: what is wrong with the image, as soon as that is known.
         """
+        await self._maker.scratch.make_room()
         await self._upload.write(data)
 
     async def finish(self) -> Stemcell:
@@ -156,8 +186,8 @@ class StemcellUpload:
 
         @raise CPIError: what is wrong with the image.
         """
-        await self._upload.finish()
-        return await self._maker.complete(self._new, self._cloud_properties)
+        image = await self._upload.finish()
+        return await self._maker.complete(self._new, image, self._cloud_properties)
 
     async def abort(self) -> None:
         """Stop unpacking, and remove what there is."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import Features
 from runc_cpi.daemon.storage.records import read_record
 
@@ -30,8 +31,9 @@ class Stemcell:
 
     @ivar cid: its C{stemcell_cid}.
     @ivar path: its directory.
-    @ivar rootfs: its root file system; light stemcells of one image share one.
-    @ivar image: the digest of the OCI image that it is made of, or L{None}.
+    @ivar rootfs: its root file system; stemcells of one image share one.
+    @ivar image: which image it is made of, or L{None} if an older daemon did not note it
+        and the root file system is the stemcell's own.
     @ivar features: what matters of the root file system.
     @ivar cloud_properties: as they came with the call that made it.
     @ivar created_at: when it was made, in ISO 8601.
@@ -40,7 +42,7 @@ class Stemcell:
     cid: str
     path: Path
     rootfs: Path
-    image: str | None
+    image: Content | None
     features: Features
     cloud_properties: Mapping[str, Any]
     created_at: str
@@ -51,7 +53,7 @@ class Stemcell:
         Read the record of the stemcell in a directory.
 
         @param path: the directory.
-        @param image_rootfs: tells where the root file system of an OCI image is, by the
+        @param image_rootfs: tells where the root file system of an image is, by the
             image's digest.
         @raise OSError: if there is no record.
         @raise ValueError: if it is not a record of this version.
@@ -60,11 +62,13 @@ class Stemcell:
         if record.get("schema") != SCHEMA:
             raise ValueError(f"schema {record.get('schema')!r}; {SCHEMA} is known")
         try:
-            image = record["image"]
+            image = None
+            if record["image"] is not None:
+                image = Content(record["image"], record.get("image_size"))
             return cls(
                 cid=record["stemcell_cid"],
                 path=path,
-                rootfs=image_rootfs(image) if image else rootfs_path(path),
+                rootfs=image_rootfs(image.digest) if image else rootfs_path(path),
                 image=image,
                 features=Features(**record["features"]),
                 cloud_properties=record["cloud_properties"],
@@ -78,7 +82,8 @@ class Stemcell:
         return {
             "schema": SCHEMA,
             "stemcell_cid": self.cid,
-            "image": self.image,
+            "image": self.image and self.image.digest,
+            "image_size": self.image and self.image.size,
             "features": self.features.to_json(),
             "cloud_properties": dict(self.cloud_properties),
             "created_at": self.created_at,

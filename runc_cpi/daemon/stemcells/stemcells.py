@@ -54,7 +54,7 @@ class Stemcells:
             self._stemcells[stemcell.cid] = stemcell
 
     async def sweep(self, repairs: Repairs) -> None:
-        """Remove root file systems of OCI images that a crash left without a stemcell."""
+        """Remove root file systems of images that a crash left without a stemcell."""
         await self._rootfs_store.sweep(repairs)
 
     def all(self) -> list[Stemcell]:
@@ -126,7 +126,7 @@ class Stemcells:
             raise
         self.log.info("deleted {stemcell_cid}", stemcell_cid=cid)
         if stemcell.image is not None:
-            await self._rootfs_store.release(stemcell.image)
+            await self._rootfs_store.release(stemcell.image.digest)
 
     def hold(self, cid: str) -> Stemcell:
         """
@@ -145,3 +145,8 @@ class Stemcells:
     def guard(self, vm_cid: str) -> None:
         """Refuse all deletions from now on: this VM's record does not tell its stemcell."""
         self._unreadable_vms.add(vm_cid)
+        self.keep_images()
+
+    def keep_images(self) -> None:
+        """Remove no image from now on: a VM may run on one whose stemcell is lost."""
+        self._rootfs_store.keep_all()

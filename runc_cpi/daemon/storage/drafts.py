@@ -33,14 +33,16 @@ def publish(draft: Path, place: Path) -> None:
     sync_directory(place.parent)
 
 
-def set_aside(place: Path, scratch: Path) -> Path:
+def set_aside(place: Path, scratch: Path, *, lasting: bool = True) -> Path:
     """
-    Take a directory out of its place, to be removed; a power cut does not undo that.
+    Take a directory out of its place, to be removed.
 
+    @param lasting: whether a power cut must not undo that.
     @return: where it is in C{scratch}.
     @raise OSError: if that is not possible; it stays in its place.
     """
     trash = scratch / f"old-{uuid4()}"
     place.rename(trash)
-    sync_directory(place.parent)
+    if lasting:
+        sync_directory(place.parent)
     return trash

@@ -25,11 +25,12 @@ class ITrees(Interface):
         @raise CloudError: if it cannot be read.
         """
 
-    def remove(path: Path) -> Awaitable[None]:
+    def remove(path: Path, *, idle: bool = False) -> Awaitable[None]:
         """
         Remove a tree; it is no error if there is none.
 
         File systems that are mounted in the tree are not entered.
 
+        @param idle: whether all else that uses the disk and the processors goes first.
         @raise CloudError: if something of the tree stays.
         """

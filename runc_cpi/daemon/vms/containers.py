@@ -88,8 +88,7 @@ class Containers:
     def find(self, vm_cid: str) -> ContainerState:
         """Return what a VM's container is now."""
         bundle = self._bundle(vm_cid)
-        process = self._runtime.find_process(bundle)
-        pid = None
+        process, pid = self._runtime.find_process(bundle), None
         if process is not None:
             pid = process.pid
             process.close()
@@ -270,6 +269,12 @@ class Containers:
                 await self._runtime.execute(bundle, init.halt_command, HALT_SECONDS)
         finally:
             process.close()
+
+    async def kill(self, vm_cid: str) -> None:
+        """End all processes of a VM at once, or raise L{StillRunning}; the rest stays."""
+        self._watcher.unwatch(vm_cid)
+        await self._oom_kills.unwatch(vm_cid)
+        await self._runtime.kill(self._bundle(vm_cid))
 
     async def take_down(self, vm_cid: str) -> None:
         """

@@ -64,6 +64,15 @@ class IRuntime(Interface):
         @raise CloudError: if the runtime fails.
         """
 
+    def kill(bundle: Bundle) -> Awaitable[None]:
+        """
+        End all processes of a container at once.
+
+        A container that is not there is no error.
+
+        @raise StillRunning: if a process of it does not end.
+        """
+
     def delete(bundle: Bundle) -> Awaitable[None]:
         """
         End all processes of a container at once, and remove the container.

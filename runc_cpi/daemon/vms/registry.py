@@ -91,6 +91,7 @@ class Registry:
             self._stemcells.hold(vm.stemcell_cid)
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
+            self._stemcells.keep_images()
             self._without_stemcell.add(vm.vm_cid)
         gateways = [(gateway, nic) for nic in vm.nics for gateway in nic.gateways]
         for gateway, nic in gateways:
@@ -202,10 +203,21 @@ class Registry:
         """
         Remove a record: after a crash from here on, what is left will be removed.
 
+        After a power cut that is so once L{sync} has ended as well.
+
         @raise OSError: if it cannot be removed; the VM is one as before.
         """
-        await deferToThread(_erase, self.path(vm_cid))
+        record = Bundle(self.path(vm_cid)).record
+        await deferToThread(record.unlink, missing_ok=True)
         self._erased.add(vm_cid)
+
+    async def sync(self, vm_cid: str) -> None:
+        """
+        Wait until it is on the disk whether a VM has a record.
+
+        @raise OSError: if the disk fails.
+        """
+        await deferToThread(sync_directory, self.path(vm_cid))
 
     async def forget(self, vm_cid: str) -> None:
         """Release what was reserved for an erased VM, all of which is removed by now."""
@@ -231,11 +243,6 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     if vm.vm_cid != path.name:
         raise ValueError(f"it is the record of {vm.vm_cid!r}")
     return replace(vm, nics=planning.updated(vm.nics, subnets))
-
-
-def _erase(path: Path) -> None:
-    Bundle(path).record.unlink(missing_ok=True)
-    sync_directory(path)
 
 
 def _told_by_settings(path: Path) -> tuple[list[Address], list[IPNetwork]]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.blocks import routed_blocks
@@ -171,13 +172,16 @@ class VMs:
     async def _delete(self, vm_cid: str) -> None:
         """Delete a VM whose lock is held."""
         await self._registry.erase(vm_cid)
-        await self._containers.take_down(vm_cid)
+        # A power cut that brings the record back would end the VM, too.
+        await side_by_side(self._registry.sync(vm_cid), self._containers.kill(vm_cid))
+        # Both before its address is another VM's.
+        await side_by_side(
+            self._containers.take_down(vm_cid), self._forwarding.dismiss(vm_cid)
+        )
         await self._disks.release(vm_cid, self._containers.find(vm_cid))
-        # Before its address is another VM's.
-        await self._forwarding.dismiss(vm_cid)
         await self._registry.forget(vm_cid)
         await self._quietly(self._networks.settle)
-        await self._quietly(self._scratch.remove, self._registry.path(vm_cid))
+        await self._quietly(self._scratch.clear, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 
     async def reboot(self, vm_cid: str) -> None:
@@ -290,7 +294,7 @@ class VMs:
         await self._containers.take_down(vm_cid)
         path = self._registry.path(vm_cid)
         if path.exists():
-            await self._scratch.remove(path)
+            await self._scratch.clear(path)
 
     async def _quietly(self, undo: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Clean up; a failure is logged, and never hides the first error."""

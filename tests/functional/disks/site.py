@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.harness.agent import Agent
 from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon
 from tests.harness.vm import SETTINGS, VM
+from tests.harness.waiting import eventually
 
 CONTROL = Path(sys.executable).with_name("runc-cpictl")
 STORE = "/var/vcap/store"
@@ -134,8 +136,23 @@ def processes(vm: VM) -> dict[int, int]:
     """Return the processes of a VM: the start time of each, by its pid."""
     found = {}
     for line in (vm.cgroups()["pids"] / "cgroup.procs").read_text().split():
-        stat = Path("/proc", line, "stat").read_text().rpartition(")")[2].split()
-        found[int(line)] = int(stat[19])
+        with suppress(FileNotFoundError, ProcessLookupError):
+            stat = Path("/proc", line, "stat").read_text().rpartition(")")[2].split()
+            found[int(line)] = int(stat[19])
+    return found
+
+
+def settled_processes(vm: VM) -> dict[int, int]:
+    """Return the processes of a VM once none of them comes or goes any more."""
+    found = processes(vm)
+
+    def are_the_same() -> bool:
+        nonlocal found
+        time.sleep(0.3)
+        before, found = found, processes(vm)
+        return found == before
+
+    eventually(are_the_same, "the VM has started all")
     return found
 
 

@@ -19,6 +19,7 @@ from tests.functional.disks.site import (
     let_go,
     loop_of,
     processes,
+    settled_processes,
 )
 from tests.harness.agent import STORE, Agent
 from tests.harness.lab import NewDaemon
@@ -39,7 +40,7 @@ def test_life(new_daemon: NewDaemon, kind: str, image: Callable[[str], Path]) ->
             "systemd has started all",
             20,
         )
-    before = processes(vm)
+    before = settled_processes(vm)
     disk_cid = cpi.ok("create_disk", 16, {}, vm.cid)
     assert cpi.ok("has_disk", disk_cid) is True
     assert cpi.ok("get_disks", vm.cid) == []

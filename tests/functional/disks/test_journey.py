@@ -116,7 +116,8 @@ def test_journey(site: Site, filesystem: str) -> None:
     assert loop_of(site.image(disk_cid)) is None
     cpi.ok("delete_disk", disk_cid)
     cpi.ok("delete_snapshot", snapshot_cid)
-    for kind in ("disks", "snapshots", "scratch"):
+    site.daemon.wait_for_removals()
+    for kind in ("disks", "snapshots"):
         assert os.listdir(site.daemon.work_dir / kind) == []
     for vm in (first, second):
         assert "/dev/disk-" not in vm.read("/proc/mounts")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.functional.disks.site import MIB, NO_DISK_SPACE, STORE, Site, check
 from tests.harness.agent import MIGRATION, Agent
+from tests.harness.removals import HeldRemovals, removing
 
 
 def is_empty(site: Site) -> bool:
@@ -86,7 +88,22 @@ def test_a_warning_before_it_is_tight(new_room: Callable[..., Site]) -> None:
 @pytest.mark.parametrize("size", [1, 2, 299])
 def test_the_least(site: Site, size: int) -> None:
     """A disk that is too small for its file system is refused before anything is done."""
+    site.daemon.wait_for_removals()
     error = site.cpi.error("create_disk", size, {"filesystem": "xfs"}, None)
     assert error["type"] == "Bosh::Clouds::CpiError"
     assert "300" in error["message"]
     assert is_empty(site)
+
+
+def test_room_that_is_not_free_yet(new_room: Callable[..., Site], tmp_path: Path) -> None:
+    """A disk is not refused while a removal may make room for it; another one is."""
+    held = HeldRemovals(tmp_path / "bin")
+    config = {"disks": {"allocation": "full"}}
+    site = new_room("tmpfs", 200, config=config, path=held.path)
+    site.cpi.ok("delete_disk", site.disk(100))
+    call = site.cpi.start("create_disk", 100, {}, None)
+    assert removing(site.daemon) == 1
+    held.go_on()
+    answer = site.cpi.finish(call)
+    assert answer["error"] is None, answer
+    assert site.cpi.error("create_disk", 100, {}, None)["type"] == NO_DISK_SPACE

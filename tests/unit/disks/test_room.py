@@ -178,3 +178,26 @@ class RoomTests(DiskTestCase):
             await self.make(5000)
         self.assertIn("9000 MiB", str(caught.exception))
         self.assertTrue(self.disks.exists(second))
+
+    async def test_what_is_being_removed(self) -> None:
+        """What was deleted is not free yet; nothing is refused while it may become so."""
+        disk_cid = await self.make(8192)
+        removal = self.host.pending["remove"] = Deferred()
+        await self.disks.delete(disk_cid)
+        self.free = GIBIBYTE
+        waiting = Deferred.fromCoroutine(self.make(4096))
+        self.assertFalse(waiting.called)
+        self.free = 8 * GIBIBYTE
+        removal.callback(None)
+        await waiting
+
+    async def test_what_is_removed_is_not_enough(self) -> None:
+        """It is refused once nothing is left to be removed."""
+        disk_cid = await self.make(8192)
+        removal = self.host.pending["remove"] = Deferred()
+        await self.disks.delete(disk_cid)
+        self.free = GIBIBYTE
+        waiting = Deferred.fromCoroutine(self.make(4096))
+        removal.callback(None)
+        with self.assertRaises(NoDiskSpace):
+            await waiting

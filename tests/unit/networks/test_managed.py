@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from twisted.internet import reactor
@@ -19,6 +20,7 @@ from runc_cpi.daemon.networks.managed_network import ManagedNetwork
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.vips import VipPolicy
+from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.errors import AddressUnavailable, CloudError, NetworkInUse, NetworkNotFound
 from tests.fakes.assembly import NO_VIPS, SUBNET, assemble, new_vm
@@ -166,12 +168,14 @@ class ManagedNetworksTests(TestCase):
     async def test_a_vm_that_comes_during_the_deletion(self) -> None:
         """The network stays for the VM, as one that the VM describes."""
         network = await self.create()
-        removing = self.script.pending["remove"] = Deferred()
+        synced = Event()
+        self.addCleanup(synced.set)
+        self.patch(drafts, "sync_directory", lambda _: synced.wait())
         deletion = Deferred.fromCoroutine(self.managed.delete(network.network_cid))
-        while "remove" not in self.script.done:
+        while os.listdir(self.depot.networks):
             await deferLater(reactor, 0.001)
         await self.assign("vm-1", **IN_IT)
-        removing.callback(None)
+        synced.set()
         await deletion
         self.assertEqual([subnet.name for subnet in self.pools.subnets], [None, None])
         self.assertEqual(self.bridges(), [SUBNET.bridge, BRIDGE])

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.stemcell import record_path
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
 from tests.fakes.script import Script
@@ -38,7 +42,9 @@ class LightStemcellsTests(TestCase):
     def loaded(self) -> Stemcells:
         """Read the stemcells from disk, as a daemon does that starts."""
         archiver = FakeArchiver(self.script)
-        scratch = Scratch(self.depot, FakeTrees(self.script))
+        clock = Clock()
+        reaper = Reaper(clock, TaskGroup(clock))
+        scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells
@@ -55,7 +61,8 @@ class LightStemcellsTests(TestCase):
     async def test_a_light_stemcell(self) -> None:
         """A light stemcell has features and files like any other, also after a restart."""
         stemcell = await self.fetch(name="x")
-        self.assertEqual((stemcell.image, stemcell.features.init), (DIGEST, "runit"))
+        self.assertEqual(stemcell.image, Content(DIGEST))
+        self.assertEqual(stemcell.features.init, "runit")
         self.assertTrue((stemcell.rootfs / "usr/sbin/runsvdir-start").is_file())
         self.assertEqual(stemcell.cloud_properties["name"], "x")
         self.assertEqual(self.loaded().all(), [stemcell])

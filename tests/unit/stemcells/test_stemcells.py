@@ -7,11 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
 from tests.fakes.script import Script
@@ -37,7 +41,9 @@ class StemcellsTests(TestCase):
         """Read the stemcells from disk, as a daemon does that starts."""
         self.images = FakeImages(self.script)
         archiver = FakeArchiver(self.script)
-        scratch = Scratch(self.depot, FakeTrees(self.script))
+        clock = Clock()
+        reaper = Reaper(clock, TaskGroup(clock))
+        scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells
@@ -46,6 +52,7 @@ class StemcellsTests(TestCase):
         """Check that there is no stemcell, whole or in part."""
         self.assertEqual(self.stemcells.all(), [])
         self.assertEqual(os.listdir(self.depot.stemcells), [])
+        self.assertEqual(os.listdir(self.depot.images), [])
         self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_from_a_file(self) -> None:
@@ -112,3 +119,64 @@ class StemcellsTests(TestCase):
             record.write_text(damaged)
             self.assertEqual(self.loaded().all(), [])
             self.assertTrue(stemcell.rootfs.is_dir())
+
+    async def test_the_same_image_again(self) -> None:
+        """It is not unpacked again, and its files stay until no stemcell is made of it."""
+        first = await self.stemcells.create(self.image, {"name": "a"})
+        self.script.done.clear()
+        second = await self.stemcells.create(self.image, {"name": "b"})
+        self.assertEqual(self.script.done, ["identify"])
+        self.assertEqual(first.rootfs, second.rootfs)
+        self.assertEqual(
+            {each.cid for each in self.loaded().all()}, {first.cid, second.cid}
+        )
+        await self.stemcells.delete(first.cid)
+        self.assertTrue(second.rootfs.is_dir())
+        await self.stemcells.delete(second.cid)
+        self.assert_nothing_left()
+
+    async def test_the_same_image_after_a_start(self) -> None:
+        """Who uses an image follows from the records of the stemcells."""
+        first = await self.stemcells.create(self.image, {})
+        self.stemcells = self.loaded()
+        self.script.done.clear()
+        second = await self.stemcells.create(self.image, {})
+        self.assertEqual(self.script.done, ["identify"])
+        self.stemcells = self.loaded()
+        await self.stemcells.delete(first.cid)
+        await self.stemcells.sweep(Repairs())
+        self.assertTrue(second.rootfs.is_dir())
+
+    async def test_the_same_image_at_once(self) -> None:
+        """Of two that are unpacked at the same time one is kept."""
+        uploads = [self.stemcells.open_upload({}) for _ in range(2)]
+        stemcells = [await upload.finish() for upload in uploads]
+        self.assertEqual(len({each.rootfs for each in stemcells}), 1)
+        self.assertEqual(len(os.listdir(self.depot.images)), 1)
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_an_image_that_is_deleted_meanwhile(self) -> None:
+        """It is unpacked anew if it is deleted while the new file is looked at."""
+        first = await self.stemcells.create(self.image, {})
+        looking = self.script.pending["identify"] = Deferred()
+        second = Deferred.fromCoroutine(self.stemcells.create(self.image, {}))
+        await self.stemcells.delete(first.cid)
+        self.script.done.clear()
+        looking.callback(None)
+        self.assertTrue((await second).rootfs.is_dir())
+        self.assertEqual(self.script.done, ["unpack", "sync"])
+
+    async def test_a_stemcell_of_an_older_daemon(self) -> None:
+        """Its record names no image; its files are in its own directory, and go with it."""
+        stemcell = await self.stemcells.create(self.image, {})
+        record = stemcell.path / "stemcell.json"
+        stemcell.rootfs.rename(stemcell.path / "rootfs")
+        older = {**json.loads(record.read_text()), "image": None}
+        del older["image_size"]
+        record.write_text(json.dumps(older))
+        self.stemcells = self.loaded()
+        (found,) = self.stemcells.all()
+        self.assertEqual(found.rootfs, stemcell.path / "rootfs")
+        await self.stemcells.sweep(Repairs())
+        await self.stemcells.delete(found.cid)
+        self.assert_nothing_left()

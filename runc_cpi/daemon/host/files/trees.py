@@ -46,30 +46,35 @@ class Trees:
         @raise CloudError: if it cannot be read.
         """
         argv = ["du", "--summarize", "--block-size=1", "--one-file-system", "--", str(path)]
-        outcome = await self._run(argv, SIZE_TIMEOUT)
+        outcome = await self._run(argv, SIZE_TIMEOUT, idle=True)
         return int(outcome.stdout.split()[0])
 
-    async def remove(self, path: Path) -> None:
+    async def remove(self, path: Path, *, idle: bool = False) -> None:
         """
         Remove a tree, but nothing on other file systems that are mounted in it.
 
         A VM's directory has its console and its root disk mounted in it: these are
         unmounted first.
 
+        @param idle: whether all else that uses the disk and the processors goes first.
         @raise CloudError: if something of the tree stays.
         """
         await deferToThread(console.close_console, path)
         await root_disks.unmount(self._tools, Bundle(path))
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
         try:
-            await self._run(argv, REMOVE_TIMEOUT)
+            await self._run(argv, REMOVE_TIMEOUT, idle=idle)
         except CloudError:
             # Even root cannot remove what a VM made immutable.
-            await self._run(flags.program(path), REMOVE_TIMEOUT)
-            await self._run(argv, REMOVE_TIMEOUT)
+            await self._run(flags.program(path), REMOVE_TIMEOUT, idle=idle)
+            await self._run(argv, REMOVE_TIMEOUT, idle=idle)
 
-    async def _run(self, argv: Sequence[str], timeout: float) -> Outcome:
-        outcome = await self._processes.run(argv, timeout=timeout, lane=Lane.BULK)
+    async def _run(
+        self, argv: Sequence[str], timeout: float, *, idle: bool = False
+    ) -> Outcome:
+        # What is idle is bounded by whoever asks for it, and holds up no other child.
+        lane = Lane.IDLE if idle else Lane.BULK
+        outcome = await self._processes.run(argv, timeout=timeout, lane=lane, idle=idle)
         if not outcome.ok:
             raise failed_program(outcome, outcome.complaint())
         return outcome

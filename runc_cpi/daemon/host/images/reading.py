@@ -15,7 +15,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 HEADER_SIZE = 512  # bytes
 CHUNK = 1 << 20  # bytes
@@ -23,29 +23,32 @@ CHUNK = 1 << 20  # bytes
 READING, WRITING, DONE, FAILED = b"r", b"w", b"=", b"!"
 
 
-def command(what: str, timeout: float) -> Sequence[str]:
+def command(what: str, timeout: float, sizes: Collection[int] = ()) -> Sequence[str]:
     """
     Return the command line.  The program needs the parcel as its standard input.
 
     @param what: C{head} to print the first L{HEADER_SIZE} bytes, and leave the file in
-        the parcel; C{all} to print the whole file.
+        the parcel; C{hash} to print its hash and its size, and leave it there; C{all} to
+        print the whole file, and its hash and its size on standard error.
     @param timeout: after so many seconds without an answer the file is given up.
+    @param sizes: a file of another size, in bytes, is not hashed.
     """
-    return (sys.executable, "-I", "-S", __file__, what, str(timeout))
+    program = (sys.executable, "-I", "-S", __file__)
+    return (*program, what, str(timeout), *map(str, sizes))
 
 
 def main() -> None:
     """Print the file; what is wrong goes to standard error, with exit status 1."""
-    only_head, timeout = sys.argv[1] == "head", float(sys.argv[2])
+    what, timeout, sizes = sys.argv[1], float(sys.argv[2]), set(map(int, sys.argv[3:]))
     messages, to_watcher = os.pipe()
     reader = os.fork()
     if reader == 0:
         # Whoever waits for the end of these must not have to wait for a reader that hangs.
-        not_needed = (messages, 1, 2) if only_head else (messages, 2)
+        not_needed = (messages, 2) if what == "all" else (messages, 1, 2)
         for descriptor in not_needed:
             os.close(descriptor)
         try:
-            _read(to_watcher, only_head)
+            _read(to_watcher, what, sizes)
         finally:
             os._exit(0)
     os.close(to_watcher)
@@ -54,10 +57,10 @@ def main() -> None:
     if result[:1] != DONE:
         os.kill(reader, signal.SIGKILL)
         sys.exit(result[1:].decode("utf-8", "replace") or "the reading broke off")
-    os.write(1, result[1:])
+    os.write(2 if what == "all" else 1, result[1:])
 
 
-def _read(to_watcher: int, only_head: bool) -> None:
+def _read(to_watcher: int, what: str, sizes: Collection[int]) -> None:
     """
     Read the file, and tell the watcher how that went.
 
@@ -65,19 +68,20 @@ def _read(to_watcher: int, only_head: bool) -> None:
     """
     try:
         os.write(to_watcher, READING)
-        image = _take_out(socket.MSG_PEEK if only_head else 0)
-        if only_head:
+        image = _take_out(0 if what == "all" else socket.MSG_PEEK)
+        if what == "head":
             result = DONE + os.pread(image, HEADER_SIZE, 0)
-        else:
-            _copy(image, to_watcher)
+        elif what == "hash" and os.fstat(image).st_size not in sizes:
             result = DONE
+        else:
+            result = DONE + _copy(image, to_watcher, 1 if what == "all" else None)
     except OSError as error:
         result = FAILED + f"cannot read the image: {error.strerror}".encode()
     except ValueError as error:
         result = FAILED + str(error).encode()
     os.write(to_watcher, result)
     os.close(to_watcher)
-    if not only_head:
+    if what == "all":
         os.close(1)
 
 
@@ -98,20 +102,36 @@ def _take_out(flags: int) -> int:
     return image
 
 
-def _copy(image: int, to_watcher: int) -> None:
-    """Print all of a file; before each read and each write, tell the watcher which."""
-    position = 0
+def _copy(image: int, to_watcher: int, output: int | None) -> bytes:
+    """
+    Hash all of a file; before each read and each write, tell the watcher which.
+
+    @param output: where to write the file to, if anywhere.
+    @return: its hash and its size.
+    """
+    from hashlib import sha256  # not all that this program does needs it
+
+    position, hashed = 0, sha256()
     while data := os.pread(image, CHUNK, position):
         position += len(data)
         os.write(to_watcher, WRITING)
-        try:
-            with memoryview(data) as rest:
-                done = 0
-                while done < len(rest):
-                    done += os.write(1, rest[done:])
-        except BrokenPipeError:
-            return  # whoever reads the output has enough, or will say what is wrong
+        if output is not None and not _print(data, output):
+            output = None
+        hashed.update(data)
         os.write(to_watcher, READING)
+    return f"{hashed.hexdigest()} {position}".encode("ascii")
+
+
+def _print(data: bytes, output: int) -> bool:
+    """Write bytes; return whether whoever reads them may want more."""
+    try:
+        with memoryview(data) as rest:
+            done = 0
+            while done < len(rest):
+                done += os.write(output, rest[done:])
+    except BrokenPipeError:
+        return False  # it has enough, or will say what is wrong
+    return True
 
 
 def _watch(messages: int, timeout: float) -> bytes:

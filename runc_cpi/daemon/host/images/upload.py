@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from runc_cpi.daemon.host.images.pipeline import Pipeline
 from runc_cpi.daemon.host.images.reading import HEADER_SIZE
 from runc_cpi.daemon.host.processes import Processes
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.interfaces import IUpload
 
 
@@ -30,6 +32,7 @@ class Upload:
     ) -> None:
         self._processes, self._slots, self._target = processes, slots, target
         self._header = b""
+        self._hash, self._size = sha256(), 0
         self._pipeline: Pipeline | None = None
         self._flow: _FlowControl | None = None
 
@@ -39,6 +42,8 @@ class Upload:
 
         @raise CPIError: what went wrong, as soon as it is known.
         """
+        self._hash.update(data)
+        self._size += len(data)
         if self._pipeline is None:
             self._header += data
             if len(self._header) < HEADER_SIZE:
@@ -46,10 +51,11 @@ class Upload:
             data = await self._start()
         await self._pass_on(data)
 
-    async def finish(self) -> None:
+    async def finish(self) -> Content:
         """
         Take note that all bytes were written, and wait until all is unpacked.
 
+        @return: what was written.
         @raise CPIError: if it cannot be.
         """
         if self._pipeline is None:
@@ -59,6 +65,7 @@ class Upload:
         stdin.unregisterProducer()
         stdin.closeStdin()
         await self._pipeline.finish()
+        return Content(f"sha256:{self._hash.hexdigest()}", self._size)
 
     async def abort(self) -> None:
         """Stop unpacking, and wait until no process is left."""

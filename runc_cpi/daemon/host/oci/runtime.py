@@ -126,7 +126,7 @@ class Runtime:
         @raise CloudError: if the runtime fails.
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
-        await self._kill(bundle)
+        await self.kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
         await deferToThread(hierarchies.remove, cgroup)
         if self.knows(vm_cid):
@@ -140,7 +140,12 @@ class Runtime:
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
             await deferToThread(hierarchies.remove, cgroup)
 
-    async def _kill(self, bundle: Bundle) -> None:
+    async def kill(self, bundle: Bundle) -> None:
+        """
+        End all processes of a container at once; one that is not there is no error.
+
+        @raise StillRunning: if a process of it does not end.
+        """
         first = self.find_process(bundle)
         try:
             await killing.end(self._reactor, self._cgroup_of(bundle), first)

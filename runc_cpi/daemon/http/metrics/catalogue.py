@@ -59,7 +59,11 @@ LAG = _histogram(
 )
 COLLECTION = _gauge("collection_seconds", "how long it took to gather all this")
 
-VMS = _gauge("vms", "VMs; state is running, stopped, or down if it failed", "state")
+VMS = _gauge(
+    "vms",
+    "VMs; stopped are those that ended or were stopped, down those that are to run again",
+    "state",
+)
 VM_CPU = _counter("vm_cpu_seconds", "time of processors since the VM booted", *VM)
 VM_CPU_LIMIT = _gauge("vm_cpu_limit", "processors that the VM may use at a time", *VM)
 VM_MEMORY = _gauge(

@@ -31,7 +31,8 @@ class EventCounts:
 
     def __init__(self, journal: Journal) -> None:
         self._calls = Histogram(CALL_SECONDS, CALL_BOUNDS)
-        self._events: Counter[str] = Counter()
+        # Prometheus sees no increase to a first value.
+        self._events: Counter[str] = Counter({"vm_ended": 0, "oom_kill": 0})
         journal.listen(self._count)
 
     def _count(self, event: Event) -> None:

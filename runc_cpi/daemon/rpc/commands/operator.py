@@ -11,6 +11,13 @@ class Repair(Command):
     response = [(b"done", JSON()), (b"problems", JSON())]
 
 
+class Status(Command):
+    """Count what there is, and what was deleted and is not removed yet."""
+
+    is_event = False
+    response = [(b"status", JSON())]
+
+
 class StopVM(Command):
     """Stop a VM, which stays down until it is started or rebooted."""
 

@@ -31,6 +31,10 @@ class OperatorResponders(amp.CommandLocator):
         repairs = await self._reconciler.repair()
         return {"done": repairs.done, "problems": repairs.problems}
 
+    @commands.Status.responder
+    def status(self) -> Answer:
+        return {"status": self._reconciler.status()}
+
     @commands.StopVM.responder
     async def stop_vm(self, vm_cid: str) -> Answer:
         await self._power.stop(vm_cid)

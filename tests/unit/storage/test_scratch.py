@@ -1,0 +1,90 @@
+"""Scratch: what waits for removals, and what does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel
+from twisted.logger import capturedLogs as captured_logs
+from twisted.trial.unittest import TestCase
+
+from runc_cpi.daemon.base.repairs import Repairs
+from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.reaper import Reaper
+from runc_cpi.daemon.storage.scratch import SCANTY, Scratch
+from runc_cpi.errors import CloudError
+from tests.fakes.script import Script
+from tests.fakes.storage import FakeTrees
+
+
+class ScratchTests(TestCase):
+    """The scratch of one daemon, on a disk with as much room as a test says."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.script, clock = Script(), Clock()
+        self.depot = Depot(Path(os.path.abspath(self.mktemp())))
+        self.depot.prepare()
+        self.addCleanup(self.depot.release)
+        self.tasks = TaskGroup(clock)
+        trees = FakeTrees(self.script)
+        self.scratch = Scratch(self.depot, trees, Reaper(clock, self.tasks))
+        self.free = SCANTY
+        self.patch(os, "statvfs", self.statvfs)
+
+    def statvfs(self, path: Any) -> Any:
+        """Say how much room there is."""
+        blocks = self.free // 4096
+        return os.statvfs_result((4096, 4096, blocks, blocks, blocks, 9, 9, 9, 0, 255))
+
+    def held(self) -> Deferred[None]:
+        """Drop something whose removal does not end before the test says so."""
+        removal = self.script.pending["remove"] = Deferred()
+        self.scratch.drop(self.scratch.new())
+        return removal
+
+    def test_enough_room(self) -> None:
+        """Nobody waits for a removal while there is room enough."""
+        removal = self.held()
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.make_room()))
+        removal.callback(None)
+
+    def test_little_room(self) -> None:
+        """With little room the removals that are under way are waited for, and no more."""
+        self.free = SCANTY - 4096
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.make_room()))
+        removal = self.held()
+        waiting = Deferred.fromCoroutine(self.scratch.make_room())
+        self.assertNoResult(waiting)
+        removal.callback(None)
+        self.successResultOf(waiting)
+
+    async def test_what_cannot_be_removed(self) -> None:
+        """That is logged, what was deleted is out of its place, and a sweep tries again."""
+        place = self.depot.disks / "disk-1"
+        place.mkdir()
+        self.script.failing["remove"] = CloudError("it is held")
+        with captured_logs() as events:
+            await self.scratch.remove(place)
+        self.assertFalse(place.exists())
+        (line,) = [event for event in events if event["log_level"] is LogLevel.error]
+        self.assertEqual(line["error"], "it is held")
+        self.script.failing.clear()
+        repairs = Repairs()
+        await self.scratch.sweep(repairs)
+        self.assertEqual((len(repairs.done), repairs.problems), (1, []))
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    def test_a_stop(self) -> None:
+        """What a stop breaks off is no error: the next start removes it."""
+        removal = self.held()
+        with captured_logs() as events:
+            self.tasks.cancel()
+        self.assertEqual({event["log_level"] for event in events}, {LogLevel.warn})
+        removal.callback(None)
