@@ -33,8 +33,8 @@ from runc_cpi.daemon.storage.depot import Depot
 # For work to be undone that was broken off as the daemon stops.
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0  # seconds
-# The reactor waits at most for so long when a thread computes; Python's own is 5 ms.
-SWITCH_INTERVAL = 0.001  # seconds
+# The reactor waits for so long each time when a thread computes; Python's own is 5 ms.
+SWITCH_INTERVAL = 0.0002  # seconds
 
 
 class Daemon(MultiService):

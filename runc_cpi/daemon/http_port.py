@@ -51,8 +51,8 @@ class HTTPPort(Port):
         self._identity: Identity | None = None
         if http.tls is not None:
             self._identity = Identity(http.tls, self._peer_log, "http.tls")
-        self._site = ReadOnlySite(root, self._peer_log, reactor)
-        super().__init__(reactor, http.address, self._entrance(reactor, http))
+        self._site = ReadOnlySite(root, self._peer_log, reactor, parts.vms.at)
+        super().__init__(reactor, http.address, self._entrance(reactor, http, parts))
         root.putChild(b"healthz", Health(reactor))
         root.putChild(b"readyz", self._readiness)
         Metering(reactor, config, parts, programs_waiting, root).setServiceParent(self)
@@ -60,7 +60,7 @@ class HTTPPort(Port):
         if self._identity is not None:
             IdentityReloader(reactor, self._identity).setServiceParent(self)
 
-    def _entrance(self, reactor: Any, config: HTTPConfig) -> Any:
+    def _entrance(self, reactor: Any, config: HTTPConfig, parts: Assembly) -> Any:
         """Make what connections come to first."""
         factory: Any = self._site
         if self._identity is not None:
@@ -71,7 +71,12 @@ class HTTPPort(Port):
                 clock=reactor,
             )
             factory = HandshakeQueue(
-                encrypted, LimitsConfig(), self._peer_log, reactor, TLS_WANTED
+                encrypted,
+                LimitsConfig(),
+                self._peer_log,
+                reactor,
+                parts.vms.at,
+                TLS_WANTED,
             )
             if config.allow_from is None:
                 return factory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,9 +13,10 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from runc_cpi.daemon.entrance.access import address_of
+from runc_cpi.daemon.entrance.access import Address, address_of
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
+from runc_cpi.daemon.vms.vm import VM
 
 CONNECTIONS = 64  # that are open at once
 GRACE_SECONDS = 5.0  # for which each has its place, whoever else comes
@@ -139,13 +141,20 @@ class ReadOnlySite(Site):
 
     @param root: what there is to look at.
     @param peer_log: is told when there are too many.
+    @param vm_at: returns the VM that has an address.
     """
 
     protocol: Any = Channel
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, root: IResource, peer_log: PeerLog, reactor: Any) -> None:
+    def __init__(
+        self,
+        root: IResource,
+        peer_log: PeerLog,
+        reactor: Any,
+        vm_at: Callable[[Address], VM | None],
+    ) -> None:
         super().__init__(
             root,
             requestFactory=ReadOnlyRequest,
@@ -153,7 +162,7 @@ class ReadOnlySite(Site):
             reactor=reactor,
         )
         self._places: Strangers[Channel] = Strangers(
-            CONNECTIONS, GRACE_SECONDS, peer_log, reactor.seconds, FULL
+            CONNECTIONS, GRACE_SECONDS, peer_log, reactor.seconds, vm_at, FULL
         )
         self._open: set[Channel] = set()
 

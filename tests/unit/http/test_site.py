@@ -60,7 +60,8 @@ class SiteTests(SynchronousTestCase):
         root.putChild(b"healthz", Health(self.clock))
         root.putChild(b"readyz", self.ready)
         root.putChild(b"slow", self.slow)
-        self.site = ReadOnlySite(root, PeerLog(self.clock.seconds), self.clock)
+        peer_log = PeerLog(self.clock.seconds)
+        self.site = ReadOnlySite(root, peer_log, self.clock, lambda address: None)
 
     def connect(self, host: str = "192.0.2.1", own: str = "192.0.2.9") -> Any:
         """
