@@ -22,7 +22,7 @@ async def served(reactor: Any, documents: Documents) -> AsyncIterator[str]:
     """
     root = Root()
     put(root, reactor, documents)
-    site = ReadOnlySite(root, PeerLog(reactor.seconds), reactor)
+    site = ReadOnlySite(root, PeerLog(reactor.seconds), reactor, lambda _: None)
     port = reactor.listenTCP(0, site, interface="127.0.0.1")
     try:
         yield f"http://127.0.0.1:{port.getHost().port}/"
