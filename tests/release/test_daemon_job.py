@@ -256,4 +256,4 @@ def test_refusal_is_logged(host: Host) -> None:
     file = host.vcap / "jobs" / "runc_cpid" / "config" / "config.yml"
     file.write_text('{"cidr": "nonsense"}')
     assert host.control("start").wait(30) == 1
-    assert "cidr: 'nonsense' must be an IPv4 network" in host.log("stderr")
+    assert "cidr: 'nonsense' must be a network such as" in host.log("stderr")
