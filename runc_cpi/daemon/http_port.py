@@ -18,6 +18,7 @@ from runc_cpi.daemon.http.health import Health, Readiness
 from runc_cpi.daemon.http.site import ReadOnlySite
 from runc_cpi.daemon.listening import Port
 from runc_cpi.daemon.metering import Metering
+from runc_cpi.daemon.status_page import StatusPage
 
 # What a browser gets that was sent here by http://.
 TLS_WANTED = (
@@ -55,6 +56,7 @@ class HTTPPort(Port):
         root.putChild(b"healthz", Health(reactor))
         root.putChild(b"readyz", self._readiness)
         Metering(reactor, config, parts, programs_waiting, root).setServiceParent(self)
+        StatusPage(reactor, config, parts, root).setServiceParent(self)
         if self._identity is not None:
             IdentityReloader(reactor, self._identity).setServiceParent(self)
 

@@ -62,6 +62,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("entrance", "events"),
     },
     "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
+    "status": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        *("http", "events", "doctor"),
+    },
     "listening": {"config"},
     "twistd": {"base"},
 }
@@ -70,7 +74,7 @@ KNOW_ALL = {
     f"{DAEMON}.{name}"
     for name in (
         *("tap", "daemon", "preflight", "trial"),
-        *("assembly", "linux_host", "amp_port", "http_port", "metering"),
+        *("assembly", "linux_host", "amp_port", "http_port", "metering", "status_page"),
     )
 }
 # The two other programs.  The operator's reaches the daemon as a CPI does.
@@ -91,7 +95,7 @@ KEPT_APART = {
         f"{DAEMON}.host.dns.long_answers",
     ),
     "prometheus_client": (f"{DAEMON}.http.metrics",),
-    "twisted.web": (f"{DAEMON}.http",),
+    "twisted.web": (f"{DAEMON}.http", f"{DAEMON}.status.answers"),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (

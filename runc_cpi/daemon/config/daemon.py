@@ -233,7 +233,7 @@ class DaemonConfig(Section):
     events: EventsConfig = section(EventsConfig, "how much is kept of what happened")
     http: HTTPConfig | None = section(
         HTTPConfig,
-        "where metrics and the health of the daemon can be read by HTTP",
+        "where the daemon can be looked at by HTTP: its page, metrics and health",
         check=http_section,
     )
     limits: LimitsConfig = section(LimitsConfig, "what a peer may ask of the daemon")
