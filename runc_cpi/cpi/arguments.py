@@ -73,7 +73,7 @@ def mapping_or_none(name: str, value: Any) -> Any:
 
 
 def secret_mapping_or_none(name: str, value: Any) -> Any:
-    """As L{mapping_or_none}, but the error does not tell the value."""
+    """An object; C{null} stands for an empty one.  The error does not tell the value."""
     if value is not None and not isinstance(value, dict):
         raise InvalidArgument(f"{name}: must be an object")
     return value or {}

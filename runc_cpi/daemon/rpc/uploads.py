@@ -70,7 +70,7 @@ class Uploads:
         Pass on the next bytes of an image, and wait until they are taken.
 
         @raise InvalidArgument: if there is no such upload.
-        @raise CPIError: why it failed.
+        @raise CPIError: as L{Stemcells.create} does.
         """
         await self._abort_on_error(number, self._find(number).write(data))
 
@@ -79,7 +79,7 @@ class Uploads:
         End an upload, and make the stemcell of it.
 
         @raise InvalidArgument: if there is no such upload.
-        @raise CPIError: why it failed.
+        @raise CPIError: as L{Stemcells.create} does.
         """
         stemcell = await self._abort_on_error(number, self._find(number).finish())
         self._under_way.pop(number, None)

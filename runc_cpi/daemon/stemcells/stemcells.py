@@ -76,7 +76,10 @@ class Stemcells:
         Make a stemcell of an image file.
 
         @param image: a parcel with the file (C{base/parcels.py}); the caller closes it.
-        @raise CPIError: what is wrong with the arguments or the image.
+        @raise InvalidArgument: what is wrong with the arguments.
+        @raise StemcellRejected: what is wrong with the image.
+        @raise NoDiskSpace: if the disk ran full.
+        @raise CloudError: if the file system cannot be written.
         """
         return await self._maker.from_file(image, cloud_properties)
 
@@ -92,7 +95,10 @@ class Stemcells:
         """
         Make a light stemcell of the OCI image that C{cloud_properties} name.
 
-        @raise CPIError: what is wrong with the arguments or the image.
+        @raise InvalidArgument: what is wrong with the arguments.
+        @raise StemcellRejected: what is wrong with the image.
+        @raise NoDiskSpace: if the disk ran full.
+        @raise CloudError: if the file system cannot be written.
         """
         return await self._maker.from_oci_image(cloud_properties)
 

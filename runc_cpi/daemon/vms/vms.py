@@ -225,8 +225,7 @@ class VMs:
         @param in_settings: whether the agent's settings file is to name it.
         @return: where the VM finds it.
         @raise VMNotFound: if there is no such VM.
-        @raise DiskNotFound: if there is no such disk.
-        @raise DiskAttached: if another VM has it.
+        @raise CPIError: as L{Disks.attach} does.
         """
         async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
@@ -242,9 +241,7 @@ class VMs:
         Take a disk from a VM, running or not.
 
         @raise VMNotFound: if there is no such VM.
-        @raise DiskNotFound: if there is no such disk.
-        @raise DiskNotAttached: if the VM does not have it.
-        @raise DiskBusy: if a process of the VM still uses it.
+        @raise CPIError: as L{Disks.detach} does.
         """
         async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
