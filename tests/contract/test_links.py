@@ -20,7 +20,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_links(page: Path) -> None:
     """Each link to a file of the project names one, and a heading of it if it names one."""
     broken = []
@@ -32,3 +32,11 @@ def test_links(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert not broken
+
+
+def test_the_index_has_each_page() -> None:
+    """docs/README.md leads to all pages beside it."""
+    index = PROJECT / "docs" / "README.md"
+    found = {link.partition("#")[0] for link in LINK.findall(index.read_text("utf-8"))}
+    pages = {page.name for page in index.parent.glob("*.md")} - {index.name}
+    assert pages <= found
