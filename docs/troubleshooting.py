@@ -60,6 +60,15 @@ class Table:
         for line in lines[2:]:
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
+    def told(self, row: list[str]) -> list[str]:
+        """Return the messages of a row; of one that is better read there, each by itself."""
+        cells = [row[column] for column in self.messages]
+        if self.answer is not None:
+            return [cell for cell in cells if cell]
+        return [
+            f"`{each}`" for cell in cells for each in quoted(cell) if pieces(f"`{each}`")
+        ]
+
 
 TABLES = (
     Table("operations.md", "When something is wrong", (0,), 1),
@@ -163,29 +172,17 @@ def program(name: Path) -> str:
     return f"`{PROGRAMS.get(name.parts[1], 'runc-cpid')}`"
 
 
-def entries() -> Iterator[tuple[str, str, str, str]]:
+def entries() -> list[tuple[str, str, str, str]]:
     """Return each message, who says it, what to do, and where that is from."""
-    known, seen = sources(), set()
+    known, found = sources(), {}
     for table in TABLES:
         for row in table.rows():
-            for column in table.messages:
-                cell = row[column]
-                # The page is better read there: of its cells only the messages are here.
-                whole = table.answer is not None
-                for message in [cell] if whole else [f"`{each}`" for each in quoted(cell)]:
-                    if not message or (not whole and not pieces(message)):
-                        continue
-                    if (message, table.page) in seen:
-                        continue
-                    seen.add((message, table.page))
-                    who = speaker(message, known) if pieces(message) else ""
-                    answer = row[table.answer] if table.answer is not None else ""
-                    yield (
-                        message,
-                        who,
-                        answer.replace("](#", f"]({table.page}#"),
-                        table.link,
-                    )
+            for message in table.told(row):
+                answer = "see there" if table.answer is None else row[table.answer]
+                answer = answer.replace("](#", f"]({table.page}#")
+                who = speaker(message, known) if pieces(message) else ""
+                found.setdefault((message, table.page), (message, who, answer, table.link))
+    return list(found.values())
 
 
 def order(entry: tuple[str, str, str, str]) -> str:
@@ -198,7 +195,7 @@ def page() -> str:
     lines = [HEAD, "| message | said by | what to do | from |", "|---|---|---|---|"]
     for message, who, answer, link in sorted(entries(), key=order):
         source = f"[{link.partition('.')[0]}]({link})"
-        lines.append(f"| {message} | {who} | {answer or 'see there'} | {source} |")
+        lines.append(f"| {message} | {who} | {answer} | {source} |")
     return "\n".join(lines) + "\n"
 
 
