@@ -111,6 +111,7 @@ class Assembly:
     tasks: TaskGroup
     pools: AddressPools
     networks: ManagedNetworks
+    reaper: Reaper
     stemcells: Stemcells
     disks: Disks
     snapshots: Snapshots
@@ -252,7 +253,6 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         managed_networks=managed_networks,
         networks=networks,
         scratch=scratch,
-        reaper=reaper,
         locks=locks,
         agreement=Agreement(
             registry=registry, containers=containers, disks=disks, locks=locks
@@ -268,6 +268,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         tasks=tasks,
         pools=pools,
         networks=managed_networks,
+        reaper=reaper,
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,

@@ -31,6 +31,8 @@ from runc_cpi.daemon.storage.depot import Depot
 
 # For work to be undone that was broken off as the daemon stops.
 UNDO_SECONDS = 10.0
+# For what was deleted to be removed; the next start does the rest.
+REMOVAL_SECONDS = 2.0
 ROOM_INTERVAL = 300.0  # seconds
 
 
@@ -205,6 +207,8 @@ class Daemon(MultiService):
             self._parts.tasks.cancel()
             self._host.break_off()
             await self._finish(UNDO_SECONDS)
+        elif not await self._parts.reaper.drain(REMOVAL_SECONDS):
+            self.log.info("left to the next start: removing what was deleted")
         self._parts.tasks.cancel()
         self._parts.watcher.close()
         self._parts.oom_kills.close()
@@ -224,5 +228,5 @@ class Daemon(MultiService):
         tasks, end = self._parts.tasks, self._reactor.seconds() + seconds
         waits = [tasks.wait(seconds), *(port.finish(seconds) for port in self._ports)]
         ended = await gatherResults([Deferred.fromCoroutine(wait) for wait in waits])
-        # The last calls may have left something to be removed.
+        # The last calls may have left something to be done.
         return all(ended) and await tasks.wait(max(0.0, end - self._reactor.seconds()))
