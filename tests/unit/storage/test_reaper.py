@@ -120,7 +120,8 @@ class ReaperTests(SynchronousTestCase):
 
     def test_a_stop_waits_for_a_moment(self) -> None:
         """It waits for what is queued as well, and no longer than it says."""
-        self.assertIs(self.successResultOf(Deferred.fromCoroutine(self.tasks.wait(9))), True)
+        tasks = Deferred.fromCoroutine(self.tasks.wait(9))
+        self.assertIs(self.successResultOf(tasks), True)
         drained = Deferred.fromCoroutine(self.reaper.drain(2))
         self.clock.advance(2)
         self.assertIs(self.successResultOf(drained), False)

@@ -81,22 +81,25 @@ class ScratchTests(TestCase):
 
     async def test_what_takes_room(self) -> None:
         """What is being made does not count; what could not be removed does."""
-        draft = self.scratch.new()
-        removal = self.held()
-        self.assertEqual(self.scratch.rubbish(), 1)
+        drafts = [self.scratch.new() for _ in range(3)]
+        self.assertEqual(self.scratch.rubbish(), 0)
         self.script.failing["remove"] = CloudError("it is held")
-        await self.scratch.discard(draft)
+        await self.scratch.discard(drafts[0])
+        self.scratch.drop(drafts[1])
         self.assertEqual(self.scratch.rubbish(), 2)
-        removal.callback(None)
+        self.script.failing.clear()
+        await self.scratch.sweep(Repairs())
+        self.assertEqual(self.scratch.rubbish(), 0)
 
     async def test_a_sweep_while_something_is_set_aside(self) -> None:
         """It does not touch that: it may be put back yet."""
         place = self.depot.disks / "disk-1"
         place.mkdir()
-        sweeps = []
+        sweeps: list[list[str]] = []
+        threads: Any = reactor
 
         def fail(directory: Path) -> None:
-            sweeps.append(blockingCallFromThread(reactor, self.swept))
+            sweeps.append(blockingCallFromThread(threads, self.swept))
             raise OSError(5, "the disk fails")
 
         self.patch(drafts, "sync_directory", fail)
