@@ -161,10 +161,14 @@ class Scratch:
 
     async def _sweep(self, path: Path, repairs: Repairs) -> None:
         self._in_use.add(path)
-        with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
-            await self._reaper.remove(partial(self._remove, path))
-            repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
-        self._in_use.discard(path)
+        try:
+            with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
+                await self._reaper.remove(partial(self._remove, path))
+                repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
+        except CancelledError:
+            return  # the daemon stops, and the next start sweeps
+        finally:
+            self._in_use.discard(path)
 
 
 def _free(path: Path) -> int:

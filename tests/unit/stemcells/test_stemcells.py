@@ -244,18 +244,6 @@ class StemcellsTests(TestCase):
         self.stemcells.release(first.cid)
         await self.stemcells.create(self.image, {})
 
-    async def test_a_vm_without_its_stemcell(self) -> None:
-        """While it is there, images stay whose stemcells are lost."""
-        stemcell = await self.stemcells.create(self.image, {})
-        shutil.rmtree(stemcell.path)
-        self.stemcells = self.loaded()
-        self.stemcells.keep_images("vm-1")
-        await self.stemcells.sweep(Repairs())
-        self.assertTrue(stemcell.rootfs.is_dir())
-        self.stemcells.let_images_go("vm-1")
-        await self.stemcells.sweep(Repairs())
-        self.assert_nothing_left()
-
     async def test_a_stemcell_of_an_older_daemon(self) -> None:
         """Its record names no image; its files are in its own directory, and go with it."""
         stemcell = await self.stemcells.create(self.image, {})
