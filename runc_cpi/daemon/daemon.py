@@ -207,7 +207,7 @@ class Daemon(MultiService):
             self._parts.tasks.cancel()
             self._host.break_off()
             await self._finish(UNDO_SECONDS)
-        elif not await self._parts.reaper.drain(REMOVAL_SECONDS):
+        if not await self._parts.reaper.drain(REMOVAL_SECONDS):
             self.log.info("left to the next start: removing what was deleted")
         self._parts.tasks.cancel()
         self._parts.watcher.close()
