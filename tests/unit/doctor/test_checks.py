@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.daemon.doctor import certificates, cgroups, kernel, privileges, programs, room
+from runc_cpi.daemon.doctor import (
+    certificates,
+    cgroups,
+    kernel,
+    network,
+    privileges,
+    programs,
+    room,
+)
 from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, complaints, examine
 from runc_cpi.daemon.doctor.finding import FAULT, OK, WARNING, Finding, Patient, fine
 from runc_cpi.daemon.host.disks.mountinfo import Mount
@@ -117,6 +125,40 @@ def test_modules(tmp_path: Path) -> None:
     assert {each.state for each in kernel.modules(directory, tmp_path)} == {OK}
 
 
+SIX = {"networks": [{"name": "six", "cidr": "fd00::/64", "bridge": "br6"}]}
+
+
+@pytest.mark.parametrize(
+    ("off", "config", "state", "seen"),
+    [
+        ((), SIX, OK, "is on"),
+        (("all", "lo"), SIX, WARNING, "is off by net.ipv6.conf.all.disable_ipv6: VMs"),
+        (("lo",), SIX, WARNING, "is off by net.ipv6.conf.lo.disable_ipv6: VMs"),
+        (("all",), {}, OK, "is off by net.ipv6.conf.all.disable_ipv6"),
+        (None, SIX, FAULT, "is not in this kernel"),
+        (None, {}, OK, "is not in this kernel"),
+    ],
+    ids=["on", "off", "off for the host itself", "off but not needed", "none", "no need"],
+)
+def test_ipv6(
+    tmp_path: Path,
+    off: tuple[str, ...] | None,
+    config: dict[str, Any],
+    state: str,
+    seen: str,
+) -> None:
+    """IPv6 that is off matters where a network of the configuration is of it."""
+    conf = tmp_path / "conf"
+    for name in ("all", "lo") if off is not None else ():
+        (conf / name).mkdir(parents=True)
+        (conf / name / "disable_ipv6").write_text(f"{int(name in (off or ()))}\n")
+    found = one(network.ipv6(patient(tmp_path, **config), conf))
+    assert found.state == state
+    assert found.seen.startswith(seen)
+    if state == WARNING:
+        assert f"sysctl -w net.ipv6.conf.{(off or ())[0]}.disable_ipv6=0" in found.advice
+
+
 def test_capabilities(tmp_path: Path) -> None:
     """What root is without is named, with what it is for."""
     status = tmp_path / "status"
@@ -139,7 +181,12 @@ def test_capabilities(tmp_path: Path) -> None:
         ("runc version 1.2.7\n", WARNING),
         ("runc version 1.2.8\n", OK),
         ("runc version 1.3.2\n", WARNING),
-        ("runc version 1.3.3-rc\n", OK),
+        ("runc version 1.3.3\n", OK),
+        ("runc version 1.3.3-rc.9\n", WARNING),
+        ("runc version 1.3.4-rc.1\n", OK),
+        ("runc version 1.4.0-rc.1\n", WARNING),
+        ("runc version 1.4.0~rc2+ds1\n", WARNING),
+        ("runc version 1.4.0-rc.3\n", OK),
         ("runc version 1.4.0\n", OK),
         ("runc version 2.0\n", OK),
         ("crun version 1.8.1\n", OK),
@@ -210,10 +257,15 @@ def test_a_check_that_cannot_be_made(tmp_path: Path) -> None:
     def next_one(_: Patient) -> Iterable[Finding]:
         return [fine("next one", "is well")]
 
-    first, second = examine(patient(tmp_path), [broken, next_one])
+    def faulty(_: Patient) -> Iterable[Finding]:
+        raise KeyError("x")
+
+    first, second, third = examine(patient(tmp_path), [broken, faulty, next_one])
     assert (first.check, first.state) == ("broken", WARNING)
     assert "Permission denied" in first.seen
-    assert second.state == OK
+    assert (second.check, second.state) == ("faulty", WARNING)
+    assert "KeyError" in second.seen
+    assert third.state == OK
 
 
 def test_a_start_warns_of_what_is_amiss(tmp_path: Path) -> None:
