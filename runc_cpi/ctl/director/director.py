@@ -110,6 +110,12 @@ class Director:
         self.manifest.write_variables()
         return self.manifest.shown(self.bosh)
 
+    @cached_property
+    def complete(self) -> str:
+        """The manifest with the operator's variables too, which is for bosh alone."""
+        self.manifest.write_variables()
+        return self.manifest.complete(self.bosh)
+
     def create_env_arguments(self) -> list[str | Path]:
         """Return what create-env and the like take, from the manifest to the state."""
         self.manifest.write_variables()
@@ -130,7 +136,10 @@ class Director:
     def _kept_arguments(self) -> list[str | Path]:
         """Return those about secrets, and about what there is."""
         tls = self.files.tls_variables(self.config)
-        secrets: list[str | Path] = [] if tls is None else ["-l", tls]
+        given = [Path(path) for path in self.settings.vars if Path(path).exists()]
+        secrets: list[str | Path] = []
+        for path in [*given, *([] if tls is None else [tls])]:
+            secrets += ["-l", path]
         secrets += ["--vars-store", self.directory.credentials]
         return [*secrets, "--state", self.directory.state]
 

@@ -125,4 +125,4 @@ class _Fetching:
         )
         manifest.write_variables()
         bosh = BoshCLI(path, self._directory, self.runner)
-        return manifest.shown(bosh)
+        return manifest.complete(bosh)

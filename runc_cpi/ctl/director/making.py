@@ -143,7 +143,7 @@ def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> 
         click.echo(director.shown.replace(here, there), nl=False)
         commands = [["create-env", *director.create_env_arguments()]]
         for name in told.names(settings):
-            commands.append(told.arguments(name, director.manifest, director.shown))
+            commands.append(told.arguments(name, director.manifest, director.complete))
         for command in commands:
             shown = shlex.join(map(str, [director.bosh.path, *command]))
             click.echo(shown.replace(here, there), err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from runc_cpi import __version__
-from runc_cpi.ctl.director import deployment, host, project, told
+from runc_cpi.ctl.director import configs, deployment, host, project, told
 from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
@@ -142,6 +142,12 @@ class Up:
 
     def _tell(self, name: str) -> str:
         director = self._director
-        arguments = told.arguments(name, director.manifest, director.shown)
-        director.tell(name, *arguments)
-        return "told"
+        try:
+            if name in configs.PRINTED:
+                return configs.tell(director, name)
+            arguments = told.arguments(name, director.manifest, director.complete)
+            director.tell(name, *arguments)
+            return "told"
+        finally:
+            # bosh may have made certificates.
+            director.directory.back_up()
