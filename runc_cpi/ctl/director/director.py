@@ -18,7 +18,7 @@ from runc_cpi.ctl.director.downloads import Cache
 from runc_cpi.ctl.director.environment import Environment
 from runc_cpi.ctl.director.manifest import Manifest
 from runc_cpi.ctl.director.running import CommandFailed, Runner
-from runc_cpi.ctl.director.service import Service, choose
+from runc_cpi.ctl.director.service import ProcessService, Service, choose
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.operator import DEFAULT_CONFIG, Operator
 from runc_cpi.daemon.config import DaemonConfig
@@ -149,14 +149,34 @@ class Director:
         operator.config_file = str(self.files.config)
         return operator
 
-    def daemon_version(self) -> str | None:
-        """Return the daemon's version, or L{None} if none answers."""
+    def take_over(self) -> bool:
+        """
+        End the daemon that an earlier C{up} has started as a process, for systemd to run it.
+
+        @return: whether there was such a one; all others are somebody else's.
+        """
+        before = ProcessService(self.files.config, self.directory)
+        if isinstance(self.service, ProcessService) or not before.is_running():
+            return False
+        before.stop()
+        return True
+
+    def daemon_version(self, patience: float = 0) -> str | None:
+        """
+        Return the daemon's version, or L{None} if none answers.
+
+        @param patience: for how long it is asked, in seconds.
+        """
         if not self.files.config.exists():
             return None
-        try:
-            return self.operator().ask("Ping")[b"version"].decode()
-        except DaemonUnreachable:
-            return None
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self.operator().ask("Ping")[b"version"].decode()
+            except DaemonUnreachable:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(INTERVAL)
 
     def wait_for_daemon(self) -> str:
         """
