@@ -123,11 +123,9 @@ def write(
     draft = place / DRAFT
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     for name, content in files.items():
-        mode = 0o644 if name.endswith(".crt") else 0o600
-        fd = os.open(
-            draft / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
-        )
+        fd = os.open(draft / name, flags, 0o644 if name.endswith(".crt") else 0o600)
         with open(fd, "w", encoding="ascii") as file:
             file.write(content)
             file.flush()

@@ -151,7 +151,7 @@ class Director:
 
     def take_over(self) -> bool:
         """
-        End the daemon that an earlier C{up} has started as a process, for systemd to run it.
+        End the daemon that an earlier C{up} has started as a process, for systemd.
 
         @return: whether there was such a one; all others are somebody else's.
         """

@@ -57,7 +57,7 @@ def program(name: str) -> Path:
 
 
 def installation(name: str) -> str:
-    """Return the directory of the program's version, which differs after an installation."""
+    """Return the directory of a program's version; an update leads to another one."""
     return str(program(name).parent.resolve())
 
 
