@@ -38,7 +38,7 @@ class Interpolating(BoshCLI):
     def interpolate(self, arguments: Sequence[str | Path]) -> str:
         """Return the document with the variables of the files."""
         values: dict[str, Any] = {}
-        for option, path in zip(arguments, arguments[1:]):
+        for option, path in zip(arguments, arguments[1:], strict=False):
             if option == "-l":
                 values.update(yaml.safe_load(Path(path).read_text("utf-8")))
         document = yaml.safe_load(self.path.read_text("utf-8"))
