@@ -73,8 +73,9 @@ class Environment:
         @param key: where the jumpbox's key is, on another machine than this.
         """
         variables = self.login()
+        if self.has_jumpbox:
+            self.write_key()  # to be copied, also where it is not used now
         if proxy and self.has_jumpbox:
-            self.write_key()
             key = key or str(self.directory.jumpbox_key)
             way = f"ssh+socks5://{JUMPBOX}@{PUBLISHED}:{SSH}?private-key={key}"
             variables["BOSH_ALL_PROXY"] = way

@@ -190,9 +190,10 @@ def test_exports(directory: StateDirectory) -> None:
     assert "BOSH_ALL_PROXY" not in environment.exports()
     credentials["jumpbox_ssh"] = {"private_key": "KEY"}
     directory.write(directory.credentials, yaml.safe_dump(credentials))
+    assert "BOSH_ALL_PROXY" not in environment.exports(proxy=False)
+    assert directory.jumpbox_key.exists()
     way = f"ssh+socks5://jumpbox@127.0.0.1:2222?private-key={directory.jumpbox_key}"
     assert f"export BOSH_ALL_PROXY={shlex.quote(way)}" in environment.exports()
-    assert "BOSH_ALL_PROXY" not in environment.exports(proxy=False)
     assert "private-key=/mac/key" in environment.exports(key="/mac/key")
     assert directory.jumpbox_key.read_text() == "KEY"
     assert directory.jumpbox_key.stat().st_mode & 0o777 == 0o600
