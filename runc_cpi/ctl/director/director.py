@@ -250,7 +250,10 @@ def kept_settings(directory: StateDirectory) -> Settings:
     @raise click.ClickException: if there are none.
     """
     try:
-        return Settings.from_json(directory.settings.read_text("utf-8"))
+        text = directory.settings.read_text("utf-8")
+        if not directory.is_ours:
+            raise FileNotFoundError  # another program's settings
+        return Settings.from_json(text)
     except FileNotFoundError:
         raise click.ClickException(
             f"{directory.path} has no director; runc-cpictl director up makes one"

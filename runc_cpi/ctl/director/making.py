@@ -109,7 +109,8 @@ def start(operator: Operator, directory: StateDirectory) -> None:
 
 def wanted_settings(directory: StateDirectory, options: Mapping[str, Any]) -> Settings:
     """Return the settings that are kept, changed by the options that are given."""
-    settings = kept_settings(directory) if directory.is_there else Settings()
+    kept = directory.is_there and directory.is_ours
+    settings = kept_settings(directory) if kept else Settings()
     return settings.with_options(options)
 
 

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from runc_cpi.ctl.director import directory as module
+from runc_cpi.ctl.director.director import kept_settings
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.settings import Settings
 
@@ -40,6 +41,13 @@ def test_a_directory_of_others(name: str, tmp_path: Path) -> None:
         StateDirectory(tmp_path).prepare()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_settings_of_another_program(tmp_path: Path) -> None:
+    """They are no director's, so there is nothing to destroy."""
+    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12}')
+    with pytest.raises(click.ClickException, match="has no director"):
+        kept_settings(StateDirectory(tmp_path))
 
 
 def test_an_earlier_directory(tmp_path: Path) -> None:
