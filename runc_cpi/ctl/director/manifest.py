@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from runc_cpi.ctl.director import project
@@ -99,7 +100,7 @@ class Manifest:
         paths = [Path(path) for path in self.settings.vars]
         if not paths:
             return self.complete(bosh)
-        given = {name for path in paths for name in yaml.safe_load(path.read_text("utf-8"))}
+        given = {name for path in paths for name in _names(path)}
         known = yaml.safe_load(ours.read_text("utf-8"))
         public = {key: value for key, value in known.items() if key not in given}
         shown = self.directory.made / "shown-vars.yml"
@@ -187,6 +188,24 @@ def difference(before: str, after: str) -> list[str]:
             before.splitlines(), after.splitlines(), "now", "then", lineterm="", n=4
         )
     )
+
+
+def _names(path: Path) -> list[str]:
+    """
+    Return the names of the variables in a file of the operator.
+
+    @raise click.ClickException: if it cannot be read, or is no such file.
+    """
+    try:
+        found = yaml.safe_load(path.read_text("utf-8")) or {}
+    except OSError as error:
+        raise click.ClickException(f"--vars: {path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError):
+        # What is wrong about it could be shown only with a part of it.
+        raise click.ClickException(f"--vars: {path}: it is no YAML") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"--vars: {path}: it must be names with their values")
+    return list(found)
 
 
 def _replacement(path: str, value: Any) -> dict[str, Any]:

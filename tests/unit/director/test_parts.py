@@ -299,6 +299,17 @@ def test_variables_of_the_operator_are_not_shown(
         told = yaml.safe_load(shown[-1])
         assert told == {"a": "((token))", "b": "((director_name))", "c": "10.0.0.4"}
     assert shown[0] != shown[1]
+    for content, why in (
+        ("[a]", "names with their values"),
+        ("{", "expected"),
+        (None, "No such"),
+    ):
+        variables.unlink() if content is None else variables.write_text(content)
+        with pytest.raises(
+            click.ClickException, match=f"--vars: {variables}: (?s:.*){why}"
+        ):
+            manifest.shown(bosh)
+    variables.write_text("{token: other, director_name: mine}")
     complete = yaml.safe_load(manifest.complete(bosh))
     assert complete == {"a": "other", "b": "mine", "c": "10.0.0.4"}
 
