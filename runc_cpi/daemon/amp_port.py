@@ -62,7 +62,7 @@ class AMPPort(Port):
         encrypted = EncryptedFactory(
             self._identity, isClient=False, wrappedFactory=self._calls, clock=reactor
         )
-        queue = HandshakeQueue(encrypted, config.limits, peer_log, reactor)
+        queue = HandshakeQueue(encrypted, config.limits, peer_log, reactor, subjects.vms.at)
         if config.allow_from is None:
             return queue
         return SourceFilter(

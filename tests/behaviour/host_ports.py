@@ -26,6 +26,7 @@ class Behaviour(HostCase):
             f"{taken}:80",
             f"{taken - 1}-{taken + 1}:1-3",
             f"127.0.0.1:{taken}:80",
+            f"0.0.0.0:{taken}:80",
         ):
             self.assertRegex(
                 await self.user(text) or "", r"^process [0-9]+ \(.+\) of this host$"

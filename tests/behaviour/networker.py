@@ -127,6 +127,12 @@ class Behaviour(HostCase):
         await self.networker.reach(NO_PEERS)
         self.assertEqual(await self.networker.route([here]), Reached(changed=False))
         self.assertIsNone(await self.networker.overlap(OTHER))
+        # A bridge that is made anew has none of its routes.
+        await self.networker.set_up([OTHER])
+        await self.networker.set_up([SUBNET, OTHER])
+        self.assertEqual(await self.networker.route([here]), Reached(changed=True))
+        routed = await self.networker.route([here], afresh=True)
+        self.assertEqual(routed, Reached(changed=False))
         await self.networker.set_up([SUBNET])
         routed = await self.networker.route([there])
         self.assertTrue(routed.changed)

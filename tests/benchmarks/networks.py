@@ -20,17 +20,18 @@ from tests.benchmarks.measuring import Row, layout
 ROOT = Path(__file__).parents[2]
 ROUNDS = 40
 CROWDS = (1, 100, 500)
-# By whether VMs publish ports.
-AIMS = {"none": "10 ms", "ports": "15 ms"}
+# By what VMs have beside their addresses.
+AIMS = {"none": "10 ms", "ports": "15 ms", "blocks": "15 ms"}
+TOLD = {"none": "", "ports": ", a port each", "blocks": ", a block each"}
 # Milliseconds by the clock, and of processor time.
 Taken = tuple[float, float]
 RAW = "a veth pair by pyroute2"
 
 
 @contextmanager
-def occupied(vms: int, ports: str) -> Iterator[Callable[[str], Taken]]:
+def occupied(vms: int, more: str) -> Iterator[Callable[[str], Taken]]:
     """Start a host with so many VMs; return what measures there."""
-    argv = [sys.executable, "-m", "tests.benchmarks.occupied", str(vms), ports]
+    argv = [sys.executable, "-m", "tests.benchmarks.occupied", str(vms), more]
     with subprocess.Popen(
         argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -54,9 +55,9 @@ def networks(rounds: int, crowds: Sequence[int] = CROWDS) -> list[Row]:
 
     Beside it there is one more port of the bridge, which is what the kernel takes.
     """
-    kinds = [(ports, vms) for ports in AIMS for vms in crowds]
+    kinds = [(more, vms) for more in AIMS for vms in crowds]
     with ExitStack() as stack:
-        hosts = [stack.enter_context(occupied(vms, ports)) for ports, vms in kinds]
+        hosts = [stack.enter_context(occupied(vms, more)) for more, vms in kinds]
         works = [
             partial(hosts[0], "raw"),
             *(partial(host, "port") for host in hosts[: len(crowds)]),
@@ -69,16 +70,16 @@ def networks(rounds: int, crowds: Sequence[int] = CROWDS) -> list[Row]:
     for vms, taken in zip(crowds, times, strict=False):
         rows += _rows(f"a port of the bridge beside {vms}", taken)
     first: dict[str, float] = {}
-    for (ports, vms), taken in zip(kinds, times[len(crowds) :], strict=True):
-        what = f"beside {vms} VMs" + (", a port each" if ports == "ports" else "")
+    for (more, vms), taken in zip(kinds, times[len(crowds) :], strict=True):
+        what = f"beside {vms} VMs{TOLD[more]}"
         clock, processor = _rows(what, taken)
         taken_by_it = processor.milliseconds
         ratio = taken_by_it / bare
         rows += [
-            replace(clock, aim=AIMS[ports]),
+            replace(clock, aim=AIMS[more]),
             replace(processor, against=RAW, ratio=ratio),
         ]
-        one = first.setdefault(ports, taken_by_it)
+        one = first.setdefault(more, taken_by_it)
         if vms != crowds[0]:
             against = f"beside {crowds[0]}"
             rows.append(Row("the same", taken_by_it, against, taken_by_it / one, "1.2"))

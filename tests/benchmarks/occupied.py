@@ -1,7 +1,8 @@
 """
-C{python -m tests.benchmarks.occupied VMS PORTS}: a host with so many VMs, in a namespace.
+C{python -m tests.benchmarks.occupied VMS MORE}: a host with so many VMs, in a namespace.
 
-PORTS is C{ports} if each VM publishes one, or C{none}.  The VMs are all of them interfaces
+MORE is C{ports} if each VM publishes one, C{blocks} if each has a block of addresses, or
+C{none}.  The VMs are all of them interfaces
 in one network namespace; the host's side is real.  It says C{ready}, and then
 answers each line of its input: C{vm} is the network's part of one more create_vm, C{raw}
 are the same interfaces made by bare calls of pyroute2, C{port} is a pair whose end here
@@ -38,6 +39,7 @@ from runc_cpi.daemon.host.network.table import name_of
 from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.networks import Networks
@@ -75,11 +77,11 @@ class Host:
     """
     The parts of the daemon that are about networks, over the real drivers.
 
-    @param published: whether each VM publishes a port.
+    @param more: what each VM has beside its address: C{ports}, C{blocks} or C{none}.
     """
 
-    def __init__(self, reactor: Any, home: Path, *, published: bool) -> None:
-        self._published, self._made = published, 0
+    def __init__(self, reactor: Any, home: Path, more: str) -> None:
+        self._more, self._made = more, 0
         self._bridges = Bridges(f"benchmark {os.getpid()}", configured=())
         self._networker = BridgeNetworker(reactor, self._bridges, guarded=True)
         mark = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -117,17 +119,20 @@ class Host:
     async def _plan(self) -> VM:
         self._made += 1
         port = FIRST_PORT + self._made
+        block = {"type": "manual", "ip": str(SUBNET.cidr[16 * self._made]), "prefix": "28"}
+        has_block = self._more == "blocks"
         new = NewVM.parse(
             agent_id="agent",
             stemcell_cid="stemcell",
-            cloud_properties={"ports": [f"{port}:80"]} if self._published else {},
-            networks={"net": {"type": "dynamic"}},
+            cloud_properties={"ports": [f"{port}:80"]} if self._more == "ports" else {},
+            networks={"net": {"type": "dynamic"}} | ({"many": block} if has_block else {}),
             disk_cids=[],
             env={},
             agent={},
         )
         vm = await plan_vm(f"vm-{uuid4()}", new, self._networks)
-        await self._forwarding.admit(vm.vm_cid, vm.addresses, vm.ports)
+        blocks = routed_blocks(vm.nics)
+        await self._forwarding.admit(vm.vm_cid, vm.addresses, vm.ports, (), blocks)
         return vm
 
     async def _connect(self, vm: VM, pid: int) -> None:
@@ -186,12 +191,12 @@ def port() -> str:
     return took
 
 
-async def _serve(reactor: Any, vms: int, *, published: bool) -> None:
+async def _serve(reactor: Any, vms: int, more: str) -> None:
     with ExitStack() as stack:
         stack.enter_context(world())
         home = Path(stack.enter_context(TemporaryDirectory(prefix="cpi")))
         crowd = stack.enter_context(new_namespace())
-        host = Host(reactor, home, published=published)
+        host = Host(reactor, home, more)
         await host.start()
         stack.callback(host.stop)
         for _ in range(vms):
@@ -205,13 +210,9 @@ async def _serve(reactor: Any, vms: int, *, published: bool) -> None:
 
 def main() -> None:
     """Be that host."""
-    vms, ports = sys.argv[1:]
+    vms, more = sys.argv[1:]
     netns.enter()
-    react(
-        lambda reactor: Deferred.fromCoroutine(
-            _serve(reactor, int(vms), published=ports == "ports")
-        )
-    )
+    react(lambda reactor: Deferred.fromCoroutine(_serve(reactor, int(vms), more)))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,9 @@ def test_events_are_measured() -> None:
 
 
 def test_networks_are_measured() -> None:
-    """The network's part of create_vm is measured, with ports and without."""
+    """The network's part of create_vm is measured, with ports, with blocks and without."""
     rows = networks(1, crowds=[2])
     beside = [row.what for row in rows if row.what.startswith("beside")]
-    assert beside == ["beside 2 VMs", "beside 2 VMs, a port each"]
+    more = ("", ", a port each", ", a block each")
+    assert beside == [f"beside 2 VMs{each}" for each in more]
     assert all(row.milliseconds > 0 for row in rows)

@@ -32,6 +32,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.networks.peers",
     f"{DAEMON}.networks.ports",
     f"{DAEMON}.networks.rules",
+    f"{DAEMON}.networks.source_routes",
     f"{DAEMON}.stemcells.content",
     f"{DAEMON}.stemcells.image_reference",
     f"{DAEMON}.vms.device_rules",

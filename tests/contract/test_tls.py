@@ -72,6 +72,7 @@ class TLSTests(ServedTestCase):
                 LimitsConfig(),
                 self.peer_log,
                 reactor,
+                lambda address: None,
             )
         )
         self.addCleanup(maybeDeferred, self.port.stopListening)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -63,8 +63,10 @@ class FakeNetworker:
         return succeed(dict(self.links))
 
     def set_up(self, subnets: Sequence[Subnet], known: Collection[Subnet] = ()) -> Any:
-        """Note it."""
+        """Note it; routes go with their bridges."""
         self.subnets = subnets
+        bridges = {subnet.bridge for subnet in subnets}
+        self.blocks = frozenset(b for b in self.blocks if b.bridge in bridges)
         return self._script.act("set up", {})
 
     def overlap(self, subnet: Subnet) -> Any:
@@ -83,15 +85,16 @@ class FakeNetworker:
         reached = Reached(changed=True, problems=self.problems)
         return self._script.act("reach peers", reached)
 
-    def route(self, blocks: Collection[RoutedBlock]) -> Any:
+    def route(self, blocks: Collection[RoutedBlock], *, afresh: bool = False) -> Any:
         """Note them, those whose bridge is there."""
         bridges = {subnet.bridge: subnet for subnet in self.subnets}
         wanted = frozenset(block for block in blocks if block.bridge in bridges)
-        problems = tuple(f"no route to {each.block}" for each in {*blocks} - wanted)
+        lacking = {b.block: f"no route to {b.block}" for b in {*blocks} - wanted}
+        problems = tuple(lacking.values())
         if wanted == self.blocks:
-            return succeed(Reached(changed=False, problems=problems))
+            return succeed(Reached(changed=False, problems=problems, lacking=lacking))
         self.blocks = wanted
-        reached = Reached(changed=True, problems=problems)
+        reached = Reached(changed=True, problems=problems, lacking=lacking)
         return self._script.act("route blocks", reached)
 
     def own_addresses(self) -> Any:
@@ -105,13 +108,18 @@ class FakeNameService:
     Gateways that are said to answer.
 
     @ivar served: the subnets at whose gateways it answers.
+    @ivar client_of: names who has an address.
     """
 
     def __init__(self) -> None:
         self.served: list[Subnet] = []
+        self.client_of: Callable[[str], str] = str
 
-    def serve(self, subnets: Collection[Subnet]) -> Any:
+    def serve(
+        self, subnets: Collection[Subnet], client_of: Callable[[str], str] = str
+    ) -> Any:
         """Note them."""
+        self.client_of = client_of
         self.served = list(subnets)
         return succeed(None)
 

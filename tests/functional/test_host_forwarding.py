@@ -92,6 +92,36 @@ def test_a_host_that_forwarded_before(tables: list[Table]) -> None:
     assert forwarded() == {6}
 
 
+def test_a_host_that_forwarded_for_one_interface(tables: list[Table]) -> None:
+    """
+    A host that forwards for an interface of somebody else learned by others until now, and
+    goes on to.
+    """
+    (LEARNING.parent.parent / "lan-peer/forwarding").write_text("1")
+    assert not sysctls.is_forwarding(6)
+    tables[0].apply(SIX)
+    assert forwarded() == {6}
+    again = Table("runc_cpid_one", set)
+    again.apply(BOTH)
+    LEARNING.write_text("1")
+    assert again.restore() is True
+    again.apply(NO_RULES)
+    assert forwarded() == {6}
+
+
+def test_repairs_of_learning(tables: list[Table]) -> None:
+    """What has the host learn routes while it forwards is put back; other settings stay."""
+    tables[0].apply(SIX)
+    LEARNING.write_text("1")
+    assert tables[0].restore() is True
+    assert forwarded() == {6}
+    LEARNING.write_text("0")
+    assert tables[0].restore() is False
+    LEARNING.write_text("2")
+    tables[0].apply(NO_RULES)
+    assert forwarded() == set()
+
+
 def test_a_host_whose_forwarding_others_need(tables: list[Table]) -> None:
     """The host goes on to forward what somebody else has rules for, of that kind alone."""
     rule = "table ip6 other {\nchain c {\ntype filter hook forward priority 0\n}\n}"

@@ -122,7 +122,7 @@ def test_agent_settings(vm: VM) -> None:
     networks = settings["networks"]
     assert networks["one"]["preconfigured"] is True
     assert networks["two"]["preconfigured"] is True
-    assert networks["two"]["prefix"] == "24"
+    assert networks["two"]["prefix"] == "32"
     assert networks["two"]["ip"] == vm.networks["two"]["ip"]
     assert "preconfigured" not in networks["three"]
 

@@ -15,6 +15,7 @@ from twisted.names import dns
 
 from runc_cpi.daemon.host.network.veth import host_interface
 from tests.functional.security.frames import (
+    fragments,
     neighbour_advertisement,
     router_advertisement,
     send_from,
@@ -218,11 +219,13 @@ def test_vms_are_no_routers(daemon: Daemon, tiny: Path) -> None:
         assert ask(HERE, victim, 80)
     stolen = neighbour_advertisement(mac_of(other), "fd00:0:0:1::3", victim)
     offers = router_advertisement(mac_of(other), "fd00:0:0:1::3")
-    send_from(other.pid, [stolen, offers] * 3)
+    # The host tracks connections, and puts fragments together first.
+    in_fragments = fragments(stolen, 16)
+    send_from(other.pid, [stolen, offers, *in_fragments, *fragments(stolen, 64)] * 3)
     assert neighbour(victim) == mac.hex()
     interface = host_interface(other.cid)
     subprocess.run(["tc", "qdisc", "del", "dev", interface, "clsact"], check=True)
-    send_from(other.pid, [router_advertisement(mac_of(other)), stolen] * 3)
+    send_from(other.pid, [router_advertisement(mac_of(other)), *in_fragments] * 3)
     # The one was let through, so the other was as well.
     eventually(lambda: neighbour(victim) == mac_of(other).hex(), "the neighbour is taken")
     for pid in (HERE, vm.pid):
@@ -265,7 +268,10 @@ def test_what_cannot_be(daemon: Daemon, tiny: Path) -> None:
 
 
 def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
-    """A VM can have a whole /64 of a network; host, world and VMs reach it there."""
+    """
+    A VM can have a whole /64 of a network; host, world and VMs reach it there.  They reach
+    a VM also by an interface that is not its way out.
+    """
     stemcell = daemon.create_stemcell(tiny)
     network = {"netmask": "56", "gateway": "fd00:0:0:100::1"}
     single = {**SIX, **network, "ip": "fd00:0:0:100::2"}
@@ -273,7 +279,9 @@ def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
     before = state()
     vm = daemon.create_vm(stemcell, {"one": single, "many": block})
     assert vm.networks["many"]["prefix"] == "64"
-    other = daemon.create_vm(stemcell, {"n": {**single, "ip": "fd00:0:0:100::3"}})
+    far = {**SIX, "nic_group": 2}
+    networks = {"n": {**single, "ip": "fd00:0:0:100::3"}, "far": far}
+    other = daemon.create_vm(stemcell, networks)
     inner = "fd00::101:9:0:0:9"
     vm.run("ip", "-6", "addr", "add", f"{inner}/128", "dev", "lo")
     ip("route", "add", "fd00:0:0:100::/56", "via", HOST, pid=beyond)
@@ -281,6 +289,10 @@ def test_a_block(beyond: int, daemon: Daemon, tiny: Path) -> None:
         assert ask(HERE, inner, 80) == "vm fd00:0:0:100::1"
         assert ask(other.pid, inner, 80) == "vm fd00:0:0:100::3"
         assert ask(beyond, inner, 80) == f"vm {WORLD}"
+    ip("route", "add", "fd00:0:0:1::/64", "via", HOST, pid=beyond)
+    with serving(other.pid, 80, "other", address=ANY):
+        for pid, own in (HERE, GATEWAY), (vm.pid, "fd00:0:0:100::2"), (beyond, WORLD):
+            assert ask(pid, ADDRESS, 80) == f"other {own}"
     vm.run(
         "ip",
         "-6",

@@ -400,6 +400,10 @@ class StrangerTests(NameServiceCase):
                 await self.ask("host.internal", tcp=True)
             answer = await self.ask("host.internal", tcp=True, pid=None)
             self.assertEqual(addresses_in(answer), [GATEWAY])
+            # Other addresses of the same client are no others.
+            await self.names.serve([SUBNET], lambda _: "10.98.0.2")
+            with self.assertRaises(OSError):
+                await self.ask("host.internal", tcp=True, pid=None)
 
     async def test_one_who_has_all_places(self) -> None:
         """Who has all places loses the oldest to another, with queries and connections."""

@@ -51,6 +51,8 @@ RTNETLINK = {
     19: "link set",
     20: "addr add",
     24: "route add",
+    25: "route del",
+    32: "rule add",
     36: "tc add",
     44: "tc replace-filter",
 }
@@ -182,7 +184,7 @@ def instrument() -> None:
     before(detached_mounts, "move", lambda *_: "move mount")
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
-    before(rtnetlink, "change", lambda kind, *_: RTNETLINK[kind])
+    before(rtnetlink, "change", _change)
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
@@ -190,6 +192,11 @@ def instrument() -> None:
     _instrument_netlink(IPRoute)
     _instrument_content()
     _instrument_children()
+
+
+def _change(kind: int, _: bytes, flags: int = 0) -> str:
+    replaces = RTNETLINK[kind] == "route add" and flags & 0x100  # NLM_F_REPLACE
+    return "route replace" if replaces else RTNETLINK[kind]
 
 
 def _rules(commands: str) -> str | None:

@@ -29,6 +29,7 @@ AT_START: tuple[Check, ...] = (
     room.room,
     clock.clock,
     network.names,
+    network.ipv6,
     certificates.certificates,
 )
 # A start does without these: it refuses what they find, or repairs it.

@@ -1,20 +1,24 @@
-"""The network: the daemon's port, name servers, and the firewalls of others."""
+"""The network: the daemon's port, name servers, IPv6, and the firewalls of others."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from runc_cpi.daemon.config import TCPAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network import beside, port_holders
 from runc_cpi.daemon.host.network.iptables import PROGRAMS, WAIT
+from runc_cpi.daemon.host.network.ipv6 import CONF
 from runc_cpi.daemon.host.network.nftables import Table
 
 TIMEOUT = 10.0  # seconds
 DNS_PORT = 53
+# What says whether the host itself has IPv6.
+AS_A_WHOLE = ("all", "lo")
 
 
 def address(patient: Patient) -> Iterator[Finding]:
@@ -50,6 +54,29 @@ def names(patient: Patient) -> Iterator[Finding]:
             seen = f"port 53 of {network.gateway} is taken by {holder}"
             advice = "have it leave that address alone, or set dns_server: false"
             yield warning("DNS", seen, advice)
+
+
+def ipv6(patient: Patient, conf: Path = CONF) -> Iterator[Finding]:
+    """See whether the host has IPv6, which networks of it need."""
+    is_needed = any(network.cidr.version == 6 for network in patient.config.networks)
+    if not conf.is_dir():
+        seen, advice = "is not in this kernel", "have no network of IPv6"
+        yield fault("IPv6", seen, advice) if is_needed else fine("IPv6", seen)
+        return
+    off = [
+        f"net.ipv6.conf.{name}.disable_ipv6" for name in AS_A_WHOLE if _is_off(conf / name)
+    ]
+    if not off:
+        yield fine("IPv6", "is on")
+    elif not is_needed:
+        yield fine("IPv6", f"is off by {off[0]}")
+    else:
+        seen = f"is off by {off[0]}: VMs reach each other, and nothing beyond the host"
+        yield warning("IPv6", seen, f"sysctl -w {off[0]}=0, and in /etc/sysctl.d")
+
+
+def _is_off(conf: Path) -> bool:
+    return (conf / "disable_ipv6").read_text("ascii").strip() == "1"
 
 
 def firewalls(patient: Patient) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -11,10 +12,12 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.entrance.access import Address
 from runc_cpi.daemon.entrance.encryption import TLS_WANTED, begins_tls
 from runc_cpi.daemon.entrance.first_answer import first_answer
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from runc_cpi.daemon.entrance.strangers import Strangers, origin_of
+from runc_cpi.daemon.entrance.strangers import Strangers
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import TLSRejected
 
 # For how long a connection keeps its place; a caller speaks as soon as it is connected.
@@ -35,17 +38,23 @@ class HandshakeQueue(Factory):
 
     @param factory: makes the protocols of those that are handed on.
     @param peer_log: is told who does not speak TLS.
+    @param vm_at: returns the VM that has an address.
     """
 
     noisy = False
 
     def __init__(
-        self, factory: Any, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
+        self,
+        factory: Any,
+        limits: LimitsConfig,
+        peer_log: PeerLog,
+        reactor: Any,
+        vm_at: Callable[[Address], VM | None],
     ) -> None:
         self.inner, self.limits = factory, limits
         self.peer_log, self.reactor = peer_log, reactor
         self.waiting: Strangers[WaitingConnection] = Strangers(
-            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds
+            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds, vm_at
         )
         # By origin; the origin that was served last is at the end.
         self._queues: dict[str, deque[WaitingConnection]] = {}
@@ -53,7 +62,8 @@ class HandshakeQueue(Factory):
     def buildProtocol(self, addr: IAddress | None) -> WaitingConnection | None:
         """Make what waits for TLS, or nothing, which has the connection closed at once."""
         # It would be closed once it begins TLS, which costs three times as much.
-        has_no_place = len(self._queues.get(origin_of(addr), ())) >= QUEUE_OF_ONE_ORIGIN
+        waiting = self._queues.get(self.waiting.origin_of(addr), ())
+        has_no_place = len(waiting) >= QUEUE_OF_ONE_ORIGIN
         if has_no_place or not self.waiting.admits(addr):
             return None
         connection = WaitingConnection(self)
@@ -69,7 +79,7 @@ class HandshakeQueue(Factory):
         @return: whether there is room for it to wait.
         """
         self.waiting.discard(connection)
-        origin = origin_of(connection.transport.getPeer())
+        origin = self.waiting.origin_of(connection.transport.getPeer())
         own = len(self._queues.get(origin, ()))
         if own >= QUEUE_OF_ONE_ORIGIN:
             return False

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks.model import Address, Holding, IPNetwork, Subnet
+from runc_cpi.daemon.networks.owned_blocks import OwnedBlocks
 from runc_cpi.errors import AddressUnavailable
 
 
@@ -21,7 +22,7 @@ class AddressPool:
         self.subnet = subnet
         self._range = subnet.dynamic or _hosts_of(subnet)
         self._owners: dict[Address, str] = {}
-        self._blocks: dict[IPNetwork, str] = {}
+        self._blocks = OwnedBlocks()
         # No dynamic address above this is free, so a full subnet is not searched each time.
         self._highest = int(self._range.last)
 
@@ -47,11 +48,14 @@ class AddressPool:
         self._highest = first - 1
         while number >= first:
             address = self._range.first + (number - first)
+            if address in self._owners:
+                number -= 1
+                continue
             passed_over = self._reserved_with(address) or self._block_with(address)
             if passed_over is not None:
                 number = int(passed_over.first) - 1
                 continue
-            if address not in self._owners and self._meaning(address) is None:
+            if self._meaning(address) is None:
                 self._highest = max(self._highest, number)
                 yield address
             number -= 1
@@ -60,10 +64,8 @@ class AddressPool:
         return next((found for found in self.subnet.reserved if address in found), None)
 
     def _block_with(self, address: Address) -> AddressRange | None:
-        for block in self._blocks:
-            if address in block:
-                return AddressRange(first=block[0], last=block[-1])
-        return None
+        block = self._blocks.around(address)
+        return None if block is None else AddressRange(first=block[0], last=block[-1])
 
     def _where(self) -> str:
         dynamic = self.subnet.dynamic
@@ -76,7 +78,8 @@ class AddressPool:
         It may have it already, or an address of its own block.
 
         @param recorded: whether it had that before, which may be reserved since.
-        @raise AddressUnavailable: saying why not.
+        @raise AddressUnavailable: saying why not.  It has a block that was recorded all
+            the same, unless another VM has some of it.
         """
         if isinstance(holding, Address):
             self._claim_address(holding, owner, recorded=recorded)
@@ -95,30 +98,43 @@ class AddressPool:
         self._owners[address] = owner
 
     def _claim_block(self, block: IPNetwork, owner: str, *, recorded: bool) -> None:
-        obstacle = self._obstacle(block, owner)
-        if obstacle is None and not recorded:
-            for kept in self.subnet.reserved:
-                if kept.overlaps(block):
-                    where = f"is reserved in {self.subnet.cidr} by the configuration"
-                    obstacle = f"overlaps with {kept}, which {where}"
-        if obstacle is not None:
-            raise AddressUnavailable(f"block {block} {obstacle}")
-        self._blocks[block] = owner
+        misplaced, taken = self._misplaced(block), self._held_by_others(block, owner)
+        if recorded:
+            why = taken or misplaced
+        else:
+            why = misplaced or taken or self._kept_back(block)
+        if why is None or (recorded and taken is None):
+            self._blocks.put(block, owner)
+        if why is not None:
+            raise AddressUnavailable(f"block {block} {why}")
 
-    def _obstacle(self, block: IPNetwork, owner: str) -> str | None:
-        """Return why a block cannot be had, apart from what is reserved, or L{None}."""
+    def _held_by_others(self, block: IPNetwork, owner: str) -> str | None:
+        """Return what another VM has of a block, or L{None}."""
+        for other, holder in self._blocks.overlapping(block):
+            if holder != owner:
+                return f"overlaps with {other}, which is in use by {holder}"
+        is_small = block.num_addresses < len(self._owners)
+        for held in block if is_small else self._owners:
+            if held in block and (holder := self._owners.get(held, owner)) != owner:
+                return f"has {held}, which is in use by {holder}"
+        return None
+
+    def _misplaced(self, block: IPNetwork) -> str | None:
+        """Return why no VM can get a block, wherever it lies in the subnet, or L{None}."""
         cidr = self.subnet.cidr
         if block[0] not in cidr or block[-1] not in cidr:
             return f"is not within {cidr}, which has {block.network_address}"
         for address in (self.subnet.gateway, cidr[0], cidr[-1]):
             if address in block and (meaning := self._meaning(address)) is not None:
                 return f"has {address}, which {meaning}"
-        for other, holder in self._blocks.items():
-            if holder != owner and other.overlaps(block):
-                return f"overlaps with {other}, which is in use by {holder}"
-        for held, holder in self._owners.items():
-            if holder != owner and held in block:
-                return f"has {held}, which is in use by {holder}"
+        return None
+
+    def _kept_back(self, block: IPNetwork) -> str | None:
+        """Return what the configuration reserves of a block, or L{None}."""
+        for kept in self.subnet.reserved:
+            if kept.overlaps(block):
+                where = f"is reserved in {self.subnet.cidr} by the configuration"
+                return f"overlaps with {kept}, which {where}"
         return None
 
     def _meaning(self, address: Address) -> str | None:
@@ -139,8 +155,7 @@ class AddressPool:
             del self._owners[address]
             if address in self._range:
                 self._highest = max(self._highest, int(address))
-        for block in [block for block, held in self._blocks.items() if held == owner]:
-            del self._blocks[block]
+        for block in self._blocks.release(owner):
             last = min(int(block[-1]), int(self._range.last))
             self._highest = max(self._highest, last)
 
@@ -148,8 +163,9 @@ class AddressPool:
         """Return who has an address, alone or in a block, or L{None} if nobody does."""
         if address in self._owners:
             return self._owners[address]
-        blocks = self._blocks.items()
-        return next((owner for block, owner in blocks if address in block), None)
+        if address == self.subnet.gateway:
+            return None  # the host itself, though a block may have been there before
+        return self._blocks.owner(address)
 
     @property
     def holders(self) -> dict[Holding, str]:
@@ -160,7 +176,7 @@ class AddressPool:
     @property
     def is_empty(self) -> bool:
         """Whether nobody has an address."""
-        return not self._owners and not self._blocks
+        return not self._owners and not self._blocks.items()
 
 
 def _hosts_of(subnet: Subnet) -> AddressRange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.networks.address_pool import AddressPool
@@ -31,11 +32,13 @@ class AddressPools:
     @param nat: whether VMs leave other ones of IPv4 by the host's addresses.
     """
 
+    log = Logger()
+
     def __init__(self, configured: Sequence[Subnet], *, nat: bool = True) -> None:
         self.configured, self._nat = tuple(configured), nat
         self._pools = {subnet.cidr: AddressPool(subnet) for subnet in self.configured}
         self._kept: list[Subnet] = []
-        # What is in no subnet, of VMs whose records cannot be read.
+        # What is not within a subnet, of VMs that have it all the same.
         self._protected: dict[Holding, str] = {}
 
     @property
@@ -70,10 +73,14 @@ class AddressPools:
                     f"network {subnet.cidr} with the gateway {subnet.gateway} overlaps "
                     f"with {other.cidr} of this host, whose gateway is {other.gateway}"
                 )
-        pool = self._pools[subnet.cidr] = AddressPool(subnet)
+        pool = AddressPool(subnet)
         for holding, owner in self._protected.items():
-            if _first_of(holding) in subnet.cidr:
-                pool.claim(holding, owner, recorded=True)
+            if _overlap(holding, subnet):
+                try:
+                    pool.claim(holding, owner, recorded=True)
+                except AddressUnavailable as error:
+                    self.log.warn("{owner}: {why}", owner=owner, why=str(error))
+        self._pools[subnet.cidr] = pool
 
     def keep(self, subnet: Subnet) -> None:
         """
@@ -127,24 +134,34 @@ class AddressPools:
         Give C{owner} this very address, or this block of them; it may have it already.
 
         @param recorded: whether it had that before, which may be reserved since.
-        @raise AddressUnavailable: if it is in no subnet, or cannot be had there.
+        @raise AddressUnavailable: if it is in no subnet, or cannot be had there.  What was
+            recorded is kept for it all the same, unless another VM has some of it.
         """
-        first = _first_of(holding)
-        for cidr, pool in self._pools.items():
-            if first in cidr:
+        found = [pool for pool in self._pools.values() if _overlap(holding, pool.subnet)]
+        if recorded and not any(_is_within(holding, pool.subnet) for pool in found):
+            self.protect(holding, owner)
+        refusals = []
+        for pool in found:
+            try:
                 pool.claim(holding, owner, recorded=recorded)
-                return
-        networks = ", ".join(map(str, self._pools))
-        raise AddressUnavailable(
-            f"address {first} is outside of {networks}, the networks of this host's VMs"
-        )
+            except AddressUnavailable as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        if not found:
+            networks = ", ".join(map(str, self._pools))
+            raise AddressUnavailable(
+                f"address {_first_of(holding)} is outside of {networks}, the networks of "
+                "this host's VMs"
+            )
 
     def protect(self, holding: Holding, owner: str) -> None:
-        """Have nobody but C{owner} get what is in a subnet that is not known."""
+        """Have nobody but C{owner} get what is in subnets that are not known yet."""
         self._protected[holding] = owner
 
     async def release(self, owner: str) -> None:
         """Take back all that C{owner} has, if anything."""
+        self._protected = {h: held for h, held in self._protected.items() if held != owner}
         for cidr, pool in list(self._pools.items()):
             pool.release(owner)
             self._drop_if_empty(cidr)
@@ -159,3 +176,15 @@ class AddressPools:
 
 def _first_of(holding: Holding) -> Address:
     return holding if isinstance(holding, Address) else holding.network_address
+
+
+def _overlap(holding: Holding, subnet: Subnet) -> bool:
+    if isinstance(holding, Address):
+        return holding in subnet.cidr
+    return holding.overlaps(subnet.cidr)
+
+
+def _is_within(holding: Holding, subnet: Subnet) -> bool:
+    if isinstance(holding, Address):
+        return holding in subnet.cidr
+    return holding[0] in subnet.cidr and holding[-1] in subnet.cidr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic
+from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic, Subnet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,3 +32,17 @@ def routed_blocks(nics: Iterable[Nic]) -> frozenset[RoutedBlock]:
             if hops:
                 found.add(RoutedBlock(block=block, address=hops[0], bridge=nic.bridge))
     return frozenset(found)
+
+
+def told_block(
+    block: IPNetwork, addresses: Iterable[Address], subnet: Subnet
+) -> RoutedBlock:
+    """
+    Return a block of a VM of which no more is known than what its agent is told.
+
+    @param addresses: what the VM has beside its blocks, perhaps in other subnets.
+    @param subnet: the one that the block is in.
+    """
+    hops = [address for address in addresses if address in subnet.cidr]
+    hop = hops[0] if hops else block[0]
+    return RoutedBlock(block=block, address=hop, bridge=subnet.bridge)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from runc_cpi.daemon.networks.model import Address
-from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.daemon.networks.ports import ANYWHERE, PublishedPort
 from runc_cpi.daemon.networks.rules import Redirection
 from runc_cpi.errors import AddressUnavailable, PortUnavailable
 
@@ -35,16 +35,16 @@ class Claims:
         if port.address in self.vips:
             raise PortUnavailable(f"port {port}: {port.address} is a vip of {self.owner}")
         for number in port.numbers:
-            places = self._places.get((port.protocol, number), ())
-            if places and (port.address is None or {None, port.address} & set(places)):
+            if any(map(port.is_at, self._places.get((port.protocol, number), ()))):
                 raise PortUnavailable(f"port {port} is published by {self.owner}")
 
     @cached_property
-    def _places(self) -> Mapping[tuple[str, int], Collection[Address | None]]:
+    def _places(self) -> Mapping[tuple[str, int], Collection[Address]]:
         """Where each port is published, as both daemons may have thousands."""
-        places: dict[tuple[str, int], list[Address | None]] = {}
+        places: dict[tuple[str, int], list[Address]] = {}
         for other in self.redirections:
-            places.setdefault((other.protocol, other.port), []).append(other.address)
+            address = other.address or ANYWHERE[other.vm_address.version]
+            places.setdefault((other.protocol, other.port), []).append(address)
         return places
 
     def check_vip(self, vip: Address) -> None:

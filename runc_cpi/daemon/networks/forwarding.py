@@ -124,7 +124,8 @@ class Forwarding:
         @param versions: the kinds of IP that the VM has addresses of.
         """
         if port.address is not None:
-            if not self._host_ports.is_local(port.address):
+            is_one = not port.address.is_unspecified
+            if is_one and not self._host_ports.is_local(port.address):
                 raise InvalidArgument(f"{WHERE}: {port.address} is no address of this host")
             versions = {port.address.version} & set(versions)
             if not versions:
@@ -178,10 +179,12 @@ class Forwarding:
         """
         Have the host do what a VM needs that was just connected.
 
-        @raise CloudError: if the kernel refuses.
+        @raise CloudError: if the kernel refuses, also one of the VM's own blocks.
         """
-        await self.apply()
         occupant = self._tally.get(vm_cid)
+        async with self._lock:
+            await self._apply()
+            self._block_ways.check(occupant.blocks)
         if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
@@ -202,13 +205,17 @@ class Forwarding:
         @raise CloudError: if the kernel refuses.
         """
         async with self._lock:
-            wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
-            # An overlay is never there without its rules.
-            if not wanted.peering.peers:
-                await self._ways.reach(wanted.peering)
-            await self._firewall.apply(wanted)
+            await self._apply()
+
+    async def _apply(self) -> None:
+        """Do so while the lock is held."""
+        wanted = self._tally.ruleset(self._pools.subnets, self._ways.configured)
+        # An overlay is never there without its rules.
+        if not wanted.peering.peers:
             await self._ways.reach(wanted.peering)
-            await self._block_ways.reach(self._tally.blocks())
+        await self._firewall.apply(wanted)
+        await self._ways.reach(wanted.peering)
+        await self._block_ways.reach(self._tally.blocks())
 
     async def repair(self, repairs: Repairs) -> None:
         """Have the host do what all VMs need, also if somebody else took that away."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from zope.interface import Attribute, Interface
@@ -99,12 +99,15 @@ class INetworker(Interface):
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
-    def route(blocks: Collection[RoutedBlock]) -> Awaitable[Reached]:
+    def route(
+        blocks: Collection[RoutedBlock], *, afresh: bool = False
+    ) -> Awaitable[Reached]:
         """
         Have routes to these blocks of VMs, and to no others.
 
         Routes of anybody else stay.
 
+        @param afresh: whether to look for what somebody else took away.
         @raise CloudError: if the kernel refuses to tell which there are.
         """
 
@@ -185,12 +188,17 @@ class IAddressPools(Interface):
 class INameService(Interface):
     """Answers the DNS queries of VMs at the gateways of their subnets."""
 
-    def serve(subnets: Collection[Subnet]) -> Awaitable[None]:
+    def serve(
+        subnets: Collection[Subnet], client_of: Callable[[str], str] = str
+    ) -> Awaitable[None]:
         """
         Answer at the gateways of these subnets, and of no others.
 
         Their bridges are there.  Whoever makes or removes one calls this again.  If it is
         not possible at a gateway, that is logged, and no error.
+
+        @param client_of: names who has an address, as a VM may have many: bounds are those
+            of all that one client asks.
         """
 
     def retry() -> Awaitable[None]:

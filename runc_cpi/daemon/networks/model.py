@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +28,8 @@ MOST_INTERFACES = 16  # of one VM
 # An address with the size of its subnet, as an interface has it.
 InterfaceAddress = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
+# How the bridges of subnets are called that networks describe, of IPv4 and of IPv6.
+_DESCRIBED_BRIDGE = re.compile(r"runc-(?:[0-9a-f]{8}|[0-9a-f]{10})")
 # What a VM has alone: an address, or a whole block of them.
 Holding = Address | IPNetwork
 
@@ -122,6 +125,11 @@ def _bridge_of(cidr: IPNetwork) -> str:
     if cidr.version == 4:
         return f"runc-{int(cidr.network_address):08x}"
     return f"runc-{sha256(cidr.network_address.packed).hexdigest()[:10]}"
+
+
+def is_described_bridge(bridge: str) -> bool:
+    """Say whether a bridge is one of a subnet that networks describe, by its name."""
+    return _DESCRIBED_BRIDGE.fullmatch(bridge) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from twisted.internet.defer import DeferredLock
 
@@ -226,12 +226,16 @@ class Networks:
             failed |= await self._networker.set_up(free, known)
             good = [subnet for subnet in wanted if subnet not in failed]
             self._were_good = (self._were_good | set(good)) & set(wanted)
-            await self._names.serve(good)
+            await self._names.serve(good, self._client_of)
             if not failed:
                 self._present = wanted
             return failed
         finally:
             self._lock.release()
+
+    def _client_of(self, address: str) -> str:
+        """Return who has an address, or the address if nobody does."""
+        return self._pools.owner(ip_address(address)) or address
 
     async def _overlaps(self, subnets: Collection[Subnet]) -> dict[Subnet, str]:
         """

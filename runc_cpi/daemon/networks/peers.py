@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.networks.model import IPNetwork
 
 # What VXLAN puts around a packet of IPv4 (bytes, RFC 7348): Ethernet, IPv4, UDP, VXLAN.
 OVERHEAD = 14 + 20 + 8 + 8
@@ -70,14 +71,16 @@ NO_PEERS = Peering()
 @dataclass(frozen=True, kw_only=True)
 class Reached:
     """
-    What came of making ways to peers.
+    What came of making ways to peers, or to blocks of VMs.
 
     @ivar changed: whether the host was not as it should be.
     @ivar problems: what cannot be had, and why.
+    @ivar lacking: the same of blocks, by block.
     """
 
     changed: bool
     problems: tuple[str, ...] = ()
+    lacking: Mapping[IPNetwork, str] = field(default_factory=dict)
 
 
 def peer_hardware_address(address: IPv4Address) -> str:

@@ -18,6 +18,7 @@ from runc_cpi.daemon.networks.model import (
     Subnet,
     described,
     hardware_address,
+    is_described_bridge,
     subnet_of,
 )
 from runc_cpi.daemon.networks.settings import way_out
@@ -142,8 +143,22 @@ def _check_groups(
             raise InvalidArgument(
                 f"networks.{name}.nic_group: {group!r} is that of networks.{first}, too, "
                 f"which is in another subnet, {there.cidr}, on the bridge {there.bridge}; "
-                f"{here.cidr} is on {here.bridge}"
+                f"{here.cidr} is on {here.bridge}{_way_to_one_bridge(there, here)}"
             )
+
+
+def _way_to_one_bridge(there: Subnet, here: Subnet) -> str:
+    """Say how subnets can come to one bridge, if they are of different kinds."""
+    if there.version == here.version:
+        return ""
+    remedy = "; configure both with one bridge in networks of the daemon"
+    described_ones = [str(each.cidr) for each in (there, here) if each.name is None]
+    if described_ones:
+        remedy += (
+            f", or delete the VMs in {' or '.join(described_ones)} first: that subnet got "
+            "its own bridge with the first of them"
+        )
+    return remedy
 
 
 def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
@@ -152,7 +167,8 @@ def updated(nics: Iterable[Nic], subnets: Sequence[Subnet]) -> tuple[Nic, ...]:
 
     The gateway, the size and the bridge of a subnet may have changed since an interface
     was planned.  It keeps its name, its hardware address and its addresses.  One whose
-    subnet is in the configuration no more has the bridge that it would have then.
+    subnet is in the configuration no more has the bridge that it would have then, or stays
+    on the one that it shares.
     """
     return tuple(_updated(nic, subnets) for nic in nics)
 
@@ -170,7 +186,7 @@ def _updated(nic: Nic, subnets: Sequence[Subnet]) -> Nic:
             else route
             for route in nic.routes
         ),
-        bridge=known[0].bridge if known else _described_bridge(nic),
+        bridge=known[0].bridge if known else _kept_bridge(nic, subnets),
         gateways=tuple(
             gateway if subnet is None else subnet.interface
             for gateway, subnet in zip(nic.gateways, found, strict=True)
@@ -187,10 +203,18 @@ def _subnet_now(
     return subnet_of(next(iter(of_kind), None), subnets) or subnet_of(gateway.ip, subnets)
 
 
-def _described_bridge(nic: Nic) -> str:
-    """Name the bridge of an interface none of whose subnets is in the configuration."""
+def _kept_bridge(nic: Nic, subnets: Sequence[Subnet]) -> str:
+    """
+    Name the bridge of an interface none of whose subnets is in the configuration.
+
+    It may share one with a subnet that no VM here has any more: that is one that the daemon
+    made, or of the configuration.  One that the configuration had before is nobody's.
+    """
     names = [described(gateway).bridge for gateway in nic.gateways]
-    return nic.bridge if nic.bridge in names else names[0]
+    there = {subnet.version for subnet in subnets if subnet.bridge == nic.bridge}
+    is_taken = any(gateway.version in there for gateway in nic.gateways)
+    is_kept = there or is_described_bridge(nic.bridge)
+    return nic.bridge if is_kept and not is_taken else names[0]
 
 
 def _in_subnet(address: InterfaceAddress, subnets: Sequence[Subnet]) -> InterfaceAddress:

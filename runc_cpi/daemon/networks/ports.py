@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,8 @@ PROTOCOLS = ("tcp", "udp")
 MOST_PORTS = 65535
 # Each port is an entry of its own in the kernel.
 MOST_PUBLISHED = 4096
+# All addresses of a kind of IP.
+ANYWHERE: Mapping[int, Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
 KEYS = ("host", "container", "protocol")
 ACCEPTED = (
     '"CONTAINER", "HOST:CONTAINER" or "ADDRESS:HOST:CONTAINER", each with "/tcp" or "/udp" '
@@ -34,7 +36,8 @@ class PublishedPort:
     Ports of the host that lead to a VM: one, or several in a row.
 
     @ivar protocol: C{tcp} or C{udp}.
-    @ivar address: the host's address that they are published at, or L{None} for all.
+    @ivar address: the host's address that they are published at, one of L{ANYWHERE} for
+        all of its kind, or L{None} for all.
     @ivar first: the first port of the host.
     @ivar last: the last port of the host.
     @ivar container: the VM's port that the first one leads to.
@@ -52,6 +55,17 @@ class PublishedPort:
             is_ipv6 = self.address.version == 6
             ports = f"[{self.address}]:{ports}" if is_ipv6 else f"{self.address}:{ports}"
         return f"{ports}/{self.protocol}"
+
+    @property
+    def places(self) -> Collection[Address]:
+        """The addresses that they are published at; see L{ANYWHERE}."""
+        return ANYWHERE.values() if self.address is None else (self.address,)
+
+    def is_at(self, address: Address) -> bool:
+        """Say whether they are published at an address, or at one of L{ANYWHERE}."""
+        anywhere = ANYWHERE[address.version]
+        of_kind = [place for place in self.places if place.version == address.version]
+        return any(anywhere in (place, address) or place == address for place in of_kind)
 
     @property
     def numbers(self) -> range:
@@ -81,31 +95,30 @@ class HeldPorts(Generic[Holder]):
     """Who holds which port of the host; a question takes no longer if there are many."""
 
     def __init__(self) -> None:
-        # By the address that a port is held at, which is None for all.
-        self._holders: dict[tuple[str, int], dict[Address | None, Holder]] = {}
+        # By the address that a port is held at; see ANYWHERE.
+        self._holders: dict[tuple[str, int], dict[Address, Holder]] = {}
 
     def holder(self, port: PublishedPort) -> Holder | None:
         """Return who holds one of these ports, or L{None} if nobody does."""
         for number in port.numbers:
             holders = self._holders.get((port.protocol, number), {})
-            if port.address is None:
-                found = next(iter(holders.values()), None)
-            else:
-                found = holders.get(port.address, holders.get(None))
-            if found is not None:
-                return found
+            for place, holder in holders.items():
+                if port.is_at(place):
+                    return holder
         return None
 
     def add(self, port: PublishedPort, holder: Holder) -> None:
         """Note who holds these ports, which nobody held until now."""
         for number in port.numbers:
-            self._holders.setdefault((port.protocol, number), {})[port.address] = holder
+            holders = self._holders.setdefault((port.protocol, number), {})
+            holders.update(dict.fromkeys(port.places, holder))
 
     def remove(self, port: PublishedPort) -> None:
         """Note that nobody holds these ports any more."""
         for number in port.numbers:
             holders = self._holders.get((port.protocol, number), {})
-            holders.pop(port.address, None)
+            for place in port.places:
+                holders.pop(place, None)
             if not holders:
                 self._holders.pop((port.protocol, number), None)
 
@@ -241,9 +254,25 @@ def _address(where: str, text: str) -> Address | None:
         raise InvalidArgument(
             f"{where}: {text!r} must be an address of the host, one of IPv6 in brackets"
         ) from None
-    if address.version == 6 and address.is_loopback:
-        raise InvalidArgument(f"{where}: {text!r} leads to no VM; take 127.0.0.1")
-    return None if address.is_unspecified else address
+    reason = _reason_against(address)
+    if reason is not None:
+        raise InvalidArgument(f"{where}: {text!r} {reason}")
+    return address
+
+
+def _reason_against(address: Address) -> str | None:
+    """Return why no port can be published at an address, whoever has it, if that is so."""
+    if address.is_multicast:
+        return "is of a group; take an address of the host"
+    if isinstance(address, IPv4Address):
+        return None
+    if address.is_loopback:
+        return "leads to no VM; take 127.0.0.1"
+    if address.is_link_local:
+        return "holds on one link alone; take another address of the host"
+    if address.ipv4_mapped is not None:
+        return f"is one of IPv4; take {address.ipv4_mapped}"
+    return None
 
 
 def _range(where: str, text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Address, Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
-from runc_cpi.daemon.networks.ports import PublishedPort
+from runc_cpi.daemon.networks.ports import ANYWHERE, PublishedPort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Occupant:
             address: frozenset(
                 Redirection(
                     protocol=port.protocol,
-                    address=port.address,
+                    address=None if port.address in ANYWHERE.values() else port.address,
                     port=number,
                     vm_address=address,
                     vm_port=port.container + number - port.first,
@@ -101,6 +101,7 @@ class Ruleset:
     @ivar translated6: the same for IPv6.
     @ivar isolated: those that are kept apart from the others with IPv4.
     @ivar isolated6: the same for IPv6.
+    @ivar delegated: those of VMs with blocks of IPv4, which are reached from elsewhere.
     @ivar looped: those that the host reaches from its loopback addresses.
     @ivar own: the addresses of VMs that can meet themselves: by ports that they publish,
         or by addresses of the host that they have.
@@ -116,6 +117,7 @@ class Ruleset:
     translated6: frozenset[str] = frozenset()
     isolated: frozenset[str] = frozenset()
     isolated6: frozenset[str] = frozenset()
+    delegated: frozenset[str] = frozenset()
     looped: frozenset[str] = frozenset()
     own: frozenset[Address] = frozenset()
     redirections: frozenset[Redirection] = frozenset()
@@ -132,7 +134,7 @@ class Ruleset:
     def forwarded(self) -> frozenset[int]:
         """The kinds of IP, 4 and 6, whose packets the host has to forward."""
         kinds = {redirection.vm_address.version for redirection in self.redirections}
-        if self.translated or self.vips or self.peering.peers:
+        if self.translated or self.delegated or self.vips or self.peering.peers:
             kinds.add(4)
         if self.routed:
             kinds.add(6)
@@ -147,6 +149,7 @@ class Ruleset:
             translated6=self.translated6 - other.translated6,
             isolated=self.isolated - other.isolated,
             isolated6=self.isolated6 - other.isolated6,
+            delegated=self.delegated - other.delegated,
             looped=self.looped - other.looped,
             own=self.own - other.own,
             redirections=self.redirections - other.redirections,
@@ -171,6 +174,7 @@ def rules(
     """
     # A bridge has one subnet of a kind.
     used: dict[int, dict[str, Subnet]] = {4: {}, 6: {}}
+    delegated: set[str] = set()
     looped: set[str] = set()
     own: set[Address] = set()
     redirections: set[Redirection] = set()
@@ -187,6 +191,7 @@ def rules(
                 redirections |= led
                 if address.version == 4 and any(_is_looped(each) for each in led):
                     looped.add(subnet.bridge)
+        delegated |= {b.bridge for b in occupant.blocks if b.block.version == 4}
         vips |= _vips(occupant, subnets)
     own |= {vip.vm_address for vip in vips}
     ruleset = Ruleset(
@@ -196,6 +201,7 @@ def rules(
         translated6=frozenset(name for name, subnet in used[6].items() if subnet.nat),
         isolated=frozenset(name for name, subnet in used[4].items() if subnet.isolated),
         isolated6=frozenset(name for name, subnet in used[6].items() if subnet.isolated),
+        delegated=frozenset(delegated & used[4].keys()),
         looped=frozenset(looped),
         own=frozenset(own),
         redirections=frozenset(redirections),

@@ -31,11 +31,14 @@ def complete(
             told.update(_of_subnet(network, subnet))
             if not told.get("dns"):
                 told["dns"] = list(subnet.dns)
+        if network.kind == "dynamic":
+            address = addresses[network.name]
+            # By this the agent tells apart the kinds of IP of dynamic networks.
+            told["prefix"] = address.max_prefixlen
+            told["ip"] = str(address)
         if told.get("prefix") is not None:
             # The agent parses it as a string; a number breaks its settings.
             told["prefix"] = str(told["prefix"])
-        if network.kind == "dynamic":
-            told["ip"] = str(addresses[network.name])
     return completed
 
 

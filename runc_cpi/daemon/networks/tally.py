@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.peers import Peering
 from runc_cpi.daemon.networks.rules import NO_RULES, Occupant, Ruleset, rules, with_peers
 
+T = TypeVar("T")
+
 # What is in a ruleset by its VMs; the rest follows from peers.
 SETS = (
-    *("bridges", "routed", "translated", "translated6", "isolated", "isolated6", "looped"),
+    *("bridges", "routed", "translated", "translated6", "isolated", "isolated6"),
+    *("delegated", "looped"),
     *("own", "redirections", "vips"),
 )
 
@@ -30,12 +33,14 @@ class Tally:
         # What follows from each VM alone, and by how many VMs each of it is there.
         self._rulesets: dict[str, Ruleset] = {}
         self._counts: Mapping[str, dict[Any, int]] = {name: {} for name in SETS}
+        self._blocks: dict[RoutedBlock, int] = {}
         self._subnets: Sequence[Subnet] = ()
 
     def put(self, vm_cid: str, occupant: Occupant) -> None:
         """Take a VM in, instead of what it was before."""
+        self.remove(vm_cid)
         self._occupants[vm_cid] = occupant
-        self._changed.add(vm_cid)
+        _add(self._blocks, occupant.blocks, 1)
 
     def get(self, vm_cid: str) -> Occupant:
         """Return a VM that was taken in."""
@@ -43,7 +48,9 @@ class Tally:
 
     def remove(self, vm_cid: str) -> None:
         """Take a VM out, if it is in."""
-        self._occupants.pop(vm_cid, None)
+        occupant = self._occupants.pop(vm_cid, None)
+        if occupant is not None:
+            _add(self._blocks, occupant.blocks, -1)
         self._changed.add(vm_cid)
 
     def ruleset(self, subnets: Sequence[Subnet], peering: Peering) -> Ruleset:
@@ -69,7 +76,7 @@ class Tally:
 
     def blocks(self) -> frozenset[RoutedBlock]:
         """Return the blocks of addresses of all VMs."""
-        return frozenset(b for each in self._occupants.values() for b in each.blocks)
+        return frozenset(self._blocks)
 
     def _touched(self, subnets: Sequence[Subnet]) -> Iterator[str]:
         """Return the VMs in subnets that came, went or changed."""
@@ -84,7 +91,12 @@ class Tally:
     def _count(self, ruleset: Ruleset, step: int) -> None:
         """Count what is in the rules of a VM once more, or once less."""
         for name, counts in self._counts.items():
-            for element in getattr(ruleset, name):
-                counts[element] = counts.get(element, 0) + step
-                if not counts[element]:
-                    del counts[element]
+            _add(counts, getattr(ruleset, name), step)
+
+
+def _add(counts: dict[T, int], elements: Iterable[T], step: int) -> None:
+    """Count elements once more, or once less; what is not there any more is left out."""
+    for element in elements:
+        counts[element] = counts.get(element, 0) + step
+        if not counts[element]:
+            del counts[element]

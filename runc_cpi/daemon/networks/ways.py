@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from twisted.logger import Logger
@@ -13,6 +13,7 @@ from runc_cpi.daemon.networks.peers import NO_PEERS, Peering, Reached
 from runc_cpi.errors import CloudError
 
 T = TypeVar("T")
+Have = Callable[[T, bool], Awaitable[Reached]]
 
 
 class Ways(Generic[T]):
@@ -22,25 +23,27 @@ class Ways(Generic[T]):
     What cannot be had is logged, and fails no call: VMs run without it.  It is tried again
     with the next call and with each repair.
 
-    @param have: has the host have these ways, and no others.
+    @param have: has the host have these ways, and no others.  It is told whether to look
+        for what somebody else took away.
     @param none: what is asked for while there is no VM.
     @param lack: how the log says that a way cannot be had.
     """
 
     log = Logger()
 
-    def __init__(self, have: Callable[[T], Awaitable[Reached]], none: T, lack: str) -> None:
+    def __init__(self, have: Have[T], none: T, lack: str) -> None:
         self._have, self._none, self._lack = have, none, lack
         self._wanted = none
         # What an earlier daemon left is not known.
         self._reached: T | None = None
+        self._last = Reached(changed=False)
         self._said: frozenset[str] = frozenset()
 
     async def reach(self, wanted: T) -> None:
         """Have these ways, and no others."""
         self._wanted = wanted
         if self._reached != wanted:
-            await self._reach()
+            await self._reach(afresh=False)
 
     async def restore(self) -> bool:
         """
@@ -50,18 +53,18 @@ class Ways(Generic[T]):
         """
         if self._wanted == self._reached == self._none:
             return False
-        return await self._reach()
+        return await self._reach(afresh=True)
 
-    async def _reach(self) -> bool:
+    async def _reach(self, *, afresh: bool) -> bool:
         wanted, self._reached = self._wanted, None
         try:
-            reached = await self._have(wanted)
+            reached = await self._have(wanted, afresh)
         except CloudError as error:
-            self._say(frozenset([str(error)]))
-            return False
+            reached = Reached(changed=False, problems=(str(error),))
         self._say(frozenset(reached.problems))
         if not reached.problems:
             self._reached = wanted
+        self._last = reached
         return reached.changed
 
     def _say(self, problems: frozenset[str]) -> None:
@@ -80,7 +83,7 @@ class WaysToPeers(Ways[Peering]):
 
     def __init__(self, networker: INetworker, configured: Peering) -> None:
         lack = "VMs do not reach those of another host"
-        super().__init__(networker.reach, NO_PEERS, lack)
+        super().__init__(lambda wanted, _: networker.reach(wanted), NO_PEERS, lack)
         self.configured = configured
 
 
@@ -88,5 +91,30 @@ class WaysToBlocks(Ways[frozenset[RoutedBlock]]):
     """The ways to the blocks of addresses that VMs have."""
 
     def __init__(self, networker: INetworker) -> None:
+        self._networker = networker
         lack = "a VM is not reached by its block of addresses"
-        super().__init__(networker.route, frozenset(), lack)
+        super().__init__(self._route, frozenset(), lack)
+
+    def _route(self, wanted: frozenset[RoutedBlock], afresh: bool) -> Awaitable[Reached]:
+        return self._networker.route(wanted, afresh=afresh)
+
+    async def reach(self, wanted: frozenset[RoutedBlock]) -> None:
+        """Have these ways, and no others."""
+        if wanted:
+            # A bridge may have been made anew since: its routes went with the old one.
+            self._reached = None
+        await super().reach(wanted)
+
+    def check(self, blocks: Iterable[RoutedBlock]) -> None:
+        """
+        Check that there are ways to blocks which were asked for last.
+
+        @raise CloudError: saying why there is none to one of them.
+        """
+        if self._reached is not None:
+            return
+        for each in blocks:
+            if each.block in self._last.lacking:
+                raise CloudError(self._last.lacking[each.block])
+            if not self._last.lacking:
+                raise CloudError("; ".join(self._last.problems))

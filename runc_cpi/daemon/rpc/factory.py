@@ -9,10 +9,12 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 from runc_cpi.daemon.config import LimitsConfig
+from runc_cpi.daemon.entrance.access import Address
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
 from runc_cpi.daemon.rpc.protocol import CPIProtocol
 from runc_cpi.daemon.rpc.subjects import Subjects
+from runc_cpi.daemon.vms.vm import VM
 
 # For how long a new connection keeps its place: it takes that long to begin TLS and to make
 # a first call on a host that has much to do.
@@ -36,7 +38,7 @@ class CPIFactory(Factory):
         self._connections: set[CPIProtocol] = set()
         self._known: set[CPIProtocol] = set()
         self._strangers: Strangers[CPIProtocol] = Strangers(
-            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds
+            limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds, self._vm_at
         )
         self._empty: Deferred[None] | None = None
 
@@ -52,6 +54,9 @@ class CPIFactory(Factory):
         self._connections.add(protocol)
         self._strangers.add(protocol, addr)
         return protocol
+
+    def _vm_at(self, address: Address) -> VM | None:
+        return self._subjects.vms.at(address)
 
     def _is_full(self) -> bool:
         if len(self._known) < self._limits.connections:

@@ -11,10 +11,16 @@ from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
-from runc_cpi.daemon.networks.blocks import routed_blocks
+from runc_cpi.daemon.networks.blocks import routed_blocks, told_block
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import Address, IPNetwork, Subnet, subnet_of
+from runc_cpi.daemon.networks.model import (
+    Address,
+    Holding,
+    IPNetwork,
+    Subnet,
+    subnet_of,
+)
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
@@ -76,7 +82,8 @@ class Registry:
                 found[path] = _load(path, self._pools.lasting)
         vms = [vm for vm in found.values() if vm is not None]
         bridges = planning.shared_bridges(nic for vm in vms for nic in vm.nics)
-        for path, vm in found.items():
+        # What is recorded is sure; what an agent is told may have been changed by its VM.
+        for path, vm in sorted(found.items(), key=lambda item: item[1] is None):
             with repairs.attempt(path.name):
                 if vm is None:
                     await self._protect_unreadable(path)
@@ -122,16 +129,27 @@ class Registry:
         self._stemcells.guard(path.name)
         await self._root_disks.mount(Bundle(path))
         addresses, blocks = _told_by_settings(path)
-        self._forwarding.recall(path.name, addresses, ())
-        for holding, first in (
-            *((address, address) for address in addresses),
-            *((block, block[0]) for block in blocks),
-        ):
-            if subnet_of(first, self._pools.subnets) is None:
-                self._pools.protect(holding, path.name)
-            else:
-                with suppress(AddressUnavailable):
-                    await self._pools.claim(holding, path.name, recorded=True)
+        kept = {told: await self._keep(told, path.name) for told in (*addresses, *blocks)}
+        firsts = {block[0] for block in blocks}
+        singles = [each for each in addresses if each not in firsts and kept[each]]
+        routed = [told_block(b, singles, at) for b in blocks if (at := kept[b]) is not None]
+        self._forwarding.recall(path.name, addresses, (), routed)
+
+    async def _keep(self, told: Holding, vm_cid: str) -> Subnet | None:
+        """
+        Have nobody else get what an agent is told.
+
+        @return: the subnet that all of it is in; L{None} if it is in none, or not the VM's.
+        """
+        ends = (told,) if isinstance(told, Address) else (told[0], told[-1])
+        subnet = subnet_of(ends[0], self._pools.subnets)
+        if subnet is None or ends[-1] not in subnet.cidr:
+            self._pools.protect(told, vm_cid)
+            return None
+        with suppress(AddressUnavailable):
+            await self._pools.claim(told, vm_cid, recorded=True)
+            return subnet
+        return None
 
     def all(self) -> list[VM]:
         """Return every VM."""

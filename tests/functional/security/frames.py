@@ -15,6 +15,7 @@ ARP, IPV4, IPV6, VLAN, QINQ = 0x0806, 0x0800, 0x86DD, 0x8100, 0x88A8
 ICMPV6, ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT = 58, 134, 135, 136, 137
 # Extension headers, and messages about groups (RFC 8200, RFC 3810).
 HOP_BY_HOP, HIDING, GROUPS = 0, (43, 51, 60, 135, 139, 140), (131, 132, 143)
+FRAGMENT = 44
 BROADCAST = b"\xff" * 6
 ALL_NODES = bytes.fromhex("333300000001")
 REQUEST, REPLY = 1, 2
@@ -96,6 +97,26 @@ def neighbour_advertisement(source: bytes, address: str, target: str) -> bytes:
     return icmpv6(source, address, NEIGHBOUR, struct.pack("!I", 1 << 29) + about + option)
 
 
+def fragments(frame: bytes, size: int, kind: int | None = None) -> list[bytes]:
+    """
+    Return a datagram of IPv6 in fragments (RFC 8200, 4.5).
+
+    @param size: of the data in each but the last, a multiple of 8.
+    @param kind: what the fragments but the first say that they are of; by default, that of
+        the datagram.
+    """
+    kinds, data = [frame[20], frame[20] if kind is None else kind], frame[54:]
+    ends = (socket.inet_ntop(socket.AF_INET6, end) for end in (frame[22:38], frame[38:54]))
+    address, to = ends
+    found = []
+    for start in range(0, len(data), size):
+        place = start | (start + size < len(data))
+        header = struct.pack("!BBHI", kinds[start > 0], 0, place, 1)
+        part = header + data[start : start + size]
+        found.append(ipv6(frame[6:12], address, part, kind=FRAGMENT, to=to))
+    return found
+
+
 def tagged(frame: bytes, kind: int = VLAN) -> bytes:
     """Put a frame into VLAN 1."""
     return frame[:12] + struct.pack("!HH", kind, 1) + frame[12:]
@@ -143,6 +164,9 @@ def may_pass_ipv6(frame: bytes, is_own: Callable[[bytes], bool]) -> bool:
         if data[:1] == _byte(NEIGHBOUR):
             return len(data) >= 24 and is_own(data[8:24])
         return data[:1] not in (b"", _byte(ROUTER), _byte(REDIRECT))
+    if kind == _byte(FRAGMENT):
+        whole = (HOP_BY_HOP, FRAGMENT, ICMPV6, *HIDING)
+        return data[:1] not in (b"", *map(_byte, whole))
     return kind not in map(_byte, HIDING)
 
 

@@ -18,6 +18,7 @@ from tests.functional.security.frames import (
     ARP,
     ASKS_FOR_NEIGHBOUR,
     BROADCAST,
+    FRAGMENT,
     GROUPS,
     HIDING,
     HOP_BY_HOP,
@@ -29,6 +30,7 @@ from tests.functional.security.frames import (
     ROUTER,
     arp,
     ethernet,
+    fragments,
     icmpv6,
     ipv4,
     ipv6,
@@ -112,7 +114,8 @@ def test_changed_frames(
 @given(
     st.sampled_from([*OWN6, "::", "fd00::3", "fd00:0:0:1::2", "2001:db8:0:8::", *IN6]),
     st.sampled_from(
-        [ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT, 128, HOP_BY_HOP, *HIDING, 6, 44]
+        [ROUTER, ASKS_FOR_NEIGHBOUR, NEIGHBOUR, REDIRECT, 128]
+        + [HOP_BY_HOP, *HIDING, 6, FRAGMENT]
     ),
     st.sampled_from([*OWN6, "fd00::3", *IN6]),
     st.integers(12, 90),
@@ -148,6 +151,31 @@ def test_what_vms_say_of_others() -> None:
         (ipv4(MAC, OWN[0]), False),
     ):
         assert verdict(code, frame) == (frames.PASS if passes else frames.DROP), frame.hex()
+
+
+def test_fragments() -> None:
+    """A VM may send fragments, but of nothing that has to be looked at as a whole."""
+    code = frames.program(hardware_address(ADDRESSES[0]), ADDRESSES6)
+    of_udp = ipv6(MAC, OWN6[0], bytes(64), kind=17)
+    word = neighbour_advertisement(MAC, OWN6[0], "fd00::3")
+    for frame in fragments(of_udp, 32):
+        assert verdict(code, frame) == frames.PASS
+    extended = [hiding(word, kind) for kind in (HOP_BY_HOP, *HIDING)]
+    for hidden in (word, *fragments(of_udp, 64), *extended):
+        for frame in fragments(hidden, 16):
+            assert verdict(code, frame) == frames.DROP, frame.hex()
+    # The first one tells what it is of.
+    for first in (fragments(word, 64, kind=17)[0], fragments(word, 16, kind=17)[0]):
+        assert verdict(code, first) == frames.DROP
+    another = ipv6(MAC, "fd00::3", bytes(64), kind=17)
+    assert verdict(code, fragments(another, 32)[1]) == frames.DROP
+
+
+def hiding(frame: bytes, kind: int) -> bytes:
+    """Put an extension header of a kind before the data of a datagram of IPv6."""
+    header = bytes([frame[20], 0, 1, 4]) + bytes(4)
+    size = struct.pack("!H", len(frame) - 54 + len(header))
+    return frame[:18] + size + bytes([kind]) + frame[21:54] + header + frame[54:]
 
 
 @steady

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.daemon.doctor import certificates, cgroups, kernel, privileges, programs, room
+from runc_cpi.daemon.doctor import (
+    certificates,
+    cgroups,
+    kernel,
+    network,
+    privileges,
+    programs,
+    room,
+)
 from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, complaints, examine
 from runc_cpi.daemon.doctor.finding import FAULT, OK, WARNING, Finding, Patient, fine
 from runc_cpi.daemon.host.disks.mountinfo import Mount
@@ -115,6 +123,40 @@ def test_modules(tmp_path: Path) -> None:
     (tmp_path / "proc" / "filesystems").write_text("nodev\toverlay\n")
     directory = patient(tmp_path, disks={"driver": "directory"})
     assert {each.state for each in kernel.modules(directory, tmp_path)} == {OK}
+
+
+SIX = {"networks": [{"name": "six", "cidr": "fd00::/64", "bridge": "br6"}]}
+
+
+@pytest.mark.parametrize(
+    ("off", "config", "state", "seen"),
+    [
+        ((), SIX, OK, "is on"),
+        (("all", "lo"), SIX, WARNING, "is off by net.ipv6.conf.all.disable_ipv6: VMs"),
+        (("lo",), SIX, WARNING, "is off by net.ipv6.conf.lo.disable_ipv6: VMs"),
+        (("all",), {}, OK, "is off by net.ipv6.conf.all.disable_ipv6"),
+        (None, SIX, FAULT, "is not in this kernel"),
+        (None, {}, OK, "is not in this kernel"),
+    ],
+    ids=["on", "off", "off for the host itself", "off but not needed", "none", "no need"],
+)
+def test_ipv6(
+    tmp_path: Path,
+    off: tuple[str, ...] | None,
+    config: dict[str, Any],
+    state: str,
+    seen: str,
+) -> None:
+    """IPv6 that is off matters where a network of the configuration is of it."""
+    conf = tmp_path / "conf"
+    for name in ("all", "lo") if off is not None else ():
+        (conf / name).mkdir(parents=True)
+        (conf / name / "disable_ipv6").write_text(f"{int(name in (off or ()))}\n")
+    found = one(network.ipv6(patient(tmp_path, **config), conf))
+    assert found.state == state
+    assert found.seen.startswith(seen)
+    if state == WARNING:
+        assert f"sysctl -w net.ipv6.conf.{(off or ())[0]}.disable_ipv6=0" in found.advice
 
 
 def test_capabilities(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class HandshakeQueueTests(SynchronousTestCase):
             LimitsConfig(strangers=strangers, first_seconds=FIRST_SECONDS),
             PeerLog(self.clock.seconds),
             self.clock,
+            lambda address: None,
         )
 
     def come(self, host: str = "192.0.2.1", words: bytes = HELLO) -> Any:

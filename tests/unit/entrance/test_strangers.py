@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import count
+from types import SimpleNamespace
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from runc_cpi.daemon.entrance.peer_log import PeerLog
-from runc_cpi.daemon.entrance.strangers import Strangers, origin_of
+from runc_cpi.daemon.entrance.strangers import Strangers
 
 LIMIT = 4
 GRACE = 2.0
+NETWORK = "fd00:0:0:7::"
+
+
+def vm_at(address: Any) -> Any:
+    """Return the VM that has an address: two of a network, and one with a block."""
+    for own in (f"{NETWORK}2/128", f"{NETWORK}3/128", "10.9.0.16/28"):
+        if address in ip_network(own):
+            return SimpleNamespace(vm_cid=f"vm-{own}")
+    return None
 
 
 class Visitor:
@@ -33,7 +45,7 @@ class StrangersTests(SynchronousTestCase):
         self.ports = count(1)
         peer_log = PeerLog(self.clock.seconds)
         self.strangers: Strangers[Visitor] = Strangers(
-            LIMIT, GRACE, peer_log, self.clock.seconds
+            LIMIT, GRACE, peer_log, self.clock.seconds, vm_at
         )
 
     def come(self, host: str) -> Visitor | None:
@@ -99,13 +111,25 @@ class StrangersTests(SynchronousTestCase):
 
     def test_origins(self) -> None:
         """The origin of a peer is its address, or with IPv6 the /64 network of that."""
-
-        def origin(host: str) -> str:
-            return origin_of((IPv6Address if ":" in host else IPv4Address)("TCP", host, 1))
+        origin = self.origin
 
         self.assertEqual(origin("2001:db8:0:1::1"), origin("2001:db8:0:1:ffff::2"))
         self.assertNotEqual(origin("2001:db8:0:1::1"), origin("2001:db8:0:2::1"))
         self.assertEqual(origin("::ffff:192.0.2.1"), origin("192.0.2.1"))
         self.assertNotEqual(origin("192.0.2.2"), origin("192.0.2.1"))
         self.assertNotEqual(origin("::1"), origin("::2"))
+        origin_of = self.strangers.origin_of
         self.assertEqual(origin_of(UNIXAddress(None)), origin_of(None))
+
+    def test_vms_are_origins(self) -> None:
+        """Each VM is one, also in a network with others, and with a block of addresses."""
+        origin = self.origin
+        self.assertNotEqual(origin(f"{NETWORK}2"), origin(f"{NETWORK}3"))
+        self.assertEqual(origin(f"{NETWORK}2"), origin(f"{NETWORK}2"))
+        self.assertEqual(origin("10.9.0.16"), origin("10.9.0.31"))
+        self.assertEqual(origin(f"{NETWORK}9"), origin(f"{NETWORK}8"))
+
+    def origin(self, host: str) -> str:
+        """Return the origin of who comes from an address."""
+        kind = IPv6Address if ":" in host else IPv4Address
+        return self.strangers.origin_of(kind("TCP", host, 1))

@@ -216,6 +216,29 @@ class AddressPoolsTests(SynchronousTestCase):
         self.release("a")
         self.assertEqual(self.pools.subnets, (SUBNET,))
 
+    def test_a_subnet_with_what_was_protected(self) -> None:
+        """
+        What one VM is said to have in it does not keep away what others have; it may be
+        there with only a part, and be nobody's in the end.
+        """
+        other = subnet_with(IPv4Network("10.1.0.0/28"), IPv4Address("10.1.0.1"))
+        self.pools.protect(IPv4Address("10.1.0.1"), "vm-gateway")
+        self.pools.protect(IPv4Network("10.1.0.8/29"), "vm-block")
+        self.pools.protect(IPv4Address("10.1.0.9"), "vm-late")
+        wide = IPv4Network("10.0.0.0/15")
+        recorded = self.pools.claim(IPv4Network("10.1.0.4/30"), "vm-gone", recorded=True)
+        self.failureResultOf(recorded, AddressUnavailable)
+        self.pools.open(other)
+        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.9")), "vm-block")
+        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.5")), "vm-gone")
+        for owner in ("vm-block", "vm-gone", "vm-late", "vm-gateway"):
+            self.release(owner)
+        self.assertEqual(self.pools.subnets, (SUBNET,))
+        self.pools.protect(wide, "vm-wide")
+        self.pools.open(other)
+        self.assertEqual(self.pools.owner(IPv4Address("10.1.0.9")), "vm-wide")
+        self.assertIsNone(self.pools.owner(IPv4Address("10.1.0.1")))
+
     def test_subnets_that_overlap(self) -> None:
         """A subnet that overlaps with another is refused, and both are named."""
         for network, gateway in [

@@ -109,6 +109,25 @@ class BlocksTests(SynchronousTestCase):
         self.successResultOf(self.pools.claim(block, "vm-1", recorded=True))
         self.assertIn("in use by vm-1", self.refusal("10.0.3.0", "28"))
 
+    def test_a_recorded_block_after_changes(self) -> None:
+        """
+        A VM keeps a block though the configuration has its gateway there by now, or but a
+        part of it; that is told.  What another VM has of it is that one's.
+        """
+        network = IPv4Network("10.0.0.0/28")
+        for gateway, block, reason in [
+            (network[9], "10.0.0.8/30", "has 10.0.0.9, which is the gateway"),
+            (network[1], "10.0.0.0/27", "is not within 10.0.0.0/28"),
+        ]:
+            self.begin(Subnet(cidr=network, gateway=gateway, bridge="br0"))
+            held = ip_network(block)
+            claimed = self.pools.claim(held, "vm-1", recorded=True)
+            self.assertIn(reason, str(self.failureResultOf(claimed).value))
+            self.assertIn("in use by vm-1", self.refusal("10.0.0.11", "32"))
+            self.assertIsNone(self.pools.owner(gateway))
+            late = self.pools.claim(held, "vm-2", recorded=True)
+            self.assertIn("in use by vm-1", str(self.failureResultOf(late).value))
+
     def test_dynamic_networks_pass_blocks_over(self) -> None:
         """Blocks are not gone through one address after the other, however large."""
         network, block = IPv4Network("10.0.0.0/8"), IPv4Network("10.128.0.0/10")

@@ -38,6 +38,8 @@ CLAIMS = Claims(
         ("80:80", "port 80/tcp is published by another"),
         (f"{ELSEWHERE}:80:80", f"port {ELSEWHERE}:80/tcp is published by another"),
         ("70-80:70-80", "port 70-80/tcp is published by another"),
+        ("0.0.0.0:80:80", "port 0.0.0.0:80/tcp is published by another"),
+        ("0.0.0.0:90:80", "port 0.0.0.0:90/tcp is published by another"),
         ("90:80", "port 90/tcp is published by another"),
         (f"{HOST}:90:80", f"port {HOST}:90/tcp is published by another"),
         (f"{VIP}:91:80", f"port {VIP}:91/tcp: {VIP} is a vip of another"),
@@ -50,7 +52,9 @@ def test_ports_that_are_taken(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("text", ["80:80/udp", f"{ELSEWHERE}:90:80", "81-89:1-9"])
+@pytest.mark.parametrize(
+    "text", ["80:80/udp", f"{ELSEWHERE}:90:80", "81-89:1-9", "[::]:80-90:80-90"]
+)
 def test_free_ports(text: str) -> None:
     """Others are free."""
     CLAIMS.check_port(*parse([text]))

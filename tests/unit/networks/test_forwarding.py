@@ -73,6 +73,9 @@ class ForwardingTests(SynchronousTestCase):
         port = "[2001:db8::1]:8080:80"
         failure = self.failureResultOf(self.admit("vm-1", [port]), InvalidArgument)
         self.assertIn("IPv6, of which the VM has none", str(failure.value))
+        failure = self.failureResultOf(self.admit("vm-1", ["[::]:80:80"]), InvalidArgument)
+        self.assertIn("IPv6, of which the VM has none", str(failure.value))
+        self.successResultOf(self.admit("vm-2", ["0.0.0.0:8081:80"]))
         self.successResultOf(self.admit("vm-1", ["8080:80"]))
 
     def test_rules_change_when_they_differ(self) -> None:
@@ -115,6 +118,45 @@ class ForwardingTests(SynchronousTestCase):
         self.assertEqual(self.networker.blocks, {block, other})
         self.succeed(self.forwarding.dismiss("vm-1"))
         self.assertEqual(self.networker.blocks, {other})
+
+    def test_a_block_that_is_not_routed(self) -> None:
+        """It fails the call for its VM alone; what is asked for later is tried again."""
+        block = RoutedBlock(
+            block=IPv4Network("10.0.0.2/31"),
+            address=IPv4Address("10.0.0.6"),
+            bridge=SUBNET.bridge,
+        )
+        addresses = [block.address]
+        self.succeed(self.forwarding.admit("vm-1", addresses, (), (), [block]))
+        self.successResultOf(self.admit("vm-2"))
+        connecting = Deferred.fromCoroutine(self.forwarding.connected("vm-1"))
+        failure = self.failureResultOf(connecting, CloudError)
+        self.assertEqual(str(failure.value), "no route to 10.0.0.2/31")
+        self.succeed(self.forwarding.connected("vm-2"))
+        self.networker.subnets = [SUBNET]
+        self.script.failing["route blocks"] = CloudError("no answer")
+        connecting = Deferred.fromCoroutine(self.forwarding.connected("vm-1"))
+        failure = self.failureResultOf(connecting, CloudError)
+        self.assertEqual(str(failure.value), "no answer")
+        self.succeed(self.forwarding.dismiss("vm-2"))
+        self.script.failing.clear()
+        self.networker.blocks = frozenset()
+        self.succeed(self.forwarding.connected("vm-1"))
+        self.assertEqual(self.networker.blocks, {block})
+
+    def test_a_block_by_a_new_bridge(self) -> None:
+        """Routes go with a bridge; they are back when anything is asked for again."""
+        self.networker.subnets = [SUBNET]
+        block = RoutedBlock(
+            block=IPv4Network("10.0.0.2/31"),
+            address=IPv4Address("10.0.0.6"),
+            bridge=SUBNET.bridge,
+        )
+        self.succeed(self.forwarding.admit("vm-1", [block.address], (), (), [block]))
+        self.succeed(self.forwarding.connected("vm-1"))
+        self.networker.blocks = frozenset()
+        self.succeed(self.forwarding.apply())
+        self.assertEqual(self.networker.blocks, {block})
 
     def test_a_port_of_another_vm(self) -> None:
         """The error names the VM, and a VM that is refused has nothing."""

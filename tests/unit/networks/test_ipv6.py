@@ -38,7 +38,7 @@ from runc_cpi.daemon.networks.settings import complete, overruled
 from runc_cpi.errors import AddressUnavailable, InvalidArgument
 from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
-from tests.unit.networks.examples import SUBNET
+from tests.unit.networks.examples import OTHER, SUBNET
 
 SIX = Subnet(
     cidr=IPv6Network("fd00:0:0:7::/64"),
@@ -166,6 +166,24 @@ def test_interfaces_apart() -> None:
         plan(leases, {"four": {"nic_group": 1}, "six": {"nic_group": 1}})
 
 
+def test_how_kinds_come_to_one_bridge() -> None:
+    """Who wants both on one interface is told what is in the way, and what helps."""
+
+    def refusal(other: Subnet) -> str:
+        subnet = replace(SUBNET, name="default")
+        address = str(other.cidr[9])
+        leases = {"four": lease("10.0.0.9", subnet), "other": lease(address, other)}
+        with pytest.raises(InvalidArgument) as caught:
+            plan(leases, {"four": {"nic_group": 1}, "other": {"nic_group": 1}})
+        return str(caught.value)
+
+    both = "; configure both with one bridge in networks of the daemon"
+    assert refusal(replace(SIX, bridge="br6")).endswith(both)
+    message = refusal(described(SIX.interface))
+    assert f"{both}, or delete the VMs in fd00:0:0:7::/64 first: that subnet" in message
+    assert both not in refusal(OTHER)
+
+
 def test_a_short_mtu() -> None:
     """IPv6 needs packets of some size, also beside IPv4."""
     short = replace(SUBNET, mtu=1279)
@@ -193,6 +211,23 @@ def test_a_subnet_is_configured_no_more() -> None:
     assert updated(both, [SIX])[0].bridge == "br0"
 
 
+def test_a_shared_bridge_whose_other_subnet_has_no_vm() -> None:
+    """A VM stays on the bridge that its subnet shares, as its record has it."""
+    (alone,) = plan({"six": lease("fd00:0:0:7::9", SIX)}, {"six": {}})
+    own = described(SIX.interface).bridge
+    of_another = described(SUBNET.interface).bridge
+    assert alone.bridge == SUBNET.bridge
+    for bridge, subnets, expected in (
+        (SUBNET.bridge, [SUBNET], SUBNET.bridge),
+        (SUBNET.bridge, [replace(SUBNET, bridge="br7")], own),
+        (of_another, [], of_another),
+        (own, [], own),
+        # Somebody else of its kind has that bridge by now.
+        (SUBNET.bridge, [SUBNET, replace(SIX, cidr=IPv6Network("fd01::/64"))], own),
+    ):
+        assert updated([replace(alone, bridge=bridge)], subnets)[0].bridge == expected
+
+
 def test_what_the_agent_is_told() -> None:
     """Addresses of IPv6 stay as they were asked for, if they are right."""
     asked = {**SIX_ASKED, "gateway": "fd00:0000:0000:0007::0001"}
@@ -217,7 +252,8 @@ def test_rules() -> None:
     kind, and one at an address to that of its kind.
     """
     addresses = tuple(map(ip_address, ("10.0.0.2", "fd00:0:0:7::2", "fd00:0:0:7::3")))
-    vm = Occupant(addresses=addresses, ports=parse(["8080:80", "[2001:db8::1]:53:53/udp"]))
+    ports = ["8080:80", "[2001:db8::1]:53:53/udp", "0.0.0.0:90:90", "[::]:91:91"]
+    vm = Occupant(addresses=addresses, ports=parse(ports))
     found = rules([SUBNET, SIX], [vm])
     assert found.bridges == found.routed == {"br0"}
     assert found.translated == {"br0"}
@@ -228,6 +264,8 @@ def test_rules() -> None:
         ("None", 8080, "10.0.0.2"),
         ("None", 8080, "fd00:0:0:7::2"),
         ("2001:db8::1", 53, "fd00:0:0:7::2"),
+        ("None", 90, "10.0.0.2"),
+        ("None", 91, "fd00:0:0:7::2"),
     }
     assert found.forwarded == {4, 6}
     inside = replace(SIX, nat=True, isolated=True)

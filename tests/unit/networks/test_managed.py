@@ -148,6 +148,21 @@ class ManagedNetworksTests(TestCase):
             await self.pools.release(owner)
         await self.managed.delete(network.network_cid)
 
+    async def test_a_network_with_a_block(self) -> None:
+        """A VM that has but a block there keeps it, and the route goes with the VM."""
+        network = await self.create()
+        with open(os.devnull, "rb") as image:
+            stemcell = await self.parts.stemcells.create(image.fileno(), {})
+        block = {**IN_IT, "ip": "10.1.2.8", "prefix": "29"}
+        vm = await self.parts.vms.create(new_vm(stemcell.cid, networks={"n": block}))
+        (routed,) = self.parts.networker.blocks
+        self.assertEqual((str(routed.block), routed.bridge), ("10.1.2.8/29", BRIDGE))
+        with self.assertRaisesRegex(NetworkInUse, f"is in use by {vm.vm_cid}$"):
+            await self.managed.delete(network.network_cid)
+        await self.parts.vms.delete(vm.vm_cid)
+        self.assertEqual(self.parts.networker.blocks, frozenset())
+        await self.managed.delete(network.network_cid)
+
     async def test_a_network_that_vms_described_before(self) -> None:
         """A network becomes a managed one with its VMs; withdrawn, it is theirs again."""
         with open(os.devnull, "rb") as image:

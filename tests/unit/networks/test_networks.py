@@ -162,6 +162,18 @@ class NetworksTests(SynchronousTestCase):
         self.release("vm-2")
         self.assertEqual(self.bridges(), ["br0", "br1"])
 
+    def test_who_asks_for_names(self) -> None:
+        """A VM is one client with all of its addresses; of no VM, each address is one."""
+        self.assigned(
+            {"one": MANUAL, "block": {**MANUAL, "ip": "10.0.2.16", "prefix": "28"}}
+        )
+        self.settle()
+        asked = ["10.0.0.2", "10.0.2.17", "10.0.2.32"]
+        self.assertEqual(
+            [self.names.client_of(address) for address in asked],
+            ["vm-1", "vm-1", "10.0.2.32"],
+        )
+
     def test_bridges_are_looked_at_when_subnets_change(self) -> None:
         """While the subnets are the same, the host is left alone, unless that is asked."""
         self.settle()

@@ -34,8 +34,8 @@ def test_nothing_published(raw: Any) -> None:
             "127.0.0.1:8080:80",
             port(8080, container=80, address=IPv4Address("127.0.0.1")),
         ),
-        ("0.0.0.0:8080:80", port(8080, container=80)),
-        ("[::]:8080:80", port(8080, container=80)),
+        ("0.0.0.0:8080:80", port(8080, container=80, address=IPv4Address(0))),
+        ("[::]:8080:80", port(8080, container=80, address=IPv6Address(0))),
         (
             "[2001:db8::1]:8080:80/udp",
             port(8080, container=80, protocol="udp", address=IPv6Address("2001:db8::1")),
@@ -86,6 +86,16 @@ def test_published(item: Any, expected: PublishedPort | None) -> None:
         (["80/"], r"protocol '' must be tcp or udp"),
         (["1:2:3:4"], r"'1:2:3:4' must be \"CONTAINER\""),
         (["[::1]:80:80"], r"'\[::1\]' leads to no VM; take 127\.0\.0\.1"),
+        (["[fe80::1]:80:80"], r"'\[fe80::1\]' holds on one link alone; take another"),
+        (["[ff02::1]:80:80"], r"'\[ff02::1\]' is of a group; take an address"),
+        (["224.0.0.1:80:80"], r"'224\.0\.0\.1' is of a group"),
+        (["[::ffff:192.0.2.1]:80:80"], r"\]' is one of IPv4; take 192\.0\.2\.1$"),
+        (["80:80", "[::]:80:80"], r"\[::\]:80/tcp and 80/tcp overlap"),
+        (["0.0.0.0:80:80", "192.0.2.1:80:80"], r"192\.0\.2\.1:80/tcp and 0\.0\.0\.0:80"),
+        (
+            ["[fd00::1]:80:80", "[::]:80:80"],
+            r"\[::\]:80/tcp and \[fd00::1\]:80/tcp ",
+        ),
         (["[fe80::1%lo]:80:80"], r"'\[fe80::1%lo\]' must be an address of the host"),
         (["2001:db8::1:80:80"], r"must be \"CONTAINER\""),
         (["[2001:db8::1]:80"], r"must be "),
@@ -109,7 +119,8 @@ def test_refused(raw: Any, message: str) -> None:
 
 
 def test_the_same_port_twice() -> None:
-    """One port of the host can have two protocols, and two addresses, but not both."""
+    """A port of the host can have two protocols, addresses or kinds of IP, but not both."""
+    assert len(parse(["0.0.0.0:80:80", "[::]:80:81", "[::]:53:53", "127.0.0.1:53:53"])) == 4
     assert len(parse(["53:53", "53:53/udp", "127.0.0.1:80:80", "192.0.2.1:80:80"])) == 4
 
 
@@ -136,10 +147,18 @@ def test_who_holds_a_port() -> None:
     held.remove(elsewhere)
     held.add(anywhere, "third")
     assert held.holder(somewhere) == held.holder(elsewhere) == "third"
+    held.remove(anywhere)
+    of_ipv4, of_ipv6 = parse(["0.0.0.0:81:81", "[::]:81:81"])
+    held.add(of_ipv4, "fourth")
+    assert (held.holder(elsewhere), held.holder(of_ipv6)) == ("fourth", None)
+    held.add(of_ipv6, "fifth")
+    held.remove(of_ipv4)
+    assert (held.holder(elsewhere), held.holder(anywhere)) == (None, "fifth")
 
 
 def test_records() -> None:
     """What is in a record comes back."""
-    for published in parse(["127.0.0.1:8000-8001:80-81/udp", {"host": 80}]):
+    texts = ("127.0.0.1:8000-8001:80-81/udp", "0.0.0.0:90:90", "[::]:90:90")
+    for published in parse([*texts, {"host": 80}]):
         record = json.loads(json.dumps(published.to_json()))
         assert PublishedPort.from_json(record) == published

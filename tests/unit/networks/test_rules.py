@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.model import Subnet
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peer, Peering
 from runc_cpi.daemon.networks.ports import parse
@@ -58,6 +60,18 @@ def test_nothing_to_do() -> None:
     assert found == Ruleset(bridges=frozenset(["br1"]))
     assert not found.is_needed
     assert rules([ONE], [occupant("10.9.0.2", ports=["1:1"])]) == NO_RULES
+
+
+def test_a_block_of_addresses() -> None:
+    """What is for the block of a VM is forwarded, though the VM has no way out."""
+    block = RoutedBlock(
+        block=IPv4Network("10.1.0.16/28"), address=IPv4Address("10.1.0.2"), bridge="br1"
+    )
+    vm = replace(occupant("10.1.0.2"), blocks=frozenset([block]))
+    found = rules([subnet(1, nat=False)], [vm])
+    assert found.forwarded == {4}
+    assert (found - NO_RULES).delegated == {"br1"}
+    assert rules([TWO], [vm]) == NO_RULES
 
 
 def test_isolation_needs_no_forwarding() -> None:

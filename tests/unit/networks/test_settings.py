@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
 import pytest
 
 from runc_cpi.daemon.networks import requests
-from runc_cpi.daemon.networks.model import Subnet
+from runc_cpi.daemon.networks.model import Subnet, described
 from runc_cpi.daemon.networks.settings import (
     complete,
     name_servers,
@@ -52,6 +52,7 @@ def test_a_dynamic_network_is_filled_in() -> None:
         "n": {
             "type": "dynamic",
             "ip": "10.0.0.9",
+            "prefix": "32",
             "netmask": "255.255.0.0",
             "gateway": "10.0.0.1",
             "dns": ["192.0.2.53"],
@@ -85,6 +86,17 @@ def test_a_prefix_of_null_is_none() -> None:
     """A prefix of null does not become the word "None", which is no prefix."""
     done = completed({"n": {**MANUAL, "prefix": None}}, "10.0.0.2")
     assert done["n"].get("prefix") in (None, "")
+
+
+@pytest.mark.parametrize("prefix", [None, 24, "64"])
+@pytest.mark.parametrize(("address", "told"), [("10.0.0.9", "32"), ("fd00::9", "128")])
+def test_prefix_of_dynamic_networks(prefix: Any, address: str, told: str) -> None:
+    """The agent is told one address, of whichever kind, whatever was asked for."""
+    networks = requests.parse({"n": {**DYNAMIC, "prefix": prefix}})
+    six = described(ip_interface("fd00::1/64"))
+    subnet = SUBNET if ip_address(address).version == 4 else six
+    done = complete(networks, {"n": ip_address(address)}, {"n": subnet})
+    assert (done["n"]["prefix"], done["n"]["ip"]) == (told, address)
 
 
 def test_what_was_asked_is_not_changed() -> None:

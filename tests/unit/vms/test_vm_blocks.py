@@ -64,8 +64,13 @@ class BlocksOfVMsTests(TestCase):
         self.assertIsNone(self.parts.pools.owner(routed.block[1]))
 
     async def test_a_record_that_cannot_be_read(self) -> None:
-        """Nobody else gets the block, as far as the agent's settings tell of it."""
+        """
+        Nobody else gets the block, and it is routed as before, as far as the agent's
+        settings tell of it.
+        """
+        (before,) = self.parts.networker.blocks
         record = self.depot.vms / self.vm.vm_cid / "vm.json"
         record.write_text("{ cut short")
         await self.begin()
         await self.assert_taken()
+        self.assertEqual(self.parts.networker.blocks, {before})

@@ -275,6 +275,14 @@ class VMsTests(TestCase):
         self.assertEqual({nic.bridge for (nic,) in before.values()}, {"runc-0a090000"})
         bridges = [subnet.bridge for subnet in self.pools.subnets]
         self.assertEqual(bridges, [SUBNET.bridge, *["runc-0a090000"] * 2])
+        for vm in self.vms.all():
+            if vm.addresses[0].version == 4:
+                await self.vms.delete(vm.vm_cid)
+        await self.begin()
+        (vm,) = self.vms.all()
+        self.assertEqual(vm.nics, before[vm.vm_cid])
+        bridges = [subnet.bridge for subnet in self.pools.subnets]
+        self.assertEqual(bridges, [SUBNET.bridge, "runc-0a090000"])
 
     async def test_a_restart_clears_what_is_no_vm(self) -> None:
         """A restart removes a VM's directory that has no record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -43,12 +44,14 @@ class Desk:
     What all gateways share.
 
     @ivar connections: places for the clients'.
+    @ivar client_of: names who has an address: so much may be under way for each.
     """
 
     reactor: Any
     resolver: Resolver
     connections: Places
     tasks: TaskGroup
+    client_of: Callable[[str], str] = str
 
 
 class Gateway:
@@ -64,7 +67,7 @@ class Gateway:
     def __init__(self, desk: Desk, place: Place) -> None:
         self._desk, self._place = desk, place
         self._streams = Streams(
-            desk.reactor, self.answer_stream, desk.connections, desk.tasks
+            desk.reactor, self.answer_stream, desk.connections, desk.tasks, desk.client_of
         )
         with ExitStack() as undo:
             udp = undo.enter_context(self._bound(socket.SOCK_DGRAM))
@@ -121,7 +124,8 @@ class Gateway:
             return None
         try:
             query = read_query(message)
-            answer = await self._desk.resolver.answer(query, client, self._place.gateway)
+            who, gateway = self._desk.client_of(client), self._place.gateway
+            answer = await self._desk.resolver.answer(query, who, gateway)
             return fitted(answer, query) if by_datagram else answer
         except BadQuery as error:
             return error.reply

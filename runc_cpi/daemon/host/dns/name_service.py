@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import DeferredLock
@@ -57,7 +57,9 @@ class NameService:
             ),
             connections=Places(MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE),
             tasks=self._tasks,
+            client_of=lambda address: self._client_of(address),
         )
+        self._client_of: Callable[[str], str] = str
         self._wanted: Sequence[Subnet] = ()
         self._open: dict[Place, Gateway] = {}
         # The gateways where it is not possible, and why.
@@ -69,12 +71,18 @@ class NameService:
         ours = {str(place.gateway) for place in self._open}
         return [server for server in self._resolv_conf.servers() if server not in ours]
 
-    async def serve(self, subnets: Collection[Subnet]) -> None:
+    async def serve(
+        self, subnets: Collection[Subnet], client_of: Callable[[str], str] = str
+    ) -> None:
         """
         Answer at the gateways of these subnets, and of no others.
 
+        @param client_of: names who has an address, as a VM may have many: bounds are those
+            of all that one client asks.
+
         If that is not possible at one of them, that is logged; L{retry} tries it again.
         """
+        self._client_of = client_of
         self._wanted = tuple(subnets) if self._enabled else ()
         await self.retry()
 

@@ -48,7 +48,7 @@ class Resolver:
         """
         Answer a query; if nobody can, that is told.
 
-        @param client: the address of whom it is from.
+        @param client: names whom it is from.
         @param gateway: the address at which it came.
         @raise TooMany: if the client has too many under way, or all clients have and it is
             none of those with fewer than others.

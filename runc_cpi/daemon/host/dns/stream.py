@@ -17,6 +17,7 @@ from runc_cpi.daemon.host.dns.queries import LONGEST_QUERY
 # For the next query, and for an answer to be read (RFC 7766 asks for some seconds).
 IDLE_SECONDS = 10.0
 
+# By a message, and the address of whom it is from.
 Answering = Callable[[bytes, str], Awaitable[bytes | None]]
 
 
@@ -26,21 +27,28 @@ class Streams(Factory):
 
     @param answering: answers a message of a client, or returns L{None} for no answer.
     @param places: of all connections at all gateways.
+    @param client_of: names who has an address.
     """
 
     noisy = False
 
     def __init__(
-        self, reactor: Any, answering: Answering, places: Places, tasks: TaskGroup
+        self,
+        reactor: Any,
+        answering: Answering,
+        places: Places,
+        tasks: TaskGroup,
+        client_of: Callable[[str], str] = str,
     ) -> None:
         self.reactor, self.answering = reactor, answering
-        self.places, self.tasks = places, tasks
+        self.places, self.tasks, self._client_of = places, tasks, client_of
         self.open: set[Stream] = set()
 
     def buildProtocol(self, addr: Any) -> Stream | None:
         """Take a connection, if its client may have one more; another may be ended."""
-        stream = Stream(self, addr.host)
-        has_place = self.places.take(addr.host, stream.timeoutConnection)
+        client = self._client_of(addr.host)
+        stream = Stream(self, addr.host, client)
+        has_place = self.places.take(client, stream.timeoutConnection)
         return stream if has_place else None
 
     def close(self) -> None:
@@ -55,13 +63,16 @@ class Stream(Int16StringReceiver, TimeoutMixin):
 
     The next query is read once the answer to the last one is with the client, so no more
     than one of them is in memory.
+
+    @param address: that of the client.
+    @param client: its name, for L{Streams.places}.
     """
 
     transport: Any
     MAX_LENGTH = LONGEST_QUERY
 
-    def __init__(self, streams: Streams, client: str) -> None:
-        self._streams, self._client = streams, client
+    def __init__(self, streams: Streams, address: str, client: str) -> None:
+        self._streams, self._address, self._client = streams, address, client
 
     def callLater(self, period: float, func: Callable[[], None]) -> Any:
         """Have the time-out use the reactor of the others."""
@@ -80,7 +91,7 @@ class Stream(Int16StringReceiver, TimeoutMixin):
         self._streams.tasks.start("answering a DNS query", answering, awaited=False)
 
     async def _reply(self, message: bytes) -> None:
-        answer = await self._streams.answering(message, self._client)
+        answer = await self._streams.answering(message, self._address)
         if self not in self._streams.open:
             return
         if answer is None:

@@ -47,11 +47,13 @@ _NOBODY = IPv4Address(0)  # who asks whether an address is free (RFC 5227)
 _IPV6_NEXT, _IPV6_SENDER, _IPV6_DATA = 20, 22, 54
 _NEIGHBOUR = _IPV6_DATA + 8  # whom an advertisement of a neighbour is about (RFC 4861)
 _EXTENSION_SIZE = 9  # of one that is as short as can be, and the type that follows
-_HOP_BY_HOP, _ICMPV6 = 0, 58
+_HOP_BY_HOP, _FRAGMENT, _ICMPV6 = 0, 44, 58
 # What these hide the kernel would take as if it came without: routing header,
-# authentication, options, mobility, HIP, Shim6 (IANA's list of extension headers).  Of
-# fragments it takes no word about neighbours (RFC 6980).
+# authentication, options, mobility, HIP, Shim6 (IANA's list of extension headers).
 _HIDING = (43, 51, 60, 135, 139, 140)
+# What no fragment may be of.  Where connections are tracked, the kernel puts fragments
+# together first, and takes words about neighbours from them, though RFC 6980 forbids it.
+_WHOLE = (_HOP_BY_HOP, _FRAGMENT, _ICMPV6, *_HIDING)
 _ASKS_FOR_NEIGHBOUR, _IS_NEIGHBOUR = 135, 136
 _OF_ROUTERS = (134, 137)  # advertisements and redirects
 _OF_GROUPS = (131, 132, 143)  # who is in a group (RFC 2710, RFC 3810)
@@ -120,6 +122,7 @@ def _add_ipv6(code: _FrameAssembler, own: Collection[IPv6Network]) -> None:
     code.jump(IF_EQUAL_32, _LOADED, _ICMPV6, "icmpv6")
     for header in _HIDING:
         code.jump(IF_EQUAL_32, _LOADED, header, "drop")
+    code.jump(IF_EQUAL_32, _LOADED, _FRAGMENT, "fragment")
     code.jump(IF_DIFFERENT_32, _LOADED, _HOP_BY_HOP, "ipv6 sender")
     # Only what says which groups the VM is in needs such options.
     code.load(_IPV6_DATA, _EXTENSION_SIZE)
@@ -130,6 +133,12 @@ def _add_ipv6(code: _FrameAssembler, own: Collection[IPv6Network]) -> None:
     for kind in _OF_GROUPS:
         code.jump(IF_EQUAL_32, _LOADED, kind, "ipv6 sender")
     code.jump(JUMP, 0, 0, "drop")
+    code.label("fragment")
+    code.load(_IPV6_DATA, 1)
+    code.read(LOAD_BYTE, at=0)
+    for header in _WHOLE:
+        code.jump(IF_EQUAL_32, _LOADED, header, "drop")
+    code.jump(JUMP, 0, 0, "ipv6 sender")
     code.label("icmpv6")
     code.load(_IPV6_DATA, 1)
     code.read(LOAD_BYTE, at=0)

@@ -23,8 +23,9 @@ class HostForwarding:
     @param name: the table's.
     @ivar marked: the kinds of IP, 4 and 6, that the host did not forward, also when
         somebody took the table away.
-    @ivar learners: the interfaces by which it learned routes of IPv6.  The kernel forgets
-        these when it begins to forward, and learns no more, unless told to.
+    @ivar learners: the interfaces by which it learned routes of IPv6, while it has to
+        forward that.  The kernel forgets these when it begins to forward, and learns no
+        more, unless told to.  It begins for these also if others did forward before.
     """
 
     log = Logger()
@@ -62,10 +63,10 @@ class HostForwarding:
                 if not is_others:
                     self._end(version, tables)
                 self.marked.remove(version)
-        if 6 not in self.marked:
-            self.learners.clear()
-        else:
+        if 6 in forwarded:
             self.learners |= self._learners(tables) | set(sysctls.learners())
+        else:
+            self.learners.clear()
 
     def begin(self, forwarded: Collection[int]) -> None:
         """
@@ -78,8 +79,9 @@ class HostForwarding:
             sysctls.set_forwarding(version, on=True)
 
     def is_so(self, forwarded: Collection[int]) -> bool:
-        """Say whether the host forwards these kinds of IP."""
-        return all(map(sysctls.is_forwarding, forwarded))
+        """Say whether the host forwards these kinds of IP, and learns as it did."""
+        is_forwarding = all(map(sysctls.is_forwarding, forwarded))
+        return is_forwarding and sysctls.keeps_learning(self.learners)
 
     def _end(self, version: int, tables: Collection[str]) -> None:
         other = reliance.found(version)

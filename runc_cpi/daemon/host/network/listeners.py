@@ -90,9 +90,7 @@ class HostPorts:
 
 def _user(port: PublishedPort, versions: Collection[int]) -> str | None:
     for listener in listeners(port.protocol):
-        is_there = None in (port.address, listener.address) or (
-            listener.address == port.address
-        )
+        is_there = listener.address is None or port.is_at(listener.address)
         is_there &= not listener.versions.isdisjoint(versions)
         if port.first <= listener.port <= port.last and is_there:
             process = owner(listener.inode)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 # linux/netlink.h
 NETFILTER = 12  # NETLINK_NETFILTER
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300  # NLM_F_*
+REQUEST, ACK, DUMP, INTERRUPTED = 0x1, 0x4, 0x300, 0x10  # NLM_F_*
 # The flags of a change: what it is about may be there, may not be there, and may be made.
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400  # NLM_F_*
 ERROR, DONE = 2, 3  # NLMSG_*
 NESTED = 0x8000  # NLA_F_NESTED
 TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 ROOM = 1 << 17  # bytes; the kernel sends less at once
+MOST_TRIES = 3
 _ALIGNMENT = 4
 
 
@@ -28,27 +29,42 @@ class Refused(OSError):
         return str(self.strerror)
 
 
-def dump(protocol: int, kind: int, question: bytes) -> Iterator[bytes]:
+def dump(protocol: int, kind: int, question: bytes) -> Sequence[bytes]:
     """
     Return all messages that answer a question, without their headers.
+
+    If what it is about changes meanwhile, an answer may lack something that was there all
+    the time, so it is asked again.  After the last try the answer counts as it is.
 
     @param protocol: such as C{NETLINK_ROUTE}.
     @param kind: the type of the question.
     @raise OSError: if the kernel refuses.
     """
+    for _ in range(MOST_TRIES):
+        messages, is_whole = _dump_once(protocol, kind, question)
+        if is_whole:
+            break
+    return messages
+
+
+def _dump_once(protocol: int, kind: int, question: bytes) -> tuple[list[bytes], bool]:
+    """Return what answers a question, and whether nothing has changed meanwhile."""
+    messages: list[bytes] = []
+    is_whole = True
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as kernel:
         kernel.send(_message(kind, REQUEST | DUMP, question))
         while True:
             part = kernel.recv(ROOM)
             at = 0
             while at + HEADER.size <= len(part):
-                length, found, *_ = HEADER.unpack_from(part, at)
+                length, found, flags, *_ = HEADER.unpack_from(part, at)
                 body = part[at + HEADER.size : at + length]
+                is_whole &= not flags & INTERRUPTED
                 if found == DONE:
-                    return
+                    return messages, is_whole
                 if found == ERROR:
                     _raise(body)
-                yield body
+                messages.append(body)
                 at += length + -length % _ALIGNMENT
 
 

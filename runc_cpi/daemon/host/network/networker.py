@@ -13,7 +13,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.shortage import failed_call
-from runc_cpi.daemon.host.network.block_routes import route_blocks
+from runc_cpi.daemon.host.network.block_routes import BlockRoutes
 from runc_cpi.daemon.host.network.bridges import Bridges
 from runc_cpi.daemon.host.network.links import reason
 from runc_cpi.daemon.host.network.overlaps import own_addresses
@@ -46,7 +46,7 @@ class BridgeNetworker:
     ) -> None:
         self._reactor, self._bridges = reactor, bridges
         self._pairs = VethPairs(guarded=guarded, peering=peering)
-        self._ways = Ways(bridges.daemon)
+        self._ways, self._block_routes = Ways(bridges.daemon), BlockRoutes(bridges.daemon)
         self._thread = ThreadPool(1, 1, "netlink")
 
     def start(self) -> None:
@@ -135,13 +135,17 @@ class BridgeNetworker:
         """
         return await self._do(self._ways.set_up, peering)
 
-    async def route(self, blocks: Collection[RoutedBlock]) -> Reached:
+    async def route(
+        self, blocks: Collection[RoutedBlock], *, afresh: bool = False
+    ) -> Reached:
         """
         Have routes to these blocks of VMs, and to no others.
 
-        @raise CloudError: if the kernel refuses to tell which there are.
+        @param afresh: whether to ask the kernel which there are; else they are as they
+            were made.
+        @raise CloudError: if the kernel refuses to tell.
         """
-        return await self._do(route_blocks, blocks, self._bridges.daemon)
+        return await self._do(self._block_routes.have, blocks, afresh=afresh)
 
     async def own_addresses(self) -> set[Address]:
         """

@@ -21,6 +21,7 @@ from runc_cpi.daemon.host.network import (
 )
 from runc_cpi.daemon.host.network.host_forwarding import HostForwarding
 from runc_cpi.daemon.host.network.links import find
+from runc_cpi.daemon.host.network.turns import turn
 from runc_cpi.daemon.host.network.veth import host_interfaces
 from runc_cpi.daemon.networks.model import Address
 from runc_cpi.daemon.networks.rules import Redirection, Ruleset, Vip
@@ -105,6 +106,11 @@ class Table:
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
         """Make the table anew, or remove it, whatever there is."""
+        # Of two daemons that look at each other's tables at once, none would be the last.
+        with turn():
+            self._replace_alone(ruleset, before)
+
+    def _replace_alone(self, ruleset: Ruleset, before: Ruleset | None) -> None:
         looped = self._own_bridges() if before is None else before.looped
         self._loop(looped - ruleset.looped, on=False)
         try:

@@ -34,6 +34,7 @@ class Ways:
         Have ways to the VMs of these peers, and of no others.
 
         @raise NetlinkError: if the kernel refuses to tell which there are.
+        @raise OSError: if it refuses to remove one.
         """
         problems: list[str] = []
         with IPRoute() as ip:
@@ -45,9 +46,10 @@ class Ways:
                     # What there is may be of use again when the network is back.
                     return Reached(changed=False, problems=(f"overlay: {reason(error)}",))
             wanted = dict(self._wanted(ip, peering, index, problems))
-            rerouted, refused = routes.have(ip, wanted, TO_PEERS, self._metric)
+            made = routes.made(ip, TO_PEERS, self._metric)
+            rerouted, refused = routes.have(wanted, made)
             changed |= rerouted
-            problems += refused
+            problems += refused.values()
             if peering.overlay is None and ip.link_lookup(ifname=self._interface):
                 remove(self._interface)
                 changed = True

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from runc_cpi.daemon.host.network.links import reason
+from runc_cpi.daemon.host.network.route_messages import (
+    MAIN_TABLE,
+    put_route,
+    remove_route,
+)
 from runc_cpi.daemon.networks.model import IPNetwork
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-MAIN_TABLE = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 # Who made a route: numbers that iproute2's rt_protos gives to nobody.
 TO_PEERS, TO_BLOCKS = 119, 120
 
@@ -74,33 +77,45 @@ def all_routes(ip: Any, version: int = 4) -> Iterator[Route]:
             )
 
 
-def have(
-    ip: Any, wanted: Mapping[Any, Route], protocol: int, metric: int
-) -> tuple[bool, list[str]]:
+def made(ip: Any, protocol: int, metric: int) -> dict[IPNetwork, Route]:
     """
-    Have these routes of a daemon, and no others of that protocol.
+    Return the routes of a daemon that have a protocol, by where they lead to.
 
     @param ip: an C{IPRoute}.
-    @param wanted: the routes by where they lead to, all of this protocol and metric.
-    @return: whether anything was changed, and which routes cannot be had, and why.
-    @raise NetlinkError: if the kernel refuses to tell which there are.
+    @raise NetlinkError: if the kernel refuses to tell.
     """
-    found = {
+    return {
         route.network: route
         for version in FAMILIES
         for route in all_routes(ip, version)
         if route.protocol == protocol and route.metric == metric
     }
-    changed, problems = False, []
+
+
+def have(
+    wanted: Mapping[Any, Route], found: Mapping[Any, Route]
+) -> tuple[bool, dict[IPNetwork, str]]:
+    """
+    Have these routes of a daemon, and no others of their protocol.
+
+    @param wanted: the routes by where they lead to, all of one protocol and metric.
+    @param found: those that there are by now.
+    @return: whether anything was changed, and which routes cannot be had, and why.
+    @raise OSError: if the kernel refuses to remove one.
+    """
+    changed, refused = False, {}
     for network in found.keys() - wanted.keys():
-        ip.route("del", dst=str(network), priority=metric, proto=protocol)
-        changed = True
+        changed |= _remove(found[network])
     for network, route in wanted.items():
         if not _is_as_wanted(found.get(network), route):
-            problem = _replace(ip, route)
-            problems += [] if problem is None else [problem]
-            changed |= problem is None
-    return changed, problems
+            try:
+                _put(route)
+            except OSError as error:
+                why = f"no route to {network} by {route.gateway}: {reason(error)}"
+                refused[route.network] = why
+            else:
+                changed = True
+    return changed, refused
 
 
 def _is_as_wanted(found: Route | None, wanted: Route) -> bool:
@@ -110,23 +125,24 @@ def _is_as_wanted(found: Route | None, wanted: Route) -> bool:
     return wanted.interface in (None, found.interface)
 
 
-def _replace(ip: Any, route: Route) -> str | None:
-    """Have a route, and return why not if that cannot be."""
-    more: dict[str, Any] = {}
-    if route.interface is not None:
-        # The next hop is there, also if no address of the interface says so.
-        more |= {"oif": route.interface, "flags": ["onlink"]}
-    if route.source is not None:
-        more["prefsrc"] = route.source
+def _put(route: Route) -> None:
+    assert route.gateway is not None
+    put_route(
+        route.network,
+        ip_address(route.gateway),
+        index=route.interface,
+        source=None if route.source is None else ip_address(route.source),
+        protocol=route.protocol,
+        metric=route.metric,
+    )
+
+
+def _remove(route: Route) -> bool:
+    """Remove a route; return whether it was there: the kernel drops those of bridges."""
     try:
-        ip.route(
-            "replace",
-            dst=str(route.network),
-            gateway=route.gateway,
-            proto=route.protocol,
-            priority=route.metric,
-            **more,
-        )
-    except NetlinkError as error:
-        return f"no route to {route.network} by {route.gateway}: {reason(error)}"
-    return None
+        remove_route(route.network, protocol=route.protocol, metric=route.metric)
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise
+        return False
+    return True

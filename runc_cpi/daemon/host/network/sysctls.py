@@ -77,6 +77,19 @@ def learners() -> Iterator[str]:
                 yield conf.name
 
 
+def keeps_learning(interfaces: Iterable[str]) -> bool:
+    """
+    Say whether the host learns routes by interfaces while it forwards.
+
+    One that is gone does not count, nor does one where somebody set something else.
+    """
+    for name in interfaces:
+        with suppress(OSError):
+            if _read(IPV6_CONF / name / "accept_ra") == NOT_WHILE_FORWARDING:
+                return False
+    return True
+
+
 def keep_learning(interfaces: Iterable[str], *, on: bool) -> None:
     """
     Have the host learn routes by interfaces while it forwards, or no longer.

@@ -18,6 +18,7 @@ from runc_cpi.daemon.host.network import (
 )
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import find, index_of, remove
+from runc_cpi.daemon.host.network.vm_routes import answer_by_source
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import MOST_INTERFACES, Nic
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
@@ -173,6 +174,7 @@ def _set_up(nics: Sequence[Nic]) -> None:
                 rtnetlink.add_route(gateway.network, gateway.ip)
         for route in nic.routes:
             rtnetlink.add_route(route.destination, route.gateway)
+    answer_by_source(nics)
 
 
 def _uplink_mtu() -> int:
