@@ -301,10 +301,13 @@ def test_variables_of_the_operator_are_not_shown(
     assert shown[0] != shown[1]
     for content, why in (
         ("[a]", "names with their values"),
-        ("{", "expected"),
+        ("{", "no YAML"),
         (None, "No such"),
     ):
-        variables.unlink() if content is None else variables.write_text(content)
+        if content is None:
+            variables.unlink()
+        else:
+            variables.write_text(content)
         with pytest.raises(
             click.ClickException, match=f"--vars: {variables}: (?s:.*){why}"
         ):
