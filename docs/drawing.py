@@ -20,18 +20,20 @@ HOST = f"{DAEMON}.host"
 
 # A package of the daemon: its row, its first column, and how many columns it spans.
 PLACES = {
-    "rpc": (0, 0, 3),
-    "entrance": (1, 0, 1),
-    "doctor": (1, 1, 1),
-    "reconcile": (1, 2, 1),
-    "vms": (2, 0, 3),
-    "networks": (3, 0, 1),
-    "stemcells": (3, 1, 1),
-    "disks": (3, 2, 1),
-    "config": (4, 0, 1),
-    "events": (4, 1, 1),
-    "storage": (4, 2, 1),
-    "base": (5, 0, 3),
+    "rpc": (0, 0, 2),
+    "status": (0, 2, 1),
+    "http": (1, 2, 1),
+    "entrance": (2, 0, 1),
+    "doctor": (2, 1, 1),
+    "reconcile": (2, 2, 1),
+    "vms": (3, 0, 3),
+    "networks": (4, 0, 1),
+    "stemcells": (4, 1, 1),
+    "disks": (4, 2, 1),
+    "config": (5, 0, 1),
+    "events": (5, 1, 1),
+    "storage": (5, 2, 1),
+    "base": (6, 0, 3),
 }
 NOUNS = ("vms", "stemcells", "disks", "networks")
 # The path that the drawing shows.
@@ -48,7 +50,8 @@ DESCRIPTION = (
     "The programs runc-cpi and runc-cpictl call the daemon over AMP. In the daemon, rpc"
     " imports entrance and reconcile, these import the packages of BOSH's nouns (vms, and"
     " below it stemcells, disks and networks), and those import storage and base. The"
-    " package doctor looks at the host for runc-cpictl and at each start. The"
+    " package doctor looks at the host for runc-cpictl and at each start. Browsers and"
+    " others who look come by http, where status has its page. The"
     " package host stands apart and implements the interfaces that the others declare."
     " The call create_vm goes from the director to cpi, rpc, vms, host and runc."
 )
@@ -412,7 +415,7 @@ def svg(summaries: dict[str, str], edges: dict[str, set[str]]) -> str:
         parts += box.elements()
     parts += host_parts(summaries, host.x + PADDING, host.y + 52 + LINE * len(host.lines))
     parts += legend(HOST_LEFT, ctl.y + 20)
-    parts += call(cpi, rpc, vms, host, linux, boxes["reconcile"].x - GAP / 2)
+    parts += call(cpi, rpc, vms, host, linux, boxes["doctor"].x - GAP / 2)
     for index, step in enumerate(STEPS):
         parts.append(disc(LEFT + 9, steps + 24 * index, index + 1))
         parts.append(text(LEFT + 28, steps + 24 * index + 4, step, "step"))

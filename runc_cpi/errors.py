@@ -69,7 +69,7 @@ class TLSRejected(CPIError):
 
 
 class AccessRefused(CPIError):
-    """The daemon takes no calls from there without TLS."""
+    """The daemon takes no calls from there without TLS, or that client may only look."""
 
 
 class StemcellNotFound(CloudError):

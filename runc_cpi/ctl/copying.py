@@ -17,6 +17,7 @@ import click
 from runc_cpi.ctl import units
 from runc_cpi.ctl.inside import CID, Files, files_of
 from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.daemon.storage.tree import naming
 
 MEBIBYTE = 1 << 20
 LIMIT, MOST = 1024, 1 << 20  # MiB
@@ -50,7 +51,7 @@ def cp(operator: Operator, source: str, target: str, limit: int) -> None:
 
     One of SOURCE and TARGET is VM_CID:PATH, the other a path of this host.  If TARGET is a
     directory, the file gets the name it had.  No program of the VM is run.  In a VM the
-    file is its root's.
+    file is its root's.  On this host only an ordinary file is replaced.
     """
     there, back = IN_A_VM.fullmatch(target), IN_A_VM.fullmatch(source)
     if (there is None) == (back is None):
@@ -66,7 +67,7 @@ def cp(operator: Operator, source: str, target: str, limit: int) -> None:
         message = f"{source}: is larger than {limit} MiB; --limit allows more"
         raise click.ClickException(message) from None
     except OSError as error:
-        where = error.filename or source
+        where = error.filename or f"{source} to {target}"
         raise click.ClickException(f"{where}: {error.strerror or error}") from None
     answer = {"source": source, "target": target, "bytes": count}
     operator.show(answer, lambda: click.echo(f"copied {units.size(count)}"))
@@ -155,14 +156,24 @@ def _opened(path: Path) -> int:
 
 @contextmanager
 def _replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """Have a file of this host written, which takes its place once it is whole."""
+    """
+    Have a file of this host written, which takes its place once it is whole.
+
+    @raise OSError: if it cannot be written, or something else than a file is in its place.
+    """
+    # To put a file in the place of a device, a pipe or a link would break the host.
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        reason = "is no ordinary file; name a file or a directory"
+        raise OSError(errno.EINVAL, reason, str(path))
     draft = path.with_name(f".{uuid4()}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(draft, flags, mode)
+    with naming(str(path)):
+        fd = os.open(draft, flags, mode)
     try:
         with open(fd, "wb") as file:
             yield file
-        draft.rename(path)
+        with naming(str(path)):
+            draft.rename(path)
     except BaseException:
         with suppress(OSError):
             draft.unlink()

@@ -10,7 +10,7 @@ from typing import ClassVar
 import click
 
 from runc_cpi.ctl.operator import Operator, output_option
-from runc_cpi.ctl.tables import Thing
+from runc_cpi.ctl.tables import Thing, no_such
 from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
@@ -110,7 +110,7 @@ class Deletion(ABC):
         for thing in inventory[f"{self.noun}s"]:
             if self.cid(thing) == cid:
                 return thing
-        raise CPIError(f"there is no {self.noun} {cid}")
+        raise no_such(self.noun, cid)
 
     def refuse(self, thing: Thing, uses: Sequence[str], *, force: bool) -> None:
         """

@@ -10,8 +10,7 @@ from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion, Inventory, noted
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.room import taken_by
-from runc_cpi.ctl.tables import Listing, Thing, print_facts
-from runc_cpi.errors import CPIError
+from runc_cpi.ctl.tables import Listing, Thing, no_such, print_facts
 
 
 def _row(disk: Thing) -> Sequence[str]:
@@ -77,7 +76,7 @@ def show(operator: Operator, disk_cid: str) -> None:
     """Tell all that is known of a disk."""
     found = [each for each in LISTING.ask(operator) if each["disk_cid"] == disk_cid]
     if not found:
-        raise CPIError(f"there is no disk {disk_cid}")
+        raise no_such("disk", disk_cid)
     (snapshots,) = operator.ask_for("ListSnapshots", "snapshots")
     cids = [one["snapshot_cid"] for one in snapshots if one["disk_cid"] == disk_cid]
     taken = taken_by(operator, "disks", disk_cid)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +15,7 @@ from runc_cpi.ctl.tables import print_table
 from runc_cpi.errors import CPIError, DaemonUnreachable
 
 if TYPE_CHECKING:
-    from runc_cpi.daemon.doctor.finding import Finding
+    from runc_cpi.daemon.doctor.finding import Finding, Patient
 
 FAULTS_FOUND = 1
 
@@ -29,29 +31,55 @@ def doctor(operator: Operator) -> None:
     It ends with 1 if there is a fault.
     """
     from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, examine
-    from runc_cpi.daemon.doctor.finding import FAULT, Patient
+    from runc_cpi.daemon.doctor.finding import FAULT
 
-    served = _daemon(operator)
-    patient = Patient(config=operator.config, is_served=served.state != FAULT)
-    findings = [served, *examine(patient, (*ASKED_FOR, *AT_START))]
+    findings = []
+    if (broken := _configuration(operator)) is not None:
+        findings.append(broken)
+    patient, served = _daemon(operator)
+    findings += [served, *examine(patient, (*ASKED_FOR, *AT_START))]
     answer = {"findings": [finding.to_json() for finding in findings]}
     operator.show(answer, lambda: _print(findings))
-    if any(finding.state == FAULT for finding in findings[1:]):
+    if any(finding.state == FAULT for finding in findings):
         sys.exit(FAULTS_FOUND)
 
 
-def _daemon(operator: Operator) -> Finding:
-    """See whether the daemon is there; a host can be fit without."""
-    from runc_cpi.daemon.doctor.finding import fault, fine
+def _configuration(operator: Operator) -> Finding | None:
+    """Find what is wrong with the configuration; the rest then goes by all defaults."""
+    from runc_cpi.daemon.config import DaemonConfig
+    from runc_cpi.daemon.doctor.finding import fault
 
     try:
+        assert operator.config is not None
+    except click.UsageError as error:
+        operator.config = DaemonConfig.parse(None)
+        advice = "mend it; what is said below goes by a configuration that is all defaults"
+        return fault("configuration", error.message, advice)
+    return None
+
+
+def _daemon(operator: Operator) -> tuple[Patient, Finding]:
+    """See whether the daemon is there, and lets us ask; a host can be fit without."""
+    from runc_cpi.daemon.doctor import presence
+    from runc_cpi.daemon.doctor.finding import Patient, fine, warning
+
+    there = Patient(config=operator.config, is_served=True)
+    try:
         version = operator.ask("Ping")[b"version"].decode()
-    except DaemonUnreachable as error:
-        return fault("daemon", str(error), "start runc-cpid: systemctl start runc-cpid")
     except (CPIError, click.UsageError) as error:
         text = error.message if isinstance(error, click.UsageError) else str(error)
-        return fault("daemon", text, "see docs/security.md, who may call")
-    return fine("daemon", f"runc-cpid {version} is there")
+        holder = presence.holder(there)
+        # Who could not even ask knows that there is none if he may see who has the lock.
+        is_told = isinstance(error, DaemonUnreachable) or (
+            isinstance(error, click.UsageError) and os.geteuid() == 0
+        )
+        if is_told and not holder:
+            gone = replace(there, is_served=False)
+            return gone, warning("daemon", text, "start it: systemctl start runc-cpid")
+        seen = f"{text}; it runs as {holder}" if holder else text
+        advice = "it need not be ended: docs/security.md says who may call it"
+        return replace(there, is_refused=True), warning("daemon", seen, advice)
+    return there, fine("daemon", f"runc-cpid {version} is there")
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,14 @@ from click.shell_completion import CompletionItem
 from runc_cpi.ctl.operator import Operator
 from runc_cpi.daemon.host.user_namespaces import root_of_namespace
 from runc_cpi.daemon.storage.tree import Tree
+from runc_cpi.printable import printable
 
 CID = re.compile(r"vm-[0-9a-f-]{36}")
 TIMEOUT = 60.0  # seconds
+AS_ROOT = "run this as root"
+SHOWN = 300  # characters of what a runtime says
+# What runc and others say of a container that they do not have: a VM that is down.
+NO_CONTAINER = re.compile("does not exist|no such file", re.IGNORECASE)
 
 
 class VMCid(click.ParamType[str]):
@@ -75,14 +80,18 @@ def files_of(operator: Operator, vm_cid: str) -> Iterator[Files]:
     @raise click.ClickException: if the VM does not run here, or this is not root.
     """
     pid = _first_process(operator, vm_cid)
-    try:
-        with Tree.at(Path(f"/proc/{pid}/root")) as tree:
+    with ExitStack() as stack:
+        try:
+            tree = stack.enter_context(Tree.at(Path(f"/proc/{pid}/root")))
             owner = root_of_namespace(pid)
-            if _first_process(operator, vm_cid) != pid:
-                raise click.ClickException(f"{vm_cid} has just been booted; try again")
-            yield Files(tree=tree, owner=owner)
-    except PermissionError as error:
-        raise click.ClickException(f"{error.filename}: only root may look there") from None
+        except PermissionError as error:
+            message = f"{error.filename}: only root may look there; {AS_ROOT}"
+            raise click.ClickException(message) from None
+        except (FileNotFoundError, ProcessLookupError):
+            raise click.ClickException(f"{vm_cid} has just ended; try again") from None
+        if _first_process(operator, vm_cid) != pid:
+            raise click.ClickException(f"{vm_cid} has just been booted; try again")
+        yield Files(tree=tree, owner=owner)
 
 
 def _first_process(operator: Operator, vm_cid: str) -> int:
@@ -100,11 +109,22 @@ def _first_process(operator: Operator, vm_cid: str) -> int:
             timeout=TIMEOUT,
             check=False,
         )
-        state = json.loads(done.stdout or b"{}")
+        state = json.loads(done.stdout) if done.returncode == 0 else {}
     except OSError as error:
         raise click.ClickException(f"{argv[0]}: {error.strerror}") from None
     except (ValueError, subprocess.TimeoutExpired):
         raise click.ClickException(f"{argv[0]}: does not tell of {vm_cid}") from None
     if state.get("status") != "running":
-        raise click.ClickException(f"{vm_cid} does not run on this host")
+        raise click.ClickException(_why_not(argv[0], vm_cid, done))
     return int(state["pid"])
+
+
+def _why_not(program: str, vm_cid: str, done: subprocess.CompletedProcess[bytes]) -> str:
+    """Say why a VM cannot be looked into, and what to type."""
+    lines = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+    last = printable(lines[-1], "")[:SHOWN] if lines else f"it ended with {done.returncode}"
+    if done.returncode and os.geteuid() != 0:
+        return f"{program} does not tell of {vm_cid}: {last}; {AS_ROOT}"
+    if done.returncode and not NO_CONTAINER.search(last):
+        return f"{program} does not tell of {vm_cid}: {last}"
+    return f"{vm_cid} does not run on this host; to boot it: runc-cpictl vm start {vm_cid}"

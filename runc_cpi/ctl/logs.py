@@ -21,8 +21,9 @@ from runc_cpi.printable import printable
 SYSTEMD = "run/systemd/system"
 AGENT = "var/vcap/bosh/log/current"
 JOBS = "var/vcap/sys/log"
-MOST_FILES = 200
-MOST_NAMES = 10_000  # in a directory of a VM
+# A VM can have files and directories without end.
+MOST_FILES, MOST_JOBS = 200, 200
+MOST_NAMES = 1000  # in a directory
 CHUNK = 1 << 16
 
 
@@ -53,13 +54,13 @@ def log_files(tree: Tree) -> Iterator[str]:
     """Name the logs of the agent and of the jobs, as paths from the VM's root."""
     if _is_file(tree, AGENT):
         yield AGENT
-    found = [
+    found = (
         f"{JOBS}/{job}/{name}"
-        for job in _names(tree, JOBS)
+        for job in _names(tree, JOBS)[:MOST_JOBS]
         for name in _names(tree, f"{JOBS}/{job}")
         if name.endswith(".log")
-    ]
-    yield from [name for name in found if _is_file(tree, name)][:MOST_FILES]
+    )
+    yield from islice((name for name in found if _is_file(tree, name)), MOST_FILES)
 
 
 def _is_file(tree: Tree, name: str) -> bool:

@@ -45,7 +45,11 @@ def prune(operator: Operator, cids: tuple[str, ...], *, yes: bool, force: bool) 
                 del wanted[deletion.cid(thing)]
                 going.append((deletion, thing))
     if wanted:
-        raise CPIError(f"there is no disk and no snapshot {', '.join(wanted)}")
+        names = ", ".join(wanted)
+        raise CPIError(
+            f"there is no disk and no snapshot {names}; runc-cpictl disks and runc-cpictl "
+            "snapshots list them"
+        )
     gone = {deletion.cid(thing) for deletion, thing in going}
     for deletion, thing in going:
         uses = deletion.uses(thing, _without(inventory, gone))

@@ -11,8 +11,7 @@ from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion, Inventory
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.room import taken_by
-from runc_cpi.ctl.tables import Listing, Thing, print_facts
-from runc_cpi.errors import CPIError
+from runc_cpi.ctl.tables import Listing, Thing, no_such, print_facts
 from runc_cpi.printable import printable
 
 
@@ -71,7 +70,7 @@ def show(operator: Operator, stemcell_cid: str) -> None:
     known = LISTING.ask(operator)
     found = [each for each in known if each["stemcell_cid"] == stemcell_cid]
     if not found:
-        raise CPIError(f"there is no stemcell {stemcell_cid}")
+        raise no_such("stemcell", stemcell_cid)
     (vms,) = operator.ask_for("ListVMs", "vms")
     users = [vm["vm_cid"] for vm in vms if vm["stemcell_cid"] == stemcell_cid]
     thing = {**found[0], "vm_cids": users, "taken": taken(operator, found[0])}

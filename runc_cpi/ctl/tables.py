@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runc_cpi.ctl.operator import Operator, output_option
+from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
 if TYPE_CHECKING:
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 
 WIDE = 110  # columns
 # Of a state that one should look at, where a terminal has colours and NO_COLOR is not set.
-COLOURS = {"fault": "bold red", "warning": "yellow", "stopped": "yellow"}
+COLOURS = {
+    "fault": "bold red",
+    "cannot be booted": "bold red",
+    **dict.fromkeys(("warning", "stopped", "ended", "reboot was cut off"), "yellow"),
+}
 # One of what the daemon has, as its answer describes it.
 Thing = Mapping[str, Any]
+
+
+def no_such(noun: str, cid: str) -> CPIError:
+    """Return the error that there is no such thing, and what lists those that there are."""
+    return CPIError(f"there is no {noun} {cid}; runc-cpictl {noun}s lists them")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ def examine(path: Path) -> Packed:
     manifest, size = None, None
     with _members(path) as members:
         for member, archive in members:
-            if member.name.removeprefix("./") == MANIFEST:
+            if member.name.removeprefix("./") == MANIFEST and member.isreg():
                 file = archive.extractfile(member)
                 manifest = None if file is None else file.read(MANIFEST_SIZE)
             elif member.name.removeprefix("./") == IMAGE and member.isreg():
@@ -119,7 +119,7 @@ def upload(operator: Operator, path: Path, stemcell: Packed) -> str:
 def _image(path: Path) -> Iterator[IO[bytes]]:
     with _members(path) as members:
         for member, archive in members:
-            if member.name.removeprefix("./") == IMAGE:
+            if member.name.removeprefix("./") == IMAGE and member.isreg():
                 file = archive.extractfile(member)
                 if file is not None:
                     yield file

@@ -14,9 +14,8 @@ from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion
 from runc_cpi.ctl.inside import VMCid, runtime
 from runc_cpi.ctl.operator import Operator, output_option
-from runc_cpi.ctl.tables import Thing, print_facts
+from runc_cpi.ctl.tables import Thing, no_such, print_facts
 from runc_cpi.ctl.vms import MOMENT, Measuring, instance_of, port_of, state_of
-from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
 # What follows it belongs to the command that is run.
@@ -58,7 +57,7 @@ def show(operator: Operator, vm_cid: str) -> None:
     time.sleep(MOMENT)
     found = [each for each in measuring.ask() if each["vm_cid"] == vm_cid]
     if not found:
-        raise CPIError(f"there is no vm {vm_cid}")
+        raise no_such("vm", vm_cid)
     (disks,) = operator.ask_for("ListDisks", "disks")
     attached = [disk["disk_cid"] for disk in disks if disk["attached_to"] == vm_cid]
     thing = {**found[0], "disk_cids": attached}
@@ -89,10 +88,12 @@ def facts(thing: Thing) -> dict[str, str]:
 def _used(usage: Thing) -> dict[str, str]:
     limit = usage["cpu_limit"]
     most = f" of {limit * 100:.0f}%" if limit else ""
+    spent, pids = usage["cpu_seconds"], usage["pids"]
+    in_all = "" if spent is None else f", {spent:.0f} s in all"
     return {
-        "cpu": f"{units.percent(usage['cpu'])}{most}, {usage['cpu_seconds']:.0f} s in all",
+        "cpu": f"{units.percent(usage['cpu'])}{most}{in_all}",
         "memory": units.of(usage["memory"], usage["memory_limit"]),
-        "processes": str(usage["pids"]),
+        "processes": units.NOTHING if pids is None else str(pids),
         "disk": units.of(usage["disk"], usage["disk_limit"]),
         "read, written": f"{units.size(usage['read'])}, {units.size(usage['written'])}",
         "received, sent": f"{units.size(usage['received'])}, {units.size(usage['sent'])}",

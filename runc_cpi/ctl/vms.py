@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# How a VM is, for people.
+STATES = {
+    "ended": "ended, is booted again",
+    "unbootable": "cannot be booted",
+    "interrupted": "reboot was cut off",
+    "changing": "at work on it",
+}
 # Processors are watched for so long before it is said how busy they are.
 MOMENT = 0.2  # seconds
 LEAST_INTERVAL, INTERVAL = 1, 2  # seconds
@@ -37,8 +44,9 @@ def short(instance: str) -> str:
 
 
 def state_of(vm: Thing) -> str:
-    """Say whether a VM runs, and whether it has too little memory."""
-    state = "running" if vm["running"] else "stopped"
+    """Say whether a VM runs, or why not, and whether it has too little memory."""
+    state = vm.get("state") or ("running" if vm["running"] else "stopped")
+    state = STATES.get(state, state)
     if vm.get("oom_kills"):
         state += f", {vm['oom_kills']} OOM kills"
     return state
@@ -132,9 +140,9 @@ def _with_cpu(usage: Thing | None, before: Thing | None, passed: float) -> Thing
     """Add how many processors a VM kept busy meanwhile; L{None} if it was just booted."""
     if usage is None:
         return None
-    spent = None if before is None else usage["cpu_seconds"] - before["cpu_seconds"]
-    is_known = spent is not None and spent >= 0 and passed > 0
-    return {**usage, "cpu": spent / passed if is_known and spent is not None else None}
+    now, then = usage["cpu_seconds"], (before or {}).get("cpu_seconds")
+    is_known = None not in (now, then) and now >= then and passed > 0
+    return {**usage, "cpu": (now - then) / passed if is_known else None}
 
 
 @click.command()

@@ -14,6 +14,7 @@ from runc_cpi.daemon.entrance.encryption import EncryptedFactory
 from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
 from runc_cpi.daemon.entrance.identity import Identity, IdentityReloader
 from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.entrance.viewers import Viewers
 from runc_cpi.daemon.host.network.sockets import KernelSockets
 from runc_cpi.daemon.listening import Port
 from runc_cpi.daemon.rpc.factory import CPIFactory
@@ -31,7 +32,8 @@ class AMPPort(Port):
 
     def __init__(self, reactor: Any, config: DaemonConfig, subjects: Subjects) -> None:
         self._peer_log = PeerLog(reactor.seconds)
-        self._calls = CPIFactory(subjects, config.limits, self._peer_log, reactor)
+        viewers = Viewers(() if config.tls is None else config.tls.viewing_clients)
+        self._calls = CPIFactory(subjects, config.limits, self._peer_log, reactor, viewers)
         self._identity: Identity | None = None
         if config.tls is not None:
             self._identity = Identity(config.tls, self._peer_log)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runc_cpi.daemon.base.locks import Locks
+from runc_cpi.daemon.base.places import PlaceOf
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.disks.disks import DiskPolicy, Disks
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
@@ -105,6 +106,7 @@ class Assembly:
     The parts, put together.  Nothing is loaded yet: see L{Reconciler.load}.
 
     @ivar tasks: what goes on in the background.  Whoever stops the daemon stops them.
+    @ivar place_of: tells where VMs and disks belong.
     """
 
     locks: Locks
@@ -123,6 +125,8 @@ class Assembly:
     leftovers: Leftovers
     reconciler: Reconciler
     history: History
+    place_of: PlaceOf
+    trees: ITrees
 
     @property
     def subjects(self) -> Subjects:
@@ -286,4 +290,6 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         leftovers=leftovers,
         reconciler=reconciler,
         history=history,
+        place_of=place_of,
+        trees=host.trees,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ from runc_cpi.daemon.storage.depot import Depot
 # For work to be undone that was broken off as the daemon stops.
 UNDO_SECONDS = 10.0
 ROOM_INTERVAL = 300.0  # seconds
+# The reactor waits for so long each time when a thread computes; Python's own is 5 ms.
+SWITCH_INTERVAL = 0.0002  # seconds
 
 
 class Daemon(MultiService):
@@ -77,6 +80,7 @@ class Daemon(MultiService):
         # Modes are given where files are made; twistd's own umask would cut those of VMs.
         os.umask(0o022)
         resource_limits.raise_open_files()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         systemd.take_back()
         found = preflight.take_hold(self._config, self._depot)
         systemd.keep(found.shared_mounts.descriptors)
@@ -96,10 +100,8 @@ class Daemon(MultiService):
             self._ports = self._make_ports()
             self._add_services()
             super().privilegedStartService()
-        except ConfigError as error:
+        except (ConfigError, AddressUnusable) as error:
             raise Refused(str(error)) from None
-        except AddressUnusable as error:
-            raise Refused(f"address: {error}") from None
 
     def _policy(self, found: preflight.Found) -> Policy:
         config = self._config
@@ -119,9 +121,17 @@ class Daemon(MultiService):
 
     def _make_ports(self) -> list[Port]:
         """Make a service for each port that the daemon listens at."""
-        return [
-            AMPPort(self._reactor, self._config, self._parts.subjects),
-        ]
+        ports: list[Port] = [AMPPort(self._reactor, self._config, self._parts.subjects)]
+        if self._config.http is not None:
+            # What serves HTTP takes long to import.
+            from runc_cpi.daemon.http_port import HTTPPort
+
+            ports.append(
+                HTTPPort(
+                    self._reactor, self._config, self._parts, self._host.programs_waiting
+                )
+            )
+        return ports
 
     def _add_services(self) -> None:
         room = TimerService(ROOM_INTERVAL, self._parts.disks.room.watch)

@@ -129,6 +129,10 @@ class LinuxHost:
         self._networker.start()
         self._firewall.start()
 
+    def programs_waiting(self) -> int:
+        """Return how many programs wait to be started."""
+        return self._processes.waiting()
+
     def break_off(self) -> None:
         """End child processes and visits to VMs; whoever waits for one sees it fail."""
         self._processes.end_all()

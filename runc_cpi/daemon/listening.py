@@ -21,7 +21,7 @@ ACCEPTS_A_TURN = 64  # connections
 
 
 class AddressUnusable(Exception):
-    """The daemon cannot listen at an address; the message names it and says why."""
+    """The daemon cannot listen at an address; the message names the key and says why."""
 
 
 class Port(MultiService):
@@ -34,7 +34,10 @@ class Port(MultiService):
     @param factory: makes the protocols of its connections.
     @param mode: of a socket file.
     @param group: the number of the group that has a socket file, or L{None} for root's.
+    @cvar key: of the configuration, which has the address.
     """
+
+    key = "address"
 
     def __init__(
         self,
@@ -61,10 +64,13 @@ class Port(MultiService):
             self._port = self._listen()
         except CannotListenError as error:
             cause: Any = error.socketError
-            raise AddressUnusable(f"{self._address}: {cause.strerror}") from None
+            raise self._unusable(cause.strerror) from None
         except OSError as error:
-            raise AddressUnusable(f"{self._address}: {error.strerror}") from None
+            raise self._unusable(error.strerror) from None
         self._port.stopReading()
+
+    def _unusable(self, reason: Any) -> AddressUnusable:
+        return AddressUnusable(f"{self.key}: {self._address}: {reason}")
 
     def _listen(self) -> Any:
         address = self._address
@@ -128,7 +134,7 @@ def clear_socket(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise AddressUnusable(f"{path}: is there, and no socket")
+            raise AddressUnusable(f"address: {path}: is there, and no socket")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -140,4 +146,4 @@ def clear_socket(path: str) -> None:
             return
         except BlockingIOError:
             pass  # its queue is full, so somebody listens
-    raise AddressUnusable(f"{path}: another program listens there")
+    raise AddressUnusable(f"address: {path}: another program listens there")

@@ -24,8 +24,9 @@ class Behaviour(HostCase):
         usage = self.meter.measure([self.state()])[self.bundle.vm_cid]
         self.assertEqual(usage.pids, 1)
         self.assertEqual(usage.memory_limit, 32 * MEBIBYTE)
-        self.assertTrue(0 < usage.memory < 32 * MEBIBYTE)
-        self.assertGreater(usage.cpu_seconds, 0)
+        self.assertIsNotNone(usage.memory)
+        self.assertTrue(0 < (usage.memory or 0) < 32 * MEBIBYTE)
+        self.assertGreater(usage.cpu_seconds or 0, 0)
         self.assertIsNone(usage.disk)
 
     async def test_no_vm(self) -> None:

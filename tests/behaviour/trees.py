@@ -23,6 +23,15 @@ class Behaviour(HostCase):
         self.assertFalse(tree.exists())
         await self.trees.remove(tree)
 
+    async def test_a_tree_is_measured(self) -> None:
+        """What is in a tree counts, as far as it takes room."""
+        tree = self.directory / "measured"
+        (tree / "a").mkdir(parents=True)
+        (tree / "a/file").write_bytes(b"x" * 1_000_000)
+        os.truncate(tree / "a/file", 1 << 30)
+        size = await self.trees.size(tree)
+        self.assertTrue(1_000_000 <= size < 1_100_000, size)
+
     async def test_a_tree_is_synced(self) -> None:
         """C{sync} leaves what is there."""
         (self.directory / "file").write_text("x")

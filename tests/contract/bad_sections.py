@@ -56,15 +56,25 @@ WHOLE, TRUTH = "a whole number from 1 to", "true or false"
 ROOT = "a whole number from 64 to 8388608, or 0 for no bound"
 PIDS = "a whole number from 64 to 4194304"
 IDS = "FIRST-LAST, such as"
+PORT = r"IP:PORT or \[IPv6\]:PORT"
 DAEMON = [
     *[
         Case(f"a text as {key}", f"{key}: x", f"{key}: 'x' must be keys and values")
-        for key in ("disks", "events", "limits", "security", "vms")
+        for key in ("disks", "events", "http", "limits", "security", "vms")
     ],
     *[
         Case(f"an unknown key of {key}", f"{key}: {{x: 1}}", rf"{key}\.x: unknown key; the")
-        for key in ("disks", "events", "limits", "security", "vms")
+        for key in ("disks", "events", "http", "limits", "security", "vms")
     ],
+    *_daemon("http.address", [(9998, PORT), ("x", PORT), ("'1.2.3.4:0'", PORT)]),
+    *_daemon("http.address", [("'::1:9998'", PORT), ("/run/http.sock", PORT)]),
+    *_daemon("http.allow_from", [("192.0.2.0/24", "a list of texts"), ("[x]", "networks")]),
+    Case("a text as TLS of http", "http: {tls: x}", "http.tls: 'x' must be keys and"),
+    Case(
+        "TLS of http without keys",
+        "http: {tls: {certificate: /a}}",
+        f"http.tls.private_key: {PEM}",
+    ),
     *_daemon(
         "visit_timeout",
         [("soon", "a number"), ("true", "a number"), (0, "from 1 to 600")]

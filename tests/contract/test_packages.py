@@ -57,7 +57,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "networks", "stemcells", "disks", "vms"),
         *("reconcile", "entrance", "events"),
     },
+    "http": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        *("entrance", "events"),
+    },
     "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
+    "status": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        *("http", "events", "doctor"),
+    },
     "listening": {"config"},
     "twistd": {"base"},
 }
@@ -66,7 +74,7 @@ KNOW_ALL = {
     f"{DAEMON}.{name}"
     for name in (
         *("tap", "daemon", "preflight", "trial"),
-        *("assembly", "linux_host", "amp_port"),
+        *("assembly", "linux_host", "amp_port", "http_port", "metering", "status_page"),
     )
 }
 # The two other programs.  The operator's reaches the daemon as a CPI does.
@@ -86,6 +94,8 @@ KEPT_APART = {
         *(f"{DAEMON}.rpc", f"{DAEMON}.entrance", f"{DAEMON}.host.dns.stream"),
         f"{DAEMON}.host.dns.long_answers",
     ),
+    "prometheus_client": (f"{DAEMON}.http.metrics",),
+    "twisted.web": (f"{DAEMON}.http", f"{DAEMON}.status.answers"),
     "pyroute2": (f"{DAEMON}.host",),
     "yaml": (f"{DAEMON}.config.file", "runc_cpi.ctl", "runc_cpi.cpi.config"),
     "subprocess": (

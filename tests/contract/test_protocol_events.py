@@ -33,7 +33,9 @@ class EventsTestCase(ProtocolTestCase):
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events."""
-        return [event.to_json() for event in self.journal.after(0, ALL, 9999).events]
+        asked = Deferred.fromCoroutine(self.journal.after(0, ALL, 9999))
+        news = self.successResultOf(asked)
+        return [event.to_json() for event in news.events]
 
     def last(self, *names: str) -> tuple[Any, ...]:
         """Return some fields of the last event."""

@@ -15,6 +15,7 @@ from runc_cpi.daemon.base.places import NOWHERE
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.entrance.viewers import Viewers
 from runc_cpi.daemon.events.history import History, HistoryPolicy
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.factory import CPIFactory
@@ -48,7 +49,7 @@ def test_commands(command: type[amp.Command]) -> None:
     )
     peer_log = PeerLog(clock.seconds)
     house = CPIFactory(subjects, LimitsConfig(), peer_log, clock)
-    protocol = CPIProtocol(subjects, LimitsConfig(), clock, peer_log, house)
+    protocol = CPIProtocol(subjects, LimitsConfig(), clock, peer_log, house, Viewers())
     assert protocol.locateResponder(command.commandName) is not None
 
 

@@ -24,6 +24,11 @@ class FakeTrees:
         """Note it."""
         return self._script.act("sync")
 
+    def size(self, path: Path) -> Any:
+        """Return the sum of the sizes of all files."""
+        blocks = sum(found.stat().st_blocks for found in path.rglob("*"))
+        return self._script.act("size", blocks * 512)
+
     def remove(self, path: Path, *, idle: bool = False) -> Any:
         """Remove the tree, unless that is to fail."""
         removed = self._script.act("remove")

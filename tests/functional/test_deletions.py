@@ -110,7 +110,7 @@ def test_all_or_nothing(daemon: Daemon, stemcell: str) -> None:
     first, second = (daemon.create_vm(stemcell, agent_id=name) for name in ("a", "b"))
     unknown = "vm-01234567-89ab-cdef-0123-456789abcdef"
     line = refused(control(daemon, "vm", "delete", "--yes", first.cid, unknown))
-    assert line == f"runc-cpictl: there is no vm {unknown}"
+    assert line == f"runc-cpictl: there is no vm {unknown}; runc-cpictl vms lists them"
     assert "no vm" in refused(control(daemon, "vm", "delete", "--yes", "../../etc"))
     daemon.cpi.ok("set_vm_metadata", second.cid, BOSH)
     refused(control(daemon, "vm", "delete", "--yes", first.cid, second.cid))

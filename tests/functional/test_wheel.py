@@ -63,6 +63,13 @@ def test_the_plugin_is_found(installed: Path, tmp_path: Path) -> None:
     assert "runc-cpid" in run(installed, "-c", twistd, "--help", cwd=tmp_path)
 
 
+def test_the_status_page_is_there(installed: Path, tmp_path: Path) -> None:
+    """What is no module comes with the wheel as well."""
+    script = "from runc_cpi.daemon.status import page; print(len(page.content()))"
+    size = (PROJECT / "runc_cpi" / "daemon" / "status" / "page.html").stat().st_size
+    assert run(installed, "-c", script, cwd=tmp_path) == f"{size}\n"
+
+
 @pytest.mark.parametrize("program", ["runc-cpi", "runc-cpictl", "runc-cpid"])
 def test_programs_are_there(installed: Path, program: str) -> None:
     """All programs are on the PATH of the environment."""

@@ -51,6 +51,7 @@ EVERYTHING: dict[str, Any] = {
     "tls": {**TLS, "allowed_clients": ["director"]},
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
+    "http": {"address": "192.0.2.1:9998", "tls": TLS, "allow_from": ["192.0.2.0/24"]},
     "security": {
         "profile": "privileged",
         "ids": "1879048192-1946157055",
@@ -255,4 +256,4 @@ def test_refusal_is_logged(host: Host) -> None:
     file = host.vcap / "jobs" / "runc_cpid" / "config" / "config.yml"
     file.write_text('{"cidr": "nonsense"}')
     assert host.control("start").wait(30) == 1
-    assert "cidr: 'nonsense' must be an IPv4 network" in host.log("stderr")
+    assert "cidr: 'nonsense' must be a network such as" in host.log("stderr")

@@ -1,4 +1,4 @@
-"""The daemon's log: text or JSON lines, each with the request that caused it."""
+"""The daemon's log: text or JSON lines without secrets, each with its request."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.redaction import redacted
 from runc_cpi.printable import printable
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -66,7 +67,7 @@ def as_text(event: LogEvent) -> str:
 def as_json(event: LogEvent) -> str:
     """Format for machines: an object with the message and its parts."""
     parts = {
-        name: value
+        name: redacted(value) if isinstance(value, str) else value
         for name, value in event.items()
         if isinstance(value, (str, int, float)) and not name.startswith("log_")
     }
@@ -92,4 +93,4 @@ def _level(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    return eventAsText(event, includeTimestamp=False, includeSystem=False)
+    return redacted(eventAsText(event, includeTimestamp=False, includeSystem=False))

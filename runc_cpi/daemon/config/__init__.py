@@ -4,6 +4,7 @@ from runc_cpi.daemon.config.addresses import TCPAddress, UnixAddress
 from runc_cpi.daemon.config.checks import ConfigError
 from runc_cpi.daemon.config.daemon import DaemonConfig
 from runc_cpi.daemon.config.file import load
+from runc_cpi.daemon.config.http import HTTPConfig
 from runc_cpi.daemon.config.networks import NetworkConfig
 from runc_cpi.daemon.config.peers import OverlayConfig, PeerConfig
 from runc_cpi.daemon.config.sections import (
@@ -18,6 +19,7 @@ __all__ = [
     "ConfigError",
     "DaemonConfig",
     "DisksConfig",
+    "HTTPConfig",
     "LimitsConfig",
     "NetworkConfig",
     "OverlayConfig",

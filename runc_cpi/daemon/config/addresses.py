@@ -66,7 +66,7 @@ def listening_address(network_type: str, value: str) -> TCPAddress | UnixAddress
     @raise ConfigError: if it is no address of that type.
     """
     if network_type == "tcp":
-        return _tcp_address(value)
+        return tcp_address("address", value, ", as network_type is tcp")
     if not value.startswith("/") or "\0" in value:
         raise ConfigError(
             f"address: {value!r} must be the absolute path of a socket, as "
@@ -80,7 +80,12 @@ def listening_address(network_type: str, value: str) -> TCPAddress | UnixAddress
     return UnixAddress(value)
 
 
-def _tcp_address(value: str) -> TCPAddress:
+def tcp_address(key: str, value: str, why: str = "") -> TCPAddress:
+    """
+    Check for an IP address and a port.
+
+    @param why: it must be one, for the message.
+    """
     host, colon, port = value.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
@@ -90,9 +95,7 @@ def _tcp_address(value: str) -> TCPAddress:
         if bracketed != (version == 6) or not 0 < int(port) < 65536:
             raise ValueError
     except ValueError:
-        raise ConfigError(
-            f"address: {value!r} must be IP:PORT or [IPv6]:PORT, as network_type is tcp"
-        ) from None
+        raise ConfigError(f"{key}: {value!r} must be IP:PORT or [IPv6]:PORT{why}") from None
     return TCPAddress(host.strip("[]"), int(port))
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runc_cpi.daemon.config.checks import PEM, ConfigError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+    from runc_cpi.daemon.config.daemon import DaemonConfig
+
+
+def named_in(config: DaemonConfig) -> Iterator[tuple[str, str]]:
+    """Return the certificates that a configuration names, each after its key."""
+    of_http = None if config.http is None else config.http.tls
+    for key, tls in (("tls", config.tls), ("http.tls", of_http)):
+        if tls is not None:
+            yield f"{key}.certificate", tls.certificate
+            yield f"{key}.ca", tls.ca
 
 
 def certificates(key: str, value: str) -> list[Certificate]:

@@ -26,6 +26,7 @@ from runc_cpi.daemon.config.addresses import (
 )
 from runc_cpi.daemon.config.checks import ConfigError, boolean, choice, number, text
 from runc_cpi.daemon.config.host import directory, file_mode, group, program, users
+from runc_cpi.daemon.config.http import HTTPConfig, http_section
 from runc_cpi.daemon.config.keys import Section, key, section
 from runc_cpi.daemon.config.networks import (
     PRIVATE,
@@ -230,6 +231,11 @@ class DaemonConfig(Section):
     )
     disks: DisksConfig = section(DisksConfig, "how persistent disks are made")
     events: EventsConfig = section(EventsConfig, "how much is kept of what happened")
+    http: HTTPConfig | None = section(
+        HTTPConfig,
+        "where the daemon can be looked at by HTTP: its page, metrics and health",
+        check=http_section,
+    )
     limits: LimitsConfig = section(LimitsConfig, "what a peer may ask of the daemon")
     security: SecurityConfig = section(SecurityConfig, "how much VMs are trusted with")
     vms: VMsConfig = section(VMsConfig, "what each VM gets")

@@ -103,6 +103,12 @@ class TLSConfig(Section):
         "names of clients: each must be an alternative name (DNS, IP, e-mail, URI) or the "
         "common name of a client's certificate; without any, all that `ca` signed",
     )
+    viewing_clients: tuple[str, ...] = key(
+        [],
+        texts,
+        "names of clients, by the same rule, that may only list what there is and read "
+        "events. They need not be in `allowed_clients`, and who is in both may no more",
+    )
 
 
 def tls_section(key: str, raw: Any) -> TLSConfig | None:
@@ -143,7 +149,9 @@ class LimitsConfig(Section):
         4, whole_number(1, 1000), "stemcells streamed over one connection at once"
     )
     followers: int = key(
-        32, whole_number(1, 1000), "who wait for [events](operations.md#events) at once"
+        32,
+        whole_number(1, 1000),
+        "who wait for [events](operations.md#events) at once; of one address half of them",
     )
     message_bytes: int = key(
         32 * MEBIBYTE, whole_number(1, 1024 * MEBIBYTE), "size of one message"

@@ -46,6 +46,10 @@ class DiskRecords:
         """Return a disk, or L{None} if there is none of that id."""
         return self._disks.get(disk_cid)
 
+    def taken(self, disk_cid: str) -> int | None:
+        """Return how many bytes a disk took when that was last measured, if it was."""
+        return self.room.taken(self._path(disk_cid))
+
     def of(self, vm_cid: str) -> list[Disk]:
         """Return the disks of a VM."""
         return [disk for disk in self._disks.values() if disk.attached_to == vm_cid]

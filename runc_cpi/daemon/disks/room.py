@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.internet.defer import DeferredLock
@@ -18,6 +19,21 @@ from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.errors import NoDiskSpace
 
 TIGHT = 0.8  # of what may be promised
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """
+    How much room there is, in bytes.
+
+    @ivar free: in the host's file system.
+    @ivar promised: what disks may still grow by.
+    @ivar limit: how much may be promised in all.
+    """
+
+    free: int
+    promised: int
+    limit: int
 
 
 class Room:
@@ -145,10 +161,27 @@ class Room:
             )
         self._was_tight = tight
 
+    def account(self) -> Account:
+        """
+        Return how much room there is by what is known.  This may block.
+
+        @raise OSError: if the file system cannot be looked at.
+        """
+        promised = self._left.total
+        free = self._free()
+        return Account(free=free, promised=promised, limit=int(free * self._overcommit))
+
+    def taken(self, path: Path) -> int | None:
+        """Return how many bytes a disk took when that was last measured, if it was."""
+        return self._taken.get(path)
+
     def _limit(self) -> int:
         """Return how many bytes may be promised in all."""
+        return int(self._free() * self._overcommit)
+
+    def _free(self) -> int:
         room = os.statvfs(self._depot.work_dir)
-        return int(room.f_bavail * room.f_frsize * self._overcommit)
+        return room.f_bavail * room.f_frsize
 
     def _count(self, path: Path) -> None:
         """Count anew what a disk may still grow by, after its size or content changed."""

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from runc_cpi.daemon.config import ConfigError
 from runc_cpi.daemon.config.certificates import certificates as certificates_of
+from runc_cpi.daemon.config.certificates import named_in
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 
 SOON = 30  # days
@@ -14,11 +15,8 @@ ADVICE = "make others with runc-cpictl certs, or have them renewed"
 
 
 def certificates(patient: Patient) -> Iterator[Finding]:
-    """See when the daemon's certificate and the CA's expire."""
-    tls = patient.config.tls
-    if tls is None:
-        return
-    for key, value in (("tls.certificate", tls.certificate), ("tls.ca", tls.ca)):
+    """See when the daemon's certificates and those of CAs expire."""
+    for key, value in named_in(patient.config):
         try:
             ends = min(found.not_valid_after_utc for found in certificates_of(key, value))
         except ConfigError as error:

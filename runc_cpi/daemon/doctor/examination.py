@@ -55,9 +55,17 @@ def examine(patient: Patient, checks: Iterable[Check]) -> Iterator[Finding]:
         try:
             yield from check(patient)
         except (OSError, ValueError) as error:
-            name = check.__name__.replace("_", " ")
             advice = "run this as root, on the daemon's host"
-            yield warning(name, f"cannot be looked at: {error}", advice)
+            yield warning(_name(check), f"cannot be looked at: {error}", advice)
+        # A fault of a check must not be the end of a start, nor hide what others find.
+        except Exception as error:
+            seen = f"cannot be looked at: {type(error).__name__}: {error}"
+            advice = "this is a fault of runc-cpi; report it"
+            yield warning(_name(check), seen, advice)
+
+
+def _name(check: Check) -> str:
+    return check.__name__.replace("_", " ")
 
 
 def complaints(patient: Patient) -> list[Finding]:

@@ -37,10 +37,12 @@ class Patient:
     The host that is looked at, as the daemon is to use it.
 
     @ivar is_served: whether the daemon is there.
+    @ivar is_refused: whether it is there, and does not let us ask.
     """
 
     config: DaemonConfig
     is_served: bool
+    is_refused: bool = False
 
 
 def fine(check: str, seen: str) -> Finding:

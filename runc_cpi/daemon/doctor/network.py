@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from runc_cpi.daemon.config import TCPAddress
+from runc_cpi.daemon.config import TCPAddress, UnixAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network import beside, port_holders
@@ -23,18 +23,23 @@ AS_A_WHOLE = ("all", "lo")
 
 def address(patient: Patient) -> Iterator[Finding]:
     """See whether the daemon can listen where it shall."""
-    where = patient.config.address
+    config = patient.config
+    yield _listening("address", config.address, patient)
+    if config.http is not None:
+        yield _listening("http.address", config.http.address, patient)
+
+
+def _listening(key: str, where: TCPAddress | UnixAddress, patient: Patient) -> Finding:
     if patient.is_served:
-        yield fine("address", f"runc-cpid listens at {where}")
-        return
+        seen = "seems to listen" if patient.is_refused else "listens"
+        return fine(key, f"runc-cpid {seen} at {where}")
     holder = None
     if isinstance(where, TCPAddress):
         holder = port_holders.holder(where.ip, where.port)
     if holder is None:
-        yield fine("address", f"{where} is free")
-    else:
-        advice = "end that program, or configure another address"
-        yield fault("address", f"{where} is taken by {holder}", advice)
+        return fine(key, f"{where} is free")
+    advice = "end that program, or configure another address"
+    return fault(key, f"{where} is taken by {holder}", advice)
 
 
 def names(patient: Patient) -> Iterator[Finding]:

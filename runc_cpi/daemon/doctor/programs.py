@@ -11,11 +11,15 @@ from runc_cpi.daemon.host import requirements
 from runc_cpi.daemon.host.requirements import HostUnfit
 
 TIMEOUT = 10.0  # seconds
-VERSION = re.compile(r"^(\w+) version (\d+)\.(\d+)(?:\.(\d+))?", re.MULTILINE)
-# From which version of each line on containers cannot get out by CVE-2025-31133,
-# CVE-2025-52565 and CVE-2025-52881 (runc's advisories); older lines were not mended.
-MENDED_RUNC = {(1, 2): 8, (1, 3): 3}
-NEWEST_MENDED = (1, 4)
+VERSION = re.compile(
+    r"^(\w+) version (\d+)\.(\d+)(?:\.(\d+))?([-~.]?rc\.?(\d*))?", re.MULTILINE
+)
+# What is released follows all its candidates.
+RELEASED = 1 << 30
+# From which version of each line on, or which candidate of it, containers cannot get out
+# by CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 (runc's advisories); older lines were
+# not mended.
+MENDED_RUNC = {(1, 2): (8, RELEASED), (1, 3): (3, RELEASED), (1, 4): (0, 3)}
 
 
 def programs(patient: Patient) -> Iterator[Finding]:
@@ -82,10 +86,12 @@ def judge(name: str, path: str, told: str) -> Finding:
     found = VERSION.search(told)
     if found is None:
         return warning(name, f"{path} does not tell its version", "see that it is runc")
-    program, *numbers = found.groups("0")
-    line, patch = (int(numbers[0]), int(numbers[1])), int(numbers[2])
-    version = f"{program} {line[0]}.{line[1]}.{patch}"
-    is_mended = line >= NEWEST_MENDED or patch >= MENDED_RUNC.get(line, patch + 1)
+    program, *numbers, suffix, candidate = found.groups("")
+    line, patch = (int(numbers[0]), int(numbers[1])), int(numbers[2] or 0)
+    version = f"{program} {line[0]}.{line[1]}.{patch}{suffix}"
+    place = patch, int(candidate or 0) if suffix else RELEASED
+    least = MENDED_RUNC.get(line)
+    is_mended = line > max(MENDED_RUNC) if least is None else place >= least
     if program == "runc" and not is_mended:
         seen = (
             f"{version} lets containers out by CVE-2025-31133, unless your distribution "

@@ -38,6 +38,7 @@ class SourceFilter(Factory):
     @param factory: makes the protocols of those that are let in.
     @param networks: from where connections are let in.
     @param vm_networks: returns the networks of VMs, which are let in as well.
+    @param key: of the configuration, which has C{networks}.
     """
 
     noisy = False
@@ -48,16 +49,17 @@ class SourceFilter(Factory):
         networks: Sequence[Network],
         vm_networks: Callable[[], Sequence[Network]],
         peer_log: PeerLog,
+        key: str = "allow_from",
     ) -> None:
         self._factory, self._networks, self._peer_log = factory, networks, peer_log
-        self._vm_networks = vm_networks
+        self._vm_networks, self._key = vm_networks, key
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make a protocol, or nothing, which has the connection closed at once."""
         address = address_of(addr)
         if is_within(address, [*self._networks, *self._vm_networks()]):
             return self._factory.buildProtocol(addr)
-        _warn(self._peer_log, Refusal(str(address), "add it to allow_from"))
+        _warn(self._peer_log, Refusal(str(address), f"add it to {self._key}"))
         return None
 
 

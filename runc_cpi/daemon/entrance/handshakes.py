@@ -39,6 +39,7 @@ class HandshakeQueue(Factory):
     @param factory: makes the protocols of those that are handed on.
     @param peer_log: is told who does not speak TLS.
     @param vm_at: returns the VM that has an address.
+    @param answer: what these get, in the protocol that they may speak.
     """
 
     noisy = False
@@ -50,9 +51,10 @@ class HandshakeQueue(Factory):
         peer_log: PeerLog,
         reactor: Any,
         vm_at: Callable[[Address], VM | None],
+        answer: bytes = first_answer(TLSRejected(TLS_WANTED)),
     ) -> None:
         self.inner, self.limits = factory, limits
-        self.peer_log, self.reactor = peer_log, reactor
+        self.peer_log, self.reactor, self.answer = peer_log, reactor, answer
         self.waiting: Strangers[WaitingConnection] = Strangers(
             limits.strangers, GRACE_SECONDS, peer_log, reactor.seconds, vm_at
         )
@@ -138,7 +140,7 @@ class WaitingConnection(Protocol, TimeoutMixin):
         self._queue.peer_log.warn(
             peer, "refused a connection from {peer}: it does not speak TLS", peer=peer
         )
-        self.transport.write(first_answer(TLSRejected(TLS_WANTED)))
+        self.transport.write(self._queue.answer)
         self.transport.loseConnection()
 
     def proceed(self) -> None:

@@ -40,12 +40,13 @@ class Identity:
     that is for one of them.
 
     @param peer_log: is told who does not.
+    @param key: of the configuration, which has C{config}.
     """
 
     log = Logger()
 
-    def __init__(self, config: TLSConfig, peer_log: PeerLog) -> None:
-        self._config, self._peer_log = config, peer_log
+    def __init__(self, config: TLSConfig, peer_log: PeerLog, key: str = "tls") -> None:
+        self._config, self._peer_log, self._key = config, peer_log, key
         self._stamp = self._files()
         self._context = self._load()
 
@@ -54,7 +55,7 @@ class Identity:
         return SSL.Connection(self._context, None)
 
     def _load(self) -> SSL.Context:
-        context = load(self._config)
+        context = load(self._config, self._key)
         required = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
         context.set_verify(required, self._verify)
         return context
@@ -68,10 +69,11 @@ class Identity:
             reason = f"refused a client's certificate: X509 error {code}"
         elif depth == 0 and allowed:
             names = client_names(shown.to_cryptography())
-            if not names.isdisjoint(allowed):
+            if not names.isdisjoint([*allowed, *self._config.viewing_clients]):
                 return True
             who = ", ".join(sorted(names)) or "nothing"
-            reason = f"refused a client named {who}: none is in tls.allowed_clients"
+            allowed_by = f"{self._key}.allowed_clients"
+            reason = f"refused a client named {who}: none is in {allowed_by}"
         else:
             return True
         # Twisted has the connection know the protocol that it belongs to.
@@ -130,17 +132,19 @@ class IdentityReloader(Service):
             self._loop.stop()
 
 
-def load(config: TLSConfig) -> SSL.Context:
+def load(config: TLSConfig, key: str = "tls") -> SSL.Context:
     """
     Make a TLS context of the configuration, which does not look at clients yet.
 
+    @param key: of the configuration, which has C{config}.
     @raise ConfigError: naming the key whose certificate or private key is no good.
     """
-    certificates = certificates_of("tls.certificate", config.certificate)
-    authorities = certificates_of("tls.ca", config.ca)
-    for key, found in (("tls.certificate", certificates), ("tls.ca", authorities)):
+    certificates = certificates_of(f"{key}.certificate", config.certificate)
+    authorities = certificates_of(f"{key}.ca", config.ca)
+    for name, found in (("certificate", certificates), ("ca", authorities)):
         if found[0].not_valid_after_utc < datetime.now(timezone.utc):
-            raise ConfigError(f"{key}: expired on {found[0].not_valid_after_utc:%Y-%m-%d}")
+            ends = f"{found[0].not_valid_after_utc:%Y-%m-%d}"
+            raise ConfigError(f"{key}.{name}: expired on {ends}")
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     try:
@@ -149,16 +153,20 @@ def load(config: TLSConfig) -> SSL.Context:
             context.add_extra_chain_cert(extra)
     except SSL.Error as error:
         raise ConfigError(
-            f"tls.certificate: OpenSSL refuses it: {_reason(error)}"
+            f"{key}.certificate: OpenSSL refuses it: {_reason(error)}"
         ) from None
-    private_key = _private_key(config.private_key)
+    private_key = _private_key(f"{key}.private_key", config.private_key)
     try:
         context.use_privatekey(private_key)
         context.check_privatekey()
     except TypeError:
-        raise ConfigError("tls.private_key: is of a kind that TLS has no use for") from None
+        raise ConfigError(
+            f"{key}.private_key: is of a kind that TLS has no use for"
+        ) from None
     except SSL.Error:
-        raise ConfigError("tls.private_key: does not belong to tls.certificate") from None
+        raise ConfigError(
+            f"{key}.private_key: does not belong to {key}.certificate"
+        ) from None
     store = context.get_cert_store()
     assert store is not None
     for authority in authorities:
@@ -188,11 +196,11 @@ def client_names(certificate: x509.Certificate) -> set[str]:
     }
 
 
-def _private_key(value: str) -> Any:
+def _private_key(key: str, value: str) -> Any:
     try:
-        return load_pem_private_key(pem("tls.private_key", value), None)
+        return load_pem_private_key(pem(key, value), None)
     except (ValueError, TypeError):
-        raise ConfigError("tls.private_key: holds no PEM key without password") from None
+        raise ConfigError(f"{key}: holds no PEM key without password") from None
 
 
 def _reason(error: SSL.Error) -> str:

@@ -12,6 +12,7 @@ from runc_cpi.daemon.vms.vm import VM
 
 # What one who has IPv6 usually gets (RFC 6177).
 IPV6_PREFIX = 64
+FULL = "limits.strangers are open: connections without a call are closed for new ones"
 
 
 class Stranger(Protocol):
@@ -40,6 +41,7 @@ class Strangers(Generic[T]):
     @param peer_log: is told when all places are taken.
     @param seconds: the clock.
     @param vm_at: returns the VM that has an address.
+    @param full: what it is told then.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Strangers(Generic[T]):
         peer_log: PeerLog,
         seconds: Callable[[], float],
         vm_at: Callable[[Address], VM | None],
+        full: str = FULL,
     ) -> None:
-        self._limit, self._grace = limit, grace
+        self._limit, self._grace, self._full = limit, grace, full
         self._peer_log, self._seconds, self._vm_at = peer_log, seconds, vm_at
         self._origins: dict[T, str] = {}
         # By origin, in the order in which they came.
@@ -64,10 +67,7 @@ class Strangers(Generic[T]):
         """Return whether there is a place for a peer; another may be closed for it."""
         if len(self._origins) < self._limit:
             return True
-        self._peer_log.warn(
-            "strangers",
-            "limits.strangers are open: connections without a call are closed for new ones",
-        )
+        self._peer_log.warn(self._full, self._full)
         own = self._since.get(self.origin_of(peer), {})
         most = max(self._since.values(), key=len)
         oldest = next(iter(most))

@@ -100,6 +100,18 @@ class Calls:
         """Return all that are under way, the oldest first."""
         return list(self._under_way)
 
+    def describe(self, call: Call) -> dict[str, Any]:
+        """Return what operators are told of a call that is under way."""
+        return {
+            "method": call.method,
+            "cids": list(call.cids),
+            "request_id": call.request_id,
+            "deployment": call.deployment,
+            "instance": call.instance,
+            "seconds": round(self.age(call), 3),
+            "state": call.state,
+        }
+
     def age(self, call: Call) -> float:
         """Return for how many seconds a call has been under way."""
         return float(self._reactor.seconds() - call.began)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any
 
+from runc_cpi.daemon.base.redaction import redacted
 from runc_cpi.printable import printable
 
 # What did it.
@@ -22,11 +23,6 @@ MOST_CIDS = 16
 CID = re.compile(
     r"\b(?:vm|disk|stemcell|snapshot|network)-[0-9a-f]{8}(?:-[0-9a-f]{4,12}){4}\b"
 )
-# Passwords in URLs, and what is between the lines of a PEM file.
-_SECRETS = re.compile(
-    r"(?<=://)[^/@\s]+(?=@)|(?<=-----BEGIN )[^-]*-----.*?(?:-----END [^-]*|\Z)", re.DOTALL
-)
-REDACTED = "<redacted>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +97,7 @@ def stamp(moment: float) -> str:
 def told(text: str) -> str:
     """Return a text as an event may have it: printable, short, and without secrets."""
     # What is far behind the end is not looked at.
-    return _short(
-        printable(_SECRETS.sub(REDACTED, text[: 4 * TEXT_SIZE]), "\n\t"), TEXT_SIZE
-    )
+    return _short(printable(redacted(text[: 4 * TEXT_SIZE]), "\n\t"), TEXT_SIZE)
 
 
 def named(name: str) -> str:

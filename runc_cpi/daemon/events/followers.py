@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,12 +19,13 @@ class Followers:
     All followers, of whom there are only so many.
 
     @param reactor: provides C{IReactorTime}.
-    @param limit: how many may wait at once.
+    @param limit: how many may wait at once; of one address half of them.
     """
 
     def __init__(self, reactor: Any, journal: Journal, limit: int) -> None:
         self._reactor, self._journal, self._limit = reactor, journal, limit
         self._waiting: dict[Deferred[None], Filters] = {}
+        self._origins: Counter[str] = Counter()
         journal.listen(self._tell)
 
     def _tell(self, event: Event) -> None:
@@ -30,25 +33,38 @@ class Followers:
         for who in wanting:
             wake(who)
 
-    async def wait(self, who: Deferred[None], filters: Filters, seconds: float) -> None:
+    async def wait(
+        self, who: Deferred[None], filters: Filters, seconds: float, origin: str | None
+    ) -> None:
         """
         Wait for an event that is wanted.
 
         @param who: fires when there is one, or the time is over; whoever fires it before
             ends the wait.
         @param seconds: for how long at most.
+        @param origin: the address of the peer, or L{None} on the unix socket.
         @raise HostShort: if too many wait.
         """
+        if origin is not None and self._origins[origin] >= max(1, self._limit // 2):
+            raise HostShort(
+                f"{self._origins[origin]} of {origin} follow the events, and no more may: "
+                "half of limits.followers"
+            )
         if len(self._waiting) >= self._limit:
             raise HostShort(
                 f"{len(self._waiting)} follow the events, and no more may: limits.followers"
             )
         self._waiting[who] = filters
+        if origin is not None:
+            self._origins[origin] += 1
         alarm = self._reactor.callLater(seconds, wake, who)
         try:
             await who
         finally:
             self._waiting.pop(who, None)
+            if origin is not None:
+                self._origins[origin] -= 1
+                self._origins += Counter()  # forgets those that are at nothing
             if alarm.active():
                 alarm.cancel()
 
@@ -58,10 +74,13 @@ class Following:
     The waits of one connection, which end with it.
 
     @param followers: those of all connections.
+    @param origin: returns the address of the peer, or L{None} on the unix socket.
     """
 
-    def __init__(self, journal: Journal, followers: Followers) -> None:
-        self._journal, self._followers = journal, followers
+    def __init__(
+        self, journal: Journal, followers: Followers, origin: Callable[[], str | None]
+    ) -> None:
+        self._journal, self._followers, self._origin = journal, followers, origin
         self._waiting: set[Deferred[None]] = set()
         self._has_ended = False
 
@@ -75,16 +94,16 @@ class Following:
         """
         # The events of before may be lost.
         after = min(after, self._journal.last)
-        news = self._journal.after(after, filters, limit)
+        news = await self._journal.after(after, filters, limit)
         if news.events or not seconds or self._has_ended:
             return news
         who: Deferred[None] = Deferred()
         self._waiting.add(who)
         try:
-            await self._followers.wait(who, filters, seconds)
+            await self._followers.wait(who, filters, seconds, self._origin())
         finally:
             self._waiting.discard(who)
-        return self._journal.after(after, filters, limit)
+        return await self._journal.after(after, filters, limit)
 
     def end(self) -> None:
         """Wait for nothing any more."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.events.event import Event, stamp
-from runc_cpi.daemon.events.filters import Filters
+from runc_cpi.daemon.events.filters import ALL, Filters
 from runc_cpi.daemon.events.ring import Ring
 
 RECENT = 1000  # events that are in memory
@@ -30,7 +31,7 @@ class News:
 
     @ivar events: those that it wants, the oldest first.
     @ivar last: the number up to which it has seen all then.
-    @ivar missed: how many went by that are not in memory any more.
+    @ivar missed: how many of these went by that are not in memory any more.
     """
 
     events: Sequence[Event]
@@ -57,6 +58,7 @@ class Journal:
         self._recent: deque[Event] = deque(maxlen=RECENT)
         self._unwritten: deque[Event] = deque(maxlen=UNWRITTEN)
         self._listeners: list[Callable[[Event], None]] = []
+        self._turns = DeferredLock()
         self._last = self._lost = 0
         self._is_open = self._is_writing = self._is_failing = False
 
@@ -64,6 +66,11 @@ class Journal:
     def last(self) -> int:
         """The number of the last event, or 0."""
         return self._last
+
+    @property
+    def unwritten(self) -> int:
+        """How many events are not on disk yet."""
+        return len(self._unwritten)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Have a function called with each event from now on; it must not take long."""
@@ -81,7 +88,7 @@ class Journal:
         """Write what is not written yet, and let go of the files."""
         self._is_open = False
         try:
-            await deferToThread(self._ring.append, list(self._unwritten))
+            await self._append(list(self._unwritten))
         except OSError as error:
             self._failed(error)
         await deferToThread(self._ring.close)
@@ -124,12 +131,23 @@ class Journal:
             found += await deferToThread(self._ring.newest, filters, more, end)
         return found[::-1]
 
-    def after(self, number: int, filters: Filters, limit: int) -> News:
+    async def after(self, number: int, filters: Filters, limit: int) -> News:
         """
         Return what is wanted of the events after one.
 
         @param limit: how many at most; a follower asks again for more.
         """
+        news = self._after(number, filters, limit)
+        if not news.missed or filters == ALL or not self._is_open:
+            return news
+        try:
+            end = number + news.missed + 1
+            missed = await deferToThread(self._ring.count, filters, number, end)
+        except OSError:
+            return news
+        return replace(news, missed=missed)
+
+    def _after(self, number: int, filters: Filters, limit: int) -> News:
         found: list[Event] = []
         last = self._last
         for event in self._recent:
@@ -154,7 +172,7 @@ class Journal:
             while self._unwritten:
                 batch, self._unwritten = self._unwritten, deque(maxlen=UNWRITTEN)
                 try:
-                    await deferToThread(self._ring.append, batch)
+                    await self._append(batch)
                 except OSError as error:
                     self._failed(error)
                     came, self._unwritten = self._unwritten, batch
@@ -164,6 +182,10 @@ class Journal:
                     self._succeeded()
         finally:
             self._is_writing = False
+
+    async def _append(self, batch: Sequence[Event]) -> None:
+        """Write after what is being written: on disk the numbers grow."""
+        await self._turns.run(deferToThread, self._ring.append, batch)
 
     def _failed(self, error: OSError) -> None:
         """Say so, once."""

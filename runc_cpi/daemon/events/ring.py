@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -67,9 +68,22 @@ class Ring:
         @param before: the number that all must be below.
         @raise OSError: if they cannot be read.
         """
-        marks, found = filters.marks, list[Event]()
+        return list(islice(self._wanted(filters, 0, before), limit))
+
+    def count(self, filters: Filters, after: int, before: int) -> int:
+        """
+        Return how many events are wanted with numbers between two.
+
+        @raise OSError: if they cannot be read.
+        """
+        return sum(1 for _ in self._wanted(filters, after, before))
+
+    def _wanted(self, filters: Filters, after: int, before: int | None) -> Iterator[Event]:
+        """Return the events that are wanted with numbers between two, the newest first."""
+        marks = filters.marks
         for line in self._lines(before):
-            if len(found) == limit:
+            number = NUMBER.match(line)
+            if number is not None and int(number[1]) <= after:
                 break
             if not all(mark in line for mark in marks):
                 continue
@@ -80,8 +94,7 @@ class Ring:
             if filters.since is not None and event.time < filters.since:
                 break
             if filters.match(event):
-                found.append(event)
-        return found
+                yield event
 
     def last_number(self) -> int:
         """

@@ -186,6 +186,10 @@ class Processes:
         child.ended.addCallback(disarm)
         return child
 
+    def waiting(self) -> int:
+        """Return how many children wait for a slot."""
+        return sum(len(slots.waiting) for slots in self._slots.values())
+
     def end_all(self) -> None:
         """Send all children SIGTERM; whoever waits for one sees it fail."""
         for child in list(self._children):

@@ -12,6 +12,7 @@ from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.access import Address
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.entrance.strangers import Strangers
+from runc_cpi.daemon.entrance.viewers import Viewers
 from runc_cpi.daemon.rpc.protocol import CPIProtocol
 from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.vms.vm import VM
@@ -19,6 +20,7 @@ from runc_cpi.daemon.vms.vm import VM
 # For how long a new connection keeps its place: it takes that long to begin TLS and to make
 # a first call on a host that has much to do.
 GRACE_SECONDS = 0.75
+EVERYBODY_ACTS = Viewers()
 
 
 class CPIFactory(Factory):
@@ -26,13 +28,20 @@ class CPIFactory(Factory):
     Makes a protocol for each connection, while there is room.
 
     @param peer_log: is told when there is none.
+    @param viewers: who may only look.
     """
 
     noisy = False
 
     def __init__(
-        self, subjects: Subjects, limits: LimitsConfig, peer_log: PeerLog, reactor: Any
+        self,
+        subjects: Subjects,
+        limits: LimitsConfig,
+        peer_log: PeerLog,
+        reactor: Any,
+        viewers: Viewers = EVERYBODY_ACTS,
     ) -> None:
+        self._viewers = viewers
         self._subjects, self._limits = subjects, limits
         self._peer_log, self._reactor = peer_log, reactor
         self._connections: set[CPIProtocol] = set()
@@ -49,7 +58,12 @@ class CPIFactory(Factory):
         if not self._strangers.admits(addr):
             return None
         protocol = CPIProtocol(
-            self._subjects, self._limits, self._reactor, self._peer_log, self
+            self._subjects,
+            self._limits,
+            self._reactor,
+            self._peer_log,
+            self,
+            self._viewers,
         )
         self._connections.add(protocol)
         self._strangers.add(protocol, addr)

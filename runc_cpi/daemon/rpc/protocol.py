@@ -16,6 +16,7 @@ from runc_cpi.daemon.base import calls
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.config import LimitsConfig
 from runc_cpi.daemon.entrance.peer_log import PeerLog
+from runc_cpi.daemon.entrance.viewers import Viewers
 from runc_cpi.daemon.events.followers import Following
 from runc_cpi.daemon.rpc import commands, noted_calls
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
@@ -29,6 +30,7 @@ from runc_cpi.daemon.rpc.responders.stemcells import StemcellResponders
 from runc_cpi.daemon.rpc.responders.vms import VMResponders
 from runc_cpi.daemon.rpc.subjects import Subjects
 from runc_cpi.daemon.rpc.uploads import Uploads
+from runc_cpi.errors import AccessRefused
 
 Answer = dict[str, Any]
 
@@ -67,14 +69,15 @@ class CPIProtocol(BoundedAMP):
         reactor: Any,
         peer_log: PeerLog,
         connections: Connections,
+        viewers: Viewers,
     ) -> None:
         super().__init__(limits, reactor, peer_log)
-        self._connections = connections
+        self._connections, self._viewers = connections, viewers
         self._receipts = receipts = Receipts()
         history = subjects.history
         self._noted = history.calls
         self._uploads = uploads = Uploads(subjects.stemcells, limits.uploads, self._noted)
-        self._following = Following(history.journal, history.followers)
+        self._following = Following(history.journal, history.followers, self._origin)
         self._responders = (
             VMResponders(subjects.vms, receipts),
             DiskResponders(subjects.disks, subjects.snapshots, subjects.vms, receipts),
@@ -83,6 +86,10 @@ class CPIProtocol(BoundedAMP):
             OperatorResponders(subjects.reconciler, subjects.power, subjects.usages),
             EventResponders(history.journal, history.calls, self._following),
         )
+
+    def _origin(self) -> str | None:
+        """Return whose followers are counted together: those of an address."""
+        return getattr(self._peer, "host", None)
 
     @commands.Ping.responder
     def ping(self) -> Answer:
@@ -134,7 +141,21 @@ class CPIProtocol(BoundedAMP):
         call = calls.current.get()
         if call is not None:
             call.take_turn()
+        self._check_rights(box)
         return super().begin_call(box)
+
+    def _check_rights(self, box: amp.AmpBox) -> None:
+        """
+        @raise AccessRefused: if the peer may only look, and the call would change things.
+        """
+        command = commands.BY_NAME.get(box[amp.COMMAND])
+        if self.transport is None or command is None or command.looks:
+            return
+        name = self._viewers.name_of(self.transport)
+        if name is not None:
+            raise AccessRefused(
+                f"{command.method}: {name} may only look: it is in tls.viewing_clients"
+            )
 
     def retire(self) -> None:
         """Take no more calls, and wait for no more events."""

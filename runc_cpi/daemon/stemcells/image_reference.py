@@ -34,6 +34,9 @@ ACCEPTED = (
     "[HOST/]NAME[:TAG] in a registry, with docker:// before it or not, oci:/PATH[:TAG] or "
     "oci-archive:/PATH[:TAG]"
 )
+_PATHS = ("oci:/", "oci-archive:/")
+# An @ that no digest follows.
+_USER = re.compile("@(?!sha256:)")
 # A colon before a slash is that of a registry's port.
 _TAG = re.compile(r":[^/:]*$")
 
@@ -90,6 +93,12 @@ class ImageReference:
 
 def _reference(given: object) -> str:
     if isinstance(given, str):
+        if not given.startswith(_PATHS) and _USER.search(given):
+            # It is not told: what is before the @ may be a password.
+            raise InvalidArgument(
+                f"cloud_properties.image_reference: must be {ACCEPTED}, without a user and "
+                "a password; the daemon takes credentials from where skopeo has them"
+            )
         if _EXPLICIT.fullmatch(given):
             return given
         if _BARE.fullmatch(given) and not _OTHER_PLACES.fullmatch(given):

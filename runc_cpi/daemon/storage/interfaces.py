@@ -18,6 +18,13 @@ class ITrees(Interface):
         @raise CloudError: if the file system cannot be written.
         """
 
+    def size(path: Path) -> Awaitable[int]:
+        """
+        Return how many bytes a tree takes of its file system.
+
+        @raise CloudError: if it cannot be read.
+        """
+
     def remove(path: Path, *, idle: bool = False) -> Awaitable[None]:
         """
         Remove a tree; it is no error if there is none.

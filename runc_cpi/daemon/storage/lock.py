@@ -11,6 +11,7 @@ from pathlib import Path
 from runc_cpi.daemon.storage import lock_holders
 from runc_cpi.daemon.storage.records import FILE_MODE
 
+NAME = "lock"
 CHILDREN_TIMEOUT = 60.0  # seconds
 PAUSE = 0.02  # seconds
 # To look for all who hold a lock takes a while where many processes are.
@@ -34,7 +35,7 @@ class DaemonLock:
     """
 
     def __init__(self, work_dir: Path) -> None:
-        self._lock_path, self._children_path = work_dir / "lock", work_dir / "children"
+        self._lock_path, self._children_path = work_dir / NAME, work_dir / "children"
         self._lock: int | None = None
         self._children: int | None = None
 

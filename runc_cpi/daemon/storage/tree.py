@@ -130,14 +130,16 @@ class Tree:
         with self.parent(name) as (directory, last):
             # A VM cannot put something there first: nobody can guess the name.
             draft = f".{uuid4()}.new"
-            fd = os.open(draft, _NEW_FILE, mode, dir_fd=directory)
+            with naming(name):
+                fd = os.open(draft, _NEW_FILE, mode, dir_fd=directory)
             try:
                 with open(fd, "wb") as file:
                     _check_ordinary(fd, name)
                     if owner:
                         os.fchown(fd, owner, owner)
                     yield file
-                os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
+                with naming(name):
+                    os.rename(draft, last, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(draft, dir_fd=directory)
@@ -209,6 +211,15 @@ class Tree:
             return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
         finally:
             os.close(fd)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Have errors name the file that is written, and not its draft."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None
 
 
 def _check_ordinary(fd: int, name: str) -> None:

@@ -113,13 +113,13 @@ class Containers:
         """Say whether a reboot was begun, and the VM is not known to run since."""
         return progress.read(self._bundle(vm_cid)) is not None
 
-    def watch(self, vm_cid: str) -> bool:
-        """Watch a VM, so that its end is noticed; return whether it runs."""
+    def watch(self, vm_cid: str, *, is_new: bool = False) -> bool:
+        """Watch a VM, found or new, so that its end is noticed; return whether it runs."""
         process = self._runtime.find_process(self._bundle(vm_cid))
         if process is None:
             return False
         self._watcher.watch(vm_cid, process)
-        self._oom_kills.watch(vm_cid)
+        self._oom_kills.watch(vm_cid, is_new=is_new)
         return True
 
     async def reconnect(self, vm: VM) -> bool:
@@ -194,7 +194,7 @@ class Containers:
         writable = self._policy.writable_paths(bundle)
         await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
         await self._runtime.start(bundle)
-        if not self.watch(vm_cid):
+        if not self.watch(vm_cid, is_new=True):
             self._watcher.ended(vm_cid, None)  # before anybody could look
 
     async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:

@@ -22,7 +22,7 @@ class OOMKills:
     How many processes of each VM were killed since it booted.
 
     The kernel keeps the counts, so they outlive the daemon.  The next one says again what
-    it finds.
+    it finds, which is no new event.
 
     @param reactor: provides C{IReactorTime}.
     @param cgroup_of: returns the path of a VM's cgroup.
@@ -44,10 +44,17 @@ class OOMKills:
         self._cgroup_of, self._name_of = cgroup_of, name_of
         self._told: dict[str, int] = {}
         self._due: set[str] = set()
+        self._found: set[str] = set()
         self._is_looking = False
 
-    def watch(self, vm_cid: str) -> None:
-        """Tell of a VM that runs, from now on, and of what happened to it before."""
+    def watch(self, vm_cid: str, *, is_new: bool) -> None:
+        """
+        Tell of a VM that runs, from now on, and of what happened to it before.
+
+        @param is_new: whether it has just been booted, so that all happens from now on.
+        """
+        if not is_new and vm_cid not in self._told:
+            self._found.add(vm_cid)
         try:
             self._killer.watch(self._cgroup_of(vm_cid), partial(self._look_at, vm_cid))
         except OSError as error:
@@ -65,11 +72,16 @@ class OOMKills:
             await self._look_and_tell([vm_cid])
         self._told.pop(vm_cid, None)
         self._due.discard(vm_cid)
+        self._found.discard(vm_cid)
 
     def close(self) -> None:
         """Let go of all VMs."""
         for vm_cid in list(self._told):
             self._killer.unwatch(self._cgroup_of(vm_cid))
+
+    def known(self) -> dict[str, int]:
+        """Return how many there are of each VM that is watched, ten seconds old at most."""
+        return dict(self._told)
 
     async def counts(self, vm_cids: Collection[str]) -> dict[str, int]:
         """Return how many there are of each VM, if that can be known."""
@@ -111,8 +123,10 @@ class OOMKills:
                 "processes since it booted",
                 vm=self._name_of(vm_cid),
                 count=count,
-                happened="oom_kill",
+                # Who booted the VM may have told of these.
+                happened=None if vm_cid in self._found else "oom_kill",
             )
+        self._found.difference_update(found)
         return bool(news)
 
     def _is_news(self, vm_cid: str, count: int) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.vms import progress
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vms import VMs
@@ -47,6 +49,9 @@ class Power:
             vm = self._registry.get(vm_cid)
             await self._containers.halt(vm, self._stemcells.get(vm.stemcell_cid))
             await self._registry.save(replace(vm, stopped=True))
+            # In this order: a reboot that was cut off is not lost before the stop is kept.
+            bundle = self._containers.find(vm_cid).bundle
+            await deferToThread(progress.give_up, bundle)
         self.log.info("stopped {vm_cid}", vm_cid=vm_cid)
 
     async def start(self, vm_cid: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.records import sync_directory
 
 
 class Progress(Enum):
@@ -47,3 +48,14 @@ def clear(bundle: Bundle) -> None:
     @raise OSError: if the note cannot be removed.
     """
     bundle.reboot_note.unlink(missing_ok=True)
+
+
+def give_up(bundle: Bundle) -> None:
+    """
+    Note, for good, that a reboot is not to be finished.
+
+    @raise OSError: if the note cannot be removed.
+    """
+    if read(bundle) is not None:
+        clear(bundle)
+        sync_directory(bundle.reboot_note.parent)

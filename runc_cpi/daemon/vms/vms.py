@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from runc_cpi.daemon.base.concurrency import side_by_side
@@ -21,6 +20,7 @@ from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.daemon.vms.conditions import Condition, conditions_of
 from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
 from runc_cpi.daemon.vms.lost_answers import LostAnswers
@@ -75,10 +75,9 @@ class VMs:
         """Say whether the VM's first process is alive."""
         return self._containers.find(vm_cid).pid is not None
 
-    async def running(self) -> set[str]:
-        """Name the VMs whose first process is alive."""
-        names = [vm.vm_cid for vm in self.all()]
-        return await deferToThread(lambda: set(filter(self.is_running, names)))
+    async def conditions(self) -> dict[str, Condition]:
+        """Return how each VM is."""
+        return await conditions_of(self.all(), self._containers, self._locks)
 
     async def oom_kills(self) -> dict[str, int]:
         """
@@ -87,6 +86,10 @@ class VMs:
         @return: by the VM; one that is down, or whose kills nobody counts, is not in it.
         """
         return await self._oom_kills.counts([vm.vm_cid for vm in self.all()])
+
+    def known_oom_kills(self) -> dict[str, int]:
+        """Return the same of VMs that run, as far as that is known without a look."""
+        return self._oom_kills.known()
 
     def exists(self, vm_cid: str) -> bool:
         """

@@ -191,7 +191,7 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
     """Certificates of C{runc-cpictl certs} work on both sides, by name and by address."""
     directory = tmp_path / "new" / "certs"
     names = ["--host", "127.0.0.1", "--host", "localhost"]
-    clients = ["--client", "director", "--client", "operator"]
+    clients = ["--client", "director", "--client", "operator", "--client", "viewer"]
     umask = os.umask(0)
     try:
         outcome = make(directory, *names, *clients)
@@ -209,6 +209,7 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
         "private_key": str(written["server.key"]),
         "ca": str(written["ca.crt"]),
         "allowed_clients": ["director"],
+        "viewing_clients": ["viewer"],
     }
     daemon = new_daemon(network_type="tcp", config={"tls": tls}).start()
     told = yaml.safe_load(written["vars.yml"].read_text())["runc_cpi_tls"]
@@ -224,6 +225,16 @@ def test_made_by_the_tool(new_daemon: NewDaemon, tmp_path: Path) -> None:
         "private_key": str(written["operator.key"]),
     }
     assert "allowed_clients" in cpi(daemon, operator).error("ping")["message"]
+    viewer = {
+        "ca": str(written["ca.crt"]),
+        "certificate": str(written["viewer.crt"]),
+        "private_key": str(written["viewer.key"]),
+    }
+    assert cpi(daemon, viewer).ok("ping") == "pong"
+    assert cpi(daemon, viewer).ok("has_disk", "disk-1") is False
+    refused = cpi(daemon, viewer).error("create_disk", 64, {}, None)
+    assert "viewer may only look: it is in tls.viewing_clients" in refused["message"]
+    assert cpi(daemon, told).ok("create_disk", 64, {}, None).startswith("disk-")
     again = make(directory, *names)
     assert again.returncode == 1
     assert "is there already" in again.stderr

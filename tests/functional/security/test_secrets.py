@@ -18,6 +18,8 @@ from tests.functional.security.peers import control, cpi, cpi_config
 from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
+from tests.harness.removals import removing
+from tests.harness.waiting import eventually
 
 SECRETS = {
     name: f"hunter2-{name}-s3cr3t" for name in ("mbus", "blob", "env", "key", "meta")
@@ -92,6 +94,7 @@ def test_secrets(
         check_tree(daemon)
         daemon.cpi.ok("delete_vm", vm.cid)
         daemon.cpi.ok("delete_disk", disk)
+    eventually(lambda: removing(daemon) == 0, "what was deleted is removed")
     assert not seen
     assert not shown(daemon.log.encode() + daemon.stderr.encode())
     assert stat.S_IMODE(daemon.work_dir.stat().st_mode) & 0o022 == 0

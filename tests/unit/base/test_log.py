@@ -39,6 +39,14 @@ def test_text() -> None:
     assert line == "2030-01-02T03:04:05.678Z info [cpi-123456] hello"
 
 
+@pytest.mark.parametrize("formatter", [as_text, as_json])
+def test_secrets(formatter: Any) -> None:
+    """No line has a secret, neither in its message nor in its parts."""
+    line = formatted(formatter, event(text="at http://u:hunter2@h/x?t=hunter2"))
+    assert "hunter2" not in line
+    assert "at http://<redacted>@h/x?<redacted>" in line
+
+
 def test_text_without_a_request() -> None:
     """A line that belongs to no request has no request in brackets."""
     assert formatted(as_text, event()) == "2030-01-02T03:04:05.678Z info hello"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ import pytest
 import yaml
 
 from runc_cpi.daemon.config import load
+from runc_cpi.daemon.storage.depot import Depot
 from tests.harness.certificates import Authority
 from tests.unit.ctl.invoking import Tool
 
 AUTHORITY = Authority()
+SERVER = AUTHORITY.issue("daemon")
 
 
 def written(path: Path, **config: Any) -> Path:
@@ -98,12 +102,60 @@ def test_without_a_daemon(tmp_path: Path, tool: Tool) -> None:
     assert told["runc-cpid"].startswith("unknown: cannot reach")
     outcome = tool("--config", config, "--output=json", "doctor")
     found = {each["check"]: each for each in json.loads(outcome.stdout)["findings"]}
-    assert found["daemon"]["state"] == "fault"
-    assert "start runc-cpid" in found["daemon"]["advice"]
-    others = {each["state"] for name, each in found.items() if name != "daemon"}
-    assert outcome.status == ("fault" in others)
+    assert found["daemon"]["state"] == "warning"
+    assert "systemctl start runc-cpid" in found["daemon"]["advice"]
+    assert outcome.status == ("fault" in {each["state"] for each in found.values()})
     assert found["address"]["seen"] == f"{tmp_path}/s is free"
     assert not (tmp_path / "w").exists()
     lines = tool("--config", config, "doctor").stdout.splitlines()
     assert lines[0].split() == ["STATE", "CHECK", "SEEN"]
     assert any(line.startswith("TO DO") for line in lines)
+
+
+def findings(tool: Tool, config: Path) -> dict[str, Any]:
+    """Return what the doctor finds, by what it looked at."""
+    outcome = tool("--config", config, "--output=json", "doctor")
+    found = {each["check"]: each for each in json.loads(outcome.stdout)["findings"]}
+    assert outcome.status == ("fault" in {each["state"] for each in found.values()})
+    return found
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> Iterator[Depot]:
+    """A C{work_dir} that this process has as a daemon does."""
+    depot = Depot(tmp_path / "w")
+    depot.prepare()
+    yield depot
+    depot.release()
+
+
+@pytest.mark.usefixtures("depot")
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [
+        (
+            {"network_type": "tcp", "address": "127.0.0.1:1", "tls": SERVER},
+            "there is no operator.crt",
+        ),
+        ({"address": "/nowhere"}, "cannot reach"),
+    ],
+    ids=["no certificate", "no answer"],
+)
+def test_a_daemon_that_refuses(
+    tmp_path: Path, tool: Tool, config: dict[str, Any], seen: str
+) -> None:
+    """A daemon that runs, and cannot be asked, is none that is in the way."""
+    found = findings(tool, written(tmp_path / "config.yml", **config))
+    assert found["daemon"]["state"] == "warning"
+    assert seen in found["daemon"]["seen"]
+    assert f"it runs as {os.getpid()} (" in found["daemon"]["seen"]
+    assert "need not be ended" in found["daemon"]["advice"]
+    assert found["address"]["state"] == "ok"
+
+
+def test_a_broken_configuration_is_a_finding(tmp_path: Path, tool: Tool) -> None:
+    """What is wrong with the configuration is a fault, and the rest is looked at."""
+    found = findings(tool, written(tmp_path / "config.yml", colour="red"))
+    assert found["configuration"]["state"] == "fault"
+    assert "colour" in found["configuration"]["seen"]
+    assert "OCI runtime" in found

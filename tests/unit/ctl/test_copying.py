@@ -10,7 +10,7 @@ import pytest
 
 from runc_cpi.ctl.copying import TooLarge, copy_in, copy_out
 from runc_cpi.ctl.inside import Files
-from runc_cpi.ctl.logs import log_files
+from runc_cpi.ctl.logs import MOST_FILES, MOST_JOBS, log_files
 from runc_cpi.ctl.room import room_of
 from runc_cpi.daemon.storage.tree import Tree
 from tests.unit.ctl.invoking import Tool
@@ -93,6 +93,40 @@ def test_out(files: Files, root: Path, tmp_path: Path) -> None:
     assert (tmp_path / "l").read_bytes() == b"content"
 
 
+def test_out_over_what_is_no_file(files: Files, root: Path, tmp_path: Path) -> None:
+    """A pipe, a directory or a link of the host stays what it is."""
+    (root / "f").write_bytes(b"content")
+    (tmp_path / "file").write_bytes(b"old")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    (tmp_path / "d" / "f").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("pipe", "link", "nowhere", "d"):
+        with pytest.raises(OSError, match="is no ordinary file; name a file or a dir"):
+            copy_out(files, "/f", tmp_path / name, LIMIT)
+    with pytest.raises(OSError, match="is no ordinary file"):
+        copy_out(files, "/f", Path("/dev/stdout"), LIMIT)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"old"
+    copy_out(files, "/f", tmp_path / "file", LIMIT)
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_errors_name_the_file(files: Files, root: Path, tmp_path: Path) -> None:
+    """An error names the path that was asked for, and not the draft's."""
+    (root / "f").write_bytes(b"content")
+    with pytest.raises(FileNotFoundError) as caught:
+        copy_out(files, "/f", tmp_path / "none" / "f", LIMIT)
+    assert caught.value.filename == str(tmp_path / "none" / "f")
+    (root / "d" / "f").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as refused:
+        copy_in(root / "f", files, "/d", LIMIT)
+    assert refused.value.filename == "/d/f"
+
+
 @pytest.mark.parametrize("name", ["/d", "/pipe", "/null", "/none", "/d/..", "/"])
 def test_out_of_what_is_no_file(
     files: Files, root: Path, tmp_path: Path, name: str
@@ -147,6 +181,27 @@ def test_logs(files: Files, root: Path) -> None:
         "var/vcap/sys/log/a/a.log",
         "var/vcap/sys/log/b/b.log",
     ]
+
+
+def test_logs_without_end(files: Files, root: Path) -> None:
+    """However much a VM has where its logs are, only so much is looked at."""
+    for number in range(MOST_JOBS + 20):
+        job = root / "var/vcap/sys/log" / f"{number:03}"
+        job.mkdir(parents=True)
+        for name in ("1.log", "2.log") if number > 20 else ():
+            (job / name).touch()
+    opened: list[str] = []
+
+    class Counting(Tree):
+        def open(self, name: str, flags: int, mode: int = 0) -> int:
+            opened.append(name)
+            return super().open(name, flags, mode)
+
+    with Tree.at(root) as tree:
+        counting = Counting(tree._root)
+        assert len(list(log_files(counting))) == MOST_FILES
+    # Each directory, and each file that is told, is opened once.
+    assert len(opened) < MOST_JOBS + MOST_FILES
 
 
 def test_room(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +23,8 @@ MANIFEST: dict[str, Any] = {
     "sha1": SHA1,
     "cloud_properties": {"name": "other", "infrastructure": "warden"},
 }
+
+LINKED = Packed(cloud_properties={}, sha1=None, size=1)
 
 
 def pack(
@@ -118,6 +120,20 @@ def test_what_is_no_stemcell(
     with pytest.raises(Rejected, match=reason) as caught:
         uploading.examine(path)
     assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["stemcell.MF", "image"])
+def test_links(tmp_path: Path, name: str) -> None:
+    """What is a link in the archive, and to nowhere, is not there."""
+    path = tmp_path / "s.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = tarfile.LNKTYPE, "nowhere"
+        archive.addfile(member)
+    with pytest.raises(Rejected, match="there is no stemcell.MF in it"):
+        uploading.examine(path)
+    with pytest.raises(Rejected, match="there is no image in it any more"):
+        uploading.upload(cast("Any", Daemon()), path, LINKED)
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:

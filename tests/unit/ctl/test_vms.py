@@ -119,6 +119,40 @@ def test_facts() -> None:
     assert down["metadata name"] == HOSTILE
 
 
+def test_what_a_host_does_not_count() -> None:
+    """What is not known is a dash, and no nought."""
+    nothing: dict[str, Any] = dict.fromkeys(USAGE.to_json())
+    told = one_vm.facts(vm("vm-1", disk_cids=[], usage={**nothing, "cpu": None}))
+    assert (told["cpu"], told["memory"], told["processes"]) == ("-", "-", "-")
+    assert told["read, written"] == "-, -"
+
+
+def test_unknown_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time of processors is not counted, it is not known how busy they are."""
+    usage = {**USAGE.to_json(), "cpu_seconds": None}
+    (found,) = measured(monkeypatch, Asked([vm("vm-1")], *[{"vm-1": usage}] * 2), "cpu")
+    assert found["usage"]["cpu"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"state": "running"}, "running"),
+        ({"state": "running", "oom_kills": 2}, "running, 2 OOM kills"),
+        ({"state": "stopped"}, "stopped"),
+        ({"state": "ended"}, "ended, is booted again"),
+        ({"state": "unbootable"}, "cannot be booted"),
+        ({"state": "interrupted"}, "reboot was cut off"),
+        ({"running": False}, "stopped"),
+        ({}, "running"),
+    ],
+    ids=str,
+)
+def test_states(changes: dict[str, Any], state: str) -> None:
+    """It is said how a VM is, also by a daemon that tells only whether it runs."""
+    assert vms.state_of(vm("vm-1", **changes)) == state
+
+
 def test_leases() -> None:
     """Addresses are told by network, with who has them."""
     networks: list[Thing] = [

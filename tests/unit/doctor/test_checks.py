@@ -181,7 +181,12 @@ def test_capabilities(tmp_path: Path) -> None:
         ("runc version 1.2.7\n", WARNING),
         ("runc version 1.2.8\n", OK),
         ("runc version 1.3.2\n", WARNING),
-        ("runc version 1.3.3-rc\n", OK),
+        ("runc version 1.3.3\n", OK),
+        ("runc version 1.3.3-rc.9\n", WARNING),
+        ("runc version 1.3.4-rc.1\n", OK),
+        ("runc version 1.4.0-rc.1\n", WARNING),
+        ("runc version 1.4.0~rc2+ds1\n", WARNING),
+        ("runc version 1.4.0-rc.3\n", OK),
         ("runc version 1.4.0\n", OK),
         ("runc version 2.0\n", OK),
         ("crun version 1.8.1\n", OK),
@@ -252,10 +257,15 @@ def test_a_check_that_cannot_be_made(tmp_path: Path) -> None:
     def next_one(_: Patient) -> Iterable[Finding]:
         return [fine("next one", "is well")]
 
-    first, second = examine(patient(tmp_path), [broken, next_one])
+    def faulty(_: Patient) -> Iterable[Finding]:
+        raise KeyError("x")
+
+    first, second, third = examine(patient(tmp_path), [broken, faulty, next_one])
     assert (first.check, first.state) == ("broken", WARNING)
     assert "Permission denied" in first.seen
-    assert second.state == OK
+    assert (second.check, second.state) == ("faulty", WARNING)
+    assert "KeyError" in second.seen
+    assert third.state == OK
 
 
 def test_a_start_warns_of_what_is_amiss(tmp_path: Path) -> None:

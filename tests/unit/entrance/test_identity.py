@@ -25,7 +25,7 @@ NO_PEM = "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
 
 def config(**changes: Any) -> TLSConfig:
     """Return a configuration that is good, with changes."""
-    values: dict[str, Any] = {**SERVER, "allowed_clients": ()}
+    values: dict[str, Any] = {**SERVER, "allowed_clients": (), "viewing_clients": ()}
     return TLSConfig(**{**values, **changes})
 
 
@@ -40,7 +40,7 @@ def test_files(tmp_path: Path) -> None:
     """Certificate, key and CA may each be the path of a file."""
     paths = {}
     for key, value in vars(config()).items():
-        if key != "allowed_clients":
+        if not key.endswith("_clients"):
             path = tmp_path / key
             path.write_text(value)
             paths[key] = str(path)

@@ -107,7 +107,7 @@ class JournalTests(TestCase):
         for _ in range(10):
             self.fill(journal, RECENT)
             await deferLater(reactor, 0)
-        self.assertEqual(len(journal.after(0, ALL, 99_999).events), RECENT)
+        self.assertEqual(len((await journal.after(0, ALL, 99_999)).events), RECENT)
         await journal.close()
         self.assertLessEqual(
             sum(path.stat().st_size for path in self.directory.iterdir()), 1 << 20
@@ -119,7 +119,7 @@ class JournalTests(TestCase):
         journal = await self.journal(8 << 20)
         self.fill(journal, UNWRITTEN + 7)
         self.assertEqual(self.said("events cannot be kept: "), 1)
-        self.assertEqual(len(journal.after(0, ALL, 99_999).events), RECENT)
+        self.assertEqual(len((await journal.after(0, ALL, 99_999)).events), RECENT)
         await self.until(self.clock.getDelayedCalls)
         self.clock.advance(RETRY_SECONDS)
         await self.until(self.clock.getDelayedCalls)
@@ -138,18 +138,32 @@ class JournalTests(TestCase):
         await journal.close()
         self.assertEqual(self.said("events cannot be kept: "), 1)
 
-    def test_what_is_new(self) -> None:
+    async def test_what_is_new(self) -> None:
         """A follower gets what it wants in turn, and is told of what went by."""
         journal = Journal(self.clock, TaskGroup(self.clock), Ring(self.directory, 1))
         self.fill(journal, 3, method="reboot_vm")
         self.fill(journal, 3)
         wanted = Filters.parse({"method": "has_vm"})
-        news = journal.after(0, wanted, 2)
+        news = await journal.after(0, wanted, 2)
         self.assertEqual([event.number for event in news.events], [4, 5])
         self.assertEqual((news.last, news.missed), (5, 0))
-        news = journal.after(5, wanted, 2)
+        news = await journal.after(5, wanted, 2)
         self.assertEqual(([event.number for event in news.events], news.last), ([6], 6))
         self.fill(journal, RECENT)
-        news = journal.after(6, ALL, 1)
+        news = await journal.after(6, ALL, 1)
         self.assertEqual((news.events[0].number, news.missed), (7, 0))
-        self.assertEqual(journal.after(3, ALL, 1).missed, 3)
+        self.assertEqual((await journal.after(3, ALL, 1)).missed, 3)
+
+    async def test_what_was_missed(self) -> None:
+        """Of what went by, a follower misses only what it wants."""
+        journal = await self.journal()
+        self.fill(journal, 2, method="reboot_vm")
+        self.fill(journal, 3, method="has_disk")
+        self.fill(journal, RECENT)
+        await self.until(lambda: self.lines() == journal.last)
+        wanted = Filters.parse({"method": "reboot_vm"})
+        self.assertEqual((await journal.after(0, ALL, 1)).missed, 5)
+        self.assertEqual((await journal.after(0, wanted, 1)).missed, 2)
+        self.assertEqual((await journal.after(1, wanted, 1)).missed, 1)
+        self.assertEqual((await journal.after(2, wanted, 1)).missed, 0)
+        await journal.close()

@@ -33,7 +33,10 @@ V2 = {
     "memory.stat": "anon 1\ninactive_file 1000",
     "memory.max": "65536",
     "pids.current": "7",
-    "io.stat": "7:0 rbytes=100 wbytes=20 rios=3\n7:1 rbytes=1 wbytes=0",
+    "io.stat": (
+        "7:0 rbytes=500 wbytes=5\n8:0 rbytes=100 wbytes=20 rios=3\n"
+        "8:16 rbytes=1 wbytes=0\n253:0 rbytes=70 wbytes=7"
+    ),
 }
 ACCOUNT = Account(
     cpu_seconds=2.5,
@@ -43,6 +46,16 @@ ACCOUNT = Account(
     pids=7,
     read=101,
     written=20,
+)
+
+NOTHING = Account(
+    cpu_seconds=None,
+    cpu_limit=None,
+    memory=None,
+    memory_limit=None,
+    pids=None,
+    read=None,
+    written=None,
 )
 
 
@@ -67,9 +80,12 @@ def v2(root: Path, files: Mapping[str, str]) -> Path:
 
 
 def test_both_versions(tmp_path: Path) -> None:
-    """The same is told with both versions."""
+    """The same is told with both; with v2, what is on another disk does not count."""
     assert accounts.read(CGROUP, v1(tmp_path / "1", V1)) == ACCOUNT
-    assert accounts.read(CGROUP, v2(tmp_path / "2", V2)) == ACCOUNT
+    devices = tmp_path / "devices"
+    for name in ("7:0/loop", "7:0/slaves", "8:0/slaves", "253:0/slaves/sda"):
+        (devices / name).mkdir(parents=True)
+    assert accounts.read(CGROUP, v2(tmp_path / "2", V2), str(devices)) == ACCOUNT
 
 
 def test_no_limits(tmp_path: Path) -> None:
@@ -87,11 +103,13 @@ def test_no_limits(tmp_path: Path) -> None:
 
 
 def test_what_a_host_does_not_count(tmp_path: Path) -> None:
-    """Files that are missing count as 0, and a cgroup that is missing is none."""
+    """What is in no file is not known, and a cgroup that is missing is none."""
     root = v2(tmp_path / "2", {})
-    found = accounts.read(CGROUP, root)
-    assert found is not None
-    assert (found.cpu_seconds, found.memory, found.pids) == (0, 0, 0)
+    assert accounts.read(CGROUP, root) == NOTHING
+    assert accounts.read(CGROUP, v1(tmp_path / "3", {"cpu/tasks": ""})) == NOTHING
+    idle = accounts.read(CGROUP, v2(tmp_path / "4", {"io.stat": ""}))
+    assert idle is not None
+    assert (idle.read, idle.written) == (0, 0)
     assert accounts.read("/daemon/vm-x", root) is None
     assert accounts.read(CGROUP, v1(tmp_path / "1", {"x/y": ""})) is None
 

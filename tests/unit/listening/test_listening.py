@@ -108,5 +108,5 @@ class PortTests(TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = TCPAddress("127.0.0.1", taken.getsockname()[1])
-            with self.assertRaisesRegex(AddressUnusable, f"^{address}: .*in use"):
+            with self.assertRaisesRegex(AddressUnusable, f"^address: {address}: .*in use"):
                 self.port(address).privilegedStartService()

@@ -106,6 +106,17 @@ def test_what_is_no_reference(reference: object) -> None:
     assert message.startswith(f"cloud_properties.image_reference: {reference!r} must be ")
 
 
+@pytest.mark.parametrize(
+    "reference",
+    ["docker://u:hunter2@h/x", "u:hunter2@h/x", "hunter2@h", "http://hunter2@h"],
+)
+def test_a_password(reference: str) -> None:
+    """A reference with a password is refused, and not repeated."""
+    message = refusal(reference)
+    assert "hunter2" not in message
+    assert "without a user and a password" in message
+
+
 BAD_DIGESTS = [
     "",
     5,

@@ -51,7 +51,7 @@ class OOMKillsTests(TestCase):
     async def test_one_line_in_a_while(self) -> None:
         """The first kill is told at once, and later ones in one line after a while."""
         for vm_cid in ("vm-1", "vm-2"):
-            self.kills.watch(vm_cid)
+            self.kills.watch(vm_cid, is_new=True)
         self.killer.kill("/c/vm-1")
         text = (
             "vm-1 (db/0) has too little memory: the kernel has killed {} of its processes"
@@ -72,33 +72,44 @@ class OOMKillsTests(TestCase):
 
     async def test_a_kill_that_the_kernel_did_not_tell_of(self) -> None:
         """What a list finds is told as well."""
-        self.kills.watch("vm-1")
+        self.kills.watch("vm-1", is_new=True)
         self.killer.kills["/c/vm-1"] = 2
         await self.kills.counts(["vm-1"])
         self.assertEqual(len(self.log()), 1)
 
     def test_after_a_restart(self) -> None:
-        """The next daemon says once what was killed before it came."""
-        self.kills.watch("vm-1")
+        """The next daemon says once what was killed before it came, as no new event."""
+        self.kills.watch("vm-1", is_new=True)
         self.kills.close()
         self.assertEqual(self.killer.watched, {})
         self.killer.kill("/c/vm-1")
         self.assertEqual(self.log(), [])
         kills = self.start()
         for _ in range(2):
-            kills.watch("vm-1")
+            kills.watch("vm-1", is_new=False)
         self.assertEqual(len(self.log()), 1)
+        self.assertIsNone(self.events[-1]["happened"])
+        self.killer.kill("/c/vm-1")
+        self.clock.advance(INTERVAL)
+        self.assertEqual(len(self.log()), 1)
+        self.assertEqual(self.events[-1]["happened"], "oom_kill")
+
+    def test_a_kill_right_after_a_boot(self) -> None:
+        """What is killed before the first look at a new VM is an event."""
+        self.killer.kill("/c/vm-1")
+        self.kills.watch("vm-1", is_new=True)
+        self.assertEqual([each["happened"] for each in self.events], ["oom_kill"])
 
     async def test_a_reboot(self) -> None:
         """A kill just before a VM is taken down is told; then it is counted anew."""
-        self.kills.watch("vm-1")
+        self.kills.watch("vm-1", is_new=True)
         for _ in range(2):
             self.killer.kill("/c/vm-1")
         await self.kills.unwatch("vm-1")
         self.assertEqual(len(self.log()), 2)
         self.assertEqual(self.killer.watched, {})
         self.killer.kills["/c/vm-1"] = 0
-        self.kills.watch("vm-1")
+        self.kills.watch("vm-1", is_new=True)
         self.clock.advance(INTERVAL)
         self.assertEqual(self.log(), [])
         self.killer.kill("/c/vm-1")
@@ -112,7 +123,7 @@ class OOMKillsTests(TestCase):
             raise OSError(28, "No space left on device")
 
         self.patch(self.killer, "watch", refuse)
-        self.kills.watch("vm-1")
+        self.kills.watch("vm-1", is_new=True)
         (line,) = self.log()
         self.assertIn("is not noticed: [Errno 28] No space left on device", line)
         self.assertEqual(await self.kills.counts(["vm-1"]), {})

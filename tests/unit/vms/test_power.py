@@ -8,7 +8,8 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.errors import StillRunning, VMNotFound
+from runc_cpi.daemon.vms import progress
+from runc_cpi.errors import CloudError, StillRunning, VMNotFound
 from tests.fakes.assembly import Assembly, assemble, new_vm
 from tests.fakes.script import Script
 from tests.fakes.vms import USAGE
@@ -74,6 +75,60 @@ class PowerTests(TestCase):
         await self.parts.containers.halt(vm, stemcell)
         later = await self.begin()
         self.assertTrue(later.vms.is_running(self.vm_cid))
+
+    async def reboot_in_vain(self) -> None:
+        """Have a reboot fail when the VM is down."""
+        script = self.parts.runtime.script
+        script.failing["create"] = CloudError("no")
+        with self.assertRaises(CloudError):
+            await self.parts.vms.reboot(self.vm_cid)
+        script.failing.clear()
+        self.assertTrue(self.parts.containers.was_interrupted(self.vm_cid))
+
+    async def test_a_stop_after_a_reboot_that_failed(self) -> None:
+        """The stop comes last, so the VM stays down."""
+        await self.reboot_in_vain()
+        await self.parts.power.stop(self.vm_cid)
+        self.assertFalse(self.parts.containers.was_interrupted(self.vm_cid))
+        later = await self.begin()
+        self.assertFalse(later.vms.is_running(self.vm_cid))
+
+    async def test_a_reboot_that_failed_after_a_stop(self) -> None:
+        """The reboot comes last, so the next daemon boots the VM."""
+        await self.parts.power.stop(self.vm_cid)
+        await self.reboot_in_vain()
+        later = await self.begin()
+        self.assertTrue(later.vms.is_running(self.vm_cid))
+
+    async def test_a_stop_that_is_cut_off_after_a_reboot_that_failed(self) -> None:
+        """A daemon that dies before the stop has come to its end loses no reboot."""
+        await self.reboot_in_vain()
+        self.patch(progress, "give_up", self.fail)
+        with self.assertRaises(self.failureException):
+            await self.parts.power.stop(self.vm_cid)
+        (vm,) = self.parts.vms.all()
+        self.assertTrue(vm.stopped)
+        later = await self.begin()
+        self.assertTrue(later.vms.is_running(self.vm_cid))
+
+    async def state(self) -> str:
+        """Return how the VM is."""
+        return (await self.parts.vms.conditions())[self.vm_cid].value
+
+    async def test_conditions(self) -> None:
+        """It is told why a VM does not run."""
+        self.assertEqual(await self.state(), "running")
+        bundle = self.parts.containers.find(self.vm_cid).bundle
+        self.parts.runtime.end(self.vm_cid)
+        self.assertEqual(await self.state(), "ended")
+        progress.write(bundle, progress.Progress.HALTING)
+        self.assertEqual(await self.state(), "interrupted")
+        async with self.parts.locks.vm(self.vm_cid):
+            self.assertEqual(await self.state(), "changing")
+        await self.reboot_in_vain()
+        self.assertEqual(await self.state(), "unbootable")
+        await self.parts.power.stop(self.vm_cid)
+        self.assertEqual(await self.state(), "stopped")
 
     async def test_no_vm(self) -> None:
         """A VM that is not there can neither be started nor stopped."""

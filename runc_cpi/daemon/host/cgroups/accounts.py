@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,113 +13,137 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 
 # v1 has a number for no limit, which is less by a page or so than this.
 NO_LIMIT = 1 << 62
+DEVICES = "/sys/dev/block"
 NANOSECONDS, MICROSECONDS = 1e9, 1e6  # in a second
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """
-    What is counted in a cgroup and those below it.
+    What is counted in a cgroup and those below it; what a host does not count is L{None}.
 
     @ivar cpu_seconds: time of processors.
     @ivar cpu_limit: how many processors it may use at a time, or L{None} for all.
     @ivar memory: bytes, without copies of files that the kernel can drop at once.
     @ivar memory_limit: bytes, or L{None} for no limit.
     @ivar pids: processes and threads.
-    @ivar read: bytes from block devices.
-    @ivar written: bytes to block devices.
+    @ivar read: bytes from block devices.  With v2 only those count that are on no other:
+        what a loop device is given, the disk below it is given as well.
+    @ivar written: bytes to these.
     """
 
-    cpu_seconds: float
+    cpu_seconds: float | None
     cpu_limit: float | None
-    memory: int
+    memory: int | None
     memory_limit: int | None
-    pids: int
-    read: int
-    written: int
+    pids: int | None
+    read: int | None
+    written: int | None
 
 
-def read(cgroup: str, root: Path = hierarchies.ROOT) -> Account | None:
+def read(
+    cgroup: str, root: Path = hierarchies.ROOT, devices: str = DEVICES
+) -> Account | None:
     """
     Read what is counted in a cgroup.
 
-    What a host does not count is 0.
-
     @param cgroup: its path in the hierarchies.
+    @param devices: where the kernel tells of block devices by their numbers.
     @return: or L{None} if there is no such cgroup.
     """
     name = cgroup.lstrip("/")
     if hierarchies.are_unified(root):
-        return _read_v2(root / name)
-    return _read_v1(lambda controller: root / controller / name)
+        return _read_v2(f"{root}/{name}", devices)
+    return _read_v1(lambda controller: f"{root}/{controller}/{name}")
 
 
-def _read_v2(top: Path) -> Account | None:
+# Paths are texts here: there may be hundreds of VMs to read at once.
+def _read_v2(top: str, devices: str) -> Account | None:
     """Read the files of cgroup-v2.rst."""
-    if not top.is_dir():
+    if not os.path.isdir(top):
         return None
-    stat = _text(top / "memory.stat")
-    quota, _, period = _text(top / "cpu.max").partition(" ")
+    stat = _text(f"{top}/memory.stat")
+    quota, _, period = (_text(f"{top}/cpu.max") or "").partition(" ")
+    moved = _of_disks(_text(f"{top}/io.stat"), devices)
     return Account(
-        cpu_seconds=_field(_text(top / "cpu.stat"), "usage_usec") / MICROSECONDS,
+        cpu_seconds=_per(_field(_text(f"{top}/cpu.stat"), "usage_usec"), MICROSECONDS),
         cpu_limit=int(quota) / int(period) if quota.isdigit() else None,
-        memory=_in_use(_number(top / "memory.current"), _field(stat, "inactive_file")),
-        memory_limit=_limit(top / "memory.max"),
-        pids=_number(top / "pids.current"),
-        read=_all(r"rbytes=(\d+)", _text(top / "io.stat")),
-        written=_all(r"wbytes=(\d+)", _text(top / "io.stat")),
+        memory=_in_use(_number(f"{top}/memory.current"), _field(stat, "inactive_file")),
+        memory_limit=_limit(f"{top}/memory.max"),
+        pids=_number(f"{top}/pids.current"),
+        read=_all(r"rbytes=(\d+)", moved),
+        written=_all(r"wbytes=(\d+)", moved),
     )
 
 
-def _read_v1(of: Callable[[str], Path]) -> Account | None:
+def _read_v1(of: Callable[[str], str]) -> Account | None:
     """Read the files of memory.rst, cpuacct.rst, blkio-controller.rst and so on."""
     memory, cpu = of("memory"), of("cpu")
-    if not any(path.is_dir() for path in (memory, cpu)):
+    if not any(map(os.path.isdir, (memory, cpu))):
         return None
-    stat = _text(memory / "memory.stat")
-    quota = _text(cpu / "cpu.cfs_quota_us")
-    period = _number(cpu / "cpu.cfs_period_us")
-    moved = _text(of("blkio") / "blkio.throttle.io_service_bytes_recursive")
+    stat = _text(f"{memory}/memory.stat")
+    quota = _number(f"{cpu}/cpu.cfs_quota_us")
+    period = _number(f"{cpu}/cpu.cfs_period_us")
+    moved = _text(f"{of('blkio')}/blkio.throttle.io_service_bytes_recursive")
     return Account(
-        cpu_seconds=_number(of("cpuacct") / "cpuacct.usage") / NANOSECONDS,
-        cpu_limit=int(quota) / period if quota.isdigit() and period else None,
+        cpu_seconds=_per(_number(f"{of('cpuacct')}/cpuacct.usage"), NANOSECONDS),
+        cpu_limit=quota / period if quota is not None and period else None,
         memory=_in_use(
-            _number(memory / "memory.usage_in_bytes"), _field(stat, "total_inactive_file")
+            _number(f"{memory}/memory.usage_in_bytes"), _field(stat, "total_inactive_file")
         ),
-        memory_limit=_limit(memory / "memory.limit_in_bytes"),
-        pids=_number(of("pids") / "pids.current"),
+        memory_limit=_limit(f"{memory}/memory.limit_in_bytes"),
+        pids=_number(f"{of('pids')}/pids.current"),
         read=_all(r"Read (\d+)", moved),
         written=_all(r"Write (\d+)", moved),
     )
 
 
-def _in_use(memory: int, droppable: int) -> int:
-    # The two are not read in the same moment.
-    return max(0, memory - droppable)
+def _of_disks(text: str | None, devices: str) -> str | None:
+    """Return the lines of io.stat about devices that are on no other."""
+    if text is None:
+        return None
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not _is_stacked(line, devices))
 
 
-def _limit(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text.isdigit() and int(text) < NO_LIMIT else None
-
-
-def _number(path: Path) -> int:
-    text = _text(path)
-    return int(text) if text.isdigit() else 0
-
-
-def _field(text: str, name: str) -> int:
-    found = re.search(rf"^{name} (\d+)$", text, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-def _all(pattern: str, text: str) -> int:
-    numbers: Iterable[str] = re.findall(pattern, text)
-    return sum(map(int, numbers))
-
-
-def _text(path: Path) -> str:
-    """Return what a file holds, or nothing if it is not there."""
+def _is_stacked(line: str, devices: str) -> bool:
+    """Say whether a line is about a loop device, or one of LVM or a RAID."""
+    device = f"{devices}/{line.partition(' ')[0]}"
     with suppress(OSError):
-        return path.read_text("ascii").strip()
-    return ""
+        return os.path.exists(f"{device}/loop") or bool(os.listdir(f"{device}/slaves"))
+    return False
+
+
+def _per(count: int | None, unit: float) -> float | None:
+    return None if count is None else count / unit
+
+
+def _in_use(memory: int | None, droppable: int | None) -> int | None:
+    # The two are not read in the same moment.
+    return None if memory is None else max(0, memory - (droppable or 0))
+
+
+def _limit(path: str) -> int | None:
+    limit = _number(path)
+    return limit if limit is not None and limit < NO_LIMIT else None
+
+
+def _number(path: str) -> int | None:
+    text = _text(path) or ""
+    return int(text) if text.isdigit() else None
+
+
+def _field(text: str | None, name: str) -> int | None:
+    found = re.search(rf"^{name} (\d+)$", text or "", re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _all(pattern: str, text: str | None) -> int | None:
+    return None if text is None else sum(map(int, re.findall(pattern, text)))
+
+
+def _text(path: str) -> str | None:
+    """Return what a file holds, or L{None} if it cannot be read."""
+    with suppress(OSError), open(path, "rb", buffering=0) as file:
+        return file.read().decode("ascii").strip()
+    return None

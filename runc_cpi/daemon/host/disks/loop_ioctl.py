@@ -202,6 +202,12 @@ def devices_below(directory: Path) -> dict[str, LoopDevice]:
     return found
 
 
+def count_below(directory: Path) -> int:
+    """Return how many devices there are of files below a directory."""
+    start = _real(directory) + b"/"
+    return sum(file.startswith(start) for _, file in _attached())
+
+
 def _attached() -> Iterator[tuple[str, bytes]]:
     """Return the names of all devices in use, with the real paths of their files."""
     for name in os.listdir(_BLOCK_DEVICES):

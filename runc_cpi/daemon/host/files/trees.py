@@ -1,4 +1,4 @@
-"""Removes trees of files and syncs file systems, with the host's own programs."""
+"""Removes and measures trees of files, and syncs file systems, by the host's programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.disks import root_disks
 from runc_cpi.daemon.host.disks.tools import Tools
@@ -20,11 +21,12 @@ from runc_cpi.errors import CloudError
 
 SYNC_TIMEOUT = 600.0  # seconds
 REMOVE_TIMEOUT = 3600.0  # seconds
+SIZE_TIMEOUT = 600.0  # seconds
 
 
 @implementer(ITrees)
 class Trees:
-    """Acts on trees of files by C{sync} and C{rm}, one child process each."""
+    """Acts on trees of files by C{sync}, C{du} and C{rm}, one child process each."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes, self._tools = processes, Tools(processes)
@@ -36,6 +38,16 @@ class Trees:
         @raise CloudError: if the file system cannot be written.
         """
         await self._run(["sync", "--file-system", str(path)], SYNC_TIMEOUT)
+
+    async def size(self, path: Path) -> int:
+        """
+        Return how many bytes a tree takes of its file system.
+
+        @raise CloudError: if it cannot be read.
+        """
+        argv = ["du", "--summarize", "--block-size=1", "--one-file-system", "--", str(path)]
+        outcome = await self._run(argv, SIZE_TIMEOUT, idle=True)
+        return int(outcome.stdout.split()[0])
 
     async def remove(self, path: Path, *, idle: bool = False) -> None:
         """
@@ -59,9 +71,10 @@ class Trees:
 
     async def _run(
         self, argv: Sequence[str], timeout: float, *, idle: bool = False
-    ) -> None:
+    ) -> Outcome:
         # What is idle is bounded by whoever asks for it, and holds up no other child.
         lane = Lane.IDLE if idle else Lane.BULK
         outcome = await self._processes.run(argv, timeout=timeout, lane=lane, idle=idle)
         if not outcome.ok:
             raise failed_program(outcome, outcome.complaint())
+        return outcome

@@ -30,8 +30,8 @@ def turn(patience: float = PATIENCE) -> Iterator[None]:
         while not _is_bound(ours):
             if time.monotonic() > deadline:
                 log.warn(
-                    "somebody has had the abstract socket {name} for {patience:g} s, and is "
-                    "not waited for",
+                    "somebody has had the abstract socket {name} for {patience:g} s, and "
+                    "is not waited for",
                     name=TURN[1:],
                     patience=patience,
                 )

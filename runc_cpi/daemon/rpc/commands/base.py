@@ -61,10 +61,12 @@ class Command(amp.Command):
 
     @cvar method: what events call it; without one it is made of the name of the class.
     @cvar is_event: whether it is told of in the log and in the events.
+    @cvar looks: whether it changes nothing, so that who may only look may call it.
     """
 
     method: ClassVar[str] = ""
     is_event: ClassVar[bool] = True
+    looks: ClassVar[bool] = False
 
     arguments: ClassVar[list[tuple[bytes, amp.Argument]]] = []
     response: ClassVar[list[tuple[bytes, amp.Argument]]] = []

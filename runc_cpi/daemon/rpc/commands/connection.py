@@ -10,6 +10,7 @@ from runc_cpi.daemon.rpc.commands.base import Command
 class Ping(Command):
     """Say that the daemon is there, and which version it is."""
 
+    looks = True
     is_event = False
     response = [(b"version", amp.Unicode())]
 

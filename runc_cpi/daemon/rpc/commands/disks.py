@@ -34,6 +34,7 @@ class DeleteDisk(Command):
 class HasDisk(Command):
     """Say whether there is such a disk."""
 
+    looks = True
     arguments = [DISK_CID]
     response = [(b"exists", amp.Boolean())]
 
@@ -59,6 +60,7 @@ class DetachDisk(Command):
 class GetDisks(Command):
     """Say which disks a VM has."""
 
+    looks = True
     arguments = [VM_CID]
     response = [(b"disk_cids", JSON())]
 
@@ -84,6 +86,7 @@ class SetDiskMetadata(Command):
 class ListDisks(Command):
     """Say which disks there are."""
 
+    looks = True
     is_event = False
     response = [(b"disks", JSON())]
 
@@ -104,5 +107,6 @@ class DeleteSnapshot(Command):
 class ListSnapshots(Command):
     """Say which snapshots there are."""
 
+    looks = True
     is_event = False
     response = [(b"snapshots", JSON())]

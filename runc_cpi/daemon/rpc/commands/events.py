@@ -20,6 +20,7 @@ class ListEvents(Command):
     from which L{FollowEvents} goes on.
     """
 
+    looks = True
     is_event = False
     arguments = [FILTERS, LIMIT, (b"before", amp.Integer(optional=True))]
     response = [EVENTS, LAST]
@@ -33,6 +34,7 @@ class FollowEvents(Command):
     the next call.  C{missed} events went by before the caller asked.
     """
 
+    looks = True
     is_event = False
     arguments = [FILTERS, LIMIT, (b"after", amp.Integer()), (b"seconds", amp.Integer())]
     response = [EVENTS, LAST, (b"missed", amp.Integer())]
@@ -41,5 +43,6 @@ class FollowEvents(Command):
 class ListCalls(Command):
     """Say which calls are under way, the oldest first; C{total} is how many there are."""
 
+    looks = True
     is_event = False
     response = [(b"calls", JSON()), (b"total", amp.Integer())]

@@ -34,5 +34,6 @@ class DeleteNetwork(Command):
 class ListNetworks(Command):
     """Say which networks there are, also those that are configured or that VMs describe."""
 
+    looks = True
     is_event = False
     response = [(b"networks", JSON())]

@@ -14,6 +14,7 @@ class Repair(Command):
 class Status(Command):
     """Count what there is, and what was deleted and is not removed yet."""
 
+    looks = True
     is_event = False
     response = [(b"status", JSON())]
 
@@ -33,5 +34,6 @@ class StartVM(Command):
 class MeasureVMs(Command):
     """Say what each VM that runs uses: processors, memory, disk and network."""
 
+    looks = True
     is_event = False
     response = [(b"usages", JSON())]

@@ -74,5 +74,6 @@ class DeleteStemcell(Command):
 class ListStemcells(Command):
     """Say which stemcells there are."""
 
+    looks = True
     is_event = False
     response = [(b"stemcells", JSON())]

@@ -45,6 +45,7 @@ class DeleteVM(Command):
 class HasVM(Command):
     """Say whether there is such a VM, running or not."""
 
+    looks = True
     arguments = [VM_CID]
     response = [(b"exists", amp.Boolean())]
 
@@ -64,5 +65,6 @@ class SetVMMetadata(Command):
 class ListVMs(Command):
     """Say which VMs there are, and how they are."""
 
+    looks = True
     is_event = False
     response = [(b"vms", JSON())]

@@ -56,18 +56,7 @@ class EventResponders(amp.CommandLocator):
     def list_calls(self) -> Answer:
         under_way = self._calls.all()
         return {
-            "calls": [
-                {
-                    "method": call.method,
-                    "cids": call.cids,
-                    "request_id": call.request_id,
-                    "deployment": call.deployment,
-                    "instance": call.instance,
-                    "seconds": round(self._calls.age(call), 3),
-                    "state": call.state,
-                }
-                for call in under_way[:MOST]
-            ],
+            "calls": [self._calls.describe(call) for call in under_way[:MOST]],
             "total": len(under_way),
         }
 

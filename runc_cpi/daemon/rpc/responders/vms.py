@@ -10,6 +10,7 @@ from runc_cpi.daemon.base.calls import current
 from runc_cpi.daemon.events.calls import set_place
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.receipts import Receipts
+from runc_cpi.daemon.vms.conditions import Condition
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.places import place_of_new
 from runc_cpi.daemon.vms.vms import VMs
@@ -63,7 +64,7 @@ class VMResponders(amp.CommandLocator):
 
     @commands.ListVMs.responder
     async def list_vms(self) -> Answer:
-        running, kills = await self._vms.running(), await self._vms.oom_kills()
+        states, kills = await self._vms.conditions(), await self._vms.oom_kills()
         return {
             "vms": [
                 {
@@ -71,7 +72,8 @@ class VMResponders(amp.CommandLocator):
                     "agent_id": vm.agent_id,
                     "stemcell_cid": vm.stemcell_cid,
                     "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)],
-                    "running": vm.vm_cid in running,
+                    "running": states[vm.vm_cid] is Condition.RUNNING,
+                    "state": states[vm.vm_cid].value,
                     "oom_kills": kills.get(vm.vm_cid),
                     "created_at": vm.created_at,
                     "metadata": dict(vm.metadata),
@@ -79,5 +81,6 @@ class VMResponders(amp.CommandLocator):
                     "vips": [str(address) for address in vm.vips],
                 }
                 for vm in self._vms.all()
+                if vm.vm_cid in states
             ]
         }

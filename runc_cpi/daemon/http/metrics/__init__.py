@@ -1,0 +1,1 @@
+"""Metrics of the daemon, of its VMs and of what they use, as Prometheus reads them."""

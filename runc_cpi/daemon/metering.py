@@ -1,0 +1,73 @@
+"""Puts together what the metrics are made of, and who serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.application.service import MultiService
+
+from runc_cpi.daemon.assembly import Assembly
+from runc_cpi.daemon.config import DaemonConfig
+from runc_cpi.daemon.config.certificates import named_in
+from runc_cpi.daemon.doctor.examination import AT_START, examine
+from runc_cpi.daemon.doctor.finding import Patient
+from runc_cpi.daemon.host.disks import loop_ioctl
+from runc_cpi.daemon.http.answers import Root
+from runc_cpi.daemon.http.metrics.counting import EventCounts, ReactorLag
+from runc_cpi.daemon.http.metrics.gathering import Gathering, Sources
+from runc_cpi.daemon.http.metrics.host import HostNumbers
+from runc_cpi.daemon.http.metrics.page import Metrics
+from runc_cpi.daemon.http.metrics.stemcells import StemcellSizes
+
+
+class Metering(MultiService):
+    """
+    Puts C{/metrics} below a root.
+
+    @param programs_waiting: tells how many programs wait to be started.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: DaemonConfig,
+        parts: Assembly,
+        programs_waiting: Callable[[], int],
+        root: Root,
+    ) -> None:
+        super().__init__()
+        lag = ReactorLag(reactor)
+        lag.setServiceParent(self)
+        journal = parts.history.journal
+        sources = Sources(
+            vms=parts.vms,
+            usages=parts.usages,
+            networks=parts.networks,
+            disks=parts.disks,
+            snapshots=parts.snapshots,
+            stemcells=StemcellSizes(parts.stemcells, parts.trees, parts.tasks),
+            calls=parts.history.calls,
+            counts=EventCounts(journal),
+            lag=lag,
+            host=_host(reactor, config),
+            queues={
+                "threads": reactor.getThreadPool().q.qsize,
+                "programs": programs_waiting,
+                "events": lambda: journal.unwritten,
+            },
+        )
+        root.putChild(
+            b"metrics", Metrics(reactor, Gathering(reactor, parts.tasks, sources))
+        )
+
+
+def _host(reactor: Any, config: DaemonConfig) -> HostNumbers:
+    patient = Patient(config=config, is_served=True)
+    return HostNumbers(
+        loop_devices=partial(loop_ioctl.count_below, config.work_dir),
+        findings=lambda: (found.state for found in examine(patient, AT_START)),
+        named_certificates=dict(named_in(config)),
+        seconds=reactor.seconds,
+    )

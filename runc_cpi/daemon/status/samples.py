@@ -1,0 +1,125 @@
+"""What VMs used in the last hour: samples at a regular interval, kept in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from runc_cpi.daemon.vms.usage import Usage
+
+INTERVAL = 30.0  # seconds
+SIZE = 120  # samples, which is an hour
+
+
+class Point(NamedTuple):
+    """
+    What one VM used when a sample was taken; a rate is since the sample before.
+
+    @ivar cpu: processors it kept busy, or L{None} if that is not known.
+    @ivar memory: bytes.
+    @ivar received: bytes a second, or L{None} if that is not known.
+    @ivar sent: bytes a second, or L{None} if that is not known.
+    """
+
+    cpu: float | None
+    memory: int
+    received: float | None
+    sent: float | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    What all VMs used at one moment.
+
+    @ivar moment: when, in seconds of whatever clock.
+    @ivar points: by the cids of the VMs that ran.
+    """
+
+    moment: float
+    points: Mapping[str, Point]
+
+
+class Samples:
+    """
+    The last samples.
+
+    They take some 25 KiB a VM, however long the daemon runs and however many VMs come
+    and go: at most C{size} samples are kept, and in each are the VMs that ran then.
+    """
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._samples: deque[Sample] = deque(maxlen=size)
+        self._usages: Mapping[str, Usage] = {}
+
+    @property
+    def all(self) -> Sequence[Sample]:
+        """The samples, the oldest first; what is returned does not change any more."""
+        return tuple(self._samples)
+
+    def add(self, moment: float, usages: Mapping[str, Usage]) -> None:
+        """
+        Take a sample.
+
+        @param moment: in seconds; later than the one before.
+        @param usages: what each VM uses that runs.
+        """
+        passed = moment - self._samples[-1].moment if self._samples else 0.0
+        points = {
+            vm_cid: _point(usage, self._usages.get(vm_cid), passed)
+            for vm_cid, usage in usages.items()
+        }
+        self._samples.append(Sample(moment, points))
+        self._usages = usages
+
+
+def _point(usage: Usage, before: Usage | None, passed: float) -> Point:
+    """Return a point, with rates if the VM ran all the time."""
+    # What it counts begins anew when it boots.
+    if before is None or passed <= 0 or usage.cpu_seconds < before.cpu_seconds:
+        return Point(None, usage.memory, None, None)
+    return Point(
+        (usage.cpu_seconds - before.cpu_seconds) / passed,
+        usage.memory,
+        _rate(usage.received, before.received, passed),
+        _rate(usage.sent, before.sent, passed),
+    )
+
+
+def _rate(count: int, before: int, passed: float) -> float | None:
+    return (count - before) / passed if count >= before else None
+
+
+def history(
+    samples: Sequence[Sample], vm_cids: Collection[str], moment: float
+) -> dict[str, Any]:
+    """
+    Return samples as the page has them: of each VM one list a quantity, with gaps.
+
+    @param vm_cids: the VMs that are wanted.
+    @param moment: what the ages of samples are counted from, in seconds.
+    """
+    return {
+        "interval": INTERVAL,
+        "size": SIZE,
+        "ages": [round(moment - sample.moment, 1) for sample in samples],
+        "vms": {
+            vm_cid: _columns([sample.points.get(vm_cid) for sample in samples])
+            for vm_cid in vm_cids
+        },
+    }
+
+
+def _columns(points: Sequence[Point | None]) -> dict[str, list[float | None]]:
+    return {
+        "cpu": [point and _rounded(point.cpu, 4) for point in points],
+        "memory": [point and point.memory for point in points],
+        "received": [point and _rounded(point.received) for point in points],
+        "sent": [point and _rounded(point.sent) for point in points],
+    }
+
+
+def _rounded(value: float | None, digits: int | None = None) -> float | None:
+    return None if value is None else round(value, digits)

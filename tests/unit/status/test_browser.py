@@ -1,0 +1,144 @@
+"""The page in a browser: with no VM, with one, and with many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.harness.browser import PROGRAM, Browser, browser
+from tests.unit.status.examples import HOSTILE, example
+from tests.unit.status.serving import served
+
+SHOWN = "document.getElementById('light').className === 'dot good'"
+ROWS = "document.querySelectorAll('#{}-table tbody tr.row').length"
+FIT = "document.documentElement.scrollWidth <= innerWidth"
+# What makes the page ask at once.
+AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
+SCREENS = ((1280, "light"), (1280, "dark"), (390, "dark"))
+MANY = 50
+# What nobody can tell apart by its role alone.
+NAMED = {"button", "link", "image", "table", "region", "searchbox", "textbox", "combobox"}
+
+
+def text(element: str) -> str:
+    """Return an expression for what is written in an element."""
+    return f"document.querySelector({element!r}).textContent"
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs chromium")
+class BrowserTests(TestCase):
+    """Chromium looks at a daemon's parts over a fake host."""
+
+    timeout = 170
+
+    async def look(self, number: int, drive: Callable[[Browser, str], None]) -> None:
+        """
+        Look at so many VMs.
+
+        @param drive: is called in a thread with a browser and the URL.
+        """
+        directory = Path(os.path.abspath(self.mktemp()))
+        made = await example(reactor, directory, number, hostile=number == 1)
+        async with served(reactor, made.documents) as url:
+            await deferToThread(self.drive, url, drive)
+
+    def drive(self, url: str, drive: Callable[[Browser, str], None]) -> None:
+        """Start a browser, and have it look on screens of all kinds."""
+        with browser() as page:
+            for width, scheme in SCREENS:
+                page.look_as(width, 800, scheme)
+                page.go(url)
+                page.until(SHOWN)
+                assert page.evaluate(FIT), (width, "the page is wider than the screen")
+            drive(page, url)
+            assert page.problems == []
+
+    async def test_no_vm(self) -> None:
+        """It says that there is none."""
+
+        def drive(page: Browser, url: str) -> None:
+            assert page.evaluate(text("#vms-none")) == "There are no VMs."
+            assert page.evaluate("document.getElementById('vms-table').hidden")
+            assert page.evaluate("document.title") == "0 VMs on cell-1.example.org"
+
+        await self.look(0, drive)
+
+    async def test_a_vm_whose_name_is_markup(self) -> None:
+        """A name is shown as it is; what a VM has is shown when a key is pressed."""
+
+        def drive(page: Browser, url: str) -> None:
+            assert page.evaluate(text("#vms-table .more-button")) == HOSTILE
+            assert page.evaluate("document.title") == "1 VM on cell-1.example.org"
+            assert page.evaluate("document.images.length") == 0
+            heard = page.heard()
+            assert not [each for each in heard if each[0] in NAMED and not each[1]]
+            # A table is one for who hears it, also where it is shown as cards.
+            assert {"table", "row", "columnheader", "cell"} <= {role for role, _ in heard}
+            # The first key takes whoever has a keyboard past what is above the VMs.
+            page.press("Tab")
+            assert page.evaluate("document.activeElement.className") == "skip"
+            page.evaluate("document.querySelector('#vms-table .more-button').focus()")
+            page.press("Enter")
+            page.until("document.querySelectorAll('.detail .chart svg').length === 3")
+            assert "443/tcp → 8443" in page.evaluate(text(".detail dl"))
+            named = "document.activeElement.getAttribute('aria-expanded')"
+            assert page.evaluate(named) == "true"
+            lines = "[...document.querySelectorAll('.detail .line')]"
+            drawn = page.evaluate(f"{lines}.map((line) => line.getAttribute('d').length)")
+            assert min(drawn) > 500, drawn
+
+        await self.look(1, drive)
+
+    async def test_many_vms(self) -> None:
+        """VMs are sorted and filtered, events are filtered; silence is told."""
+
+        def drive(page: Browser, url: str) -> None:
+            assert page.evaluate(ROWS.format("vms")) == MANY
+            assert page.evaluate(ROWS.format("calls")) == 2
+            assert page.evaluate(ROWS.format("disks")) == 4
+            page.type("#search", "concourse")
+            page.until(f"{ROWS.format('vms')} === 11")
+            assert page.evaluate(text("#vms-count")) == "11 of 50"
+            page.type("#search", "nothing like that")
+            page.until(f"{text('#vms-none')} === 'No VM is like that.'")
+            page.type("#search", " ")
+            page.until(f"{ROWS.format('vms')} === {MANY}")
+            self.sort(page)
+            page.type("#deployment", "prometheus")
+            page.until(f"{ROWS.format('events')} === 2")
+            page.type("#request", "cpi-318207")
+            page.until(f"{ROWS.format('events')} === 1")
+            assert "AddressUnavailable" in page.evaluate(text("#events-table tbody"))
+            self.go_silent(page)
+            assert page.evaluate(ROWS.format("vms")) == MANY
+
+        await self.look(MANY, drive)
+
+    def go_silent(self, page: Browser) -> None:
+        """Have the daemon answer no more, and then again."""
+        page.set_network(is_there=False)
+        page.evaluate(AGAIN)
+        page.until("!document.getElementById('silent').hidden")
+        told = page.evaluate(text("#silent"))
+        assert "The daemon does not answer as it should: it cannot be reached." in told
+        page.set_network(is_there=True)
+        page.evaluate(AGAIN)
+        page.until(f"document.getElementById('silent').hidden && {SHOWN}")
+        # The browser itself complains of what cannot be fetched.
+        unreached, page.problems = page.problems, []
+        assert all("net::ERR_INTERNET_DISCONNECTED" in problem for problem in unreached)
+
+    def sort(self, page: Browser) -> None:
+        """Have the VM first that uses most memory."""
+        heads = "[...document.querySelectorAll('#vms-table th')]"
+        head = f"{heads}.find((each) => each.textContent === 'Memory')"
+        page.evaluate(f"{head}.querySelector('button').click()")
+        assert page.evaluate(f"{head}.getAttribute('aria-sort')") == "descending"
+        first = page.evaluate(text("#vms-table tbody tr.row"))
+        assert first.strip("▸").startswith("diego-cell/"), first
