@@ -96,7 +96,7 @@ class Documents:
     async def _make_overview(self) -> bytes:
         facts, calls = self._facts, self._facts.history.calls
         usages, measured = await facts.usages.all(), self._reactor.seconds()
-        running, kills = await facts.vms.running(), await facts.vms.oom_kills()
+        states, kills = await facts.vms.conditions(), await facts.vms.oom_kills()
         host, findings = await deferToThread(facts.host), await self._findings.get()
         # Records do not change any more: what is told of VMs is made in the thread, too.
         vms, under_way = facts.vms.all(), calls.all()
@@ -118,11 +118,12 @@ class Documents:
             views = [
                 vm_view(
                     vm,
-                    running=vm.vm_cid in running,
+                    condition=states[vm.vm_cid],
                     oom_kills=kills.get(vm.vm_cid),
                     usage=usages.get(vm.vm_cid),
                 )
                 for vm in vms
+                if vm.vm_cid in states
             ]
             return _encoded({**rest, "vms": views})
 

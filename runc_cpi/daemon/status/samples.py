@@ -18,13 +18,13 @@ class Point(NamedTuple):
     What one VM used when a sample was taken; a rate is since the sample before.
 
     @ivar cpu: processors it kept busy, or L{None} if that is not known.
-    @ivar memory: bytes.
+    @ivar memory: bytes, or L{None} if that is not known.
     @ivar received: bytes a second, or L{None} if that is not known.
     @ivar sent: bytes a second, or L{None} if that is not known.
     """
 
     cpu: float | None
-    memory: int
+    memory: int | None
     received: float | None
     sent: float | None
 
@@ -77,19 +77,26 @@ class Samples:
 
 def _point(usage: Usage, before: Usage | None, passed: float) -> Point:
     """Return a point, with rates if the VM ran all the time."""
-    # What it counts begins anew when it boots.
-    if before is None or passed <= 0 or usage.cpu_seconds < before.cpu_seconds:
+    if before is None or passed <= 0 or _has_booted(usage, before):
         return Point(None, usage.memory, None, None)
     return Point(
-        (usage.cpu_seconds - before.cpu_seconds) / passed,
+        _rate(usage.cpu_seconds, before.cpu_seconds, passed),
         usage.memory,
         _rate(usage.received, before.received, passed),
         _rate(usage.sent, before.sent, passed),
     )
 
 
-def _rate(count: int, before: int, passed: float) -> float | None:
-    return (count - before) / passed if count >= before else None
+def _has_booted(usage: Usage, before: Usage) -> bool:
+    """Say whether a VM counts anew, as it does when it boots."""
+    now, then = usage.cpu_seconds, before.cpu_seconds
+    return now is not None and then is not None and now < then
+
+
+def _rate(count: float | None, before: float | None, passed: float) -> float | None:
+    if count is None or before is None or count < before:
+        return None
+    return (count - before) / passed
 
 
 def history(

@@ -11,6 +11,7 @@ from runc_cpi.daemon.disks.disk import Disk
 from runc_cpi.daemon.events.event import named
 from runc_cpi.daemon.networks.managed import NetworkFacts
 from runc_cpi.daemon.networks.model import Holding
+from runc_cpi.daemon.vms.conditions import Condition
 from runc_cpi.daemon.vms.usage import Usage
 from runc_cpi.daemon.vms.vm import VM
 
@@ -20,7 +21,7 @@ NEVER_VMS = 3
 
 
 def vm_view(
-    vm: VM, *, running: bool, oom_kills: int | None, usage: Usage | None
+    vm: VM, *, condition: Condition, oom_kills: int | None, usage: Usage | None
 ) -> dict[str, Any]:
     """
     Return what the page shows of a VM.
@@ -35,7 +36,7 @@ def vm_view(
         "deployment": named(deployment) if isinstance(deployment, str) else "",
         "agent_id": named(vm.agent_id),
         "stemcell_cid": vm.stemcell_cid,
-        "state": "running" if running else "stopped",
+        "state": condition.value,
         "oom_kills": oom_kills,
         "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)],
         "vips": [str(address) for address in vm.vips],

@@ -34,14 +34,14 @@ class DocumentsTests(TestCase):
 
     async def test_vms(self) -> None:
         """A VM is told with what BOSH calls it, its state, and what it uses."""
-        first, *_, stopped, last = (await self.overview())["vms"]
+        first, *_, ended, last = (await self.overview())["vms"]
         vm = self.example.vms[0]
         self.assertEqual((first["vm_cid"], first["state"]), (vm.vm_cid, "running"))
         # It is text, and stays so: the page never takes it for markup.
         self.assertEqual((first["instance"], first["deployment"]), (HOSTILE, "cf"))
         self.assertEqual(first["ports"], [{"host": "443/tcp", "container": 8443}])
         self.assertEqual(first["usage"]["pids"], 30)
-        self.assertEqual((stopped["state"], stopped["usage"]), ("stopped", None))
+        self.assertEqual((ended["state"], ended["usage"]), ("ended", None))
         self.assertEqual(last["state"], "running")
 
     async def test_the_rest(self) -> None:
