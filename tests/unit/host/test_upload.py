@@ -26,5 +26,6 @@ class UploadTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(upload.abort()))
         self.assertNoResult(written)
         slots.release()
-        self.failureResultOf(written, CloudError)
+        error = self.failureResultOf(written, CloudError).value
+        self.assertIn("given up", str(error))
         self.assertEqual(slots.tokens, 1)
