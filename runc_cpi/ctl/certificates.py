@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
@@ -20,6 +22,8 @@ from runc_cpi.ctl.target import OPERATOR
 SERVER_NAME = "runc-cpid"
 # Clocks of hosts differ.
 BACKDATED = timedelta(hours=1)
+# What files are in before they are whole: beside the directory, or in one that is there.
+DRAFT = ".certs.new"
 
 
 class Authority:
@@ -109,7 +113,45 @@ def write(
         C{operator.yml} for C{runc-cpictl --cpi}, with the operator's.
     @raise OSError: if they cannot be written, or are there already.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = _issue(hosts, clients, days, port)
+    place = directory if directory.exists() else directory.parent
+    place.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        if (directory / name).exists():
+            path = str(directory / name)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    draft = place / DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    for name, content in files.items():
+        fd = os.open(draft / name, flags, 0o644 if name.endswith(".crt") else 0o600)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+    _sync(draft)
+    if place == directory:
+        for name in files:
+            os.link(draft / name, directory / name)
+        shutil.rmtree(draft)
+    else:
+        draft.rename(directory)
+    _sync(place)
+    return [directory / name for name in files]
+
+
+def names(clients: Sequence[str]) -> list[str]:
+    """Return the names of the files that L{write} makes."""
+    parties = ["ca", "server", *dict.fromkeys([*clients, OPERATOR])]
+    pairs = [f"{name}.{kind}" for name in parties for kind in ("crt", "key")]
+    return [*pairs, f"{OPERATOR}.yml", "vars.yml"]
+
+
+def _issue(
+    hosts: Sequence[str], clients: Sequence[str], days: int, port: int
+) -> dict[str, str]:
+    """Return what L{write} writes, by name; C{vars.yml} tells that it is complete."""
     authority = Authority(days)
     files = {"ca.crt": authority.pem, "ca.key": authority.private_pem}
     files["server.crt"], files["server.key"] = authority.issue(
@@ -118,23 +160,15 @@ def write(
     for name in dict.fromkeys([*clients, OPERATOR]):
         certificate, key = authority.issue(name, [name], client=True)
         files[f"{name}.crt"], files[f"{name}.key"] = certificate, key
-    variables = {"runc_cpi_tls": _section(files, clients[0])}
-    files["vars.yml"] = yaml.safe_dump(variables, default_style="|")
     calling = {
         "network_type": "tcp",
         "address": f"[{hosts[0]}]:{port}" if ":" in hosts[0] else f"{hosts[0]}:{port}",
         "tls": _section(files, OPERATOR),
     }
     files[f"{OPERATOR}.yml"] = yaml.safe_dump(calling, default_style="|")
-    written = []
-    for name, content in files.items():
-        path = directory / name
-        mode = 0o644 if name.endswith(".crt") else 0o600
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(content)
-        written.append(path)
-    return written
+    variables = {"runc_cpi_tls": _section(files, clients[0])}
+    files["vars.yml"] = yaml.safe_dump(variables, default_style="|")
+    return files
 
 
 def hosts_of(directory: Path) -> list[str]:
@@ -142,6 +176,14 @@ def hosts_of(directory: Path) -> list[str]:
     certificate = x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return [str(name.value) for name in extension.value]
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _section(files: Mapping[str, str], client: str) -> dict[str, str]:

@@ -113,6 +113,7 @@ class Assembly:
     tasks: TaskGroup
     pools: AddressPools
     networks: ManagedNetworks
+    reaper: Reaper
     stemcells: Stemcells
     disks: Disks
     snapshots: Snapshots
@@ -256,7 +257,6 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         managed_networks=managed_networks,
         networks=networks,
         scratch=scratch,
-        reaper=reaper,
         locks=locks,
         agreement=Agreement(
             registry=registry, containers=containers, disks=disks, locks=locks
@@ -272,6 +272,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
         tasks=tasks,
         pools=pools,
         networks=managed_networks,
+        reaper=reaper,
         stemcells=stemcells,
         disks=disks,
         snapshots=snapshots,

@@ -32,6 +32,8 @@ from runc_cpi.daemon.storage.depot import Depot
 
 # For work to be undone that was broken off as the daemon stops.
 UNDO_SECONDS = 10.0
+# For what was deleted to be removed; the next start does the rest.
+REMOVAL_SECONDS = 2.0
 ROOM_INTERVAL = 300.0  # seconds
 # The reactor waits for so long each time when a thread computes; Python's own is 5 ms.
 SWITCH_INTERVAL = 0.0002  # seconds
@@ -215,6 +217,8 @@ class Daemon(MultiService):
             self._parts.tasks.cancel()
             self._host.break_off()
             await self._finish(UNDO_SECONDS)
+        if not await self._parts.reaper.drain(REMOVAL_SECONDS):
+            self.log.info("left to the next start: removing what was deleted")
         self._parts.tasks.cancel()
         self._parts.watcher.close()
         self._parts.oom_kills.close()
@@ -234,5 +238,5 @@ class Daemon(MultiService):
         tasks, end = self._parts.tasks, self._reactor.seconds() + seconds
         waits = [tasks.wait(seconds), *(port.finish(seconds) for port in self._ports)]
         ended = await gatherResults([Deferred.fromCoroutine(wait) for wait in waits])
-        # The last calls may have left something to be removed.
+        # The last calls may have left something to be done.
         return all(ended) and await tasks.wait(max(0.0, end - self._reactor.seconds()))

@@ -84,7 +84,7 @@ PROGRAMS = {
         *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
         # What needs no running daemon, or what only root of its host can do.
         *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
-        *(f"{DAEMON}.storage.tree", f"{DAEMON}.storage.descent"),
+        *(f"{DAEMON}.storage.{name}" for name in ("tree", "descent", "depot")),
         f"{DAEMON}.host.user_namespaces",
     },
 }

@@ -23,13 +23,19 @@ IMAGE = Content("sha256:" + "a" * 64, 4096)
 
 @implementer(IUpload)
 class FakeUpload:
-    """An upload whose bytes are not kept."""
+    """
+    An upload whose bytes mean nothing.
+
+    @ivar written: what was written, in order.
+    """
 
     def __init__(self, script: Script, target: Path) -> None:
         self._script, self._target = script, target
+        self.written = b""
 
     def write(self, data: bytes) -> Any:
-        """Keep nothing."""
+        """Keep the bytes."""
+        self.written += data
         return self._script.act("write")
 
     def finish(self) -> Any:
@@ -44,14 +50,21 @@ class FakeUpload:
 
 @implementer(IArchiver)
 class FakeArchiver:
-    """Unpacks each image to the same small stemcell."""
+    """
+    Unpacks each image to the same small stemcell.
+
+    @ivar uploads: those that were begun.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.uploads: list[FakeUpload] = []
 
     def open(self, target: Path) -> FakeUpload:
         """Begin an upload."""
-        return FakeUpload(self._script, target)
+        upload = FakeUpload(self._script, target)
+        self.uploads.append(upload)
+        return upload
 
     def identify(self, image: int, sizes: Collection[int]) -> Any:
         """Take each file for the same image."""

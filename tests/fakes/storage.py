@@ -15,10 +15,15 @@ from tests.fakes.script import Script
 
 @implementer(ITrees)
 class FakeTrees:
-    """Removes trees for real, and syncs nothing."""
+    """
+    Removes trees for real, and syncs nothing.
+
+    @ivar idle: of each removal, whether all else was to go first.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.idle: list[bool] = []
 
     def sync(self, path: Path) -> Any:
         """Note it."""
@@ -31,6 +36,7 @@ class FakeTrees:
 
     def remove(self, path: Path, *, idle: bool = False) -> Any:
         """Remove the tree, unless that is to fail."""
+        self.idle.append(idle)
         removed = self._script.act("remove")
         if "remove" not in self._script.failing:
             shutil.rmtree(path, ignore_errors=True)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,16 @@ def same_at_the_end(
     """
     before, slack = usage(daemon), SLACK_KIB * times
     yield
-    eventually(lambda: _same(before, usage(daemon), slack), "all is as it was", 10)
+    daemon.wait_for_removals(60)
     after = usage(daemon)
+
+    def is_the_same() -> bool:
+        nonlocal after
+        after = usage(daemon)
+        return _same(before, after, slack)
+
+    with suppress(AssertionError):
+        eventually(is_the_same, "all is as it was", 10)
     counts = [f"{name} {count} -> {after[name]}" for name, count in before.items()]
     report(f"{what}: {', '.join(counts)}")
     assert _same(before, after, slack)

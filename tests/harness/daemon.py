@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -273,6 +273,9 @@ class Daemon:
         for vm_cid in self.vm_cids():
             self.cpi.ok("delete_vm", vm_cid)
         if self.is_running:
+            # The stop waits for a moment only.
+            with suppress(AssertionError):
+                self.wait_for_removals()
             self.stop()
 
     def create_stemcell(self, image: Path) -> str:

@@ -85,8 +85,12 @@ def env(ctx: click.Context) -> None:
 
 
 @director.command("print-env")
+@click.option("--no-proxy", is_flag=True, help="Without the way to other VMs by SSH.")
+@click.option(
+    "--key", metavar="FILE", help="Where the shell's machine has a copy of the SSH key."
+)
 @click.pass_context
-def print_env(ctx: click.Context) -> None:
+def print_env(ctx: click.Context, *, no_proxy: bool, key: str | None) -> None:
     """
     Print what a shell evaluates to have bosh reach the director.
 
@@ -94,7 +98,8 @@ def print_env(ctx: click.Context) -> None:
     """
     from runc_cpi.ctl.director.director import existing
 
-    click.echo(existing(_operator(ctx), _directory(ctx)).environment.exports())
+    environment = existing(_operator(ctx), _directory(ctx)).environment
+    click.echo(environment.exports(proxy=not no_proxy, key=key))
 
 
 @director.command(

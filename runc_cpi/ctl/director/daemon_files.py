@@ -21,6 +21,7 @@ from runc_cpi.daemon.config import (
 PORT = 9999
 DAYS = 3650
 CERTIFICATES = "certs"
+CLIENTS = ("director",)
 VARIABLES = "vars.yml"
 # The first line of a file that is ours to change and to remove.
 MARK = "# Written by runc-cpictl director, and changed by it again.\n"
@@ -59,27 +60,52 @@ class DaemonFiles:
 
         @return: whether they were made now.
         """
-        if not self._will_be_ours:
+        if not self.are_ours:
             return False
         from runc_cpi.ctl import certificates
 
-        made = (self.certificates / VARIABLES).exists()
-        if made and settings.gateway in certificates.hosts_of(self.certificates):
+        whole = self._are_complete()
+        if whole and settings.gateway in certificates.hosts_of(self.certificates):
             return False
-        for left in self.certificates.glob("*"):
-            left.unlink()  # of another network, or not all that it takes
+        self._remove_certificates()  # of another network, or not all that it takes
         hosts = [settings.gateway, "localhost", "127.0.0.1", "::1"]
-        certificates.write(self.certificates, hosts, ["director"], DAYS, PORT)
+        certificates.write(self.certificates, hosts, CLIENTS, DAYS, PORT)
         return True
+
+    def _are_complete(self) -> bool:
+        variables, server = (self.certificates / n for n in (VARIABLES, "server.crt"))
+        return all(path.exists() and path.stat().st_size for path in (variables, server))
+
+    def _refuse_others(self) -> None:
+        """Refuse to take the place of certificates that we have not made."""
+        if self.certificates.is_dir() and any(self.certificates.iterdir()):
+            raise click.ClickException(
+                f"{self.certificates} has certificates that are not ours, as {self.config} "
+                "is not there: move them away, or write the configuration that has them"
+            )
+
+    def _remove_certificates(self) -> None:
+        """Remove the certificates that we make; other files beside them stay."""
+        from runc_cpi.ctl import certificates
+
+        for name in certificates.names(CLIENTS):
+            (self.certificates / name).unlink(missing_ok=True)
+        if self.certificates.is_dir() and not any(self.certificates.iterdir()):
+            self.certificates.rmdir()
 
     def write(self, settings: Settings) -> bool:
         """
         Write the configuration, unless it is there.
 
+        It comes before the certificates, as it tells that they are ours.
+
         @return: whether it was written now.
+        @raise click.ClickException: if certificates of others are where ours would be.
         """
         if not self._will_be_ours:
             return False
+        if not self.are_ours:
+            self._refuse_others()
         text = MARK + yaml.safe_dump(self._values(settings), sort_keys=False)
         if self.config.exists() and self.config.read_text("utf-8") == text:
             return False
@@ -156,10 +182,7 @@ class DaemonFiles:
         """
         if not self.are_ours:
             return False
-        for path in sorted(self.certificates.glob("*")):
-            path.unlink()
-        if self.certificates.is_dir():
-            self.certificates.rmdir()
+        self._remove_certificates()
         self.config.unlink()
         if not any(self.config.parent.iterdir()):
             self.config.parent.rmdir()

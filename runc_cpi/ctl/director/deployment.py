@@ -86,7 +86,7 @@ def clone(source: str, target: Path, runner: Runner) -> None:
 def pack(source: str, cache: Cache, directory: StateDirectory, runner: Runner) -> Path:
     """Put bosh-deployment into a cache, unless it is there; return where it is unpacked."""
     tree = get(source, directory, runner, None)
-    if not is_path(source) and cache.find(source) is None:
+    if not is_path(source) and cache.whole(source) is None:
         archive = cache.path / f"{tree.name}.tar.gz"
         runner.run("pack", ["tar", "-czf", archive, "--exclude=.git", "-C", tree, "."])
         cache.note(source, archive)

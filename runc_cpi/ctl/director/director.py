@@ -18,7 +18,7 @@ from runc_cpi.ctl.director.downloads import Cache
 from runc_cpi.ctl.director.environment import Environment
 from runc_cpi.ctl.director.manifest import Manifest
 from runc_cpi.ctl.director.running import CommandFailed, Runner
-from runc_cpi.ctl.director.service import Service, choose
+from runc_cpi.ctl.director.service import ProcessService, Service, choose
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.operator import DEFAULT_CONFIG, Operator
 from runc_cpi.daemon.config import DaemonConfig
@@ -110,6 +110,12 @@ class Director:
         self.manifest.write_variables()
         return self.manifest.shown(self.bosh)
 
+    @cached_property
+    def complete(self) -> str:
+        """The manifest with the operator's variables too, which is for bosh alone."""
+        self.manifest.write_variables()
+        return self.manifest.complete(self.bosh)
+
     def create_env_arguments(self) -> list[str | Path]:
         """Return what create-env and the like take, from the manifest to the state."""
         self.manifest.write_variables()
@@ -130,7 +136,10 @@ class Director:
     def _kept_arguments(self) -> list[str | Path]:
         """Return those about secrets, and about what there is."""
         tls = self.files.tls_variables(self.config)
-        secrets: list[str | Path] = [] if tls is None else ["-l", tls]
+        given = [Path(path) for path in self.settings.vars if Path(path).exists()]
+        secrets: list[str | Path] = []
+        for path in [*given, *([] if tls is None else [tls])]:
+            secrets += ["-l", path]
         secrets += ["--vars-store", self.directory.credentials]
         return [*secrets, "--state", self.directory.state]
 
@@ -140,14 +149,34 @@ class Director:
         operator.config_file = str(self.files.config)
         return operator
 
-    def daemon_version(self) -> str | None:
-        """Return the daemon's version, or L{None} if none answers."""
+    def take_over(self) -> bool:
+        """
+        End the daemon that an earlier C{up} has started as a process, for systemd.
+
+        @return: whether there was such a one; all others are somebody else's.
+        """
+        before = ProcessService(self.files.config, self.directory)
+        if isinstance(self.service, ProcessService) or not before.is_running():
+            return False
+        before.stop()
+        return True
+
+    def daemon_version(self, patience: float = 0) -> str | None:
+        """
+        Return the daemon's version, or L{None} if none answers.
+
+        @param patience: for how long it is asked, in seconds.
+        """
         if not self.files.config.exists():
             return None
-        try:
-            return self.operator().ask("Ping")[b"version"].decode()
-        except DaemonUnreachable:
-            return None
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self.operator().ask("Ping")[b"version"].decode()
+            except DaemonUnreachable:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(INTERVAL)
 
     def wait_for_daemon(self) -> str:
         """
@@ -221,7 +250,10 @@ def kept_settings(directory: StateDirectory) -> Settings:
     @raise click.ClickException: if there are none.
     """
     try:
-        return Settings.from_json(directory.settings.read_text("utf-8"))
+        text = directory.settings.read_text("utf-8")
+        if not directory.is_ours:
+            raise FileNotFoundError  # another program's settings
+        return Settings.from_json(text)
     except FileNotFoundError:
         raise click.ClickException(
             f"{directory.path} has no director; runc-cpictl director up makes one"

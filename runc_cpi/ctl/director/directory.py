@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -14,7 +15,16 @@ import click
 
 DEFAULT = "/var/lib/runc-cpi/director"
 # Without these a director cannot be changed or reached any more.
-PRECIOUS = ("settings.json", "vars.yml", "creds.yml", "state.json", "manifest.yml")
+PRECIOUS = (
+    *("settings.json", "vars.yml", "creds.yml", "state.json", "manifest.yml"),
+    "told.json",
+)
+# What else there is; the lock tells that the directory is ours, and so goes last.
+OTHERS = ("made", "release", "bin", "home", "log", "backups", "daemon.pid")
+DRAFTS = ("bosh-deployment-*", *(f".{name}.new" for name in (*PRECIOUS, "daemon.pid")))
+LOCK = "lock"
+# What the lock holds; locks of other programs have no such text.
+OURS = "runc-cpictl director\n"
 BACKUPS = 20
 
 
@@ -37,6 +47,8 @@ class StateDirectory:
         self.state = self.path / "state.json"
         # The manifest as it was applied last, with the names of secrets in their places.
         self.manifest = self.path / "manifest.yml"
+        # The digests of the configs that the director was told.
+        self.told = self.path / "told.json"
         # What we write for bosh: ops-files, the key for the jumpbox.
         self.made = self.path / "made"
         self.jumpbox_key = self.made / "jumpbox.key"
@@ -59,22 +71,50 @@ class StateDirectory:
         """
         Make it, for its owner alone.
 
-        @raise click.ClickException: if it cannot be made, or others may write to it.
+        @raise click.ClickException: if it cannot be made, or is another's.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_anothers()
+            if not self._has_lock():
+                self.write(self.path / LOCK, OURS)
             for directory in (self.made, self.bin, self.home, self.logs, self.backups):
                 directory.mkdir(mode=0o700, exist_ok=True)
-            owner = self.path.stat().st_uid
-            if owner != os.geteuid():
-                raise click.ClickException(
-                    f"--state-dir: {self.path} belongs to the user {owner}; "
-                    "it must be yours, as it holds credentials"
-                )
             self.path.chmod(0o700)
         except OSError as error:
             message = f"--state-dir: {error.filename}: {error.strerror}"
             raise click.ClickException(message) from None
+
+    def _refuse_anothers(self) -> None:
+        owner = self.path.stat().st_uid
+        if owner != os.geteuid():
+            raise click.ClickException(
+                f"--state-dir: {self.path} belongs to the user {owner}; "
+                "it must be yours, as it holds credentials"
+            )
+        draft = f".{LOCK}.new"
+        if any(path.name != draft for path in self.path.iterdir()) and not self.is_ours:
+            raise click.ClickException(
+                f"--state-dir: {self.path} has files, and none of a director; "
+                "give a directory that is empty or not there"
+            )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether C{prepare} has made it, or a version that marked no lock."""
+        if self._has_lock():
+            return True
+        try:
+            found = json.loads(self.settings.read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(found, dict) and {"features", "disk_size", "cidr"} <= set(found)
+
+    def _has_lock(self) -> bool:
+        try:
+            return (self.path / LOCK).read_text("utf-8") == OURS
+        except (OSError, ValueError):
+            return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -83,7 +123,7 @@ class StateDirectory:
 
         @raise click.ClickException: if another does.
         """
-        with (self.path / "lock").open("a") as lock:
+        with (self.path / LOCK).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -120,9 +160,19 @@ class StateDirectory:
         for old in copies[: 1 - BACKUPS]:
             shutil.rmtree(old)
 
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        shutil.rmtree(self.path)
+    def remove(self) -> list[str]:
+        """
+        Remove it, but for what is not ours.
+
+        @return: the names of that.
+        """
+        drafts = [path.name for pattern in DRAFTS for path in self.path.glob(pattern)]
+        for name in (*drafts, *OTHERS, *reversed(PRECIOUS), LOCK):
+            remove_whole(self.path / name)
+        left = sorted(path.name for path in self.path.iterdir())
+        if not left:
+            self.path.rmdir()
+        return left
 
 
 def write_whole(path: Path, text: str, mode: int) -> None:
@@ -140,6 +190,14 @@ def write_whole(path: Path, text: str, mode: int) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def remove_whole(path: Path) -> None:
+    """Remove a file, a directory with all that is in it, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _same(paths: list[Path], copy: Path) -> bool:

@@ -58,14 +58,22 @@ class Cache:
         check(path, entry["digest"])
         return path
 
+    def whole(self, url: str) -> Path | None:
+        """Return the file of a URL, if it is there and not damaged."""
+        entry = self._index().get(url)
+        path = None if entry is None else self.path / Path(entry["file"]).name
+        if entry is None or path is None or not path.is_file():
+            return None
+        return path if has(path, entry["digest"]) else None
+
     def add(self, url: str, digest: str | None = None) -> Path:
         """
-        Download a file, unless it is there.
+        Download a file, unless it is there as a whole.
 
         @param digest: what it must have, as BOSH writes it.
         """
-        found = self.find(url)
-        if found is not None:
+        found = self.whole(url)
+        if found is not None and (digest is None or has(found, digest)):
             return found
         target = self.path / self._name(url)
         download(url, digest, target)

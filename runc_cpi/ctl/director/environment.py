@@ -65,12 +65,18 @@ class Environment:
             "BOSH_CA_CERT": str(credentials["director_ssl"]["ca"]),
         }
 
-    def variables(self) -> dict[str, str]:
-        """Return what has bosh reach the director, and all its VMs if it has a jumpbox."""
+    def variables(self, *, proxy: bool = True, key: str | None = None) -> dict[str, str]:
+        """
+        Return what has bosh reach the director, and all its VMs if it has a jumpbox.
+
+        @param proxy: whether the way to its VMs is wanted.
+        @param key: where the jumpbox's key is, on another machine than this.
+        """
         variables = self.login()
         if self.has_jumpbox:
-            self.write_key()
-            key = self.directory.jumpbox_key
+            self.write_key()  # to be copied, also where it is not used now
+        if proxy and self.has_jumpbox:
+            key = key or str(self.directory.jumpbox_key)
             way = f"ssh+socks5://{JUMPBOX}@{PUBLISHED}:{SSH}?private-key={key}"
             variables["BOSH_ALL_PROXY"] = way
         return variables
@@ -87,11 +93,15 @@ class Environment:
         if not path.exists() or path.read_text("utf-8") != key:
             self.directory.write(path, key)
 
-    def exports(self) -> str:
-        """Return what a shell evaluates to have bosh reach the director."""
+    def exports(self, *, proxy: bool = True, key: str | None = None) -> str:
+        """
+        Return what a shell evaluates to have bosh reach the director.
+
+        @param proxy: as for L{variables}, and so is C{key}.
+        """
         lines = [
             f"export {name}={shlex.quote(value)}"
-            for name, value in self.variables().items()
+            for name, value in self.variables(proxy=proxy, key=key).items()
         ]
         if shutil.which("bosh") is None and (self.directory.bin / "bosh").exists():
             lines.append(f'export PATH="$PATH":{shlex.quote(str(self.directory.bin))}')

@@ -13,7 +13,7 @@ import yaml
 from runc_cpi.ctl.director import bosh_cli, deployment
 from runc_cpi.ctl.director.bosh_cli import BoshCLI
 from runc_cpi.ctl.director.directory import StateDirectory
-from runc_cpi.ctl.director.downloads import Cache, check
+from runc_cpi.ctl.director.downloads import Cache
 from runc_cpi.ctl.director.manifest import Manifest, release_urls, stemcell_of
 from runc_cpi.ctl.director.running import Runner
 from runc_cpi.ctl.director.settings import Settings, is_path
@@ -66,9 +66,7 @@ class _Fetching:
         if self._settings.bosh_cli is not None:
             return f"{self._settings.bosh_cli} is used"
         url, digest = bosh_cli.source()
-        found = self._cache.add(url, digest)
-        check(found, digest)
-        return found.name
+        return self._cache.add(url, digest).name
 
     def deployment(self) -> str:
         """Fetch bosh-deployment."""
@@ -125,4 +123,4 @@ class _Fetching:
         )
         manifest.write_variables()
         bosh = BoshCLI(path, self._directory, self.runner)
-        return manifest.shown(bosh)
+        return manifest.complete(bosh)

@@ -24,6 +24,7 @@ PROGRAMS = {
     "git": "git",
     "python3": "python3",
     "ruby": "ruby",
+    "ssh": "openssh-client",
     "tar": "tar",
 }
 GIB = 1 << 30
@@ -66,6 +67,8 @@ def _missing(settings: Settings) -> list[str]:
     wanted = dict(PROGRAMS)
     if is_path(settings.deployment_source) or settings.offline:
         del wanted["git"]
+    if "jumpbox" not in settings.features:
+        del wanted["ssh"]
     missing = [package for name, package in wanted.items() if shutil.which(name) is None]
     if not missing:
         return []

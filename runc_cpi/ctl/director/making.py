@@ -109,7 +109,8 @@ def start(operator: Operator, directory: StateDirectory) -> None:
 
 def wanted_settings(directory: StateDirectory, options: Mapping[str, Any]) -> Settings:
     """Return the settings that are kept, changed by the options that are given."""
-    settings = kept_settings(directory) if directory.is_there else Settings()
+    kept = directory.is_there and directory.is_ours
+    settings = kept_settings(directory) if kept else Settings()
     return settings.with_options(options)
 
 
@@ -143,7 +144,7 @@ def _show(operator: Operator, directory: StateDirectory, settings: Settings) -> 
         click.echo(director.shown.replace(here, there), nl=False)
         commands = [["create-env", *director.create_env_arguments()]]
         for name in told.names(settings):
-            commands.append(told.arguments(name, director.manifest, director.shown))
+            commands.append(told.arguments(name, director.manifest, director.complete))
         for command in commands:
             shown = shlex.join(map(str, [director.bosh.path, *command]))
             click.echo(shown.replace(here, there), err=True)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from runc_cpi.ctl.director import project
 from runc_cpi.ctl.director.bosh_cli import BoshCLI
 from runc_cpi.ctl.director.deployment import MANIFEST
 from runc_cpi.ctl.director.directory import StateDirectory
-from runc_cpi.ctl.director.downloads import Cache
+from runc_cpi.ctl.director.downloads import Cache, digest_of
 from runc_cpi.ctl.director.settings import PUBLISHED, Settings, is_path
 
 # Ops-files of bosh-deployment, in the order in which they must be applied.
@@ -69,15 +70,44 @@ class Manifest:
 
         @param bosh: finds out which releases it names, if they are in a cache.
         """
+        return [*self._all_ops(bosh), *self._variables()]
+
+    def _all_ops(self, bosh: BoshCLI) -> list[str | Path]:
         arguments = self._base()
         if self.cache is not None:
-            named = yaml.safe_load(bosh.interpolate(arguments))
+            named = yaml.safe_load(bosh.interpolate([*arguments, *self._variables()]))
             arguments += self._from_cache(self.cache, named)
         return arguments
 
-    def shown(self, bosh: BoshCLI) -> str:
-        """Return the manifest, in which secrets are names: it can be shown."""
+    def _variables(self) -> list[str | Path]:
+        arguments: list[str | Path] = []
+        for path in (self.directory.variables, *map(Path, self.settings.vars)):
+            arguments += ["-l", path]
+        return arguments
+
+    def complete(self, bosh: BoshCLI) -> str:
+        """Return the manifest with all variables but those that bosh makes."""
         return bosh.interpolate(self.arguments(bosh))
+
+    def shown(self, bosh: BoshCLI) -> str:
+        """
+        Return the manifest, in which secrets are names: it can be shown.
+
+        Of the operator's variables nobody knows which are secrets.  So these are names too,
+        and their digest at the end tells whether they are others.
+        """
+        ours = self.directory.variables
+        paths = [Path(path) for path in self.settings.vars]
+        if not paths:
+            return self.complete(bosh)
+        given = {name for path in paths for name in _names(path)}
+        known = yaml.safe_load(ours.read_text("utf-8"))
+        public = {key: value for key, value in known.items() if key not in given}
+        shown = self.directory.made / "shown-vars.yml"
+        self.directory.write(shown, yaml.safe_dump(public, sort_keys=False))
+        text = bosh.interpolate([*self._all_ops(bosh), "-l", shown])
+        digests = " ".join(digest_of(path, "sha256")[:12] for path in paths)
+        return f"{text}# --vars, without their values: {digests}\n"
 
     def _base(self) -> list[str | Path]:
         operations, settings = project.operations(), self.settings
@@ -100,8 +130,6 @@ class Manifest:
         ops += [Path(path) for path in settings.ops]
         for path in ops:
             arguments += ["-o", path]
-        for path in (self.directory.variables, *map(Path, settings.vars)):
-            arguments += ["-l", path]
         return arguments
 
     @property
@@ -160,6 +188,24 @@ def difference(before: str, after: str) -> list[str]:
             before.splitlines(), after.splitlines(), "now", "then", lineterm="", n=4
         )
     )
+
+
+def _names(path: Path) -> list[str]:
+    """
+    Return the names of the variables in a file of the operator.
+
+    @raise click.ClickException: if it cannot be read, or is no such file.
+    """
+    try:
+        found = yaml.safe_load(path.read_text("utf-8")) or {}
+    except OSError as error:
+        raise click.ClickException(f"--vars: {path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError):
+        # What is wrong about it could be shown only with a part of it.
+        raise click.ClickException(f"--vars: {path}: it is no YAML") from None
+    if not isinstance(found, dict):
+        raise click.ClickException(f"--vars: {path}: it must be names with their values")
+    return list(found)
 
 
 def _replacement(path: str, value: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from runc_cpi import __version__
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.running import Runner
 
+# Where operations/install has all versions.
+INSTALLATIONS = Path("/opt/runc-cpi")
 # What the release of the CPI is made of.
 _MODULES = ("__init__", "errors", "faults", "json_text", "wire")
 
@@ -41,8 +43,22 @@ def operations() -> Path:
 
 
 def program(name: str) -> Path:
-    """Return the path of a program that is installed with this one."""
-    return Path(sys.executable).with_name(name)
+    """
+    Return the path of a program that is installed with this one.
+
+    Of what operations/install has made, it leads to the version in use, also later.
+    """
+    here = Path(sys.executable).with_name(name)
+    if not here.is_relative_to(INSTALLATIONS):
+        return here
+    below = Path(*here.relative_to(INSTALLATIONS).parts[1:])
+    current = INSTALLATIONS / "current" / below
+    return current if current.exists() else here
+
+
+def installation(name: str) -> str:
+    """Return the directory of a program's version; an update leads to another one."""
+    return str(program(name).parent.resolve())
 
 
 def release_version() -> str:

@@ -49,11 +49,13 @@ def destroy(
         if not yes:
             confirm("Delete all of this?", "nothing is deleted")
         perform(removal.steps(), director.runner, f"{COMMAND} destroy")
-    directory.remove()
+    left = directory.remove()
+    if left:
+        click.echo(f"{directory.path} stays, with files of others: {', '.join(left)}")
     if str(directory.path) == DEFAULT:
         with suppress(OSError):
             directory.path.parent.rmdir()  # unless others have something there
-    click.echo("nothing is left of it")
+    click.echo("nothing else is left of it" if left else "nothing is left of it")
 
 
 class Removal:

@@ -58,6 +58,10 @@ class Service(ABC):
         """Whether it runs."""
 
     @abstractmethod
+    def is_current(self) -> bool:
+        """Whether what runs was started as it would be started now."""
+
+    @abstractmethod
     def last_lines(self) -> list[str]:
         """Return the last that it logged."""
 
@@ -94,11 +98,14 @@ class SystemdService(Service):
     def start(self) -> None:
         """Start it now, and at each boot."""
         self._install()
-        self._begin("enable", "--now")
+        if not (self._is("enabled") and self._is("active")):
+            self._begin("enable", "--now")
 
     def restart(self) -> None:
-        """Start it with its new configuration."""
+        """Start it with its new configuration, also at each boot."""
         self._install()
+        if not self._is("enabled"):
+            self._systemctl("enable", UNIT)
         self._begin("restart")
 
     def stop(self) -> None:
@@ -115,7 +122,14 @@ class SystemdService(Service):
 
     def is_running(self) -> bool:
         """Whether systemd says so."""
-        argv = ["systemctl", "is-active", "--quiet", UNIT]
+        return self._is("active")
+
+    def is_current(self) -> bool:
+        """Whether the unit is as it would be written; operations/install restarts it."""
+        return not self._is_ours() or self._unit.read_text("utf-8") == self._text()
+
+    def _is(self, state: str) -> bool:
+        argv = ["systemctl", f"is-{state}", "--quiet", UNIT]
         return subprocess.run(argv, env=passed(), check=False).returncode == 0
 
     def last_lines(self) -> list[str]:
@@ -137,11 +151,14 @@ class SystemdService(Service):
             return
         if INSTALLED.exists() and self._config == INSTALLED_CONFIG:
             return
-        template = project.operations() / "systemd" / UNIT
-        text = MARK + _unit(template.read_text("utf-8"), self._config)
+        text = self._text()
         if not self._unit.exists() or self._unit.read_text("utf-8") != text:
             write_whole(self._unit, text, 0o644)
             self._systemctl("daemon-reload")
+
+    def _text(self) -> str:
+        template = project.operations() / "systemd" / UNIT
+        return MARK + _unit(template.read_text("utf-8"), self._config)
 
     def _begin(self, *arguments: str) -> None:
         """Have systemd start it; a failure tells what it logged."""
@@ -198,7 +215,8 @@ class ProcessService(Service):
                 stderr=log,
                 start_new_session=True,
             )
-        write_whole(self._pid_file, f"{process.pid} {_birth(process.pid)}\n", 0o600)
+        what = f"{process.pid} {_birth(process.pid)} {project.installation(NAME)}\n"
+        write_whole(self._pid_file, what, 0o600)
 
     def restart(self) -> None:
         """Stop it and start it."""
@@ -235,6 +253,10 @@ class ProcessService(Service):
         """Whether the process is there."""
         return self._pid() is not None
 
+    def is_current(self) -> bool:
+        """Whether it is of the version that is installed now."""
+        return self._noted()[2] == project.installation(NAME)
+
     def last_lines(self) -> list[str]:
         """Return the end of its log."""
         if not self._log.exists():
@@ -243,11 +265,17 @@ class ProcessService(Service):
 
     def _pid(self) -> int | None:
         """Return its pid, unless it has ended."""
+        pid, birth, _ = self._noted()
+        return int(pid) if pid.isdecimal() and _birth(int(pid)) == birth else None
+
+    def _noted(self) -> tuple[str, str, str]:
+        """Return its pid, its birth and its installation, as they were noted."""
         try:
-            pid, birth = self._pid_file.read_text("ascii").split()
+            noted = self._pid_file.read_text("utf-8").rstrip("\n").split(" ", 2)
         except (FileNotFoundError, ValueError):
-            return None
-        return int(pid) if _birth(int(pid)) == birth else None
+            noted = []
+        pid, birth, installation = [*noted, "", "", ""][:3]
+        return pid, birth, installation
 
 
 def _birth(pid: int) -> str:

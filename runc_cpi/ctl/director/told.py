@@ -38,26 +38,40 @@ def names(settings: Settings) -> list[str]:
     return [name for name in TITLES if name not in left_out]
 
 
-def arguments(name: str, manifest: Manifest, shown: str) -> list[str | Path]:
+def arguments(name: str, manifest: Manifest, complete: str) -> list[str | Path]:
     """
     Return the arguments with which bosh tells the director something.
 
     @param name: one of L{TITLES}.
-    @param shown: the manifest with all ops-files and variables.
+    @param complete: the manifest with all ops-files and variables.
     """
     variables = manifest.directory.variables
     if name == "cloud-config":
         cloud_config = project.operations() / "cloud-config.yml"
         return ["update-cloud-config", cloud_config, "-l", variables]
     if name == "dns":
-        return ["update-runtime-config", "--name", "dns", _runtime_config(manifest)]
+        dns: list[str | Path] = ["update-runtime-config", "--name", "dns"]
+        return [*dns, _runtime_config(manifest), *_generated(manifest)]
     if name == "cpi-config":
         assert manifest.settings.cpi_config is not None
         told: list[str | Path] = ["update-cpi-config", Path(manifest.settings.cpi_config)]
         for path in (variables, *map(Path, manifest.settings.vars), manifest.tls):
             told += [] if path is None else ["-l", path]
         return told
-    return _upload(stemcell_of(yaml.safe_load(shown)))
+    return _upload(stemcell_of(yaml.safe_load(complete)))
+
+
+def sources(arguments: list[str | Path]) -> list[str | Path]:
+    """Return those of L{arguments} that say what a config is made of."""
+    first = next(i for i, each in enumerate(arguments) if isinstance(each, Path))
+    return arguments[first:]
+
+
+def _generated(manifest: Manifest) -> list[str | Path]:
+    """Return what has bosh make the certificates that a director without CredHub cannot."""
+    if "credhub" in manifest.features:
+        return []
+    return ["--vars-store", manifest.directory.credentials]
 
 
 def _runtime_config(manifest: Manifest) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from runc_cpi import __version__
-from runc_cpi.ctl.director import deployment, host, project, told
+from runc_cpi.ctl.director import configs, deployment, host, project, told
 from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
@@ -19,6 +19,9 @@ DAEMON_ADVICE = (
     "its last lines say what it does not like; docs/operations.md lists its refusals.  "
     "If its network overlaps with another one of this host, give --cidr"
 )
+
+# For a daemon that runs to answer, in seconds.
+PATIENCE = 10.0
 
 
 class Up:
@@ -70,21 +73,26 @@ class Up:
     def _files(self) -> str:
         director = self._director
         director.keep()
-        made = director.files.make_certificates(director.settings)
         written = director.files.write(director.settings)
-        if written and director.service.is_running():
+        made = director.files.make_certificates(director.settings)
+        if (made or written) and director.service.is_running():
             director.service.restart()
         return f"{director.files.config}, {'new' if made or written else 'as it was'}"
 
     def _daemon(self) -> str:
-        director = self._director
-        version = director.daemon_version()
-        if version == __version__ or (version and not director.service.is_running()):
+        director, service = self._director, self._director.service
+        runs = service.is_running()
+        # One that has just begun gets some time.
+        version = director.daemon_version(PATIENCE if runs else 0)
+        if version and not runs and not director.take_over():
+            return f"runc-cpid {version} runs, started by others, who must start it at boot"
+        if version == __version__ and runs and service.is_current():
+            service.start()  # also at the next boot
             return f"runc-cpid {version} runs"
-        if version is None:
-            director.service.start()
+        if runs:
+            service.restart()
         else:
-            director.service.restart()
+            service.start()
         return f"runc-cpid {director.wait_for_daemon()} started"
 
     def _bosh(self) -> str:
@@ -142,6 +150,12 @@ class Up:
 
     def _tell(self, name: str) -> str:
         director = self._director
-        arguments = told.arguments(name, director.manifest, director.shown)
-        director.tell(name, *arguments)
-        return "told"
+        try:
+            if name in configs.PRINTED:
+                return configs.tell(director, name)
+            arguments = told.arguments(name, director.manifest, director.complete)
+            director.tell(name, *arguments)
+            return "told"
+        finally:
+            # bosh may have made certificates.
+            director.directory.back_up()

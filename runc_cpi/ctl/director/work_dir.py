@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import subprocess
 from hashlib import sha256
 from pathlib import Path
 
 import click
 
+from runc_cpi.ctl.director.directory import remove_whole
 from runc_cpi.ctl.director.running import passed
 from runc_cpi.daemon.config import DaemonConfig
+from runc_cpi.daemon.storage.depot import NAMES
 
 
 def remove_work_dir(config: DaemonConfig) -> str:
     """
-    Remove the working directory of a daemon, and its bridges.
+    Remove what a daemon has made in its working directory, and its bridges.
 
-    @return: what was done.
+    @return: what was done, and what is left.
     @raise click.ClickException: if a daemon uses it, or something is still mounted there.
     """
     work_dir = config.work_dir
@@ -32,11 +33,13 @@ def remove_work_dir(config: DaemonConfig) -> str:
     _remove_bridges(config)
     if not work_dir.exists():
         return f"{work_dir} is gone"
-    for path in work_dir.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    if not (work_dir / "lock").exists() and any(work_dir.iterdir()):
+        return f"{work_dir} stays: no daemon has used it"
+    for name in NAMES:
+        remove_whole(work_dir / name)
+    left = sorted(path.name for path in work_dir.iterdir())
+    if left:
+        return f"{work_dir} stays, with files of others: {', '.join(left)}"
     try:
         work_dir.rmdir()
     except OSError:

@@ -81,8 +81,9 @@ class Room:
         more = wanted * MEBIBYTE
         if not self._is_measured or self._would_tell(more):
             await self._measure()
-        while self._exceeds(more) and await self._reaper.frees():
-            await self._measure()
+        with self._reaper.waiting() as deadline:
+            while self._exceeds(more) and await self._reaper.frees(deadline):
+                await self._measure()
         promised, limit = more + self._left.total, self._limit()
         if promised > limit:
             raise NoDiskSpace(

@@ -60,7 +60,8 @@ class Leftovers:
             await self._delete_again(vm_cid, repairs)
         await self.remove_incomplete(repairs)
         await self._forwarding.repair(repairs)
-        await self._scratch.sweep(repairs)
+        # Not waited for: a removal that hangs must not keep the rest from being done again.
+        self._tasks.start("emptying scratch", self._scratch.sweep(repairs), awaited=False)
 
     async def _delete_again(self, vm_cid: str, repairs: Repairs) -> None:
         if self._locks.vm.is_held(vm_cid):

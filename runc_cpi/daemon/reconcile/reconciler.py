@@ -14,7 +14,6 @@ from runc_cpi.daemon.reconcile.agreement import Agreement
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
 from runc_cpi.daemon.reconcile.leftovers import Leftovers
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
-from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.registry import Registry
 
@@ -36,7 +35,6 @@ class Reconciler:
         managed_networks: ManagedNetworks,
         networks: Networks,
         scratch: Scratch,
-        reaper: Reaper,
         locks: Locks,
         agreement: Agreement,
         down_vms: DownVMs,
@@ -49,7 +47,6 @@ class Reconciler:
         self._networks, self._scratch, self._locks = networks, scratch, locks
         self._agreement, self._down_vms = agreement, down_vms
         self._leftovers, self._forwarding = leftovers, forwarding
-        self._reaper = reaper
 
     def status(self) -> dict[str, int]:
         """
@@ -63,7 +60,7 @@ class Reconciler:
             "disks": len(self._disks.all()),
             "snapshots": len(self._snapshots.all()),
             "networks": len(self._managed_networks.all()),
-            "removing": self._reaper.backlog,
+            "removing": self._scratch.rubbish(),
         }
 
     async def load(self) -> Repairs:

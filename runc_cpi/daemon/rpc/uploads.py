@@ -107,11 +107,11 @@ class Uploads:
             return await work
         except CPIError as error:
             self._note_end(number, _problem(error))
-            self._failed.setdefault(number, error)
+            first = self._failed.setdefault(number, error)
             while len(self._failed) > self._limit:
                 del self._failed[next(iter(self._failed))]
             await self._abort(number)
-            raise
+            raise first from None
         except BaseException as error:
             self._note_end(number, _problem(error))
             await self._abort(number)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.timestamps import now
@@ -19,7 +20,7 @@ from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
 from runc_cpi.daemon.stemcells.stemcell import Stemcell, record_path, rootfs_path
 from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.errors import InvalidArgument, StemcellRejected
+from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
 
 
 class StemcellMaker:
@@ -155,6 +156,7 @@ class StemcellMaker:
         except BaseException:
             await self.scratch.discard(new)
             raise
+        self._rootfs_store.note(image.digest, features)
         self._add(stemcell)
         return stemcell
 
@@ -164,12 +166,17 @@ class StemcellUpload:
     A stemcell that is made of bytes as they come.
 
     It appears when L{finish} succeeds.  After any error the caller calls L{abort}.
+
+    Bytes are taken in the order in which L{write} is called, also if it is called again
+    before it returned.
     """
 
     def __init__(self, maker: StemcellMaker, cloud_properties: dict[str, Any]) -> None:
         self._maker, self._cloud_properties = maker, cloud_properties
         self._new = maker.scratch.new()
         self._upload = maker.archiver.open(_made_rootfs(self._new))
+        self._turns = DeferredLock()
+        self._has_room = self._is_aborted = False
 
     async def write(self, data: bytes) -> None:
         """
@@ -177,8 +184,12 @@ class StemcellUpload:
 
         @raise CPIError: what is wrong with the image, as soon as that is known.
         """
-        await self._maker.scratch.make_room()
-        await self._upload.write(data)
+        async with self._turn():
+            if not self._has_room:
+                await self._maker.scratch.make_room()
+                self._has_room = True
+            self._go_on()
+            await self._upload.write(data)
 
     async def finish(self) -> Stemcell:
         """
@@ -186,11 +197,29 @@ class StemcellUpload:
 
         @raise CPIError: what is wrong with the image.
         """
-        image = await self._upload.finish()
-        return await self._maker.complete(self._new, image, self._cloud_properties)
+        async with self._turn():
+            image = await self._upload.finish()
+            self._go_on()
+            return await self._maker.complete(self._new, image, self._cloud_properties)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """
+        Wait for what was asked before.
+
+        @raise CloudError: if the upload was given up meanwhile.
+        """
+        async with self._turns:
+            self._go_on()
+            yield
+
+    def _go_on(self) -> None:
+        if self._is_aborted:
+            raise CloudError("the upload was given up before all its bytes were taken")
 
     async def abort(self) -> None:
         """Stop unpacking, and remove what there is."""
+        self._is_aborted = True
         await self._upload.abort()
         await self._maker.scratch.discard(self._new)
 

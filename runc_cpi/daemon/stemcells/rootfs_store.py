@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 
 from runc_cpi.daemon.base.locks import KeyedLock
 from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.stemcells.content import Content
+from runc_cpi.daemon.stemcells.features import Features, inspect
 from runc_cpi.daemon.stemcells.interfaces import IImages
 from runc_cpi.daemon.stemcells.stemcell import rootfs_path
 from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.errors import CloudError
 
 
 class RootfsStore:
@@ -21,14 +27,25 @@ class RootfsStore:
     L{hold} counted uses it any more.  The records of stemcells tell who does.
 
     @param directory: C{images/} of the C{work_dir}.
+    @param has_vms: says of a digest whether VMs run on its root file system.
     """
 
-    def __init__(self, directory: Path, images: IImages, scratch: Scratch) -> None:
+    log = Logger()
+
+    def __init__(
+        self,
+        directory: Path,
+        images: IImages,
+        scratch: Scratch,
+        has_vms: Callable[[str], bool],
+    ) -> None:
         self._directory, self._images, self._scratch = directory, images, scratch
+        self._has_vms = has_vms
         self._locks = KeyedLock()
         self._users: Counter[str] = Counter()
         self._sizes: dict[str, int] = {}
-        self._keeps_all = False
+        self._features: dict[str, Features] = {}
+        self._doubts: set[str] = set()
 
     def rootfs(self, digest: str) -> Path:
         """Return where the root file system of an image is, or will be."""
@@ -48,24 +65,40 @@ class RootfsStore:
         if image.size is not None:
             self._sizes[image.digest] = image.size
 
+    def note(self, digest: str, features: Features) -> None:
+        """Note what the records of stemcells say of an image's root file system."""
+        self._features[digest] = features
+
     async def hold_unpacked(self, image: Content) -> bool:
-        """Count one more user of an image if it is unpacked; return whether it is."""
+        """
+        Count one more user of an image if it is unpacked; return whether it is.
+
+        @raise CloudError: if what is unpacked is damaged, and VMs run on it.
+        """
         self.hold(image)
-        async with self._locks(image.digest):
-            is_unpacked = self._path(image.digest).exists()
-        if not is_unpacked:
-            await self.release(image.digest)
+        is_unpacked = False
+        try:
+            async with self._locks(image.digest):
+                is_unpacked = await self._has(image.digest)
+        finally:
+            if not is_unpacked:
+                await self.release(image.digest)
         return is_unpacked
 
-    def keep_all(self) -> None:
-        """Remove nothing from now on: not all users of images are known."""
-        self._keeps_all = True
+    def doubt(self, user: str) -> None:
+        """Remove nothing from now on: it is not known which image somebody uses."""
+        self._doubts.add(user)
+
+    def settle(self, user: str) -> None:
+        """Have that user, who is no more, keep nothing; a sweep removes what is unused."""
+        self._doubts.discard(user)
 
     async def release(self, digest: str) -> None:
         """Count one user less, and remove the root file system after the last."""
         self._users[digest] -= 1
         if not self._users[digest]:
             self._sizes.pop(digest, None)
+            self._features.pop(digest, None)
         await self._remove_unused(digest)
 
     async def adopt(self, new: Path, digest: str) -> None:
@@ -78,11 +111,10 @@ class RootfsStore:
         @raise OSError: if it cannot be moved to its place.
         """
         async with self._locks(digest):
-            path = self._path(digest)
-            if path.exists():
+            if await self._has(digest):
                 self._scratch.drop(new)
             else:
-                await self._publish(new, path)
+                await self._publish(new, self._path(digest))
 
     async def _publish(self, new: Path, path: Path) -> None:
         await self._scratch.sync(new)
@@ -97,16 +129,37 @@ class RootfsStore:
         @raise CPIError: if the image cannot be unpacked.
         """
         async with self._locks(digest):
-            path = self._path(digest)
-            if path.exists():
+            if await self._has(digest):
                 return
             new = self._scratch.new()
             try:
                 await self._images.unpack(fetched, rootfs_path(new))
-                await self._publish(new, path)
+                await self._publish(new, self._path(digest))
             except BaseException:
                 await self._scratch.discard(new)
                 raise
+
+    async def _has(self, digest: str) -> bool:
+        """
+        Say whether an image whose lock is held is unpacked, and looks whole.
+
+        What is left of a damaged one is moved away.
+
+        @raise CloudError: if it is damaged, and VMs run on it.
+        """
+        path = self._path(digest)
+        if not path.exists():
+            return False
+        if await deferToThread(_looks_whole, rootfs_path(path), self._features.get(digest)):
+            return True
+        if rootfs_path(path).exists() and (self._doubts or self._has_vms(digest)):
+            raise CloudError(
+                f"{path} is damaged, and VMs run on it: delete them, then make the "
+                "stemcell again"
+            )
+        self.log.error("{path} is damaged: it is unpacked anew", path=str(path))
+        await self._scratch.remove(path)
+        return False
 
     async def sweep(self, repairs: Repairs) -> None:
         """Remove root file systems that a crash left without a stemcell."""
@@ -120,6 +173,21 @@ class RootfsStore:
     async def _remove_unused(self, digest: str) -> None:
         async with self._locks(digest):
             path = self._path(digest)
-            is_used = self._keeps_all or self._users[digest]
+            is_used = self._doubts or self._users[digest]
             if not is_used and path.exists():
                 await self._scratch.remove(path)
+
+
+def _looks_whole(rootfs: Path, features: Features | None) -> bool:
+    """
+    Say whether a root file system is there and is booted by what its records say.
+
+    Nothing else of the features is compared: an older daemon may have seen less.
+
+    @param features: what records say of it, or L{None} if there are none.
+    """
+    try:
+        found = inspect(rootfs)
+    except OSError:
+        return False
+    return found is not None and (features is None or found.init == features.init)

@@ -26,7 +26,7 @@ class Stemcells:
         self, depot: Depot, archiver: IArchiver, images: IImages, scratch: Scratch
     ) -> None:
         self._directory, self._scratch = depot.stemcells, scratch
-        self._rootfs_store = RootfsStore(depot.images, images, scratch)
+        self._rootfs_store = RootfsStore(depot.images, images, scratch, self._has_vms)
         self._maker = StemcellMaker(
             directory=depot.stemcells,
             scratch=scratch,
@@ -47,10 +47,11 @@ class Stemcells:
             with repairs.attempt(f"set {record_path(path)} aside", happened=SET_ASIDE):
                 stemcell = Stemcell.load(path, self._rootfs_store.rootfs)
             if stemcell is None:
-                self._rootfs_store.keep_all()
+                self._rootfs_store.doubt(path.name)
                 continue
             if stemcell.image is not None:
                 self._rootfs_store.hold(stemcell.image)
+                self._rootfs_store.note(stemcell.image.digest, stemcell.features)
             self._stemcells[stemcell.cid] = stemcell
 
     async def sweep(self, repairs: Repairs) -> None:
@@ -151,8 +152,18 @@ class Stemcells:
     def guard(self, vm_cid: str) -> None:
         """Refuse all deletions from now on: this VM's record does not tell its stemcell."""
         self._unreadable_vms.add(vm_cid)
-        self.keep_images()
+        self.keep_images(vm_cid)
 
-    def keep_images(self) -> None:
-        """Remove no image from now on: a VM may run on one whose stemcell is lost."""
-        self._rootfs_store.keep_all()
+    def keep_images(self, vm_cid: str) -> None:
+        """Remove no image from now on: this VM may run on one whose stemcell is lost."""
+        self._rootfs_store.doubt(vm_cid)
+
+    def let_images_go(self, vm_cid: str) -> None:
+        """Keep no image for a VM whose stemcell is lost: the VM is gone."""
+        self._rootfs_store.settle(vm_cid)
+
+    def _has_vms(self, digest: str) -> bool:
+        """Say whether VMs run on the root file system of an image."""
+        stemcells = [cid for cid in self._users if self._users[cid]]
+        images = [self._stemcells[cid].image for cid in stemcells if cid in self._stemcells]
+        return any(image is not None and image.digest == digest for image in images)

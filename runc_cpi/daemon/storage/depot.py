@@ -13,6 +13,13 @@ from runc_cpi.daemon.storage.records import remove_drafts
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# What a daemon makes in its work_dir; all else there is somebody else's. The lock comes
+# last, as it tells that a daemon has used the directory.
+NAMES = (
+    *("vms", "disks", "snapshots", "stemcells", "images", "networks", "events", "scratch"),
+    *("runtime", "boot_id", "children", "lock"),
+)
+
 
 class Depot:
     """

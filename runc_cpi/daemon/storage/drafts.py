@@ -33,16 +33,24 @@ def publish(draft: Path, place: Path) -> None:
     sync_directory(place.parent)
 
 
-def set_aside(place: Path, scratch: Path, *, lasting: bool = True) -> Path:
+def new_trash(scratch: Path) -> Path:
+    """Return a path in C{scratch} for something that is to be removed."""
+    return scratch / f"old-{uuid4()}"
+
+
+def set_aside(place: Path, trash: Path, *, lasting: bool = True) -> None:
     """
     Take a directory out of its place, to be removed.
 
+    @param trash: where it is then.
     @param lasting: whether a power cut must not undo that.
-    @return: where it is in C{scratch}.
     @raise OSError: if that is not possible; it stays in its place.
     """
-    trash = scratch / f"old-{uuid4()}"
     place.rename(trash)
-    if lasting:
+    if not lasting:
+        return
+    try:
         sync_directory(place.parent)
-    return trash
+    except OSError:
+        trash.rename(place)
+        raise

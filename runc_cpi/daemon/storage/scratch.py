@@ -38,6 +38,8 @@ class Scratch:
         self._directory, self._trees, self._reaper = depot.scratch, trees, reaper
         # What is being made or removed now, so that a sweep leaves it alone.
         self._in_use: set[Path] = set()
+        # What of that is no rubbish.
+        self._in_the_making: set[Path] = set()
 
     def new(self) -> Path:
         """
@@ -49,12 +51,21 @@ class Scratch:
         """
         draft = drafts.new_draft(self._directory)
         self._in_use.add(draft)
+        self._in_the_making.add(draft)
         return draft
+
+    def rubbish(self) -> int:
+        """Count what takes room and is to be removed, also what could not be removed."""
+        return len(set(self._directory.iterdir()) - self._in_the_making)
 
     async def make_room(self) -> None:
         """Wait for removals while little room is left, and they may make more."""
-        while _free(self._directory) < SCANTY and await self._reaper.frees():
-            continue
+        with self._reaper.waiting() as deadline:
+            while self._is_scanty() and await self._reaper.frees(deadline):
+                continue
+
+    def _is_scanty(self) -> bool:
+        return _free(self._directory) < SCANTY
 
     async def sync(self, draft: Path) -> None:
         """
@@ -72,6 +83,7 @@ class Scratch:
         """
         await deferToThread(drafts.publish, draft, place)
         self._in_use.discard(draft)
+        self._in_the_making.discard(draft)
 
     async def remove(self, place: Path) -> None:
         """
@@ -81,7 +93,7 @@ class Scratch:
 
         @raise OSError: if it cannot be taken out; it is whole and in its place then.
         """
-        self.drop(await deferToThread(drafts.set_aside, place, self._directory))
+        await self._set_aside(place, lasting=True)
 
     async def clear(self, place: Path) -> None:
         """
@@ -91,15 +103,34 @@ class Scratch:
 
         @raise OSError: if it cannot be taken out.
         """
-        set_aside = partial(drafts.set_aside, place, self._directory, lasting=False)
-        self.drop(await deferToThread(set_aside))
+        await self._set_aside(place, lasting=False)
+
+    async def _set_aside(self, place: Path, *, lasting: bool) -> None:
+        trash = drafts.new_trash(self._directory)
+        # Before it is there: no sweep removes what may yet be put back.
+        self._in_use.add(trash)
+        try:
+            await deferToThread(drafts.set_aside, place, trash, lasting=lasting)
+        except BaseException:
+            self._in_use.discard(trash)
+            raise
+        self.drop(trash)
 
     def drop(self, path: Path) -> None:
         """Have a directory that is in scratch removed; if that fails, it is only logged."""
-        self._in_use.add(path)
-        removal = self._reaper.remove(partial(self._trees.remove, path, idle=True))
+        self._give_up(path)
+        removal = self._reaper.remove(partial(self._remove, path))
         removal.addErrback(self._failed, path)
         removal.addBoth(lambda _: self._in_use.discard(path))
+
+    def _give_up(self, path: Path) -> None:
+        self._in_the_making.discard(path)
+        self._in_use.add(path)
+
+    async def _remove(self, path: Path) -> None:
+        """Remove something; all else goes first, unless room is wanted."""
+        is_urgent = self._reaper.is_awaited or self._is_scanty()
+        await self._trees.remove(path, idle=not is_urgent)
 
     def _failed(self, reason: Failure, path: Path) -> None:
         if not reason.check(CancelledError):
@@ -111,7 +142,7 @@ class Scratch:
 
     async def discard(self, path: Path) -> None:
         """Remove a directory that is in scratch now; if that fails, it is only logged."""
-        self._in_use.add(path)
+        self._give_up(path)
         try:
             await self._trees.remove(path)
         except Exception:
@@ -130,10 +161,14 @@ class Scratch:
 
     async def _sweep(self, path: Path, repairs: Repairs) -> None:
         self._in_use.add(path)
-        with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
-            await self._reaper.remove(partial(self._trees.remove, path, idle=True))
-            repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
-        self._in_use.discard(path)
+        try:
+            with repairs.attempt(f"cannot remove {path}", happened=PRUNED):
+                await self._reaper.remove(partial(self._remove, path))
+                repairs.did(f"removed {path}, which was not finished", happened=PRUNED)
+        except CancelledError:
+            return  # the daemon stops, and the next start sweeps
+        finally:
+            self._in_use.discard(path)
 
 
 def _free(path: Path) -> int:

@@ -98,7 +98,7 @@ class Registry:
             self._stemcells.hold(vm.stemcell_cid)
         except StemcellNotFound as error:
             repairs.failed(f"{vm.vm_cid} cannot be booted again: {error}")
-            self._stemcells.keep_images()
+            self._stemcells.keep_images(vm.vm_cid)
             self._without_stemcell.add(vm.vm_cid)
         gateways = [(gateway, nic) for nic in vm.nics for gateway in nic.gateways]
         for gateway, nic in gateways:
@@ -243,6 +243,7 @@ class Registry:
         self._erased.discard(vm_cid)
         if vm_cid in self._without_stemcell:
             self._without_stemcell.discard(vm_cid)
+            self._stemcells.let_images_go(vm_cid)
         else:
             self._stemcells.release(vm.stemcell_cid)
         await self._pools.release(vm_cid)

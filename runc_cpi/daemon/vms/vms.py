@@ -32,11 +32,7 @@ from runc_cpi.errors import CPIError, InvalidArgument
 
 
 class VMs:
-    """
-    All VMs of this host.
-
-    What is done to one VM is serialized; different ones go side by side.
-    """
+    """All VMs of this host: what is done to one is serialized, others go beside it."""
 
     log = Logger()
 
@@ -114,6 +110,7 @@ class VMs:
         for text in self.warnings(new):
             self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
         await self._make_way(new)
+        await self._scratch.make_room()
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)

@@ -121,7 +121,7 @@ def nothing_changes(site: Site) -> str:
     assert site.daemon_pid() == pid
     assert (site.state_dir / "state.json").read_bytes() == state
     assert sorted((site.state_dir / "backups").iterdir()) == copies
-    for step in ("files", "release", "manifest", "create-env"):
+    for step in ("files", "release", "manifest", "create-env", "cloud-config", "dns"):
         (line,) = re.findall(rf"^\[.*\] {step}: .*$", told, re.MULTILINE)
         assert "as it was" in line
     assert set(api(site).configs) == {("cloud", ""), ("runtime", "dns")}
@@ -150,13 +150,22 @@ def is_reached(site: Site) -> None:
 
 
 def stops_and_starts(site: Site) -> None:
-    """C{stop} stops the jobs and keeps the VM; C{up} starts them, as C{start} does."""
+    """
+    C{stop} stops the jobs and keeps the VM; C{up} starts them, as C{start} does.
+
+    It leaves a cloud config alone that the operator has changed meanwhile.
+    """
     before = site.status()
     site.ok("stop")
     stopped = site.run("status", "-o", "json")
     assert stopped.returncode == 1
     assert json.loads(stopped.stdout) == {**before, "director": None}
-    site.ok("up")
+    configs = api(site).configs
+    ours, configs["cloud", ""] = configs["cloud", ""], {"azs": [{"name": "mine"}]}
+    told = site.ok("up")
+    assert re.search(r"^\[.*\] cloud-config: .*yours; left as it is", told, re.MULTILINE)
+    assert configs["cloud", ""] == {"azs": [{"name": "mine"}]}
+    configs["cloud", ""] = ours
     assert site.status() == before
 
 

@@ -236,6 +236,7 @@ def test_a_hundred_trees(
             lambda share: delete(daemon, share), [every[n::CLIENTS] for n in range(CLIENTS)]
         )
     assert daemon.vm_cids() == [bystander.vm.cid]
+    daemon.wait_for_removals(100)
     report(
         f"{many} hostile trees: {len(untold)} could not be written to, {back} of "
         f"{len(some)} rebooted; an honest VM was served {bystander.served} times meanwhile"

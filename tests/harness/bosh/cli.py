@@ -77,7 +77,12 @@ def document(options: argparse.Namespace) -> Any:
     values: dict[str, Any] = {}
     for path in options.files:
         values.update(yaml.safe_load(Path(path).read_text("utf-8")) or {})
-    return ops.interpolate(found, values)
+    found = ops.interpolate(found, values)
+    if options.vars_store is None:
+        return found
+    from tests.harness.bosh.variables import complete
+
+    return ops.interpolate(found, complete(found, Path(options.vars_store)))
 
 
 def interpolate(options: argparse.Namespace) -> str:
@@ -88,11 +93,8 @@ def interpolate(options: argparse.Namespace) -> str:
 def env_command(options: argparse.Namespace) -> str:
     """C{create-env}, C{delete-env}, C{stop-env} and C{start-env}"""
     from tests.harness.bosh import environment
-    from tests.harness.bosh.variables import complete
 
     manifest = document(options)
-    store = Path(options.vars_store)
-    manifest = ops.interpolate(manifest, complete(manifest, store))
     missing = ops.variables(manifest)
     if missing:
         raise Refused(f"Expected to find variables:\n{sorted(missing)}")
@@ -166,6 +168,16 @@ def update_config(options: argparse.Namespace) -> str:
     return "Succeeded"
 
 
+def show_config(options: argparse.Namespace) -> str:
+    """C{cloud-config} and the like"""
+    kind = options.command.removesuffix("-config")
+    path = f"/{kind}_configs?name={options.name or ''}&limit=1"
+    known = director().ask("GET", path)
+    if not known:
+        raise Refused(f"No {kind} config")
+    return str(known[0]["properties"])
+
+
 def upload_stemcell(options: argparse.Namespace) -> str:
     """C{upload-stemcell}"""
     api = director()
@@ -191,6 +203,7 @@ COMMANDS: dict[str, Any] = {
     "upload-stemcell": upload_stemcell,
     **dict.fromkeys(("create-env", "delete-env", "stop-env", "start-env"), env_command),
     **dict.fromkeys(CONFIGS, update_config),
+    **dict.fromkeys((f"{kind}-config" for kind in CONFIGS.values()), show_config),
 }
 
 if __name__ == "__main__":

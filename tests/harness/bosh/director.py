@@ -87,6 +87,9 @@ class DirectorAPI:
         if "diff" in parts:
             changed = document != self.configs.get(key)
             return Answer(200, {"diff": [["changed: true", "added"]] if changed else []})
+        if b"((" in request.body:
+            # There is no config server that would know it when something is deployed.
+            return Answer(400, {"description": "a variable in the config is unknown"})
         self.configs[key] = document
         return Answer(201, {})
 

@@ -9,7 +9,9 @@ import click
 import pytest
 
 from runc_cpi.ctl.director import directory as module
+from runc_cpi.ctl.director.director import kept_settings
 from runc_cpi.ctl.director.directory import StateDirectory
+from runc_cpi.ctl.director.settings import Settings
 
 
 def test_for_the_owner_alone(directory: StateDirectory) -> None:
@@ -28,6 +30,45 @@ def test_what_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(click.ClickException) as refused:
         StateDirectory(tmp_path / "file" / "state").prepare()
     assert refused.value.message == f"--state-dir: {tmp_path}/file/state: Not a directory"
+
+
+@pytest.mark.parametrize("name", ["settings.json", "lock", "vars.yml"])
+def test_a_directory_of_others(name: str, tmp_path: Path) -> None:
+    """It is refused as it is, also with a file of a usual name."""
+    tmp_path.chmod(0o755)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(click.ClickException, match="has files, and none of a director"):
+        StateDirectory(tmp_path).prepare()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_settings_of_another_program(tmp_path: Path) -> None:
+    """They are no director's, so there is nothing to destroy."""
+    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12}')
+    with pytest.raises(click.ClickException, match="has no director"):
+        kept_settings(StateDirectory(tmp_path))
+
+
+def test_an_earlier_directory(tmp_path: Path) -> None:
+    """A version that marked no lock has left settings, by which it is known."""
+    (tmp_path / "settings.json").write_text(Settings().to_json())
+    (tmp_path / "lock").touch()
+    StateDirectory(tmp_path).prepare()
+    assert StateDirectory(tmp_path).is_ours
+
+
+def test_the_end(directory: StateDirectory) -> None:
+    """Only what is ours goes, and what is left is told."""
+    directory.write(directory.settings, Settings().to_json())
+    (directory.path / "bosh-deployment-1").mkdir()
+    mine = directory.path / "mine"
+    mine.touch()
+    assert directory.remove() == ["mine"]
+    assert list(directory.path.iterdir()) == [mine]
+    mine.unlink()
+    assert directory.remove() == []
+    assert not directory.path.exists()
 
 
 def test_two_at_a_time(directory: StateDirectory) -> None:

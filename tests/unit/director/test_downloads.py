@@ -87,6 +87,17 @@ def test_a_cache(served: list[str], tmp_path: Path) -> None:
     assert Cache(tmp_path).find(URL) == path
 
 
+def test_a_damaged_file_is_fetched_anew(served: list[str], tmp_path: Path) -> None:
+    """So is one of which another digest is wanted now, which the server has not."""
+    cache = Cache(tmp_path)
+    cache.add(URL, SHA1).write_bytes(b"damaged")
+    assert cache.add(URL, SHA1).read_bytes() == CONTENT
+    assert cache.whole(URL) is not None
+    with pytest.raises(click.ClickException, match="it is not used"):
+        cache.add(URL, "0" * 40)
+    assert served == [URL] * 3
+
+
 def test_a_cache_that_was_changed(served: list[str], tmp_path: Path) -> None:
     """A file that is another one now is refused; an index names none elsewhere."""
     cache = Cache(tmp_path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -24,9 +26,23 @@ from runc_cpi.ctl.director.manifest import (
 )
 from runc_cpi.ctl.director.running import Runner
 from runc_cpi.ctl.director.settings import Settings
-from runc_cpi.ctl.director.told import arguments, name_and_version, names
+from runc_cpi.ctl.director.told import arguments, name_and_version, names, sources
+from tests.release import ops
 
 NOBLE = "bosh-warden-boshlite-ubuntu-noble"
+
+
+class Interpolating(BoshCLI):
+    """A bosh CLI that puts variables into one document, and has no ops-files."""
+
+    def interpolate(self, arguments: Sequence[str | Path]) -> str:
+        """Return the document with the variables of the files."""
+        values: dict[str, Any] = {}
+        for option, path in zip(arguments, arguments[1:], strict=False):
+            if option == "-l":
+                values.update(yaml.safe_load(Path(path).read_text("utf-8")))
+        document = yaml.safe_load(self.path.read_text("utf-8"))
+        return str(yaml.safe_dump(ops.interpolate(document, values)))
 
 
 @pytest.mark.parametrize(
@@ -73,10 +89,10 @@ def test_the_daemons_files(tmp_path: Path) -> None:
     """They are made once, for the network; what the operator adds stays."""
     files = DaemonFiles(tmp_path / "etc" / "config.yml")
     settings = Settings(cidr="10.9.0.0/24")
-    assert files.make_certificates(settings)
     assert files.write(settings)
-    assert not files.make_certificates(settings)
+    assert files.make_certificates(settings)
     assert not files.write(settings)
+    assert not files.make_certificates(settings)
     config = files.parse(settings)
     assert str(config.address) == "10.9.0.1:9999"
     tls = files.tls_variables(config)
@@ -85,8 +101,8 @@ def test_the_daemons_files(tmp_path: Path) -> None:
     with files.config.open("a") as file:
         file.write("nat: false\nwork_dir: /somewhere\n")
     other = Settings(cidr="10.9.1.0/24")
-    assert files.make_certificates(other)
     assert files.write(other)
+    assert files.make_certificates(other)
     assert tls.read_bytes() != key
     values = yaml.safe_load(files.config.read_text())
     assert (values["nat"], values["work_dir"]) == (False, "/somewhere")
@@ -94,6 +110,37 @@ def test_the_daemons_files(tmp_path: Path) -> None:
     assert files.config.stat().st_mode & 0o777 == 0o600
     assert files.remove()
     assert not files.config.parent.exists()
+
+
+def test_certificates_that_are_broken_off(tmp_path: Path) -> None:
+    """What is not complete is made anew; what an operator has put beside it stays."""
+    files = DaemonFiles(tmp_path / "etc" / "config.yml")
+    assert files.write(Settings())
+    assert files.make_certificates(Settings())
+    variables = files.certificates / "vars.yml"
+    variables.write_text("")
+    mine = files.certificates / "mine.crt"
+    mine.touch()
+    assert files.make_certificates(Settings())
+    assert variables.read_text()
+    assert files.remove()
+    assert list(files.certificates.iterdir()) == [mine]
+
+
+def test_certificates_of_the_operator(tmp_path: Path) -> None:
+    """Without a configuration nothing says that they are ours: they are not touched."""
+    files = DaemonFiles(tmp_path / "config.yml")
+    files.certificates.mkdir()
+    key = files.certificates / "ca.key"
+    key.write_text("mine")
+    with pytest.raises(click.ClickException) as refused:
+        files.write(Settings())
+    assert f"{files.certificates} has certificates that are not ours" in (
+        refused.value.message
+    )
+    assert not files.make_certificates(Settings())
+    assert key.read_text() == "mine"
+    assert not files.config.exists()
 
 
 @pytest.mark.parametrize(
@@ -143,8 +190,11 @@ def test_exports(directory: StateDirectory) -> None:
     assert "BOSH_ALL_PROXY" not in environment.exports()
     credentials["jumpbox_ssh"] = {"private_key": "KEY"}
     directory.write(directory.credentials, yaml.safe_dump(credentials))
+    assert "BOSH_ALL_PROXY" not in environment.exports(proxy=False)
+    assert directory.jumpbox_key.exists()
     way = f"ssh+socks5://jumpbox@127.0.0.1:2222?private-key={directory.jumpbox_key}"
     assert f"export BOSH_ALL_PROXY={shlex.quote(way)}" in environment.exports()
+    assert "private-key=/mac/key" in environment.exports(key="/mac/key")
     assert directory.jumpbox_key.read_text() == "KEY"
     assert directory.jumpbox_key.stat().st_mode & 0o777 == 0o600
 
@@ -202,6 +252,69 @@ def test_a_cpi_config(directory: StateDirectory, tmp_path: Path) -> None:
         *("update-cpi-config", "/c.yml", "-l", str(directory.variables)),
         *("-l", "/v.yml", "-l", f"{tmp_path}/tls.yml"),
     ]
+
+
+@pytest.mark.parametrize(
+    "features", [("dns",), ("dns", "credhub")], ids=["alone", "credhub"]
+)
+def test_the_certificates_of_dns(
+    features: tuple[str, ...], directory: StateDirectory, tmp_path: Path
+) -> None:
+    """bosh makes them, unless the director has CredHub, which does."""
+    manifest = Manifest(
+        settings=Settings(features=features),
+        deployment=tmp_path,
+        release=tmp_path / "r.tgz",
+        tls=None,
+        directory=directory,
+        cache=None,
+    )
+    told = arguments("dns", manifest, "")
+    config = tmp_path / "runtime-configs" / "dns.yml"
+    made = [] if "credhub" in features else ["--vars-store", directory.credentials]
+    assert told == ["update-runtime-config", "--name", "dns", config, *made]
+    assert sources(told) == [config, *made]
+
+
+def test_variables_of_the_operator_are_not_shown(
+    directory: StateDirectory, runner: Runner, tmp_path: Path
+) -> None:
+    """Their names are, also where one is ours, and a digest that tells changes."""
+    document, variables = tmp_path / "m.yml", tmp_path / "v.yml"
+    document.write_text("{a: ((token)), b: ((director_name)), c: ((internal_ip))}")
+    manifest = Manifest(
+        settings=Settings(features=(), manifest=str(document), vars=(str(variables),)),
+        deployment=None,
+        release=tmp_path / "r.tgz",
+        tls=None,
+        directory=directory,
+        cache=None,
+    )
+    manifest.write_variables()
+    bosh = Interpolating(document, directory, runner)
+    shown = []
+    for token in ("s3cret", "other"):
+        variables.write_text(f"{{token: {token}, director_name: mine}}")
+        shown.append(manifest.shown(bosh))
+        told = yaml.safe_load(shown[-1])
+        assert told == {"a": "((token))", "b": "((director_name))", "c": "10.0.0.4"}
+    assert shown[0] != shown[1]
+    for content, why in (
+        ("[a]", "names with their values"),
+        ("{", "no YAML"),
+        (None, "No such"),
+    ):
+        if content is None:
+            variables.unlink()
+        else:
+            variables.write_text(content)
+        with pytest.raises(
+            click.ClickException, match=f"--vars: {variables}: (?s:.*){why}"
+        ):
+            manifest.shown(bosh)
+    variables.write_text("{token: other, director_name: mine}")
+    complete = yaml.safe_load(manifest.complete(bosh))
+    assert complete == {"a": "other", "b": "mine", "c": "10.0.0.4"}
 
 
 def test_what_a_manifest_is_made_of(

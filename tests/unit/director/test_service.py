@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from runc_cpi.ctl.director import project
 from runc_cpi.ctl.director import service as module
 from runc_cpi.ctl.director.daemon_files import MARK
 from runc_cpi.ctl.director.directory import StateDirectory
@@ -33,8 +34,9 @@ class Systemd:
         program = programs / "systemctl"
         program.write_text(
             f'#!/bin/sh\n[ "$1" != reset-failed ] || exit 1\necho "$*" >>{self._log}\n'
-            f"! [ -e {path}/failing ]\n"
+            f'case $1 in is-*) [ -e {path}/"$1" ] ;; *) ! [ -e {path}/failing ] ;; esac\n'
         )
+        self._path = path
         (programs / "journalctl").write_text("#!/bin/sh\necho logged\n")
         for each in programs.iterdir():
             each.chmod(0o755)
@@ -42,11 +44,20 @@ class Systemd:
         monkeypatch.setattr(module, "UNITS", self.units)
         monkeypatch.setattr(module, "INSTALLED", path / "installed.service")
 
+    def is_now(self, *states: str) -> None:
+        """Say from now on that the unit is C{enabled}, C{active}, or both."""
+        for state in ("enabled", "active"):
+            path = self._path / f"is-{state}"
+            if state in states:
+                path.touch()
+            else:
+                path.unlink(missing_ok=True)
+
     def told(self) -> list[str]:
-        """Return what it was told since the last time."""
+        """Return what it was told since the last time, without questions."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
         self._log.unlink(missing_ok=True)
-        return lines
+        return [line for line in lines if not line.startswith("is-")]
 
 
 @pytest.fixture
@@ -68,10 +79,20 @@ def test_a_unit_of_ours(systemd: Systemd, runner: Runner, tmp_path: Path) -> Non
     assert "\nKillMode=process\n" in text
     assert unit.stat().st_mode & 0o777 == 0o644
     assert systemd.told() == ["daemon-reload", "enable --now runc-cpid.service"]
-    service.restart()
-    assert systemd.told() == ["restart runc-cpid.service"]
+    assert not service.is_running()
+    systemd.is_now("active")
     assert service.is_running()
-    assert systemd.told() == ["is-active --quiet runc-cpid.service"]
+    service.restart()
+    told = ["enable runc-cpid.service", "restart runc-cpid.service"]
+    assert systemd.told() == told
+    service.start()
+    assert systemd.told() == ["enable --now runc-cpid.service"]
+    systemd.is_now("active", "enabled")
+    service.start()
+    assert systemd.told() == []
+    assert service.is_current()
+    unit.write_text(text.replace(str(daemon), "/opt/runc-cpi/old/runc-cpid"))
+    assert not service.is_current()
     service.remove()
     assert systemd.told() == ["disable --now runc-cpid.service", "daemon-reload"]
     assert not unit.exists()
@@ -134,6 +155,35 @@ def test_which_is_chosen(
         assert type(choose(None, config, directory, runner)) is expected
     assert type(choose(False, config, directory, runner)) is ProcessService
     assert type(choose(True, config, directory, runner)) is SystemdService
+
+
+def test_a_program_of_an_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found by the link, which leads to the next version one day."""
+    monkeypatch.setattr(project, "INSTALLATIONS", tmp_path)
+    for version in ("1", "2"):
+        (tmp_path / version / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / version / ".venv" / "bin" / "runc-cpid").touch()
+    monkeypatch.setattr(sys, "executable", f"{tmp_path}/1/.venv/bin/python")
+    assert project.program("runc-cpid") == tmp_path / "1" / ".venv" / "bin" / "runc-cpid"
+    (tmp_path / "current").symlink_to("1")
+    before = project.installation("runc-cpid")
+    program = tmp_path / "current" / ".venv" / "bin" / "runc-cpid"
+    assert project.program("runc-cpid") == program
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("2")
+    assert project.installation("runc-cpid") != before
+
+
+def test_a_process_of_an_earlier_version(directory: StateDirectory, tmp_path: Path) -> None:
+    """It is known by what was noted when it was started."""
+    service = ProcessService(tmp_path / "config.yml", directory)
+    directory.daemon_pid.write_text(f"1 birth {project.installation('runc-cpid')}\n")
+    assert service.is_current()
+    for noted in ("1 birth /opt/runc-cpi/old/.venv/bin\n", "1 birth\n", ""):
+        directory.daemon_pid.write_text(noted)
+        assert not service.is_current()
 
 
 def test_a_pid_that_is_anothers(directory: StateDirectory, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from runc_cpi.errors import CloudError, StillRunning
@@ -20,7 +21,8 @@ class ClearingTests(ReconcileTestCase):
     async def pass_on(self) -> None:
         """Have a round of clearing come and end."""
         self.clock.advance(INTERVAL)
-        while self.clock.getDelayedCalls() == []:
+        begin = self.clock.seconds() + INTERVAL
+        while begin not in [call.getTime() for call in self.clock.getDelayedCalls()]:
             await deferLater(reactor, 0.01)
 
     async def test_what_cannot_be_removed(self) -> None:
@@ -44,6 +46,21 @@ class ClearingTests(ReconcileTestCase):
         self.assertEqual(os.listdir(self.depot.scratch), [])
         self.tasks.cancel()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_a_removal_that_hangs(self) -> None:
+        """It does not keep the next round from coming, which does all else."""
+        vm = await self.begin(restart=False)
+        self.parts.leftovers.keep_clearing(INTERVAL)
+        self.addCleanup(self.tasks.cancel)
+        self.script.failing["remove"] = CloudError("stuck")
+        await self.vms.delete(vm.vm_cid)
+        self.script.failing.clear()
+        self.script.pending["remove"] = Deferred()
+        await self.pass_on()
+        del self.script.pending["remove"]
+        (self.depot.scratch / "left").mkdir()
+        await self.pass_on()
+        self.assertEqual(os.listdir(self.depot.scratch), [])
 
     async def test_a_round_that_fails(self) -> None:
         """A round of clearing that fails is logged as a bug, and the next one comes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.stemcells.features import inspect
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.errors import InvalidArgument, StemcellNotFound, StemcellRejected
+from runc_cpi.errors import CloudError, InvalidArgument, StemcellNotFound, StemcellRejected
 from tests.fakes.script import Script
 from tests.fakes.stemcells import FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
@@ -40,11 +43,10 @@ class StemcellsTests(TestCase):
     def loaded(self) -> Stemcells:
         """Read the stemcells from disk, as a daemon does that starts."""
         self.images = FakeImages(self.script)
-        archiver = FakeArchiver(self.script)
-        clock = Clock()
+        self.archiver, clock = FakeArchiver(self.script), Clock()
         reaper = Reaper(clock, TaskGroup(clock))
-        scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
-        stemcells = Stemcells(self.depot, archiver, self.images, scratch)
+        self.scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
+        stemcells = Stemcells(self.depot, self.archiver, self.images, self.scratch)
         stemcells.load(Repairs())
         return stemcells
 
@@ -89,6 +91,42 @@ class StemcellsTests(TestCase):
         await upload.abort()
         self.assertIn("abort", self.script.done)
         self.assert_nothing_left()
+
+    def tight(self) -> Deferred[None]:
+        """Have little room, and a removal that ends when the test says so."""
+        room = os.statvfs_result((4096, 4096, 1, 1, 1, 9, 9, 9, 0, 255))
+        self.patch(os, "statvfs", lambda path: room)
+        removal = self.script.pending["remove"] = Deferred()
+        self.scratch.drop(self.scratch.new())
+        return removal
+
+    def test_pieces_that_wait_for_room(self) -> None:
+        """They wait once, and are taken in the order in which they came."""
+        removal = self.tight()
+        upload = self.stemcells.open_upload({})
+        pieces = [Deferred.fromCoroutine(upload.write(piece)) for piece in (b"a", b"b")]
+        self.assertEqual(self.archiver.uploads[0].written, b"")
+        self.patch(os, "statvfs", os.statvfs)
+        more = Deferred.fromCoroutine(upload.write(b"c"))
+        removal.callback(None)
+        self.tight()
+        pieces += [more, Deferred.fromCoroutine(upload.write(b"d"))]
+        for piece in pieces:
+            self.successResultOf(piece)
+        self.assertEqual(self.archiver.uploads[0].written, b"abcd")
+
+    def test_an_upload_that_is_given_up_while_it_waits(self) -> None:
+        """Nothing is written after that, neither what waits for room nor what is behind."""
+        removal = self.tight()
+        upload = self.stemcells.open_upload({})
+        waiting = [Deferred.fromCoroutine(upload.write(b"a")) for _ in range(2)]
+        finished = Deferred.fromCoroutine(upload.finish())
+        aborted = Deferred.fromCoroutine(upload.abort())
+        removal.callback(None)
+        self.successResultOf(aborted)
+        for failed in (*waiting, finished):
+            self.failureResultOf(failed, CloudError)
+        self.assertEqual(self.archiver.uploads[0].written, b"")
 
     async def test_cloud_properties_are_an_object(self) -> None:
         """No stemcell is made when cloud_properties are no object."""
@@ -165,6 +203,46 @@ class StemcellsTests(TestCase):
         looking.callback(None)
         self.assertTrue((await second).rootfs.is_dir())
         self.assertEqual(self.script.done, ["unpack", "sync"])
+
+    async def test_the_same_image_when_it_is_damaged(self) -> None:
+        """If its files are gone, or cannot boot a VM any more, it is unpacked anew."""
+        first = await self.stemcells.create(self.image, {})
+        ways: list[Callable[[], object]] = [
+            lambda: shutil.rmtree(first.rootfs),
+            lambda: shutil.rmtree(first.rootfs / "usr"),
+            self.become_another,
+        ]
+        for damage in ways:
+            damage()
+            self.stemcells = self.loaded()
+            self.script.done.clear()
+            again = await self.stemcells.create(self.image, {})
+            self.assertEqual(self.script.done, ["identify", "remove", "unpack", "sync"])
+            self.assertEqual((again.rootfs, again.features), (first.rootfs, first.features))
+            upload = self.stemcells.open_upload({})
+            damage()
+            await upload.finish()
+            self.assertEqual(inspect(first.rootfs), first.features)
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    def become_another(self) -> None:
+        """Have another root file system in the place of the one that there is."""
+        (rootfs,) = (path / "rootfs" for path in self.depot.images.iterdir())
+        shutil.rmtree(rootfs)
+        (rootfs / "bin").mkdir(parents=True)
+        (rootfs / "bin/sh").touch(0o755)
+
+    async def test_a_damaged_image_with_vms(self) -> None:
+        """What is left of it is not taken from VMs that run on it."""
+        first = await self.stemcells.create(self.image, {})
+        self.stemcells.hold(first.cid)
+        shutil.rmtree(first.rootfs / "usr")
+        with self.assertRaises(CloudError) as caught:
+            await self.stemcells.create(self.image, {})
+        self.assertIn(f"{first.rootfs.parent} is damaged", str(caught.exception))
+        self.assertTrue(first.rootfs.is_dir())
+        self.stemcells.release(first.cid)
+        await self.stemcells.create(self.image, {})
 
     async def test_a_stemcell_of_an_older_daemon(self) -> None:
         """Its record names no image; its files are in its own directory, and go with it."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.drafts import new_draft, publish, set_aside
+from runc_cpi.daemon.storage.drafts import new_draft, new_trash, publish, set_aside
 
 
 @pytest.fixture
@@ -33,10 +35,22 @@ def test_what_is_made_appears_whole(depot: Depot) -> None:
 
 def test_what_is_removed_vanishes_at_once(depot: Depot) -> None:
     """A directory that is set aside is in scratch, under a name of its own."""
-    trash = set()
-    for _ in range(2):
+    trash = {new_trash(depot.scratch) for _ in range(2)}
+    for path in trash:
         (depot.vms / "vm-1").mkdir()
-        trash.add(set_aside(depot.vms / "vm-1", depot.scratch))
+        set_aside(depot.vms / "vm-1", path)
     assert not (depot.vms / "vm-1").exists()
     assert set(depot.scratch.iterdir()) == trash
     assert len(trash) == 2
+
+
+def test_what_may_come_back_is_put_back(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the disk fails before the removal lasts, the directory is in its place again."""
+    (depot.disks / "disk-1").mkdir()
+    monkeypatch.setattr(drafts, "sync_directory", Mock(side_effect=OSError(5, "no")))
+    with pytest.raises(OSError, match="no"):
+        set_aside(depot.disks / "disk-1", new_trash(depot.scratch))
+    assert os.listdir(depot.disks) == ["disk-1"]
+    assert os.listdir(depot.scratch) == []

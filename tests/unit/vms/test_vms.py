@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -242,6 +243,32 @@ class VMsTests(TestCase):
         self.assertEqual(str(other.addresses[0]), "10.0.0.5")
         with self.assertRaises(StemcellInUse):
             await self.stemcells.delete(self.stemcell_cid)
+
+    async def test_a_restart_with_a_lost_stemcell(self) -> None:
+        """What a VM runs on stays until it is deleted, also if no record names it."""
+        vm = await self.create()
+        rootfs = self.stemcells.get(self.stemcell_cid).rootfs
+        shutil.rmtree(self.depot.stemcells / self.stemcell_cid)
+        await self.begin()
+        await self.reconciler.repair()
+        self.assertTrue(rootfs.is_dir())
+        await self.vms.delete(vm.vm_cid)
+        await self.reconciler.repair()
+        self.assertFalse(rootfs.exists())
+
+    async def test_little_room(self) -> None:
+        """With little room, no VM is begun before what was deleted is removed."""
+        old = await self.create()
+        removal = self.script.pending["remove"] = Deferred()
+        await self.vms.delete(old.vm_cid)
+        room = os.statvfs_result((4096, 4096, 1, 1, 1, 9, 9, 9, 0, 255))
+        self.patch(os, "statvfs", lambda path: room)
+        new = Deferred.fromCoroutine(self.create())
+        # It would be in use.
+        await self.stemcells.delete(self.stemcell_cid)
+        removal.callback(None)
+        with self.assertRaises(StemcellNotFound):
+            await new
 
     async def test_a_restart_with_another_gateway(self) -> None:
         """A VM boots with the gateway of today, not with the one it was made with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.threads import deferToThread
@@ -37,7 +38,8 @@ class Trees:
 
         @raise CloudError: if the file system cannot be written.
         """
-        await self._run(["sync", "--file-system", str(path)], SYNC_TIMEOUT)
+        argv = ["sync", "--file-system", str(path)]
+        await self._run(argv, SYNC_TIMEOUT, Lane.BULK)
 
     async def size(self, path: Path) -> int:
         """
@@ -46,7 +48,7 @@ class Trees:
         @raise CloudError: if it cannot be read.
         """
         argv = ["du", "--summarize", "--block-size=1", "--one-file-system", "--", str(path)]
-        outcome = await self._run(argv, SIZE_TIMEOUT, idle=True)
+        outcome = await self._run(argv, SIZE_TIMEOUT, Lane.IDLE, idle=True)
         return int(outcome.stdout.split()[0])
 
     async def remove(self, path: Path, *, idle: bool = False) -> None:
@@ -62,18 +64,18 @@ class Trees:
         await deferToThread(console.close_console, path)
         await root_disks.unmount(self._tools, Bundle(path))
         argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(path)]
+        # Removals are bounded by whoever asks for them, and hold up no other child.
+        run = partial(self._run, timeout=REMOVE_TIMEOUT, lane=Lane.IDLE, idle=idle)
         try:
-            await self._run(argv, REMOVE_TIMEOUT, idle=idle)
+            await run(argv)
         except CloudError:
             # Even root cannot remove what a VM made immutable.
-            await self._run(flags.program(path), REMOVE_TIMEOUT, idle=idle)
-            await self._run(argv, REMOVE_TIMEOUT, idle=idle)
+            await run(flags.program(path))
+            await run(argv)
 
     async def _run(
-        self, argv: Sequence[str], timeout: float, *, idle: bool = False
+        self, argv: Sequence[str], timeout: float, lane: Lane, *, idle: bool = False
     ) -> Outcome:
-        # What is idle is bounded by whoever asks for it, and holds up no other child.
-        lane = Lane.IDLE if idle else Lane.BULK
         outcome = await self._processes.run(argv, timeout=timeout, lane=lane, idle=idle)
         if not outcome.ok:
             raise failed_program(outcome, outcome.complaint())

@@ -15,6 +15,7 @@ from runc_cpi.daemon.host.images.reading import HEADER_SIZE
 from runc_cpi.daemon.host.processes import Processes
 from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.interfaces import IUpload
+from runc_cpi.errors import CloudError
 
 
 @implementer(IUpload)
@@ -35,6 +36,7 @@ class Upload:
         self._hash, self._size = sha256(), 0
         self._pipeline: Pipeline | None = None
         self._flow: _FlowControl | None = None
+        self._is_aborted = False
 
     async def write(self, data: bytes) -> None:
         """
@@ -68,7 +70,8 @@ class Upload:
         return Content(f"sha256:{self._hash.hexdigest()}", self._size)
 
     async def abort(self) -> None:
-        """Stop unpacking, and wait until no process is left."""
+        """Stop unpacking, and wait until no process is left; none is started any more."""
+        self._is_aborted = True
         if self._pipeline is not None:
             self._pipeline.kill()
             await self._pipeline.wait()
@@ -77,6 +80,8 @@ class Upload:
         """Start the processes, and return the bytes that came before they ran."""
         await self._slots.acquire()
         try:
+            if self._is_aborted:
+                raise CloudError("the upload was given up before its turn came")
             self._pipeline = Pipeline(self._processes, self._header, "w", self._target)
         except BaseException:
             self._slots.release()
