@@ -61,7 +61,7 @@ class Table:
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
     def told(self, row: list[str]) -> list[str]:
-        """Return the messages of a row; of one that is better read there, each by itself."""
+        """Return the messages of a row; one by one if it is better read there."""
         cells = [row[column] for column in self.messages]
         if self.answer is not None:
             return [cell for cell in cells if cell]
