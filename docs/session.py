@@ -38,7 +38,7 @@ type what, [cli.md](cli.md) has all options.
 PARTS = {
     "What runs here": ("status", "vms", "vm show {db}"),
     "In a VM": (
-        "vm exec {web} ps",
+        "vm exec {web} ls /var/vcap",
         "vm logs {web}",
         "cp motd {web}:/tmp/",
         "vm exec {web} cat /tmp/motd",
