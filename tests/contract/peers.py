@@ -186,4 +186,4 @@ def served(behavior: Callable[[socket.socket], object]) -> Iterator[str]:
         finally:
             thread.join(PATIENCE)
     assert not thread.is_alive()
-    assert problems == []
+    assert problems == [], problems

@@ -285,7 +285,12 @@ class Daemon:
 
     def wait_for_removals(self, timeout: float = 20.0) -> None:
         """Wait until nothing is being made or removed, as goes on after the answer."""
-        eventually(lambda: not list(self.scratch.iterdir()), "scratch is empty", timeout)
+
+        def is_empty() -> bool:
+            # A daemon that was refused has made none.
+            return not (self.scratch.is_dir() and os.listdir(self.scratch))
+
+        eventually(is_empty, "scratch is empty", timeout)
 
     def rootfs_of(self, stemcell_cid: str) -> Path:
         """Return where the root file system of a stemcell is."""

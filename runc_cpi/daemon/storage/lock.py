@@ -13,6 +13,9 @@ from runc_cpi.daemon.storage.records import FILE_MODE
 
 NAME = "lock"
 CHILDREN_TIMEOUT = 60.0  # seconds
+# A daemon that is killed while it starts a program leaves a copy of its lock with the
+# process that is about to run it (fork(2)).  Seconds:
+COPY_TIMEOUT = 1.0
 PAUSE = 0.02  # seconds
 # To look for all who hold a lock takes a while where many processes are.
 LOOK_INTERVAL = 1.0  # seconds
@@ -55,8 +58,18 @@ class DaemonLock:
             names them.
         @raise OSError: if a file cannot be opened.
         """
-        self._lock = _locked(self._lock_path)
+        self._lock = self._lock_of_daemon()
         self._children = self._lock_of_children(may_end)
+
+    def _lock_of_daemon(self) -> int:
+        started = time.monotonic()
+        while True:
+            try:
+                return _locked(self._lock_path)
+            except BlockingIOError:
+                if time.monotonic() >= started + COPY_TIMEOUT:
+                    raise
+                time.sleep(PAUSE)
 
     def _lock_of_children(self, may_end: Callable[[int], bool]) -> int:
         path, started = self._children_path, time.monotonic()

@@ -182,7 +182,7 @@ class SnapshotsTests(DiskTestCase):
         await self.snapshots.delete(made.snapshot_cid)
         self.assertEqual(os.listdir(self.depot.snapshots), [])
 
-    def refuse(self, *_: Any) -> Any:
+    def refuse(self, *_: Any, **__: Any) -> Any:
         """Fail as a file system does."""
         raise OSError("read-only")
 
