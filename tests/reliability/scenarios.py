@@ -20,8 +20,7 @@ class Scenario:
     whether sites differ in its steps, so that each might go through all. @ivar done: errors
     that the call may end with if it was carried out before. @ivar replaces: whether the
     same call again replaces what one made that was carried out and not answered. @ivar
-    minor: steps of it that count only where all do. @ivar by_file: whether only the first
-    site is of interest, which is passed files.
+    by_file: whether only the first site is of interest, which is passed files.
     """
 
     method: str
@@ -30,7 +29,6 @@ class Scenario:
     everywhere: bool = False
     done: tuple[str, ...] = ()
     replaces: bool = False
-    minor: tuple[str, ...] = ()
     by_file: bool = False
 
 
@@ -136,19 +134,6 @@ def _other(metadata: Any) -> dict[str, int]:
     return {"generation": metadata.get("generation", 0) + 1}
 
 
-# What is set of an interface that is there.  That of a VM is removed with the VM, or kept
-# with it, whatever is set; create_network goes through all that is set of a bridge.
-SET = (
-    *("link set", "write accept_ra", "write disable_ipv6"),
-    *("tc add", "tc replace-filter", "brport set"),
-)
-# What comes into the directory of a new VM before its record, which makes it a VM: without
-# that all of the directory is removed.  What programs use or agents look for counts.
-FILES = (
-    *("mkdir rootfs", "mkdir layers", "symlink work", "symlink upper"),
-    *("mkdir work", "mkdir upper", "mkdir data", "mkdir etc", "mkdir var", "mkdir vcap"),
-    *("write hosts", "write resolv.conf", "remove console.log"),
-)
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
     "create_stemcell, known": Scenario("create_stemcell", _known_image, by_file=True),
@@ -158,11 +143,9 @@ SCENARIOS = {
     "delete_stemcell, light": Scenario("delete_stemcell", _light_stemcell),
     # The VM that nobody was told of has the address and the port that the call asks for, so
     # it makes way.
-    "create_vm": Scenario(
-        "create_vm", Site.vm_arguments, replaces=True, minor=(*SET, *FILES)
-    ),
+    "create_vm": Scenario("create_vm", Site.vm_arguments, replaces=True),
     "delete_vm": Scenario("delete_vm", _vm_with_a_disk),
-    "reboot_vm": Scenario("reboot_vm", _target_with_the_disk, minor=SET),
+    "reboot_vm": Scenario("reboot_vm", _target_with_the_disk),
     "set_vm_metadata": Scenario("set_vm_metadata", _vm_metadata),
     "create_disk": Scenario("create_disk", lambda _: [DISK_SIZE, {}, None]),
     "delete_disk": Scenario("delete_disk", lambda site: [site.new_disk()]),

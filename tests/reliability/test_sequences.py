@@ -21,9 +21,9 @@ from tests.harness.daemon import vm_arguments
 from tests.harness.lab import NewDaemon
 from tests.reliability.ground import Ground
 
-EXAMPLES, STEPS = 6, 57
-LEAST = 330
-LONG = 15  # times as many, with --long
+EXAMPLES, STEPS = 9, 57
+LEAST = 500
+LONG = 10  # times as many, with --long
 MOST = {"stemcells": 3, "vms": 4, "disks": 4, "snapshots": 4, "networks": 3}
 
 numbers = st.integers(0, 11)

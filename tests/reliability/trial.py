@@ -17,7 +17,7 @@ def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
     """Let the daemon die at each step of a call; return how often it died."""
     scenario, numbers = SCENARIOS[name], count(1)
     sites = sites[:1] if scenario.by_file else sites
-    ignored = () if long else (*MINOR, *scenario.minor)
+    ignored = () if long else MINOR
 
     def work(site: Site) -> int:
         site.restore()
