@@ -52,12 +52,20 @@ def _differences(daemon: Daemon, world: World) -> list[str]:
     ]
 
 
+def _drafts(place: Path) -> list[Path]:
+    # What was deleted goes meanwhile.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return [path for path in place.iterdir() if path.suffix == ".new"]
+    return []
+
+
 def _there(daemon: Daemon) -> Iterator[str]:
     for name in DIRECTORIES:
         directory = daemon.work_dir / name
         # What crun keeps for itself is hidden.
         yield from (f"{name} {path.name}" for path in directory.glob("[!.]*"))
-        yield from (f"draft {path}" for path in directory.glob("*/*.new"))
+        for place in directory.iterdir():
+            yield from (f"draft {path}" for path in _drafts(place))
     yield from (f"temporary {path.name}" for path in daemon.temporary.iterdir())
     # The name of a loop device is that of its file.
     yield from (f"loop {of.split(' of ')[1]}" for of in leaks.loops(daemon.home))
