@@ -56,7 +56,9 @@ class Scratch:
 
     def rubbish(self) -> int:
         """Count what takes room and is to be removed, also what could not be removed."""
-        return len(set(self._directory.iterdir()) - self._in_the_making)
+        there = len(set(self._directory.iterdir()) - self._in_the_making)
+        # What removed the last file may not have ended yet.
+        return max(there, self._reaper.backlog)
 
     async def make_room(self) -> None:
         """Wait for removals while little room is left, and they may make more."""
