@@ -20,10 +20,10 @@ from twisted.internet.threads import deferToThread
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.harness import png  # noqa: E402
-from tests.harness.browser import browser  # noqa: E402
-from tests.unit.status.examples import example  # noqa: E402
-from tests.unit.status.serving import served  # noqa: E402
+from tests.harness import png
+from tests.harness.browser import browser
+from tests.unit.status.examples import example
+from tests.unit.status.serving import served
 
 IMAGES = ROOT / "docs" / "images"
 VMS = 50

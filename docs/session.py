@@ -22,9 +22,9 @@ from uuid import NAMESPACE_DNS, uuid5
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.harness import images, netns  # noqa: E402
-from tests.harness.daemon import CONTROL, Daemon  # noqa: E402
-from tests.harness.lab import Lab  # noqa: E402
+from tests.harness import images, netns
+from tests.harness.daemon import CONTROL, Daemon
+from tests.harness.lab import Lab
 
 PAGE = ROOT / "docs" / "session.md"
 HEAD = """# A session

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.harness import texts  # noqa: E402
+from tests.harness import texts
 
 DOCS = ROOT / "docs"
 PAGE = DOCS / "troubleshooting.md"

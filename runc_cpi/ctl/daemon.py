@@ -13,8 +13,6 @@ from runc_cpi.ctl.tables import print_facts
 from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
-TIMEOUT = 10.0  # seconds
-
 
 @click.command()
 @output_option
@@ -58,20 +56,13 @@ def _daemons(operator: Operator) -> str:
 
 
 def _runtimes(operator: Operator) -> str:
-    program = operator.config.runtime
+    from runc_cpi.daemon.doctor.programs import told_version
+
     try:
-        done = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        told = told_version(operator.config.runtime)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"unknown: {error}"
-    return done.stdout.partition("\n")[0]
+    return told.partition("\n")[0]
 
 
 @click.command()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
-from tests.harness import leaks
+from tests.harness import leaks, trees
 from tests.harness.daemon import Daemon
 from tests.harness.waiting import eventually
 
@@ -50,3 +51,19 @@ def test_finds_mounts_and_loop_devices(daemon: Daemon) -> None:
         return leaks.find(daemon.home.parent, [daemon.cgroup]) == before
 
     eventually(all_gone, "the mount and its loop device are gone")
+
+
+def test_removes_any_tree(tmp_path: Path) -> None:
+    """Trees of hostile VMs are removed, deep ones and such as even root may not change."""
+    tree = tmp_path / "tree"
+    kept = trees.write(tree, "a/kept", "")
+    subprocess.run(["chattr", "+i", kept], check=True)
+    place = os.open(tree, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("deep", dir_fd=place)
+        below = os.open("deep", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    trees.remove(tree)
+    assert not tree.exists()

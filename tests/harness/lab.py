@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.harness import leaks
+from tests.harness import leaks, trees
 from tests.harness.daemon import Daemon
 
 
@@ -47,7 +46,7 @@ class Lab:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.home)
+        trees.remove(self.home)
 
     def new_daemon(self, **options: Any) -> Daemon:
         """Make a daemon, which is not started yet."""
@@ -90,7 +89,7 @@ class Lab:
         assert not left, "left behind:\n" + "\n".join(sorted(map(str, left)))
         for daemon in self._daemons:
             if daemon not in earlier and not daemon.is_running:
-                shutil.rmtree(daemon.home)
+                trees.remove(daemon.home)
         self._daemons = [daemon for daemon in self._daemons if daemon.home.exists()]
 
     @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runc_cpi.daemon.host.network import libnftables, sysctls, table, vip_addresses
-from tests.harness import forks, netns
+from tests.harness import forks, netns, trees
 
 CGROUPS = Path("/sys/fs/cgroup")
 PATIENCE = 3.0
@@ -102,11 +101,8 @@ def clear(traces: Iterable[Trace]) -> None:
     for name in sorted(by_kind.get("cgroup", []), key=len, reverse=True):
         _remove_cgroup(Path(name))
     for name in by_kind.get("file", []):
-        path = Path(name)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with suppress(subprocess.CalledProcessError):
+            trees.remove(Path(name))
 
 
 def _remove_cgroup(path: Path) -> None:

@@ -59,22 +59,33 @@ def runtime(patient: Patient) -> Iterator[Finding]:
     name = "OCI runtime"
     try:
         path = requirements.find_runtime(patient.config.runtime)
-        done = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        told = told_version(path)
     except HostUnfit as error:
         yield fault(name, str(error), "install runc, or set runtime")
         return
     except (OSError, subprocess.TimeoutExpired) as error:
         yield fault(name, f"{patient.config.runtime}: {error}", "install it anew")
         return
-    yield judge(name, path, done.stdout)
+    yield judge(name, path, told)
+
+
+def told_version(program: str) -> str:
+    """
+    Return what the C{--version} of a program prints; it blocks.
+
+    @raise OSError: if it cannot be run.
+    @raise TimeoutExpired: if it does not end within L{TIMEOUT} seconds.
+    """
+    done = subprocess.run(
+        [program, "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT,
+        check=False,
+    )
+    return done.stdout
 
 
 def judge(name: str, path: str, told: str) -> Finding:

@@ -42,7 +42,7 @@ def test_secrets(text: str, expected: str) -> None:
         "created vm-1 at 10.0.0.2 from stemcell-1",
         f"docker://example/stemcell:1@{DIGEST}",
         f"ubuntu:22.04@{DIGEST}",
-        "oci:/work/a@b/c",
+        "oci:/srv/a@b/c",
         "https://h/x@y",
         "is it http://h/x?",
         "which one: a or b?",

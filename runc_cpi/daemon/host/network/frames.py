@@ -117,11 +117,9 @@ def _add_ipv6(code: _FrameAssembler, own: Collection[IPv6Network]) -> None:
     @param own: these addresses, each as a network, and the blocks.
     """
     code.label("ipv6")
-    code.load(_IPV6_NEXT, 1)
-    code.read(LOAD_BYTE, at=0)
+    code.load_byte(_IPV6_NEXT)
     code.jump(IF_EQUAL_32, _LOADED, _ICMPV6, "icmpv6")
-    for header in _HIDING:
-        code.jump(IF_EQUAL_32, _LOADED, header, "drop")
+    code.go_if_any(_HIDING, "drop")
     code.jump(IF_EQUAL_32, _LOADED, _FRAGMENT, "fragment")
     code.jump(IF_DIFFERENT_32, _LOADED, _HOP_BY_HOP, "ipv6 sender")
     # Only what says which groups the VM is in needs such options.
@@ -130,20 +128,15 @@ def _add_ipv6(code: _FrameAssembler, own: Collection[IPv6Network]) -> None:
         code.read(LOAD_BYTE, at=at)
         code.jump(IF_DIFFERENT_32, _LOADED, expected, "drop")
     code.read(LOAD_BYTE, at=8)
-    for kind in _OF_GROUPS:
-        code.jump(IF_EQUAL_32, _LOADED, kind, "ipv6 sender")
+    code.go_if_any(_OF_GROUPS, "ipv6 sender")
     code.jump(JUMP, 0, 0, "drop")
     code.label("fragment")
-    code.load(_IPV6_DATA, 1)
-    code.read(LOAD_BYTE, at=0)
-    for header in _WHOLE:
-        code.jump(IF_EQUAL_32, _LOADED, header, "drop")
+    code.load_byte(_IPV6_DATA)
+    code.go_if_any(_WHOLE, "drop")
     code.jump(JUMP, 0, 0, "ipv6 sender")
     code.label("icmpv6")
-    code.load(_IPV6_DATA, 1)
-    code.read(LOAD_BYTE, at=0)
-    for kind in _OF_ROUTERS:
-        code.jump(IF_EQUAL_32, _LOADED, kind, "drop")
+    code.load_byte(_IPV6_DATA)
+    code.go_if_any(_OF_ROUTERS, "drop")
     code.jump(IF_EQUAL_32, _LOADED, _ASKS_FOR_NEIGHBOUR, "asks for neighbour")
     code.jump(IF_DIFFERENT_32, _LOADED, _IS_NEIGHBOUR, "ipv6 sender")
     code.load(_NEIGHBOUR, 16)
@@ -180,6 +173,16 @@ class _FrameAssembler(Assembler):
     def read(self, code: int, at: int) -> None:
         """Read from the buffer to a register."""
         self.add(code, _LOADED, FRAME_POINTER, offset=_BUFFER + at)
+
+    def load_byte(self, offset: int) -> None:
+        """Load a byte of the frame into a register; drop one that is too short."""
+        self.load(offset, 1)
+        self.read(LOAD_BYTE, at=0)
+
+    def go_if_any(self, values: Iterable[int], label: str) -> None:
+        """Go to a label if the register holds one of these values."""
+        for value in values:
+            self.jump(IF_EQUAL_32, _LOADED, value, label)
 
     def drop_unless(self, six: bytes, at: int) -> None:
         """Drop the frame unless the buffer holds these six bytes."""
