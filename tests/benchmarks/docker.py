@@ -108,7 +108,7 @@ def docker_host(home: Path) -> Iterator[DockerHost]:
     finally:
         process.terminate()
         process.wait(START_TIMEOUT)
-        for directory in CGROUPS.glob(f"*/{group}"):
+        for directory in (CGROUPS / group, *CGROUPS.glob(f"*/{group}")):
             with suppress(OSError):
                 directory.rmdir()
         trees.remove(home)

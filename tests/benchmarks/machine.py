@@ -29,9 +29,9 @@ def described(place: Path, runtime: str = "runc") -> dict[str, Any]:
         "processor": model[1] if model else platform.machine(),
         "memory_mib": memory,
         "load": round(os.getloadavg()[0], 2),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
-        "file_system": _said("stat", "--file-system", "--format=%T", str(place)),
+        "file_system": _said("findmnt", "-no", "FSTYPE", "-T", str(place)),
         "python": platform.python_version(),
         "runtime": _said(runtime, "--version"),
     }
@@ -49,10 +49,11 @@ def _said(*argv: str) -> str:
 def sentence(machine: dict[str, Any]) -> str:
     """Say in words what such a description says."""
     memory = round(machine["memory_mib"] / 1024)
+    docker = f", Docker {machine['docker']}" if "docker" in machine else ""
     return (
         f"{machine['processors']} processors ({machine['processor']}), {memory} GiB, "
         f"{machine['file_system']}, {machine['system']}, Linux {machine['kernel']}, "
-        f"{machine['runtime']}, Python {machine['python']}; "
+        f"{machine['runtime']}, Python {machine['python']}{docker}; "
         f"load {machine['load']:g} at the beginning; {machine['at']}, "
         f"at {machine['commit']}"
     )

@@ -24,6 +24,7 @@ from tests.benchmarks.timeline import AFTER, BEFORE, WITHIN
 INK, FAINT, PAPER = "#1f2328", "#d0d7de", "#ffffff"
 BLUE, ORANGE, GRAY, GREEN, RED = "#0969da", "#bc4c00", "#8c959f", "#1a7f37", "#cf222e"
 PEERS = (ORANGE, "#8250df", "#9a6700")
+SHORTEST = 0.1  # milliseconds; shorter steps are not drawn
 STYLE = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
@@ -66,7 +67,7 @@ def _saved(drawing: Drawing, path: Path) -> Path:
 
 def calls(figures: list[Figure], peers: list[str]) -> Drawing:
     """Draw a bar for each call, with the same by bare tools and what it should take."""
-    drawing = Drawing(figsize=(9, 0.55 * len(figures) + 1.4))
+    drawing = Drawing(figsize=(9, 0.6 * len(figures) + 1.4))
     axes = drawing.subplots()
     names = [OURS, *peers, "bare tools"]
     colors = [BLUE, *PEERS, GRAY][: 1 + len(peers)] + [GRAY]
@@ -78,19 +79,17 @@ def calls(figures: list[Figure], peers: list[str]) -> Drawing:
                 continue
             at = place + height * (number - (len(names) - 1) / 2)
             axes.barh(at, value, height * 0.9, color=colors[number])
+            end = value
             if number == 0:
-                extremes = [[value - min(figure.samples)], [max(figure.samples) - value]]
+                end = max(figure.samples)
+                extremes = [[value - min(figure.samples)], [end - value]]
                 axes.errorbar(value, at, xerr=extremes, color=INK, elinewidth=0.8)
-        axes.annotate(
-            told(figure.median),
-            (max(value for value in (*values, max(figure.samples)) if value), place),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-        )
-        if figure.subject.aim.ms is not None:
-            color = RED if figure.median > figure.subject.aim.ms else GREEN
-            axes.vlines(figure.subject.aim.ms, place - 0.45, place + 0.45, color=color)
+            _write(axes, told(value), end, at, size=7)
+        limit = figure.limit
+        if limit is not None:
+            color = RED if figure.is_met is False else GREEN
+            first = place - height * len(names) / 2
+            axes.vlines(limit, first - 0.04, first + height, color=color)
     axes.set_yticks(range(len(figures)), [_label(figure) for figure in figures])
     axes.invert_yaxis()
     axes.set_xscale("log")
@@ -100,6 +99,18 @@ def calls(figures: list[Figure], peers: list[str]) -> Drawing:
     axes.set_axisbelow(True)
     _legend(axes, dict(zip(names, colors, strict=True)))
     return drawing
+
+
+def _write(axes: Axes, text: str, end: float, place: float, size: float) -> None:
+    """Write something behind the end of a bar."""
+    axes.annotate(
+        text,
+        (end, place),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+    )
 
 
 def _label(figure: Figure) -> str:
@@ -138,22 +149,16 @@ def scale(levels: list[dict[str, Any]]) -> Drawing:
 
 def timeline(taken: dict[str, Any]) -> Drawing:
     """Draw the steps of one call, each in a line of its own, as they began."""
-    spans = taken["spans"]
+    spans = [span for span in taken["spans"] if span["ms"] >= SHORTEST]
     drawing = Drawing(figsize=(9, 0.27 * len(spans) + 1.1))
     axes = drawing.subplots()
     colors = {BEFORE: GRAY, AFTER: GRAY, WITHIN: FAINT}
     spans = sorted(spans, key=lambda span: (span["start"], -span["ms"]))
     for place, span in enumerate(spans):
         color = colors.get(span["name"], ORANGE if "runc" in span["name"] else BLUE)
-        axes.barh(place, max(span["ms"], 0.15), 0.7, left=span["start"], color=color)
-        axes.annotate(
-            f"{span['name']} {span['ms']:.1f}",
-            (span["start"] + span["ms"], place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
+        axes.barh(place, span["ms"], 0.7, left=span["start"], color=color)
+        text = f"{span['name']} {span['ms']:.1f}"
+        _write(axes, text, span["start"] + span["ms"], place, size=8.5)
     axes.invert_yaxis()
     axes.set_yticks([])
     axes.set_xlim(0, taken["ms"] * 1.2)

@@ -46,6 +46,14 @@ class Figure:
         return median(self.samples)
 
     @property
+    def limit(self) -> float | None:
+        """The milliseconds that it should take at most, if anything says so."""
+        aim = self.subject.aim
+        if aim.ms is None and aim.times is not None and self.bare is not None:
+            return aim.times * self.bare
+        return aim.ms
+
+    @property
     def is_met(self) -> bool | None:
         """Whether it takes as little as it should; L{None} if nothing says how much."""
         aim, met = self.subject.aim, []

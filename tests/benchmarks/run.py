@@ -15,7 +15,7 @@ from tests.benchmarks.calls.starts import Starts
 from tests.benchmarks.calls.stemcells import Stemcells
 from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours, docker_cpi
-from tests.benchmarks.docker import docker_host
+from tests.benchmarks.docker import DockerHost, docker_host
 from tests.benchmarks.results import Results
 from tests.benchmarks.subjects import BY_NAME, CREATE_VM
 from tests.harness import images, netns, trees
@@ -73,33 +73,38 @@ def measured(wanted: Wanted) -> Results:
     netns.enter()
     lab = Lab()
     try:
-        with lab.daemons() as new_daemon:
-            return _measured(wanted, new_daemon, made, lab.home)
+        with ExitStack() as stack:
+            # What Docker makes of interfaces and settings is none of ours.
+            docker = None
+            if wanted.docker_cpi is not None:
+                docker = stack.enter_context(docker_host(lab.home / "docker"))
+            new_daemon = stack.enter_context(lab.daemons())
+            return _measured(wanted, new_daemon, made, lab.home, docker)
     finally:
         lab.close()
 
 
 def _measured(
-    wanted: Wanted, new_daemon: NewDaemon, made: dict[str, Path], home: Path
+    wanted: Wanted,
+    new_daemon: NewDaemon,
+    made: dict[str, Path],
+    home: Path,
+    docker: DockerHost | None,
 ) -> Results:
     with work_place(home) as place, ExitStack() as stack:
         results = Results(machine=machine.described(place))
         if wanted.stemcell is None:
-            booted, unpacked = (
-                made["runit"],
-                image_files.large_image(made["systemd"], place),
-            )
+            booted = made["runit"]
+            unpacked = image_files.large_image(made["systemd"], place)
         else:
             booted = image_files.given_image(wanted.stemcell, place)
             unpacked = image_files.another(booted, place)
         ours = Ours(new_daemon().start(), booted)
         others: list[Contender] = []
-        if wanted.docker_cpi is not None:
-            host = stack.enter_context(docker_host(home / "docker"))
-            others.append(
-                stack.enter_context(docker_cpi(wanted.docker_cpi, host, home, booted))
-            )
-            results.machine["docker"] = host.version()["Version"]
+        if docker is not None and wanted.docker_cpi is not None:
+            other = docker_cpi(wanted.docker_cpi, docker, home, booted)
+            others.append(stack.enter_context(other))
+            results.machine["docker"] = docker.version()["Version"]
         bench = Bench(
             ours=ours, others=others, image=unpacked, place=place, rounds=wanted.rounds
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -14,16 +15,17 @@ from tests.benchmarks.calls.rounds import Bench
 from tests.benchmarks.calls.starts import Starts
 from tests.benchmarks.calls.stemcells import Stemcells
 from tests.benchmarks.calls.vms import Reboots, VMs
-from tests.benchmarks.contenders import Ours
+from tests.benchmarks.contenders import Contender, Ours
 from tests.benchmarks.encryption import encrypted, encryption
 from tests.benchmarks.events import filled, seen
 from tests.benchmarks.networks import networks
 from tests.benchmarks.plots import draw
 from tests.benchmarks.results import Results, table
 from tests.benchmarks.run import measure, work_place
-from tests.benchmarks.subjects import BY_NAME
+from tests.benchmarks.subjects import BY_NAME, HAS_VM, INFO
 from tests.benchmarks.timeline import AFTER, BEFORE, WITHIN
 from tests.harness import images
+from tests.harness.daemon import vm_arguments
 from tests.harness.lab import Lab, NewDaemon
 
 # Twenty VMs at once take as long as all else.
@@ -75,6 +77,34 @@ def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path)
     assert [path.name for path in drawn] == ["calls.svg", "scale.svg", "timeline.svg"]
     for path in drawn:
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+class Refusing(Contender):
+    """Another daemon, which is asked for VMs that it cannot make."""
+
+    def vm(self) -> list[Any]:
+        """Return arguments that are no good."""
+        return vm_arguments(self.stemcell, {"default": {"type": "none"}})
+
+
+def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
+    """Others take turns with this project, and what they refuse is told."""
+    results = Results()
+    with work_place(lab.home) as place:
+        image = scale.small_image(place)
+        other = new_daemon().start().cpi
+        bench = Bench(
+            ours=Ours(new_daemon().start(), image),
+            others=[Contender("another", other, image), Refusing("refusing", other, image)],
+            image=image,
+            place=place,
+            rounds=2,
+        )
+        measure(results, bench, [Starts])
+    info, has_vm = results.figures()
+    assert (set(info.peers), set(has_vm.peers)) == ({"another"}, {"another"})
+    assert len(results.samples["another"][HAS_VM]) == 2
+    assert "'none'" in results.refused["refusing"][INFO]
 
 
 def test_every_subject_is_of_a_kind() -> None:

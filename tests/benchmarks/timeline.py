@@ -22,6 +22,8 @@ def taken(new_daemon: NewDaemon, image: Path, rounds: int) -> dict[str, Any]:
         the median time.
     """
     ours = Ours(new_daemon(config=CONFIG).start(), image)
+    # The first VM has more done for it than those after it.
+    ours.create_vm()
     rows = sorted((_one(ours) for _ in range(rounds)), key=lambda row: float(row["ms"]))
     return rows[len(rows) // 2]
 
