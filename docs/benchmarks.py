@@ -34,7 +34,7 @@ def row(figure: Figure, peers: list[str]) -> str:
         aim += " ✓" if figure.is_met else " ✗"
     least, most = told(min(figure.samples)), told(max(figure.samples))
     cells = [f"`{figure.subject.name}`", told(figure.median), f"{least} to {most}"]
-    cells += [aim, times, bare_of(figure.subject)]
+    cells += [aim, times, bare_of(figure.subject).replace("|", r"\|")]
     cells.append("" if figure.bare is None else told(figure.bare))
     cells += [told(figure.peers[who]) if who in figure.peers else "" for who in peers]
     return "| " + " | ".join(cells) + " |"
@@ -54,7 +54,7 @@ def table(results: Results) -> Iterator[str]:
     for who, refused in results.refused.items():
         for name, why in refused.items():
             yield ""
-            yield f"{who} refused `{name}`: {why}"
+            yield f"{who} refused `{name}`: `{why}`."
 
 
 def main() -> None:

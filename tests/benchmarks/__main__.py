@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.benchmarks.docker import NoDocker
+from tests.benchmarks.docker import NoDocker, can_be_had
 from tests.benchmarks.machine import sentence
 from tests.benchmarks.results import Results, Unusable, table
 from tests.benchmarks.run import Wanted, measured
@@ -33,6 +33,14 @@ def number(text: str) -> int:
 def path(text: str) -> Path:
     """Return a path, which is relative to where operations/benchmark was called."""
     return Path(os.environ.get("CALLED_IN", "."), text)
+
+
+def new(text: str) -> Path:
+    """Return the path of a file that can be written."""
+    found = path(text)
+    if found.is_dir() or not found.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a file in a directory there is")
+    return found
 
 
 def subject(text: str) -> str:
@@ -60,7 +68,7 @@ def arguments() -> argparse.Namespace:
         metavar="NAME",
         help="measure these calls, such as create_vm, and what is measured with them",
     )
-    parser.add_argument("--json", type=path, metavar="FILE", help="write the results")
+    parser.add_argument("--json", type=new, metavar="FILE", help="write the results")
     parser.add_argument(
         "--against", type=path, metavar="FILE", help="compare with results of before"
     )
@@ -87,19 +95,29 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def found_docker_cpi() -> Path | None:
+    """Return the docker-cpi of the search path, if there is one that can be measured."""
+    found = shutil.which("docker-cpi")
+    if found is None:
+        return None
+    if not can_be_had():
+        print("docker-cpi is not measured: DOCKER_HOST is not set, and there is no dockerd")
+        return None
+    return Path(found)
+
+
 def main() -> int:
     """Measure, and report."""
     asked = arguments()
     try:
         before = Results.read(asked.against) if asked.against else None
-        found = asked.docker_cpi or shutil.which("docker-cpi")
         results = measured(
             Wanted(
                 rounds=asked.rounds,
                 only=asked.only,
                 scale=asked.scale,
                 stemcell=asked.stemcell,
-                docker_cpi=Path(found) if found else None,
+                docker_cpi=asked.docker_cpi or found_docker_cpi(),
             )
         )
         print(table(results, before))

@@ -76,6 +76,11 @@ class DockerHost:
         self._ask("DELETE", f"/networks/{name}")
 
 
+def can_be_had() -> bool:
+    """Say whether L{docker_host} knows of a daemon of Docker."""
+    return bool(os.environ.get("DOCKER_HOST") or shutil.which("dockerd"))
+
+
 @contextmanager
 def docker_host(home: Path) -> Iterator[DockerHost]:
     """

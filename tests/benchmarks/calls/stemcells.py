@@ -32,6 +32,10 @@ class Stemcells(Calls):
         """How many rounds there are."""
         return self.bench.few
 
+    def _sync(self) -> None:
+        """Have nobody wait for what others have written."""
+        command(["sync", "--file-system", str(self.bench.place)])
+
     def bare(self) -> Works:
         """Return the same by the decompressor that the daemon chooses, and by tar."""
         image, target = self.bench.image, self.bench.place / "unpacked"
@@ -47,10 +51,11 @@ class Stemcells(Calls):
                     tar, stdin=head.stdout, stdout=subprocess.DEVNULL, check=True
                 )
                 assert head.wait() == 0
-            command(["sync", "--file-system", str(target)])
+            self._sync()
 
         def make() -> float:
             target.mkdir()
+            self._sync()
             return timed(unpack)
 
         yield UNPACK, make
@@ -63,6 +68,7 @@ class Stemcells(Calls):
         image, made = self.bench.image, list[str]()
 
         def create() -> float:
+            self._sync()
             return timed(lambda: made.append(contender.create_stemcell(image)))
 
         def delete() -> float:
