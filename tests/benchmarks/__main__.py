@@ -77,7 +77,7 @@ def arguments() -> argparse.Namespace:
         "--scale",
         type=number,
         metavar="VMS",
-        help="also measure create_vm and delete_vm beside 0, 100, and so on up to VMS VMs",
+        help="also measure calls and the daemon beside 0, 100, and so on up to VMS VMs",
     )
     parser.add_argument(
         "--stemcell",

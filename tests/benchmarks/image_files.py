@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tarfile
 from pathlib import Path
@@ -32,6 +33,18 @@ def large_image(image: Path, home: Path) -> Path:
     command(["tar", f"-I{compress}", "-cf", str(large), "-C", str(tree), "."])
     shutil.rmtree(tree)
     return large
+
+
+def small_image(home: Path) -> Path:
+    """
+    Make the image of a VM that sleeps, and takes next to nothing.
+
+    @param home: the directory that it is made in.
+    """
+    busybox = images.take_out(images.bootable("runit"), "./usr/bin/busybox")
+    path = home / "small"
+    path.write_bytes(gzip.compress(images.tiny(busybox), 1))
+    return path
 
 
 def given_image(path: Path, home: Path) -> Path:

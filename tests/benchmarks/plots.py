@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -18,11 +17,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from tests.benchmarks.results import OURS, Figure, Results, Unusable, bare_of, told
-from tests.benchmarks.subjects import CREATE_VM, DELETE_VM
+from tests.benchmarks.subjects import ATTACH_DISK, CREATE_VM, DELETE_VM, DETACH_DISK
 from tests.benchmarks.timeline import AFTER, BEFORE, WITHIN
 
 INK, FAINT, PAPER = "#1f2328", "#d0d7de", "#ffffff"
 BLUE, ORANGE, GRAY, GREEN, RED = "#0969da", "#bc4c00", "#8c959f", "#1a7f37", "#cf222e"
+BESIDE_MANY = {
+    CREATE_VM: BLUE,
+    DELETE_VM: ORANGE,
+    ATTACH_DISK: "#8250df",
+    DETACH_DISK: GRAY,
+}
 PEERS = (ORANGE, "#8250df", "#9a6700")
 SHORTEST = 0.1  # milliseconds; shorter steps are not drawn
 STYLE = {
@@ -130,14 +135,12 @@ def scale(levels: list[dict[str, Any]]) -> Drawing:
     drawing = Drawing(figsize=(9, 4))
     times, memory = drawing.subplots(1, 2, width_ratios=[2, 1])
     vms = [level["vms"] for level in levels]
-    for name, color in ((CREATE_VM, BLUE), (DELETE_VM, ORANGE)):
-        samples = [level["samples"][name] for level in levels]
-        times.plot(vms, list(map(median, samples)), color=color, marker="o", label=name)
-        least, most = list(map(min, samples)), list(map(max, samples))
-        times.fill_between(vms, least, most, color=color, alpha=0.15, linewidth=0)
+    for name, color in BESIDE_MANY.items():
+        took = [level["calls"][name] for level in levels]
+        times.plot(vms, took, color=color, marker="o", label=name)
     memory.plot(vms, [level["memory"] for level in levels], color=GREEN, marker="o")
-    times.set_ylabel("milliseconds: medians, the least to the most")
-    times.legend(frameon=False, loc="upper left")
+    times.set_ylabel("milliseconds, medians")
+    times.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     memory.set_ylabel("memory of the daemon, MiB")
     for axes in (times, memory):
         axes.set_xlabel("VMs beside")

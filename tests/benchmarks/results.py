@@ -72,7 +72,7 @@ class Results:
     @ivar machine: what it was measured on.
     @ivar samples: milliseconds of each round, by who took them and for what.
     @ivar refused: what others could not do, and why, by the same.
-    @ivar scale: C{vms}, C{memory} in MiB, and the samples of calls beside so many VMs.
+    @ivar scale: what was measured beside so many VMs each, as L{scale.Figures} have it.
     @ivar timeline: the steps of one create_vm, as L{timeline.taken} returns them.
     """
 

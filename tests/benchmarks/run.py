@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks import image_files, machine, scale, timeline
+from tests.benchmarks import image_files, machine, timeline
 from tests.benchmarks.calls.crowds import Crowds
 from tests.benchmarks.calls.disks import Disks
 from tests.benchmarks.calls.rounds import Bench, Calls
@@ -17,12 +18,13 @@ from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours, docker_cpi
 from tests.benchmarks.docker import DockerHost, docker_host
 from tests.benchmarks.results import Results
+from tests.benchmarks.scale import Crowd, crowd, told
 from tests.benchmarks.subjects import BY_NAME, CREATE_VM
 from tests.harness import images, netns, trees
 from tests.harness.lab import Lab, NewDaemon
 
 KINDS: tuple[type[Calls], ...] = (Starts, VMs, Disks, Reboots, Crowds, Stemcells)
-SCALE_ROUNDS = 10
+STEP = 100  # VMs
 TIMELINE_ROUNDS = 7
 
 
@@ -78,8 +80,12 @@ def measured(wanted: Wanted) -> Results:
             docker = None
             if wanted.docker_cpi is not None:
                 docker = stack.enter_context(docker_host(lab.home / "docker"))
-            new_daemon = stack.enter_context(lab.daemons())
-            return _measured(wanted, new_daemon, made, lab.home, docker)
+            with lab.daemons() as new_daemon:
+                results = _measured(wanted, new_daemon, made, lab.home, docker)
+        if wanted.scale is not None:
+            with lab.daemons() as new_daemon, crowd(lab, new_daemon) as many:
+                results.scale = list(beside_many(many, wanted.scale, wanted.rounds))
+        return results
     finally:
         lab.close()
 
@@ -111,10 +117,18 @@ def _measured(
         measure(results, bench, wanted.kinds())
         if wanted.has(CREATE_VM):
             results.timeline = timeline.taken(new_daemon, booted, TIMELINE_ROUNDS)
-        if wanted.scale is not None:
-            rounds = min(wanted.rounds, SCALE_ROUNDS)
-            results.scale = list(scale.beside_many(new_daemon, place, wanted.scale, rounds))
     return results
+
+
+def beside_many(many: Crowd, most: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Measure calls beside none, L{STEP}, and so on up to so many VMs."""
+    first = None
+    for number in range(0, most + 1, STEP):
+        many.grow(number)
+        figures = many.measure(rounds)
+        first = first or figures
+        print(told(figures, first), flush=True)
+        yield asdict(figures)
 
 
 def measure(results: Results, bench: Bench, kinds: Sequence[type[Calls]]) -> None:

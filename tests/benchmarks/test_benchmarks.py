@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks import scale, timeline
+from tests.benchmarks import timeline
 from tests.benchmarks.calls.disks import Disks
 from tests.benchmarks.calls.rounds import Bench
 from tests.benchmarks.calls.starts import Starts
@@ -18,10 +19,12 @@ from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours
 from tests.benchmarks.encryption import encrypted, encryption
 from tests.benchmarks.events import filled, seen
+from tests.benchmarks.image_files import small_image
 from tests.benchmarks.networks import networks
 from tests.benchmarks.plots import draw
 from tests.benchmarks.results import Results, table
-from tests.benchmarks.run import measure, work_place
+from tests.benchmarks.run import KINDS, measure, work_place
+from tests.benchmarks.scale import Figures
 from tests.benchmarks.subjects import BY_NAME, HAS_VM, INFO
 from tests.benchmarks.timeline import AFTER, BEFORE, WITHIN
 from tests.harness import images
@@ -29,7 +32,7 @@ from tests.harness.daemon import vm_arguments
 from tests.harness.lab import Lab, NewDaemon
 
 # Twenty VMs at once take as long as all else.
-KINDS = (Starts, VMs, Disks, Reboots, Stemcells)
+MEASURED = (Starts, VMs, Disks, Reboots, Stemcells)
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path)
     """The table has every call; the results are read back, compared and drawn."""
     results = Results(machine={})
     with work_place(lab.home) as place:
-        image = scale.small_image(place)
+        image = small_image(place)
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
             others=[],
@@ -59,18 +62,19 @@ def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path)
             place=place,
             rounds=1,
         )
-        measure(results, bench, KINDS)
+        measure(results, bench, MEASURED)
         results.timeline = timeline.taken(new_daemon, image, 1)
-        results.scale = list(scale.beside_many(new_daemon, place, 2, 1, step=2))
+    calls = {"create_vm": 90.0, "delete_vm": 40.0, "attach_disk": 9.0, "detach_disk": 9.5}
+    many = Figures(0, calls, calls, memory=60.0, idle=0.5, answering=1.5, settled=2.0)
+    results.scale = [asdict(many), asdict(replace(many, vms=100))]
     figures = {figure.subject.name: figure for figure in results.figures()}
-    assert set(figures) == {name for kind in KINDS for name in kind.names}
+    assert set(figures) == {name for kind in MEASURED for name in kind.names}
     assert all(each.median > 0 and each.bare and each.ratio for each in figures.values())
     results.write(tmp_path / "results.json")
     assert Results.read(tmp_path / "results.json") == results
     report = table(results, before=results)
     print(report)
     assert all(name in report for name in figures)
-    assert [level["vms"] for level in results.scale] == [0, 2]
     names = [span["name"] for span in results.timeline["spans"]]
     assert {BEFORE, WITHIN, "runc create", AFTER} <= set(names)
     drawn = list(draw(results, tmp_path / "plots"))
@@ -91,7 +95,7 @@ def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
     """Others take turns with this project, and what they refuse is told."""
     results = Results()
     with work_place(lab.home) as place:
-        image = scale.small_image(place)
+        image = small_image(place)
         other = new_daemon().start().cpi
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
@@ -109,8 +113,6 @@ def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
 
 def test_every_subject_is_of_a_kind() -> None:
     """What the table can have is measured by one kind of calls."""
-    from tests.benchmarks.run import KINDS
-
     names = [name for kind in KINDS for name in kind.names]
     assert sorted(names) == sorted(BY_NAME)
 
@@ -118,7 +120,7 @@ def test_every_subject_is_of_a_kind() -> None:
 def test_encryption_is_measured(lab: Lab, new_daemon: NewDaemon) -> None:
     """Calls and images go over TLS and without it."""
     with work_place(lab.home) as place:
-        image, plain = scale.small_image(place), new_daemon(network_type="tcp").start()
+        image, plain = small_image(place), new_daemon(network_type="tcp").start()
         rows = encryption(plain, encrypted(new_daemon), image, 2, place, size=1)
     assert all(row.milliseconds != 0 for row in rows)
 
