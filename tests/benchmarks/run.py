@@ -97,14 +97,17 @@ def _measured(
     home: Path,
     docker: DockerHost | None,
 ) -> Results:
-    with work_place(home) as place, ExitStack() as stack:
+    with ExitStack() as stack:
+        place = stack.enter_context(work_place(home))
+        # Apart: ext4 is slow to make files where others were deleted a short time ago.
+        files = stack.enter_context(work_place(home, "stemcells"))
         results = Results(machine=machine.described(place))
         if wanted.stemcell is None:
             booted = made["runit"]
-            unpacked = image_files.large_image(made["systemd"], place)
+            unpacked = image_files.large_image(made["systemd"], files)
         else:
-            booted = image_files.given_image(wanted.stemcell, place)
-            unpacked = image_files.another(booted, place)
+            booted = image_files.given_image(wanted.stemcell, files)
+            unpacked = image_files.another(booted, files)
         ours = Ours(new_daemon().start(), booted)
         others: list[Contender] = []
         if docker is not None and wanted.docker_cpi is not None:
@@ -139,9 +142,9 @@ def measure(results: Results, bench: Bench, kinds: Sequence[type[Calls]]) -> Non
 
 
 @contextmanager
-def work_place(home: Path) -> Iterator[Path]:
+def work_place(home: Path, name: str = "bare") -> Iterator[Path]:
     """Return an empty directory on the file system that the daemons use, for a while."""
-    place = home / "bare"
+    place = home / name
     place.mkdir()
     try:
         yield place
