@@ -71,10 +71,14 @@ class RootfsStore:
 
     async def hold_unpacked(self, image: Content) -> bool:
         """
-        Count one more user of an image if it is unpacked; return whether it is.
+        Count one more user of an image file if it is unpacked; return whether it is.
+
+        What has its digest and another size, or none, is no such file.
 
         @raise CloudError: if what is unpacked is damaged, and VMs run on it.
         """
+        if self._sizes.get(image.digest) != image.size:
+            return False
         self.hold(image)
         is_unpacked = False
         try:
