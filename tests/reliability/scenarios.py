@@ -19,8 +19,7 @@ class Scenario:
     the contract; with the first, agents' settings name their disks. @ivar everywhere:
     whether sites differ in its steps, so that each might go through all. @ivar done: errors
     that the call may end with if it was carried out before. @ivar replaces: whether the
-    same call again replaces what one made that was carried out and not answered. @ivar
-    by_file: whether only the first site is of interest, which is passed files.
+    same call again replaces what one made that was carried out and not answered.
     """
 
     method: str
@@ -29,7 +28,6 @@ class Scenario:
     everywhere: bool = False
     done: tuple[str, ...] = ()
     replaces: bool = False
-    by_file: bool = False
 
 
 def _image(site: Site) -> list[Any]:
@@ -136,7 +134,7 @@ def _other(metadata: Any) -> dict[str, int]:
 
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
-    "create_stemcell, known": Scenario("create_stemcell", _known_image, by_file=True),
+    "create_stemcell, known": Scenario("create_stemcell", _known_image, everywhere=True),
     "create_stemcell, light": Scenario("create_stemcell", _light),
     "delete_stemcell": Scenario("delete_stemcell", _stemcell),
     "delete_stemcell, one of two": Scenario("delete_stemcell", _one_of_two),
