@@ -62,6 +62,7 @@ class StemcellMaker:
         await self.scratch.make_room()
         new = self.scratch.new()
         try:
+            self.scratch.begin_sync(new)
             content = await self.archiver.unpack(image, made_rootfs(new))
             return await self.complete(new, content, properties)
         except BaseException:

@@ -137,6 +137,7 @@ class RootfsStore:
                 return
             new = self._scratch.new()
             try:
+                self._scratch.begin_sync(new)
                 await self._images.unpack(fetched, rootfs_path(new))
                 await self._publish(new, self._path(digest))
             except BaseException:

@@ -77,6 +77,7 @@ class StemcellUpload:
     def _begin(self) -> _Unpacking:
         new = self._maker.scratch.new()
         self._unpacking = _Unpacking(new, self._maker.archiver.open(made_rootfs(new)))
+        self._maker.scratch.begin_sync(new)
         return self._unpacking
 
     async def finish(self) -> Stemcell:

@@ -49,7 +49,7 @@ class StemcellsTests(TestCase):
         self.images = FakeImages(self.script)
         self.archiver, clock = FakeArchiver(self.script), Clock()
         reaper = Reaper(clock, TaskGroup(clock))
-        self.scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
+        self.scratch = Scratch(clock, self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, self.archiver, self.images, self.scratch)
         stemcells.load(Repairs())
         return stemcells
