@@ -154,7 +154,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     """
     locks, tasks = Locks(), TaskGroup(reactor)
     reaper = Reaper(reactor, tasks)
-    scratch = Scratch(depot, host.trees, reaper)
+    scratch = Scratch(reactor, depot, host.trees, reaper)
     stemcells = Stemcells(depot, host.archiver, host.images, scratch)
     disks = Disks(
         depot=depot,

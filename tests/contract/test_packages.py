@@ -81,7 +81,8 @@ KNOW_ALL = {
 PROGRAMS = {
     "runc_cpi.cpi": set[str](),
     "runc_cpi.ctl": {
-        *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
+        *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.images"),
+        "runc_cpi.cpi.tls",
         # What needs no running daemon, or what only root of its host can do.
         *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
         *(f"{DAEMON}.storage.{name}" for name in ("tree", "descent", "depot")),
