@@ -70,10 +70,11 @@ def facts(thing: Thing) -> dict[str, str]:
     told = {
         "vm": thing["vm_cid"],
         "state": state_of(thing),
+        "ended": _ended(thing.get("end")),
         "instance": instance_of(thing),
         "agent": thing["agent_id"],
         "stemcell": thing["stemcell_cid"],
-        "made": f"{thing['created_at']} ({units.age(thing['created_at'])} ago)",
+        "made": _moment(thing["created_at"]),
         "addresses": ", ".join(thing["addresses"]),
         "vips": ", ".join(thing["vips"]),
         "ports": ", ".join(map(port_of, thing["ports"])),
@@ -83,6 +84,14 @@ def facts(thing: Thing) -> dict[str, str]:
     told = {name: value for name, value in told.items() if value}
     notes = {f"metadata {name}": str(value) for name, value in thing["metadata"].items()}
     return {**told, **notes}
+
+
+def _ended(end: Thing | None) -> str:
+    return f"{_moment(end['at'])}: its first process {end['how']}" if end else ""
+
+
+def _moment(time: str) -> str:
+    return f"{time} ({units.age(time)} ago)" if time else ""
 
 
 def _used(usage: Thing) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 
 from runc_cpi.daemon.base.tasks import TaskGroup
@@ -48,28 +46,3 @@ class Watcher:
         if self._watched.get(vm_cid) is init:
             self.unwatch(vm_cid)
             self.ended(vm_cid, status)
-
-
-def is_failure(status: int | None) -> bool:
-    """
-    Say whether a VM failed, and was not halted from within.
-
-    A VM is halted by its init's exit with status 0, or by reboot(2) in it, which the
-    kernel turns into SIGINT (pid_namespaces(7)).
-
-    @param status: as wait(2) has it, or L{None} if it cannot be told.
-    """
-    if status is None:
-        return True
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status) != signal.SIGINT
-    return os.WEXITSTATUS(status) != 0
-
-
-def describe(status: int | None) -> str:
-    """Say in words how a process ended."""
-    if status is None:
-        return "ended, it is not known how"
-    if os.WIFSIGNALED(status):
-        return f"was ended by signal {os.WTERMSIG(status)}"
-    return f"ended with status {os.WEXITSTATUS(status)}"

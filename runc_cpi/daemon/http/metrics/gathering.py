@@ -106,6 +106,7 @@ class Gathering:
             sources.vms.all(),
             usages,
             sources.vms.known_oom_kills(),
+            await sources.vms.conditions.all(usages.keys()),
         )
 
     def _write(
