@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.vms.interfaces import IFirstProcess
@@ -20,6 +20,11 @@ class Watcher:
         self._tasks = tasks
         self._watched: dict[str, IFirstProcess] = {}
         self.ended: Callable[[str, int | None], None] = lambda vm_cid, status: None
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The first processes of the VMs that run, by their cids: that takes no look."""
+        return {vm_cid: init.pid for vm_cid, init in self._watched.items()}
 
     def watch(self, vm_cid: str, init: IFirstProcess) -> None:
         """Watch a VM from now on; C{init} is closed at its end, or at L{unwatch}."""

@@ -138,6 +138,7 @@ async def example(
         limits.append(memory * MIB)
     if number > 2:
         parts.runtime.end(vms[-2].vm_cid)
+        parts.runtime.watched.pop(vms[-2].vm_cid).callback(True)
         await parts.reconciler.repair()
     samples = Samples()
     cids = [vm.vm_cid for vm in vms]
