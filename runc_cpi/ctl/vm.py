@@ -12,7 +12,7 @@ import click
 
 from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion
-from runc_cpi.ctl.inside import VMCid, runtime
+from runc_cpi.ctl.inside import VMCid, first_process, runtime
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.tables import Thing, no_such, print_facts
 from runc_cpi.ctl.vms import MOMENT, Measuring, instance_of, port_of, state_of
@@ -175,7 +175,13 @@ def shell(operator: Operator, vm_cid: str) -> None:
 
 
 def _become(operator: Operator, vm_cid: str, inside: Sequence[str]) -> None:
-    """Become the runtime's C{exec}."""
+    """
+    Become the runtime's C{exec}.
+
+    @raise click.ClickException: if the VM does not run here, or this is not root.
+    """
+    # A runtime itself says no more than that there is no container.
+    first_process(operator, vm_cid)
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     options = ["--tty"] if at_terminal else []
     argv = runtime(operator, "exec", *options, vm_cid, *inside)

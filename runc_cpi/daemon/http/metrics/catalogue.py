@@ -121,7 +121,7 @@ CERTIFICATE_ENDS = _gauge(
 )
 FINDINGS = _gauge(
     "doctor_findings",
-    "what runc-cpictl doctor finds quickly; state is ok, warning or fault",
+    "what runc-cpictl doctor finds; state is ok, warning or fault",
     "state",
 )
 
