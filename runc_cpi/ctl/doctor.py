@@ -30,14 +30,14 @@ def doctor(operator: Operator) -> None:
     It changes nothing, and needs no running daemon: it goes by the daemon's configuration.
     It ends with 1 if there is a fault.
     """
-    from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, examine
+    from runc_cpi.daemon.doctor.examination import QUICK, THOROUGH, examine
     from runc_cpi.daemon.doctor.finding import FAULT
 
     findings = []
     if (broken := _configuration(operator)) is not None:
         findings.append(broken)
     patient, served = _daemon(operator)
-    findings += [served, *examine(patient, (*ASKED_FOR, *AT_START))]
+    findings += [served, *examine(patient, (*THOROUGH, *QUICK))]
     answer = {"findings": [finding.to_json() for finding in findings]}
     operator.show(answer, lambda: _print(findings))
     if any(finding.state == FAULT for finding in findings):

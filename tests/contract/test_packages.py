@@ -61,7 +61,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("entrance", "events"),
     },
-    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
+    "doctor": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        "host",
+    },
     "status": {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("http", "events", "doctor"),
