@@ -8,6 +8,7 @@ expired and no weak key; these are made here.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
@@ -40,6 +41,21 @@ class Authority:
             path_length=0, organization_name="runc-cpi", organization_unit_name=name
         )
         self.pem = self._ca.cert_pem.bytes().decode("ascii")
+
+    @classmethod
+    def of(cls, pair: Mapping[str, str]) -> Authority:
+        """Return the CA with a certificate and its private key."""
+        authority = cls()
+        pems = (pair[key].encode("ascii") for key in ("certificate", "private_key"))
+        authority._ca = trustme.CA.from_pem(*pems)
+        authority.pem = pair["certificate"]
+        return authority
+
+    @property
+    def pair(self) -> dict[str, str]:
+        """Its certificate and its private key, as bosh keeps those of a CA."""
+        key = self._ca.private_key_pem.bytes().decode("ascii")
+        return {"ca": self.pem, "certificate": self.pem, "private_key": key}
 
     def issue(
         self,

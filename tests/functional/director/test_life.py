@@ -16,8 +16,9 @@ from tests.harness.bosh.director import DirectorAPI
 from tests.harness.bosh.site import CIDR, Site
 
 STEPS = (
-    *("host", "files", "daemon", "bosh-cli", "bosh-deployment", "release", "manifest"),
-    *("create-env", "director", "cloud-config", "dns", "stemcell"),
+    *("host", "files", "daemon", "vm", "bosh-cli", "bosh-deployment", "release"),
+    *("manifest", "certificates", "create-env", "director", "cloud-config", "dns"),
+    "stemcell",
 )
 STEP = re.compile(r"\[\d+/\d+\] ([a-z-]+):")
 
