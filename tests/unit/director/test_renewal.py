@@ -84,7 +84,7 @@ def test_without_the_key_of_a_ca(credentials: dict[str, Any], key: str | None) -
 def test_what_is_said(credentials: dict[str, Any]) -> None:
     """The certificate that ends first is named, with the days that are left."""
     assert renewal.told({}, NOW) == "none yet"
-    assert renewal.told(credentials, NOW) == "own ends first, in 2 days"
+    assert renewal.told(credentials, NOW) == "own ends first, in 3 days"
     assert renewal.told(credentials, NOW + 4 * DAY).startswith("own has ended on ")
 
 
