@@ -5,9 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from functools import partial
 
+import yaml
+
 from runc_cpi import __version__
-from runc_cpi.ctl.director import configs, deployment, host, project, renewal, told
+from runc_cpi.ctl.director import (
+    configs,
+    deployment,
+    host,
+    project,
+    renewal,
+    stemcell_fit,
+    told,
+)
 from runc_cpi.ctl.director.director import Director
+from runc_cpi.ctl.director.manifest import stemcell_of
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
 
@@ -135,6 +146,7 @@ class Up:
         director = self._director
         director.directory.back_up()
         before, after = director.applied(), director.shown
+        stemcell_fit.check(str(stemcell_of(yaml.safe_load(after)).get("url", "")))
         if before is None:
             return "new"
         return "as it was" if before == after else "changed"
