@@ -39,7 +39,7 @@ def doctor(operator: Operator) -> None:
     if (broken := _configuration(operator)) is not None:
         findings.append(broken)
     patient, served = _daemon(operator)
-    findings += [served, *examine(patient, (*ASKED_FOR, *AT_START)), *_director()]
+    findings += [served, *examine(patient, (*ASKED_FOR, *AT_START)), *director()]
     answer = {"findings": [finding.to_json() for finding in findings]}
     operator.show(answer, lambda: _print(findings))
     if any(finding.state == FAULT for finding in findings):
@@ -84,7 +84,7 @@ def _daemon(operator: Operator) -> tuple[Patient, Finding]:
     return there, fine("daemon", f"runc-cpid {version} is there")
 
 
-def _director() -> list[Finding]:
+def director() -> list[Finding]:
     """See when the first certificate ends of those that bosh has made for a director."""
     from runc_cpi.ctl.director import renewal
     from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,8 +12,11 @@ import pytest
 import yaml
 from cryptography import x509
 
+from runc_cpi.ctl import certificates, doctor
 from runc_cpi.ctl.director import renewal
+from runc_cpi.ctl.director.daemon_files import DaemonFiles
 from runc_cpi.ctl.director.directory import StateDirectory
+from runc_cpi.ctl.director.settings import Settings
 from tests.harness.certificates import Authority
 
 NOW = datetime.now(timezone.utc)
@@ -100,3 +105,36 @@ def test_the_file(directory: StateDirectory, credentials: dict[str, Any]) -> Non
             renewal.read(directory)
         assert str(directory.credentials) in refused.value.message
         assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize(("days", "state"), [(40, "ok"), (20, "warning"), (-2, "fault")])
+def test_the_doctor(
+    days: int,
+    state: str,
+    directory: StateDirectory,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says what ends first of what bosh has made, and what renews it."""
+    monkeypatch.setattr("runc_cpi.ctl.director.directory.DEFAULT", str(directory.path))
+    assert doctor.director() == []
+    pair = authority.issue("a", "10.0.0.4", ends=days * DAY)
+    renewal.write(directory, {"director_ssl": pair, "default_ca": authority.pair})
+    (finding,) = doctor.director()
+    assert (finding.check, finding.state) == ("director: director_ssl", state)
+    assert bool(finding.advice) == (state != "ok")
+    directory.credentials.write_text("[")
+    (finding,) = doctor.director()
+    assert (finding.check, finding.state) == ("director", "fault")
+
+
+def test_the_daemons_certificates(tmp_path: Path) -> None:
+    """They last for ten years; those that end soon are made anew."""
+    files = DaemonFiles(tmp_path / "etc" / "config.yml")
+    assert files.write(Settings())
+    for days, again in ((31, False), (29, True), (0, False)):
+        if days:
+            shutil.rmtree(files.certificates, ignore_errors=True)
+            certificates.write(files.certificates, ["10.0.0.1"], ["director"], days, 9999)
+        assert files.make_certificates(Settings()) == again
+    assert certificates.end(files.certificates) - NOW > 3000 * DAY
