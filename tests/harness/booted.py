@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -76,11 +77,11 @@ cd /run/dev
 for name in null zero full random urandom tty fuse kmsg loop-control; do
   cp -a "/dev/$name" .
 done
-number=0
-while [ $number -lt {loops} ]; do
-  mknod -m 660 "loop$number" b 7 $number
-  number=$((number + 1))
-done
+{python} -c '
+import os, stat
+for number in range({loops}):
+    os.mknod(f"loop{{number}}", stat.S_IFBLK | 0o660, os.makedev(7, number))
+'
 mkdir pts shm net
 cp -a /dev/net/tun net
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts pts
@@ -120,6 +121,7 @@ class Booted:
             unified="yes" if unified else "no",
             hierarchies="" if unified else " ".join(hierarchies),
             loops=LOOPS,
+            python=sys.executable,
             systemd=SYSTEMD,
         )
         joins = [f"echo $$ >{path}/cgroup.procs" for path in self._own_cgroups()]
@@ -131,7 +133,7 @@ class Booted:
             stdout=subprocess.DEVNULL,
             stderr=(self._home / "console").open("wb"),
         )
-        eventually(self._is_up, "the end of systemd's boot", 60)
+        eventually(self._is_up, "the end of systemd's boot", 150)
 
     def _is_up(self) -> bool:
         assert self._process is not None
@@ -148,7 +150,7 @@ class Booted:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 

@@ -101,12 +101,12 @@ def test_a_server(machine: Booted, report: Callable[[str], None]) -> None:
         assert ok(machine, "systemctl", "is-enabled", "runc-cpid") == "enabled\n"
         assert is_up(machine)
         ok(machine, "systemctl", "kill", "-s", "KILL", "--kill-whom=main", "runc-cpid")
-        eventually(lambda: is_up(machine), "the daemon after it was killed", 30)
+        eventually(lambda: is_up(machine), "the daemon after it was killed", 120)
         before = ok(machine, "runc-cpictl", "director", "status")
     machine.cut_off()
     machine.boot()
     with served(machine, "rebooted"):
-        eventually(lambda: is_up(machine), "the director after a boot", 60)
+        eventually(lambda: is_up(machine), "the director after a boot", 120)
         assert ok(machine, "runc-cpictl", "director", "status") == before
         report(ok(machine, "systemd-analyze", "time").splitlines()[0])
         logged = ok(machine, "runc-cpictl", "director", "logs", "--daemon")
