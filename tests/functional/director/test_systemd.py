@@ -93,8 +93,8 @@ def test_a_server(machine: Booted, report: Callable[[str], None]) -> None:
 
     It is there again after the daemon was killed, and after the power failed.
     """
-    options = ["--bosh-deployment", DEPLOYMENT, "--bosh-cli", KEPT / "stand-in"]
-    options += ["--stemcell", KEPT / "stemcell.tgz", "--disk-size", "1024"]
+    options: list[str | Path] = ["--bosh-deployment", DEPLOYMENT, "--disk-size", "1024"]
+    options += ["--bosh-cli", KEPT / "stand-in", "--stemcell", KEPT / "stemcell.tgz"]
     with served(machine):
         told = ok(machine, KEPT / "operations" / "director", "up", *options)
         assert "runc-cpid 0.1.0 started" in told
