@@ -118,7 +118,11 @@ class Daemon(MultiService):
             vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
             peering=found.peering,
             restart=config.restart,
-            history=HistoryPolicy(config.events.size * MEBIBYTE, config.limits.followers),
+            history=HistoryPolicy(
+                size=config.events.size * MEBIBYTE,
+                followers=config.limits.followers,
+                spans=config.log_spans,
+            ),
         )
 
     def _make_ports(self) -> list[Port]:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
 from runc_cpi.daemon.networks.model import Address, IPNetwork, Network, Subnet, subnet_of
@@ -206,6 +207,7 @@ class Networks:
             if subnet in failed:
                 raise CloudError(failed[subnet])
 
+    @spanned("bridges")
     async def settle(self, *, afresh: bool = False) -> Mapping[Subnet, str]:
         """
         Have the bridges of the subnets that there are now, and DNS at their gateways.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from itertools import count
 from typing import Any, TypeVar
 
-from runc_cpi.daemon.base.calls import Call
+from runc_cpi.daemon.base.calls import Call, current
 from runc_cpi.daemon.events.calls import Calls, Problem
 from runc_cpi.daemon.rpc.commands import ImportStemcell
 from runc_cpi.daemon.stemcells.making import StemcellUpload
@@ -81,7 +81,9 @@ class Uploads:
         @raise InvalidArgument: if there is no such upload.
         @raise CPIError: as L{Stemcells.create} does.
         """
-        stemcell = await self._abort_on_error(number, self._find(number).finish())
+        upload = self._find(number)
+        current.set(self._noted.get(number))  # that it began with, not the last chunk's
+        stemcell = await self._abort_on_error(number, upload.finish())
         self._under_way.pop(number, None)
         self._note_end(number, None, stemcell.cid)
         return stemcell

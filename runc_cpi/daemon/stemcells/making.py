@@ -11,6 +11,7 @@ from uuid import uuid4
 from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import span
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import inspect
@@ -55,14 +56,16 @@ class StemcellMaker:
         """
         properties = _checked(cloud_properties)
         sizes = self._rootfs_store.sizes()
-        known = await self.archiver.identify(image, sizes) if sizes else None
+        with span("hash"):
+            known = await self.archiver.identify(image, sizes) if sizes else None
         if known is not None and await self._rootfs_store.hold_unpacked(known):
             async with self._holding(known):
                 return await self._appear(known, properties)
         await self.scratch.make_room()
         new = self.scratch.new()
         try:
-            content = await self.archiver.unpack(image, _made_rootfs(new))
+            with span("unpack"):
+                content = await self.archiver.unpack(image, _made_rootfs(new))
             return await self.complete(new, content, properties)
         except BaseException:
             await self.scratch.discard(new)
@@ -133,7 +136,8 @@ class StemcellMaker:
         @raise OSError: if the stemcell cannot be written.
         """
         rootfs = self._rootfs_store.rootfs(image.digest)
-        features = await deferToThread(inspect, rootfs)
+        with span("inspect"):
+            features = await deferToThread(inspect, rootfs)
         if features is None:
             raise StemcellRejected(
                 "the image is no root file system: it has neither "
@@ -151,7 +155,8 @@ class StemcellMaker:
         )
         new = self.scratch.new()
         try:
-            await deferToThread(write_record, record_path(new), stemcell.to_json())
+            with span("record"):
+                await deferToThread(write_record, record_path(new), stemcell.to_json())
             await self.scratch.publish(new, stemcell.path)
         except BaseException:
             await self.scratch.discard(new)
@@ -198,7 +203,8 @@ class StemcellUpload:
         @raise CPIError: what is wrong with the image.
         """
         async with self._turn():
-            image = await self._upload.finish()
+            with span("unpack"):
+                image = await self._upload.finish()
             self._go_on()
             return await self._maker.complete(self._new, image, self._cloud_properties)
 

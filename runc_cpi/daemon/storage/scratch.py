@@ -11,6 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.storage import drafts
@@ -69,6 +70,7 @@ class Scratch:
     def _is_scanty(self) -> bool:
         return _free(self._directory) < SCANTY
 
+    @spanned("sync")
     async def sync(self, draft: Path) -> None:
         """
         Wait until all that is in a directory is on its disk.
@@ -77,6 +79,7 @@ class Scratch:
         """
         await self._trees.sync(draft)
 
+    @spanned("publish")
     async def publish(self, draft: Path, place: Path) -> None:
         """
         Have a directory that is whole appear at C{place}; a power cut does not undo that.
@@ -107,6 +110,7 @@ class Scratch:
         """
         await self._set_aside(place, lasting=False)
 
+    @spanned("set aside")
     async def _set_aside(self, place: Path, *, lasting: bool) -> None:
         trash = drafts.new_trash(self._directory)
         # Before it is there: no sweep removes what may yet be put back.

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.shortage import PASSING
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.networks.networks import Networks
@@ -16,6 +17,7 @@ from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, HostShort, NoDiskSpace, VMCreationFailed
 
 
+@spanned("addresses and bridges")
 async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     """
     Take the addresses of a new VM, and return what its record will be.

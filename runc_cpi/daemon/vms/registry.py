@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
 from runc_cpi.daemon.networks.blocks import routed_blocks, told_block
@@ -207,6 +208,7 @@ class Registry:
         vm = self._vms.get(vm_cid)
         return vm_cid if vm is None else f"{vm_cid} ({printable(vm.name[:NAME_SIZE], '')})"
 
+    @spanned("record")
     async def save(self, vm: VM) -> None:
         """
         Write a record: from here on there is this VM.
@@ -217,6 +219,7 @@ class Registry:
         await deferToThread(write_record, record, vm.to_json())
         self._vms[vm.vm_cid] = vm
 
+    @spanned("record")
     async def erase(self, vm_cid: str) -> None:
         """
         Remove a record: after a crash from here on, what is left will be removed.
@@ -229,6 +232,7 @@ class Registry:
         await deferToThread(record.unlink, missing_ok=True)
         self._erased.add(vm_cid)
 
+    @spanned("record on disk")
     async def sync(self, vm_cid: str) -> None:
         """
         Wait until it is on the disk whether a VM has a record.

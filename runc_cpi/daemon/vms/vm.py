@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from runc_cpi.daemon.networks.interfaces import Connections
 from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.agent_settings import agent_settings
@@ -46,6 +47,14 @@ class VM:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = False
     ports: tuple[PublishedPort, ...] = ()
+
+    def is_connected(self, connected: Connections) -> bool:
+        """
+        Say whether it has all its interfaces.
+
+        @param connected: the bridges that each VM is connected to.
+        """
+        return sorted(connected.get(self.vm_cid, ())) == sorted(n.bridge for n in self.nics)
 
     @cached_property
     def properties(self) -> VMProperties:

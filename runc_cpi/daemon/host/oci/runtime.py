@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.calls import span
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
@@ -78,7 +79,8 @@ class Runtime:
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
         try:
-            await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
+            with span("cgroup"):
+                await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
         except OSError as error:
             raise CloudError(f"cannot bound devices of {vm_cid}: {error}") from None
         arguments = ["--bundle", str(bundle.path), "--pid-file", str(bundle.pid_file)]
@@ -91,10 +93,11 @@ class Runtime:
         finally:
             os.close(console)
         try:
-            await deferToThread(self._bound, cgroup)
-            if bundle.ids is not None:
-                inside = container_cgroup(cgroup)
-                await deferToThread(hierarchies.give, inside, bundle.root_id)
+            with span("cgroup"):
+                await deferToThread(self._bound, cgroup)
+                if bundle.ids is not None:
+                    inside = container_cgroup(cgroup)
+                    await deferToThread(hierarchies.give, inside, bundle.root_id)
         except OSError as error:
             raise CloudError(f"cannot bound {vm_cid}: {error}") from None
         return int(bundle.pid_file.read_text("ascii"))
@@ -128,7 +131,8 @@ class Runtime:
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
         await self.kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
-        await deferToThread(hierarchies.remove, cgroup)
+        with span("cgroup"):
+            await deferToThread(hierarchies.remove, cgroup)
         if self.knows(vm_cid):
             try:
                 await self._call("delete", ["--force", vm_cid], bundle)
@@ -138,7 +142,8 @@ class Runtime:
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-            await deferToThread(hierarchies.remove, cgroup)
+            with span("cgroup"):
+                await deferToThread(hierarchies.remove, cgroup)
 
     async def kill(self, bundle: Bundle) -> None:
         """
@@ -148,7 +153,8 @@ class Runtime:
         """
         first = self.find_process(bundle)
         try:
-            await killing.end(self._reactor, self._cgroup_of(bundle), first)
+            with span("kill"):
+                await killing.end(self._reactor, self._cgroup_of(bundle), first)
         finally:
             if first is not None:
                 first.close()
@@ -204,7 +210,8 @@ class Runtime:
             yield argv
             return
         mounting = partial(namespace_with_root, bundle, lower)
-        namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+        with span("root file system"):
+            namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
         with inside_namespace(argv, namespace) as command:
             yield command
 
@@ -229,12 +236,13 @@ class Runtime:
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
         before = os.fstat(output).st_size if output is not None else 0
+        program = os.path.basename(self._program)
         async with self._with_root(argv, bundle, lower) as command:
-            outcome = await self._processes.run(
-                command, timeout=self._timeout, output=output
-            )
+            with span(f"{program} {operation}"):
+                outcome = await self._processes.run(
+                    command, timeout=self._timeout, output=output
+                )
         if not outcome.ok:
-            program = os.path.basename(self._program)
             detail = last_error(log)
             if detail is None and output is not None:
                 # It died before it could log; what it said is where a VM's output goes.
