@@ -172,11 +172,20 @@ def _issue(
     return files
 
 
+def end(directory: Path) -> datetime:
+    """Return when the server certificate there ends, as all do that were made with it."""
+    return _server_certificate(directory).not_valid_after_utc
+
+
 def hosts_of(directory: Path) -> list[str]:
     """Return the names and addresses that a server certificate there is for."""
-    certificate = x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
+    certificate = _server_certificate(directory)
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return [str(name.value) for name in extension.value]
+
+
+def _server_certificate(directory: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
 
 
 def _sync(directory: Path) -> None:
