@@ -126,9 +126,10 @@ class Runtime:
         @raise CloudError: if the runtime fails.
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
-        await self.kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
-        await deferToThread(hierarchies.remove, cgroup)
+        if not await deferToThread(hierarchies.remove, cgroup):
+            await self.kill(bundle)
+            await deferToThread(hierarchies.remove, cgroup)
         if self.knows(vm_cid):
             try:
                 await self._call("delete", ["--force", vm_cid], bundle)
