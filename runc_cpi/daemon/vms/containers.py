@@ -269,8 +269,10 @@ class Containers:
     async def kill(self, vm_cid: str) -> None:
         """End all processes of a VM at once, or raise L{StillRunning}; the rest stays."""
         self._watcher.unwatch(vm_cid)
-        await self._oom_kills.unwatch(vm_cid)
-        await self._runtime.kill(self._bundle(vm_cid))
+        # Both count what the kernel killed, and neither what this kills.
+        await side_by_side(
+            self._oom_kills.unwatch(vm_cid), self._runtime.kill(self._bundle(vm_cid))
+        )
 
     async def take_down(self, vm_cid: str) -> None:
         """

@@ -35,8 +35,8 @@ class BridgeNetworker:
     """
     Works on bridges from one thread of its own.
 
-    Netlink calls block, up to 40 ms for a deletion; that is nothing for the reactor.
-    One thread also serializes them, and is the only one to visit other namespaces.
+    Netlink calls block, which is nothing for the reactor.  One thread also serializes them,
+    and is the only one to visit other namespaces.
 
     @param guarded: whether VMs may only send from their own addresses.
     @param peering: the peers of the configuration: what VMs send must fit the way there.

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
-from runc_cpi.daemon.base.calls import span
+from runc_cpi.daemon.base.calls import span, spanned
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
@@ -129,10 +129,10 @@ class Runtime:
         @raise CloudError: if the runtime fails.
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
-        await self.kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
-        with span("cgroup"):
-            await deferToThread(hierarchies.remove, cgroup)
+        if not await self._remove(cgroup):
+            await self.kill(bundle)
+            await self._remove(cgroup)
         if self.knows(vm_cid):
             try:
                 await self._call("delete", ["--force", vm_cid], bundle)
@@ -142,8 +142,11 @@ class Runtime:
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-            with span("cgroup"):
-                await deferToThread(hierarchies.remove, cgroup)
+            await self._remove(cgroup)
+
+    @spanned("cgroup")
+    async def _remove(self, cgroup: str) -> bool:
+        return await deferToThread(hierarchies.remove, cgroup)
 
     async def kill(self, bundle: Bundle) -> None:
         """
