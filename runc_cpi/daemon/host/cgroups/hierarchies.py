@@ -27,7 +27,8 @@ def are_unified(root: Path = ROOT) -> bool:
 def directories(path: str, root: Path = ROOT) -> list[Path]:
     """Return where a cgroup is: one directory on v2, several beside each other on v1."""
     name = path.lstrip("/")
-    return [found for found in (root / name, *root.glob(f"*/{name}")) if found.is_dir()]
+    tops = [root, *(Path(entry.path) for entry in os.scandir(root) if entry.is_dir())]
+    return [found for top in tops if (found := top / name).is_dir()]
 
 
 def children(path: str, root: Path = ROOT) -> set[str]:
@@ -70,10 +71,11 @@ def share_limits(path: str, below: str, root: Path = ROOT) -> None:
     @param below: the name of the cgroup below.
     @raise OSError: if the kernel refuses.
     """
-    for top in directories(path, root):
+    for top in directories(f"{path}/{below}", root):
+        there = set(os.listdir(top))
         for name in LIMITS:
-            if (top / below / name).exists():
-                (top / name).write_bytes((top / below / name).read_bytes())
+            if name in there:
+                (top.parent / name).write_bytes((top / name).read_bytes())
 
 
 def give(path: str, owner: int, root: Path = ROOT) -> None:
