@@ -1,7 +1,7 @@
 """
 A runtime that fails, or waits, when a test says so; otherwise it is runc.
 
-It hides the file by which a daemon starts a container of runc, so that it is asked to do so.
+It hides the file by which a daemon starts a container of runc, so that it is asked to.
 """
 
 from __future__ import annotations

@@ -125,7 +125,8 @@ class Containers:
         connected = await self._networker.connected()
         if pid is None or vm.is_connected(connected):
             return False
-        await self._connect(vm, pid)
+        await self._networker.connect(vm.vm_cid, pid, vm.nics)
+        await self._forwarding.connected(vm.vm_cid)
         return True
 
     async def guard(self, vm: VM) -> bool:
@@ -181,21 +182,14 @@ class Containers:
             await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
-        await side_by_side(self._connect(vm, pid), self._complete(bundle, pid, last))
+        await self._networker.connect(vm_cid, pid, vm.nics)
+        await self._forwarding.connected(vm_cid)
+        await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
+        writable = self._policy.writable_paths(bundle)
+        await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
         await self._runtime.start(bundle)
         if not self.watch(vm_cid, is_new=True):
             self._watcher.ended(vm_cid, None)  # before anybody could look
-
-    async def _connect(self, vm: VM, pid: int) -> None:
-        """Give a VM its interfaces, and what the host has to do for them."""
-        await self._networker.connect(vm.vm_cid, pid, vm.nics)
-        await self._forwarding.connected(vm.vm_cid)
-
-    async def _complete(self, bundle: Bundle, pid: int, last: LastRun) -> None:
-        """Have a VM see its disks, and a file system like that of a machine."""
-        await self._disks.booted(bundle.vm_cid, self.find(bundle.vm_cid), last.mounted)
-        writable = self._policy.writable_paths(bundle)
-        await self._guests.prepare(bundle.vm_cid, pid, STALE, PID_FILES, writable)
 
     @spanned("last run")
     async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:
@@ -213,7 +207,8 @@ class Containers:
         disks: BootParts,
         covers: Mapping[str, str],
     ) -> None:
-        bundle, properties = self._bundle(vm.vm_cid), vm.properties
+        bundle = self._bundle(vm.vm_cid)
+        properties = vm.properties
         init = self.init_of(stemcell, properties)
         spec = self._policy.specification(bundle, properties, init, hostname, disks, covers)
         bundle.config.write_text(json.dumps(spec), "utf-8")

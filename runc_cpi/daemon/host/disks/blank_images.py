@@ -47,7 +47,7 @@ class BlankImages:
     @spanned("file system")
     async def create(self, image: Path, size: int) -> None:
         """
-        Make a sparse file with an empty file system in it, and sync it.
+        Make a sparse file with an empty file system in it, which may not be synced yet.
 
         @param size: MiB.
         @raise NoDiskSpace: if there is no room for it.
@@ -120,8 +120,6 @@ def write(image: Path, size: int, content: Mapping[int, bytes]) -> None:
         for offset, superblock in _superblocks(content):
             file.seek(offset)
             file.write(change.applied_to(superblock))
-        file.flush()
-        os.fsync(fd)
 
 
 def _superblocks(content: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:

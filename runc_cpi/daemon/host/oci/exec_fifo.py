@@ -2,7 +2,7 @@
 Lets a container run that runc made, as C{runc start} does, without a process for it.
 
 The container's first process waits until somebody opens C{exec.fifo} of its state to read
-it.  Then it writes a byte, and becomes the VM's init.
+it.  Then it writes a byte, and becomes the VM's init, which closes the file (execve(2)).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def let_run(state: Path, pid: int) -> bool:
     try:
         if not _writes(fifo, pid) or not os.read(fifo, 1):
             return False
+        _wait(fifo)
     finally:
         os.close(fifo)
     # By this runc tells a container that runs from one that waits.
@@ -44,16 +45,20 @@ def let_run(state: Path, pid: int) -> bool:
 
 
 def _writes(fifo: int, pid: int) -> bool:
-    """Wait until something was written, or the process ended."""
+    """Wait until something was written, or the process ended, and say whether it was."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
     try:
-        watch = select.poll()
-        watch.register(fifo, select.POLLIN)
-        watch.register(pidfd, select.POLLIN)
-        ready = dict(watch.poll(PATIENCE * 1000))
+        return bool(_wait(fifo, pidfd).get(fifo, 0) & select.POLLIN)
     finally:
         os.close(pidfd)
-    return bool(ready.get(fifo, 0) & select.POLLIN)
+
+
+def _wait(*descriptors: int) -> dict[int, int]:
+    """Wait until there is something to be read, or nobody writes any more (poll(2))."""
+    watch = select.poll()
+    for descriptor in descriptors:
+        watch.register(descriptor, select.POLLIN)
+    return dict(watch.poll(PATIENCE * 1000))
