@@ -27,8 +27,8 @@ def are_unified(root: Path = ROOT) -> bool:
 def directories(path: str, root: Path = ROOT) -> list[Path]:
     """Return where a cgroup is: one directory on v2, several beside each other on v1."""
     name = path.lstrip("/")
-    tops = [root, *(Path(entry.path) for entry in os.scandir(root) if entry.is_dir())]
-    return [found for top in tops if (found := top / name).is_dir()]
+    found = (os.path.join(root, top, name) for top in ("", *os.listdir(root)))
+    return [Path(directory) for directory in found if os.path.isdir(directory)]
 
 
 def children(path: str, root: Path = ROOT) -> set[str]:
