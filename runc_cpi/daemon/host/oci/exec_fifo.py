@@ -2,19 +2,23 @@
 Lets a container run that runc made, as C{runc start} does, without a process for it.
 
 The container's first process waits until somebody opens C{exec.fifo} of its state to read
-it.  Then it writes a byte, and becomes the VM's init, which closes the file (execve(2)).
+it.  Then it writes a byte, and becomes the VM's init.
 """
 
 from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
+from os.path import samestat
 from pathlib import Path
+from time import monotonic, sleep
 
 from runc_cpi.daemon.host.oci.runtime_state import RUNC_FILE
 
 NAME = "exec.fifo"
 PATIENCE = 5.0  # seconds
+PAUSE = 0.0005  # seconds between two looks at a process; it takes 2 ms to become another
 
 
 def let_run(state: Path, pid: int) -> bool:
@@ -30,17 +34,18 @@ def let_run(state: Path, pid: int) -> bool:
     if not (state / RUNC_FILE).exists():
         return False  # crun has a file of that name, and reads it
     try:
+        runc = os.stat(f"/proc/{pid}/exe")
         fifo = os.open(state / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     try:
         if not _writes(fifo, pid) or not os.read(fifo, 1):
             return False
-        _wait(fifo)
     finally:
         os.close(fifo)
     # By this runc tells a container that runs from one that waits.
     (state / NAME).unlink(missing_ok=True)
+    _await_init(pid, runc)
     return True
 
 
@@ -50,15 +55,19 @@ def _writes(fifo: int, pid: int) -> bool:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
+    watch = select.poll()
+    watch.register(fifo, select.POLLIN)
+    watch.register(pidfd, select.POLLIN)
     try:
-        return bool(_wait(fifo, pidfd).get(fifo, 0) & select.POLLIN)
+        ready = dict(watch.poll(PATIENCE * 1000))
     finally:
         os.close(pidfd)
+    return bool(ready.get(fifo, 0) & select.POLLIN)
 
 
-def _wait(*descriptors: int) -> dict[int, int]:
-    """Wait until there is something to be read, or nobody writes any more (poll(2))."""
-    watch = select.poll()
-    for descriptor in descriptors:
-        watch.register(descriptor, select.POLLIN)
-    return dict(watch.poll(PATIENCE * 1000))
+def _await_init(pid: int, runc: os.stat_result) -> None:
+    """Wait until a process that is runc still is the VM's init, or ended."""
+    deadline = monotonic() + PATIENCE
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while monotonic() < deadline and samestat(runc, os.stat(f"/proc/{pid}/exe")):
+            sleep(PAUSE)
