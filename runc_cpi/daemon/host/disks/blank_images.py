@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,7 +26,6 @@ from runc_cpi.daemon.host.disks.tools import Tools
 SIZES = 4  # that are remembered
 LARGEST = 4 << 20  # bytes of one that are
 BLOCK = 4096  # bytes
-STAT_BLOCK = 512  # bytes; what st_blocks counts in (stat(2))
 # Superblocks (ext4.rst): where the first one is, and their fields, from their start.
 FIRST = 1024
 SUPERBLOCK = 1024  # bytes
@@ -71,15 +71,16 @@ def content_of(image: Path) -> dict[int, bytes]:
     """
     Return what an image holds but zeros, by the offset.
 
-    @return: or nothing if that is more than L{LARGEST}.
+    @return: or nothing if more than L{LARGEST} would have to be read.
     @raise OSError: if it cannot be read.
     """
-    if image.stat().st_blocks * STAT_BLOCK > LARGEST:
-        return {}
     found: dict[int, bytearray] = {}
     last = -1
     with image.open("rb", buffering=0) as file:
-        for offset in _blocks(file.fileno()):
+        extents = list(_extents(file.fileno()))
+        if sum(map(len, extents)) * BLOCK > LARGEST:
+            return {}
+        for offset in chain.from_iterable(extents):
             block = os.pread(file.fileno(), BLOCK, offset)
             if not any(block):
                 continue
@@ -90,8 +91,8 @@ def content_of(image: Path) -> dict[int, bytes]:
     return {offset: bytes(content) for offset, content in found.items()}
 
 
-def _blocks(fd: int) -> Iterator[int]:
-    """Return where the blocks begin that are no holes (lseek(2), SEEK_DATA)."""
+def _extents(fd: int) -> Iterator[range]:
+    """Return where the blocks are that are no holes (lseek(2), SEEK_DATA)."""
     size, offset = os.fstat(fd).st_size, 0
     while offset < size:
         try:
@@ -99,7 +100,7 @@ def _blocks(fd: int) -> Iterator[int]:
         except OSError:
             return  # ENXIO: all that follows is a hole
         offset = os.lseek(fd, begin, os.SEEK_HOLE)
-        yield from range(begin - begin % BLOCK, offset, BLOCK)
+        yield range(begin - begin % BLOCK, offset, BLOCK)
 
 
 def write(image: Path, size: int, content: Mapping[int, bytes]) -> None:
