@@ -169,6 +169,10 @@ class Registry:
             if path.name not in self._vms and path.name not in self._unreadable
         )
 
+    def set_aside(self) -> list[str]:
+        """Name the VMs whose records cannot be read."""
+        return sorted(self._unreadable)
+
     def half_deleted(self) -> list[str]:
         """Name the VMs whose deletion was begun and has not ended."""
         return sorted(self._erased)
