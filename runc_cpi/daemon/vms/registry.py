@@ -25,7 +25,12 @@ from runc_cpi.daemon.networks.model import (
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
+from runc_cpi.daemon.storage.records import (
+    publish_draft,
+    read_record,
+    sync_directory,
+    write_record,
+)
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_blocks
 from runc_cpi.daemon.vms.interfaces import IRootDisks
@@ -213,11 +218,21 @@ class Registry:
         return vm_cid if vm is None else f"{vm_cid} ({printable(vm.name[:NAME_SIZE], '')})"
 
     @spanned("record")
+    async def add(self, vm: VM) -> None:
+        """
+        Have the draft of a new VM's record be the record: from here on there is this VM.
+
+        @raise OSError: if that is not possible.
+        """
+        await deferToThread(publish_draft, Bundle(self.path(vm.vm_cid)).record)
+        self._vms[vm.vm_cid] = vm
+
+    @spanned("record")
     async def save(self, vm: VM) -> None:
         """
-        Write a record: from here on there is this VM.
+        Write the record of a VM that there is anew.
 
-        @raise OSError: if it cannot be written.
+        @raise OSError: if it cannot be written; the old one stays.
         """
         record = Bundle(self.path(vm.vm_cid)).record
         await deferToThread(write_record, record, vm.to_json())

@@ -18,11 +18,12 @@ from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Address, IPNetwork
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.conditions import Conditions
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.creation import draft_record, failures_of_the_host, plan_vm
 from runc_cpi.daemon.vms.lost_answers import LostAnswers
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.oom_kills import OOMKills
@@ -125,8 +126,9 @@ class VMs:
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)
-                await self._containers.boot(vm, stemcell)
-                await self._registry.save(vm)
+                drafting = draft_record(Bundle(self._registry.path(vm_cid)), vm)
+                await side_by_side(self._containers.boot(vm, stemcell), drafting)
+                await self._registry.add(vm)
             undo.pop_all()
         self.log.info(
             "created {vm_cid} at {address} from {stemcell_cid}",

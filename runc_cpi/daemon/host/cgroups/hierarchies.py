@@ -71,10 +71,11 @@ def share_limits(path: str, below: str, root: Path = ROOT) -> None:
     @param below: the name of the cgroup below.
     @raise OSError: if the kernel refuses.
     """
-    for top in directories(path, root):
+    for top in directories(f"{path}/{below}", root):
+        there = set(os.listdir(top))
         for name in LIMITS:
-            if (top / below / name).exists():
-                (top / name).write_bytes((top / below / name).read_bytes())
+            if name in there:
+                (top.parent / name).write_bytes((top / name).read_bytes())
 
 
 def give(path: str, owner: int, root: Path = ROOT) -> None:

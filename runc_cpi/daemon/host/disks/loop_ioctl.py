@@ -177,8 +177,10 @@ def is_of(device: LoopDevice, image: Path) -> bool:
 
 def devices_of(images: Collection[Path]) -> dict[Path, LoopDevice]:
     """Return the devices of those of some files that are attached to one."""
-    wanted = {_real(image): image for image in images}
-    found = {}
+    wanted = {_real(image): image for image in images if image.exists()}
+    found: dict[Path, LoopDevice] = {}
+    if not wanted:
+        return found  # and no device is looked at
     for name, file in _attached():
         # It may be detached while we look.
         if file in wanted and (device := _device(name)) is not None:

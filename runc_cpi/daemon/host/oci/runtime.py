@@ -19,7 +19,7 @@ from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
 from runc_cpi.daemon.host.guests.guests import Guests
-from runc_cpi.daemon.host.oci import runtime_state
+from runc_cpi.daemon.host.oci import exec_fifo, runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
@@ -117,6 +117,13 @@ class Runtime:
 
         @raise CloudError: if the runtime fails.
         """
+        first = self.find_process(bundle)
+        if first is not None:
+            first.close()
+            state = self._root / bundle.vm_cid
+            with span("start"):
+                if await deferToThread(exec_fifo.let_run, state, first.pid):
+                    return
         await self._call("start", [bundle.vm_cid], bundle)
 
     async def delete(self, bundle: Bundle) -> None:
