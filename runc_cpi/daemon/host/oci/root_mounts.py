@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.host import detached_mounts, mounting, namespaces
+from runc_cpi.daemon.host.oci import other_mounts
 from runc_cpi.daemon.host.user_namespaces import user_namespace
 from runc_cpi.daemon.storage.bundle import Bundle
 
@@ -36,6 +37,7 @@ def namespace_with_root(bundle: Bundle, lower: Path) -> int:
         _mount_overlay(bundle, bundle.rootfs, bundle.isolated_root)
     if bundle.data.is_symlink():
         _mount_data(bundle.layers / bundle.data.name)
+    other_mounts.hide(bundle.path.parent, bundle.path)
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
