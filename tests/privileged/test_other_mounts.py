@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from twisted.logger import capturedLogs, eventAsText
 
 from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.disks import mountinfo
@@ -39,8 +43,12 @@ def mount(*path: object) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("number", [other_mounts.FEW - 1, other_mounts.FEW])
-@pytest.mark.parametrize("place", ["root", "own"])
+MANY = other_mounts.FEW - 1  # beside that of the VM itself
+
+
+@pytest.mark.parametrize(
+    ("place", "number"), [("root", MANY), ("own", MANY), ("own", MANY - 1)]
+)
 def test_mounts_of_others_are_hidden(tmp_path: Path, place: str, number: int) -> None:
     """Many mounts are hidden, wherever the directory is mounted; few stay as they are."""
 
@@ -48,19 +56,41 @@ def test_mounts_of_others_are_hidden(tmp_path: Path, place: str, number: int) ->
         home = tmp_path if place == "root" else mount(tmp_path, "disk")
         vms, beside = home / "vms", mount(home, "beside")
         (beside / "file").touch()
-        others = {str(mount(vms, each, "layers")) for each in range(number)}
-        own = mount(vms, "own", "layers")
+        others = {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(number)}
+        own = mount(vms, f"vm-{uuid4()}", "layers")
         (own / "file").touch()
         mount(own, "data")
         before = seen(tmp_path)
-        other_mounts.hide(vms, vms / "own")
+        other_mounts.hide(own.parent)
         assert (own / "file").exists()
         assert (beside / "file").exists()
-        assert (vms / "0").is_dir()
+        assert all(Path(each).is_dir() for each in others)
         after = before
-        if number >= other_mounts.FEW:
+        if number == MANY:
             # What is the VM's own is there by a mount of its own.
             after = (before - others) | {str(own.parent)}
         assert seen(tmp_path) == after
 
     in_a_namespace(work)
+
+
+def test_a_kernel_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All stays in sight then, and that is logged."""
+
+    def refuse(new: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), "pivot_root")
+
+    def work() -> None:
+        for _ in range(MANY):
+            mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        before = seen(tmp_path)
+        other_mounts.hide(own.parent)
+        assert seen(tmp_path) == before
+        assert own.exists()
+
+    monkeypatch.setattr(mounting, "pivot", refuse)
+    with capturedLogs() as log:
+        in_a_namespace(work)
+    (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
+    assert "cannot be hidden: [Errno 22]" in told

@@ -9,32 +9,43 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from twisted.logger import Logger
+
 from runc_cpi.daemon.host import detached_mounts, mounting
 from runc_cpi.daemon.host.disks.mountinfo import Place, places
 
+log = Logger()
 # What takes longer to hide than to live with.
 FEW = 32
+_OF_A_VM = re.compile(r"/vms/vm-[0-9a-f-]{36}/")
 
 
-def hide(directory: Path, own: Path) -> None:
+def hide(bundle: Path) -> None:
     """
-    Have this thread see no mount below a directory, but for those in C{own}.
+    Have this thread see no mounts of VMs, of this daemon or another, but those of one.
 
-    The thread must have a mount namespace of its own, which passes on nothing.
+    The thread must have a mount namespace of its own, which passes on nothing.  If the
+    kernel refuses, it sees all of them.
 
-    @raise OSError: if the kernel refuses; the thread must end then.
+    @param bundle: the directory of that VM.
     """
-    home, kept = os.path.realpath(directory), os.path.realpath(own)
-    holder, around = _mounts_around(home)
-    others = [p for p in around if _is_in(p.point, home) and not _is_in(p.point, kept)]
-    if len(others) < FEW:
-        return
-    beside = [place.point for place in around if not _is_in(place.point, home)]
-    _replace(holder.point, [*beside, kept], home)
+    own = os.path.realpath(bundle)
+    try:
+        holder, around = _mounts_around(own)
+        beside = [place.point for place in around if not _OF_A_VM.search(place.point)]
+        if len(around) - len(beside) >= FEW:
+            _replace(holder.point, [*beside, own], os.path.dirname(own))
+    except OSError as error:
+        log.warn(
+            "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: {error}",
+            vm_cid=bundle.name,
+            error=str(error),
+        )
 
 
 def _mounts_around(home: str) -> tuple[Place, Sequence[Place]]:
@@ -50,10 +61,6 @@ def _mounts_around(home: str) -> tuple[Place, Sequence[Place]]:
     number = int(told[told.index(b"mnt_id:") + 1])
     (holder,) = (place for place in found if place.number == number)
     return holder, [place for place in found if place.parent == number]
-
-
-def _is_in(point: str, directory: str) -> bool:
-    return point == directory or point.startswith(f"{directory}/")
 
 
 def _replace(point: str, kept: Sequence[str], aside: str) -> None:
@@ -76,7 +83,11 @@ def _replace(point: str, kept: Sequence[str], aside: str) -> None:
             if tree is not None:
                 _move(tree, os.path.relpath(path, point), new)
         if point == "/":
-            mounting.pivot(new)
+            try:
+                mounting.pivot(new)
+            except OSError:
+                mounting.detach(aside)
+                raise
 
 
 def _tree(stack: ExitStack, path: str) -> int | None:

@@ -37,7 +37,7 @@ def namespace_with_root(bundle: Bundle, lower: Path) -> int:
         _mount_overlay(bundle, bundle.rootfs, bundle.isolated_root)
     if bundle.data.is_symlink():
         _mount_data(bundle.layers / bundle.data.name)
-    other_mounts.hide(bundle.path.parent, bundle.path)
+    other_mounts.hide(bundle.path)
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
