@@ -17,12 +17,12 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from runc_cpi.daemon.host import detached_mounts, mounting
-from runc_cpi.daemon.host.disks.mountinfo import Place, places
+from runc_cpi.daemon.host.disks.mountinfo import places
 
 log = Logger()
 # What takes longer to hide than to live with.
 FEW = 32
-_OF_A_VM = re.compile(r"/vms/vm-[0-9a-f-]{36}/")
+_OF_A_VM = re.compile(rb"/vms/vm-[0-9a-f-]{36}/[a-z]")
 
 
 def hide(bundle: Path) -> None:
@@ -36,10 +36,15 @@ def hide(bundle: Path) -> None:
     """
     own = os.path.realpath(bundle)
     try:
-        holder, around = _mounts_around(own)
-        beside = [place.point for place in around if not _OF_A_VM.search(place.point)]
-        if len(around) - len(beside) >= FEW:
-            _replace(holder.point, [*beside, own], os.path.dirname(own))
+        with open("/proc/thread-self/mountinfo", "rb") as file:
+            table = file.read()
+        if len(_OF_A_VM.findall(table)) >= FEW:
+            others = places(table, but=_OF_A_VM)
+            holder = _number_of_mount(own)
+            beside = [place.point for place in others if place.parent == holder]
+            for place in others:
+                if place.number == holder:
+                    _replace(place.point, [*beside, own], os.path.dirname(own))
     except OSError as error:
         log.warn(
             "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: {error}",
@@ -48,19 +53,15 @@ def hide(bundle: Path) -> None:
         )
 
 
-def _mounts_around(home: str) -> tuple[Place, Sequence[Place]]:
-    """Return the mount that a directory is on, and all that are mounted on that one."""
-    with open("/proc/thread-self/mountinfo", "rb") as file:
-        found = places(file.read())
-    opened = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _number_of_mount(path: str) -> int:
+    """Return the number of the mount that a directory is on."""
+    opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(f"/proc/thread-self/fdinfo/{opened}", "rb") as file:
             told = file.read().split()
     finally:
         os.close(opened)
-    number = int(told[told.index(b"mnt_id:") + 1])
-    (holder,) = (place for place in found if place.number == number)
-    return holder, [place for place in found if place.parent == number]
+    return int(told[told.index(b"mnt_id:") + 1])
 
 
 def _replace(point: str, kept: Sequence[str], aside: str) -> None:
