@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -75,6 +76,32 @@ def test_mounts_of_others_are_hidden(
             after = (before - others) | {str(own.parent)}
         assert seen(tmp_path) == after
 
+    in_a_namespace(work)
+
+
+def test_a_mount_point_that_goes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the host unmounts and removes while others are hidden is left out."""
+    copying = other_mounts._tree
+
+    def copy(stack: ExitStack, path: str) -> int | None:
+        tree = copying(stack, path)
+        if path.endswith("/passing"):
+            mounting.detach(path)
+            Path(path).rmdir()
+        return tree
+
+    def work() -> None:
+        others = {str(mount(tmp_path, "vms", f"vm-{uuid4()}", "l")) for _ in range(MANY)}
+        passing = mount(tmp_path, "passing")
+        own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        before = seen(tmp_path)
+        other_mounts.hide(own.parent)
+        left = before - others - {str(passing)} | {str(own.parent)}
+        assert seen(tmp_path) == left
+
+    monkeypatch.setattr(other_mounts, "_tree", copy)
     in_a_namespace(work)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -38,8 +38,9 @@ def hide(bundle: Path) -> None:
     try:
         with open("/proc/thread-self/mountinfo", "rb") as file:
             table = file.read()
-        if len(_OF_A_VM.findall(table)) >= FEW:
-            others = places(table, but=_OF_A_VM)
+        others = places(table, but=_OF_A_VM)
+        # To hide them takes longer, the more others there are.
+        if len(_OF_A_VM.findall(table)) >= max(FEW, len(others)):
             holder = _number_of_mount(own)
             beside = [place.point for place in others if place.parent == holder]
             for place in others:
@@ -75,20 +76,27 @@ def _replace(point: str, kept: Sequence[str], aside: str) -> None:
     with ExitStack() as stack:
         new = stack.enter_context(detached_mounts.of_directory(point))
         trees = {path: _tree(stack, path) for path in kept}
-        if point == "/":
-            _move(new, aside)
-        else:
+        if point != "/":
             mounting.detach(point)
             _move(new, point)
-        for path, tree in trees.items():
-            if tree is not None:
+            _move_all(trees, point, new)
+            return
+        _move(new, aside)
+        try:
+            _move_all(trees, point, new)
+            mounting.pivot(new)
+        except OSError:
+            mounting.detach(aside)
+            raise
+
+
+def _move_all(trees: Mapping[str, int | None], point: str, new: int) -> None:
+    """Mount trees in their places, which are in a mount that was at C{point}."""
+    for path, tree in trees.items():
+        if tree is not None:
+            # Somebody may have unmounted it on the host, and removed the mount point.
+            with suppress(FileNotFoundError):
                 _move(tree, os.path.relpath(path, point), new)
-        if point == "/":
-            try:
-                mounting.pivot(new)
-            except OSError:
-                mounting.detach(aside)
-                raise
 
 
 def _tree(stack: ExitStack, path: str) -> int | None:
