@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from twisted.logger import capturedLogs, eventAsText
 
-from runc_cpi.daemon.host import mounting
+from runc_cpi.daemon.host import listed_mounts, mounting
 from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.namespaces import unshare_fs, unshare_mounts
 from runc_cpi.daemon.host.oci import other_mounts
@@ -44,15 +44,34 @@ def mount(*path: object) -> Path:
     return directory
 
 
+def too_old() -> list[int]:
+    """Refuse as a kernel does that has no such call."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def look_and_hide(bundle: Path) -> None:
+    """Do what is done before and after a thread gets a mount namespace of its own."""
+    sight = other_mounts.OtherMounts().look(bundle.parent)
+    if sight is not None:
+        other_mounts.hide(sight, bundle)
+
+
 MANY = other_mounts.FEW - 1  # beside that of the VM itself
 
 
 @pytest.mark.parametrize("place", ["root", "own"])
 @pytest.mark.parametrize("are_many", [True, False], ids=["many", "few"])
+@pytest.mark.parametrize("kernel", ["new", "old"])
 def test_mounts_of_others_are_hidden(
-    tmp_path: Path, place: str, are_many: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    place: str,
+    are_many: bool,
+    kernel: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Many mounts are hidden, wherever the directory is mounted; few stay as they are."""
+    if kernel == "old":
+        monkeypatch.setattr(listed_mounts, "numbers", too_old)
     if not are_many:
         # Whatever else is mounted on this host.
         monkeypatch.setattr(other_mounts, "FEW", 1 << 20)
@@ -66,7 +85,7 @@ def test_mounts_of_others_are_hidden(
         (own / "file").touch()
         mount(own, "data")
         before = seen(tmp_path)
-        other_mounts.hide(own.parent)
+        look_and_hide(own.parent)
         assert (own / "file").exists()
         assert (beside / "file").exists()
         assert all(Path(each).is_dir() for each in others)
@@ -97,7 +116,7 @@ def test_a_mount_point_that_goes_meanwhile(
         passing = mount(tmp_path, "passing")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
-        other_mounts.hide(own.parent)
+        look_and_hide(own.parent)
         left = before - others - {str(passing)} | {str(own.parent)}
         assert seen(tmp_path) == left
 
@@ -116,7 +135,7 @@ def test_a_kernel_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
-        other_mounts.hide(own.parent)
+        look_and_hide(own.parent)
         assert seen(tmp_path) == before
         assert own.exists()
 
@@ -125,3 +144,27 @@ def test_a_kernel_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         in_a_namespace(work)
     (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
     assert "cannot be hidden: [Errno 22]" in told
+
+
+def test_the_same_by_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel lists what mountinfo has, in pieces if need be."""
+    monkeypatch.setattr(listed_mounts, "MOST", 8)
+
+    def work() -> None:
+        for number in range(9):
+            mount(tmp_path, f"with a blank, a \n and a \\ {number}")
+        try:
+            numbers = list(listed_mounts.numbers())
+        except OSError as error:
+            pytest.skip(f"this kernel: {error}")
+        assert len(set(numbers)) == len(numbers)
+        found = [listed_mounts.place_of(number) for number in numbers]
+        with open("/proc/thread-self/mountinfo", "rb") as file:
+            told = mountinfo.places(file.read())
+        # Others may mount something on the host meanwhile.
+        here = [place for place in told if place.point.startswith(str(tmp_path))]
+        assert len(here) == 9
+        assert [place for place in found if place in here] == here
+        assert listed_mounts.place_of(max(numbers) + (1 << 40)) is None
+
+    in_a_namespace(work)

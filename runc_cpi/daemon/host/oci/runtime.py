@@ -22,6 +22,7 @@ from runc_cpi.daemon.host.oci import runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
+from runc_cpi.daemon.host.oci.other_mounts import OtherMounts
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
@@ -66,6 +67,7 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
         self._rules, self._consoles, self._guests = rules, consoles, guests
+        self._others = OtherMounts()
 
     async def create(self, bundle: Bundle, lower: Path) -> int:
         """
@@ -203,7 +205,7 @@ class Runtime:
         if lower is None:
             yield argv
             return
-        mounting = partial(namespace_with_root, bundle, lower)
+        mounting = partial(namespace_with_root, bundle, lower, self._others)
         namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
         with inside_namespace(argv, namespace) as command:
             yield command
