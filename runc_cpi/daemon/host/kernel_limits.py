@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-# What a thousand VMs need (inotify(7), keyrings(7), proc(5)); the kernel's own values
+# What some hundred VMs need (inotify(7), keyrings(7), proc(5)); the kernel's own values
 # end at a dozen VMs with systemd.  operations/kernel-limits.conf has the same.
 WANTED: Mapping[str, int] = {
     "fs.aio-max-nr": 1048576,
