@@ -1,15 +1,18 @@
-"""VMs beside many others: the runtime sees the mounts of the one that it makes."""
+"""VMs beside many others: the runtime sees one, and the daemon has room for all."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from runc_cpi.daemon.host import mounting
+from runc_cpi.daemon.host.high_descriptors import LOW
 from runc_cpi.daemon.host.oci import other_mounts
 from tests.harness import trees
 from tests.harness.lab import Lab, NewDaemon
@@ -38,6 +41,14 @@ def others(lab: Lab, leaves_nothing: None) -> Iterator[Path]:
         trees.remove(vms.parent)
 
 
+def pidfds(pid: int) -> Iterator[int]:
+    """Return the numbers of the descriptors by which a process holds others."""
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if "[pidfd]" in os.readlink(fd):
+                yield int(fd.name)
+
+
 @pytest.mark.parametrize("profile", ["default", "isolated"])
 def test_the_runtime_sees_one_vm(
     profile: str, new_daemon: NewDaemon, tiny: Path, others: Path, tmp_path: Path
@@ -61,3 +72,7 @@ def test_the_runtime_sees_one_vm(
     mounts = Path("/proc/self/mountinfo").read_text()
     assert mounts.count(str(others)) == other_mounts.FEW
     assert str(vm.directory / "layers") in mounts
+    # Beside many VMs each has descriptors, which must not have the low numbers.
+    assert daemon.process is not None
+    (number,) = pidfds(daemon.process.pid)
+    assert number >= LOW
