@@ -63,11 +63,13 @@ class OtherMounts:
         return next((Sight(point, beside) for point in points), None)
 
     def _all(self) -> tuple[int, Sequence[Place]]:
-        """Return how many mounts of VMs there are, of any daemon, and all others."""
+        """Return how many mounts of VMs there are, of any daemon, and others if many."""
         try:
             numbers = list(listed_mounts.numbers())
         except OSError:
             return _read_all()
+        if len(numbers) < FEW:
+            return 0, []
         self._of_vms.intersection_update(numbers)
         others = [self._other(number) for number in numbers if number not in self._of_vms]
         return len(self._of_vms), [place for place in others if place is not None]
