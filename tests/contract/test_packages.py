@@ -26,6 +26,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.disk",
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.blocks",
+    f"{DAEMON}.networks.bridge_ports",
     f"{DAEMON}.networks.claims",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",

@@ -23,6 +23,7 @@ from runc_cpi.daemon.host.oci import exec_fifo, runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
+from runc_cpi.daemon.host.oci.other_mounts import OtherMounts
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
@@ -67,6 +68,7 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
         self._rules, self._consoles, self._guests = rules, consoles, guests
+        self._others = OtherMounts()
 
     async def create(self, bundle: Bundle, lower: Path) -> int:
         """
@@ -219,7 +221,7 @@ class Runtime:
         if lower is None:
             yield argv
             return
-        mounting = partial(namespace_with_root, bundle, lower)
+        mounting = partial(namespace_with_root, bundle, lower, self._others)
         with span("root file system"):
             namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
         with inside_namespace(argv, namespace) as command:
