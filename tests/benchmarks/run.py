@@ -13,7 +13,7 @@ from tests.benchmarks.calls.crowds import Crowds
 from tests.benchmarks.calls.disks import Disks
 from tests.benchmarks.calls.rounds import Bench, Calls
 from tests.benchmarks.calls.starts import Starts
-from tests.benchmarks.calls.stemcells import Stemcells
+from tests.benchmarks.calls.stemcells import StemcellRemovals, Stemcells
 from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours, docker_cpi
 from tests.benchmarks.docker import DockerHost, docker_host
@@ -23,7 +23,15 @@ from tests.benchmarks.subjects import BY_NAME, CREATE_VM
 from tests.harness import images, netns, trees
 from tests.harness.lab import Lab, NewDaemon
 
-KINDS: tuple[type[Calls], ...] = (Starts, VMs, Disks, Reboots, Crowds, Stemcells)
+KINDS: tuple[type[Calls], ...] = (
+    Starts,
+    VMs,
+    Disks,
+    Reboots,
+    Crowds,
+    Stemcells,
+    StemcellRemovals,
+)
 STEP = 100  # VMs
 TIMELINE_ROUNDS = 7
 

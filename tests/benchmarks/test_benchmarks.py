@@ -14,7 +14,7 @@ from tests.benchmarks import timeline
 from tests.benchmarks.calls.disks import Disks
 from tests.benchmarks.calls.rounds import Bench
 from tests.benchmarks.calls.starts import Starts
-from tests.benchmarks.calls.stemcells import Stemcells
+from tests.benchmarks.calls.stemcells import StemcellRemovals, Stemcells
 from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours
 from tests.benchmarks.encryption import encrypted, encryption
@@ -32,7 +32,7 @@ from tests.harness.daemon import vm_arguments
 from tests.harness.lab import Lab, NewDaemon
 
 # Twenty VMs at once take as long as all else.
-MEASURED = (Starts, VMs, Disks, Reboots, Stemcells)
+MEASURED = (Starts, VMs, Disks, Reboots, Stemcells, StemcellRemovals)
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
-from runc_cpi.daemon.host.images.formats import decompressor_for
-from runc_cpi.daemon.host.images.pipeline import TAR
-from runc_cpi.daemon.host.images.reading import HEADER_SIZE
-from tests.benchmarks.calls.rounds import Calls, Works
+from tests.benchmarks.calls.rounds import Bench, Calls, Works
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.measuring import command, timed
 from tests.benchmarks.subjects import (
@@ -20,12 +17,23 @@ from tests.benchmarks.subjects import (
     REMOVE_TREE,
     UNPACK,
 )
+from tests.benchmarks.unpacking import unpack
+from tests.harness import images
 
 
 class Stemcells(Calls):
-    """An image is unpacked, made a stemcell of once more, and deleted in each round."""
+    """
+    In each round all unpack the same new image, and make a stemcell of it once more.
 
-    names = (CREATE_STEMCELL, CREATE_AGAIN, DELETE_STEMCELL)
+    Nothing is removed before the end: ext4 is slow to make files where others were removed
+    a short time ago.
+    """
+
+    names = (CREATE_STEMCELL, CREATE_AGAIN)
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self._numbers, self._image = count(1), bench.place / "image"
 
     @property
     def rounds(self) -> int:
@@ -38,53 +46,61 @@ class Stemcells(Calls):
 
     def bare(self) -> Works:
         """Return the same by the decompressor that the daemon chooses, and by tar."""
-        image, target = self.bench.image, self.bench.place / "unpacked"
-        with image.open("rb") as file:
-            decompressor = decompressor_for(file.read(HEADER_SIZE))
-        assert decompressor is not None, f"{image} is no image"
-
-        def unpack() -> None:
-            with image.open("rb") as source:
-                head = subprocess.Popen(decompressor, stdin=source, stdout=subprocess.PIPE)
-                tar = [*TAR, f"--directory={target}"]
-                subprocess.run(
-                    tar, stdin=head.stdout, stdout=subprocess.DEVNULL, check=True
-                )
-                assert head.wait() == 0
-            self._sync()
 
         def make() -> float:
+            number = next(self._numbers)
+            images.another(self.bench.image, self._image, number)
+            target = self.bench.place / f"unpacked-{number}"
             target.mkdir()
             self._sync()
-            return timed(unpack)
+            return timed(lambda: unpack(self._image, target))
 
         yield UNPACK, make
-        yield HASH, lambda: timed(lambda: command(["sha256sum", str(image)]))
-        yield REMOVE_TREE, lambda: timed(lambda: command(["rm", "-rf", str(target)]))
+        yield HASH, lambda: timed(lambda: command(["sha256sum", str(self._image)]))
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:
         """Return the calls of a contender."""
-        image, made = self.bench.image, list[str]()
+        made = list[str]()
 
         def create() -> float:
             self._sync()
-            return timed(lambda: made.append(contender.create_stemcell(image)))
-
-        def delete() -> float:
-            # With the last one the image goes that was unpacked.
-            last, *others = made
-            made.clear()
-            for cid in others:
-                contender.call("delete_stemcell", cid)
-            return timed(lambda: contender.call("delete_stemcell", last))
+            return timed(lambda: made.append(contender.create_stemcell(self._image)))
 
         try:
-            yield [
-                (CREATE_STEMCELL, create),
-                (CREATE_AGAIN, create),
-                (DELETE_STEMCELL, delete),
-            ]
+            yield [(CREATE_STEMCELL, create), (CREATE_AGAIN, create)]
         finally:
             for cid in made:
                 contender.tidy("delete_stemcell", cid)
+
+
+class StemcellRemovals(Calls):
+    """The only stemcell of an image is deleted in each round."""
+
+    names = (DELETE_STEMCELL,)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there are."""
+        return self.bench.few
+
+    def bare(self) -> Works:
+        """Return the removal of the image, unpacked."""
+        target = self.bench.place / "removed"
+
+        def remove() -> float:
+            target.mkdir()
+            unpack(self.bench.image, target)
+            return timed(lambda: command(["rm", "-rf", str(target)]))
+
+        yield REMOVE_TREE, remove
+
+    @contextmanager
+    def calls(self, contender: Contender) -> Iterator[Works]:
+        """Return the call of a contender."""
+
+        def delete() -> float:
+            cid = contender.create_stemcell(self.bench.image)
+            return timed(lambda: contender.call("delete_stemcell", cid))
+
+        yield [(DELETE_STEMCELL, delete)]
