@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from runc_cpi import errors
-from runc_cpi.cpi import arguments, request
+from runc_cpi.cpi import arguments, images, request
 from runc_cpi.cpi import methods as cpi
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.responders.disks import DiskResponders
@@ -100,6 +100,8 @@ def read(method: Method, function: Any) -> None:
             method.optional = sum(ast.literal_eval(word.value) for word in node.keywords)
         elif whose == "client" and name in CALLS:
             method.sends.append(ast.literal_eval(node.args[0]))
+        elif whose == "images":
+            read(method, getattr(images, name))
         elif whose == "self" and name in vars(cpi.Methods):
             read(method, vars(cpi.Methods)[name])
     for node in ast.walk(tree_of(function)):

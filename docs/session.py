@@ -77,6 +77,7 @@ ALIKE = (
     (r"(?<![\d.])\d+ s(?= ago|  |\n)", "9 s"),
     (r"\d+ (MiB are free where \S+ is, and) \d+", r"… \1 …"),
     (r"(name servers are) .*", r"\1 …"),
+    (r"[0-9.]+ (cannot be asked)", r"… \1"),
     (r"(kernel|python|runtime)(:\s+).*", r"\1\2…"),
 )
 

@@ -15,7 +15,6 @@ from runc_cpi.cpi.arguments import (
 )
 from runc_cpi.errors import (
     CloudError,
-    InvalidArgument,
     MethodNotImplemented,
     NoDiskSpace,
     NotSupported,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 MAKING = {
     "ImportStemcell": b"stemcell_cid",
     "FetchStemcell": b"stemcell_cid",
+    "NameStemcell": b"stemcell_cid",
     "CloseStemcell": b"stemcell_cid",
     "CreateVM": b"vm_cid",
     "CreateDisk": b"disk_cid",
@@ -74,21 +74,21 @@ class Methods:
             # A light stemcell: its image is elsewhere, and the file that came is empty.
             answer = self._client.call("FetchStemcell", cloud_properties=cloud_properties)
             return self._made(answer, "stemcell_cid")
-        with _opened(path) as image:
-            return self._made(self._send_image(image, cloud_properties), "stemcell_cid")
+        from runc_cpi.cpi import images
 
-    def _send_image(self, image: Any, cloud_properties: Any) -> Any:
-        if self._config.network_type == "unix":
-            return self._client.call_with_file(
-                "ImportStemcell",
-                "image",
-                image.fileno(),
-                cloud_properties=cloud_properties,
-            )
-        opened = self._client.call("OpenStemcell", cloud_properties=cloud_properties)
-        upload = int(opened[b"upload"])
-        self._client.send_stream("WriteStemcell", image, upload=upload)
-        return self._client.call("CloseStemcell", upload=upload)
+        with images.opened(path) as image:
+            if self._config.network_type == "unix":
+                answer = self._client.call_with_file(
+                    "ImportStemcell",
+                    "image",
+                    image.fileno(),
+                    cloud_properties=cloud_properties,
+                )
+            else:
+                size = image.seek(0, 2)
+                image.seek(0)
+                answer = images.send(self._client, image, size, cloud_properties)
+        return self._made(answer, "stemcell_cid")
 
     def delete_stemcell(self) -> None:
         """Delete a stemcell."""
@@ -280,18 +280,6 @@ def call(request: Request, config: CPIConfig, client: Client) -> Any:
     except KeyError as error:
         message = f"runc-cpid's answer to {request.method} lacks {error}"
         raise CloudError(message) from None
-
-
-def _opened(path: str) -> Any:
-    import os
-    import stat
-
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InvalidArgument(f"image_path: {path}: not an ordinary file")
-        return open(path, "rb")
-    except OSError as error:
-        raise InvalidArgument(f"image_path: {path}: {error.strerror}") from None
 
 
 def _text(answer: Any, name: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -36,10 +37,17 @@ def main() -> None:
     except click.Abort:
         _end(FAILED, "interrupted")
     except DaemonUnreachable as error:
-        _end(UNREACHABLE, str(error))
+        _end(UNREACHABLE, f"{error}\n{_way_on()}")
     except CPIError as error:
         _end(FAILED, str(error))
     sys.exit(status)
+
+
+def _way_on() -> str:
+    """Say what to do if the daemon cannot be reached."""
+    if os.geteuid() != 0:
+        return "Run this as root on its host, or give --cpi."
+    return "runc-cpictl doctor says whether it runs; systemctl start runc-cpid starts it."
 
 
 def _end(status: int, message: str) -> None:

@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from runc_cpi.ctl.target import OPERATOR
+from runc_cpi.ctl.target import OPERATOR, VIEWER
 
 # Clients go by the alternative names; a common name ends at 64 characters.
 SERVER_NAME = "runc-cpid"
+# Whom a file is made for that runc-cpictl --cpi takes.
+OF_TOOL = (OPERATOR, VIEWER)
 # Clocks of hosts differ.
 BACKDATED = timedelta(hours=1)
 # What files are in before they are whole: beside the directory, or in one that is there.
@@ -105,12 +107,12 @@ def write(
     """
     Make a CA, a server certificate for C{hosts} and one for each of C{clients}.
 
-    There is one more client, the operator.
+    There are two more clients: the operator, and the viewer, who may only look.
 
-    @param port: of the daemon, which the operator calls at the first of C{hosts}.
+    @param port: of the daemon, which these two call at the first of C{hosts}.
     @return: the files, among them C{vars.yml} for C{bosh --vars-file}: it holds
         C{runc_cpi_tls} with the CA, and the first client's certificate and key; and
-        C{operator.yml} for C{runc-cpictl --cpi}, with the operator's.
+        C{operator.yml} and C{viewer.yml} for C{runc-cpictl --cpi}, with theirs.
     @raise OSError: if they cannot be written, or are there already.
     """
     files = _issue(hosts, clients, days, port)
@@ -143,9 +145,9 @@ def write(
 
 def names(clients: Sequence[str]) -> list[str]:
     """Return the names of the files that L{write} makes."""
-    parties = ["ca", "server", *dict.fromkeys([*clients, OPERATOR])]
+    parties = ["ca", "server", *dict.fromkeys([*clients, *OF_TOOL])]
     pairs = [f"{name}.{kind}" for name in parties for kind in ("crt", "key")]
-    return [*pairs, f"{OPERATOR}.yml", "vars.yml"]
+    return [*pairs, *(f"{name}.yml" for name in OF_TOOL), "vars.yml"]
 
 
 def _issue(
@@ -157,25 +159,33 @@ def _issue(
     files["server.crt"], files["server.key"] = authority.issue(
         SERVER_NAME, hosts, client=False
     )
-    for name in dict.fromkeys([*clients, OPERATOR]):
+    for name in dict.fromkeys([*clients, *OF_TOOL]):
         certificate, key = authority.issue(name, [name], client=True)
         files[f"{name}.crt"], files[f"{name}.key"] = certificate, key
-    calling = {
-        "network_type": "tcp",
-        "address": f"[{hosts[0]}]:{port}" if ":" in hosts[0] else f"{hosts[0]}:{port}",
-        "tls": _section(files, OPERATOR),
-    }
-    files[f"{OPERATOR}.yml"] = yaml.safe_dump(calling, default_style="|")
+    address = f"[{hosts[0]}]:{port}" if ":" in hosts[0] else f"{hosts[0]}:{port}"
+    for name in OF_TOOL:
+        tls = _section(files, name)
+        calling = {"network_type": "tcp", "address": address, "tls": tls}
+        files[f"{name}.yml"] = yaml.safe_dump(calling, default_style="|")
     variables = {"runc_cpi_tls": _section(files, clients[0])}
     files["vars.yml"] = yaml.safe_dump(variables, default_style="|")
     return files
 
 
+def end(directory: Path) -> datetime:
+    """Return when the server certificate there ends, as all do that were made with it."""
+    return _server_certificate(directory).not_valid_after_utc
+
+
 def hosts_of(directory: Path) -> list[str]:
     """Return the names and addresses that a server certificate there is for."""
-    certificate = x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
+    certificate = _server_certificate(directory)
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return [str(name.value) for name in extension.value]
+
+
+def _server_certificate(directory: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
 
 
 def _sync(directory: Path) -> None:

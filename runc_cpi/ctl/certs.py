@@ -61,7 +61,7 @@ class Name(click.ParamType[str]):
     type=click.IntRange(1, 65535),
     default=9999,
     show_default=True,
-    help="The daemon's port, for operator.yml.",
+    help="The daemon's port, for operator.yml and viewer.yml.",
 )
 def certs(
     directory: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days: int, port: int
@@ -70,10 +70,11 @@ def certs(
     Make a CA, and certificates for a daemon and its clients, in DIRECTORY.
 
     That is all that mutual TLS takes: a certificate for a daemon that is reached by the
-    names and addresses given, and from its own host; one for each client; and one for the
-    operator.  The daemon's configuration takes the directory as it is, with
-    "tls: DIRECTORY", and there runc-cpictl finds the operator's certificate.  vars.yml is
-    for bosh --vars-file, operator.yml for runc-cpictl --cpi on another machine.
+    names and addresses given, and from its own host; one for each client; one for the
+    operator; and one for the viewer, who may only look.  The daemon's configuration takes
+    the directory as it is, with "tls: DIRECTORY", and there runc-cpictl finds the
+    operator's certificate.  vars.yml is for bosh --vars-file; operator.yml and viewer.yml
+    are for runc-cpictl --cpi on another machine.
     """
     for name in clients:
         if name in RESERVED or clients.count(name) > 1:

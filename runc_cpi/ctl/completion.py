@@ -13,7 +13,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     Print what has a shell complete commands and options.
 
-    For bash, write it to /etc/bash_completion.d/runc-cpictl.
+    Write it to /etc/bash_completion.d/runc-cpictl for bash, to _runc-cpictl in a directory
+    of $fpath for zsh, and to ~/.config/fish/completions/runc-cpictl.fish for fish.
     """
     known = get_completion_class(shell)
     assert known is not None, shell

@@ -62,6 +62,8 @@ def cp(operator: Operator, source: str, target: str, limit: int) -> None:
                 count = copy_in(Path(source), files, there[2], limit * MEBIBYTE)
         elif back is not None:
             with files_of(operator, back[1]) as files:
+                if files.tree.stat(back[2]) is None:
+                    raise click.ClickException(_no_file(source, back[1], back[2]))
                 count = copy_out(files, back[2], Path(target), limit * MEBIBYTE)
     except TooLarge:
         message = f"{source}: is larger than {limit} MiB; --limit allows more"
@@ -71,6 +73,11 @@ def cp(operator: Operator, source: str, target: str, limit: int) -> None:
         raise click.ClickException(f"{where}: {error.strerror or error}") from None
     answer = {"source": source, "target": target, "bytes": count}
     operator.show(answer, lambda: click.echo(f"copied {units.size(count)}"))
+
+
+def _no_file(source: str, vm_cid: str, name: str) -> str:
+    listing = f"runc-cpictl vm exec {vm_cid} ls {os.path.dirname(name) or '/'}"
+    return f"{source}: there is no such file in the VM; see {listing}"
 
 
 def copy_in(source: Path, files: Files, name: str, limit: int) -> int:

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,14 +32,14 @@ def doctor(operator: Operator) -> None:
     It changes nothing, and needs no running daemon: it goes by the daemon's configuration.
     It ends with 1 if there is a fault.
     """
-    from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, examine
+    from runc_cpi.daemon.doctor.examination import QUICK, THOROUGH, examine
     from runc_cpi.daemon.doctor.finding import FAULT
 
     findings = []
     if (broken := _configuration(operator)) is not None:
         findings.append(broken)
     patient, served = _daemon(operator)
-    findings += [served, *examine(patient, (*ASKED_FOR, *AT_START))]
+    findings += [served, *examine(patient, (*THOROUGH, *QUICK)), *director()]
     answer = {"findings": [finding.to_json() for finding in findings]}
     operator.show(answer, lambda: _print(findings))
     if any(finding.state == FAULT for finding in findings):
@@ -80,6 +82,27 @@ def _daemon(operator: Operator) -> tuple[Patient, Finding]:
         advice = "it need not be ended: docs/security.md says who may call it"
         return replace(there, is_refused=True), warning("daemon", seen, advice)
     return there, fine("daemon", f"runc-cpid {version} is there")
+
+
+def director() -> list[Finding]:
+    """See when the first certificate ends of those that bosh has made for a director."""
+    from runc_cpi.ctl.director import renewal
+    from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory
+    from runc_cpi.daemon.doctor.certificates import judge
+    from runc_cpi.daemon.doctor.finding import fault
+
+    try:
+        ends = renewal.ends(renewal.read(StateDirectory(Path(DEFAULT))))
+    except PermissionError:
+        return []  # only root can know
+    except click.ClickException as error:
+        return [fault("director", error.message, "restore it")]
+    if not ends:
+        return []
+    name = min(ends, key=lambda each: ends[each])
+    advice = "runc-cpictl director up renews it"
+    now = datetime.now(timezone.utc)
+    return [judge(f"director: {name}", ends[name], now, advice)]
 
 
 def _print(findings: Sequence[Finding]) -> None:

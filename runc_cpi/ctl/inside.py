@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from runc_cpi.ctl.operator import Operator
+from runc_cpi.ctl.tables import no_such
 from runc_cpi.daemon.host.user_namespaces import root_of_namespace
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.printable import printable
@@ -79,7 +80,7 @@ def files_of(operator: Operator, vm_cid: str) -> Iterator[Files]:
 
     @raise click.ClickException: if the VM does not run here, or this is not root.
     """
-    pid = _first_process(operator, vm_cid)
+    pid = first_process(operator, vm_cid)
     with ExitStack() as stack:
         try:
             tree = stack.enter_context(Tree.at(Path(f"/proc/{pid}/root")))
@@ -89,16 +90,17 @@ def files_of(operator: Operator, vm_cid: str) -> Iterator[Files]:
             raise click.ClickException(message) from None
         except (FileNotFoundError, ProcessLookupError):
             raise click.ClickException(f"{vm_cid} has just ended; try again") from None
-        if _first_process(operator, vm_cid) != pid:
+        if first_process(operator, vm_cid) != pid:
             raise click.ClickException(f"{vm_cid} has just been booted; try again")
         yield Files(tree=tree, owner=owner)
 
 
-def _first_process(operator: Operator, vm_cid: str) -> int:
+def first_process(operator: Operator, vm_cid: str) -> int:
     """
     Return the pid of a VM's first process, which the runtime has made sure of.
 
-    @raise click.ClickException: if there is none.
+    @raise click.ClickException: if it has none, or this is not root.
+    @raise CPIError: if there is no such VM.
     """
     argv = runtime(operator, "state", vm_cid)
     try:
@@ -115,6 +117,8 @@ def _first_process(operator: Operator, vm_cid: str) -> int:
     except (ValueError, subprocess.TimeoutExpired):
         raise click.ClickException(f"{argv[0]}: does not tell of {vm_cid}") from None
     if state.get("status") != "running":
+        if os.geteuid() == 0 and not (operator.config.work_dir / "vms" / vm_cid).exists():
+            raise no_such("vm", vm_cid)
         raise click.ClickException(_why_not(argv[0], vm_cid, done))
     return int(state["pid"])
 

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
 from runc_cpi import wire
 from runc_cpi.cpi import config as cpi_config
+from runc_cpi.cpi import images
 from runc_cpi.cpi.client import Client
 from runc_cpi.errors import CloudError, InvalidArgument
 from runc_cpi.json_text import loads_trusted
@@ -76,13 +77,15 @@ class Operator:
         """
         return self._client.call(command, **arguments)
 
-    def stream(self, command: str, source: Any, **arguments: Any) -> None:
+    def send_image(
+        self, image: BinaryIO, size: int, cloud_properties: Any
+    ) -> dict[bytes, bytes]:
         """
-        Have the daemon take what is read from C{source}, as C{data} of many calls.
+        Have the daemon make a stemcell, as L{images.send} does.
 
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        self._client.send_stream(command, source, **arguments)
+        return images.send(self._client, image, size, cloud_properties)
 
     def ask_for(self, command: str, *keys: str, **arguments: Any) -> list[Any]:
         """

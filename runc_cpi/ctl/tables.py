@@ -21,6 +21,7 @@ WIDE = 110  # columns
 COLOURS = {
     "fault": "bold red",
     "cannot be booted": "bold red",
+    "set aside": "bold red",
     **dict.fromkeys(("warning", "stopped", "ended", "reboot was cut off"), "yellow"),
 }
 # One of what the daemon has, as its answer describes it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import tarfile
 import time
@@ -106,12 +107,8 @@ def upload(operator: Operator, path: Path, stemcell: Packed) -> str:
         answer = operator.ask("FetchStemcell", cloud_properties=properties)
         return answer[b"stemcell_cid"].decode()
     with _image(path) as image, _progress(stemcell.size) as told:
-        source = _Counting(image, told)
-        opened = operator.ask("OpenStemcell", cloud_properties=properties)
-        number = int(opened[b"upload"])
-        operator.stream("WriteStemcell", source, upload=number)
-        source.check(path, stemcell)
-        answer = operator.ask("CloseStemcell", upload=number)
+        source: Any = _Checked(image, path, stemcell, told)
+        answer = operator.send_image(source, stemcell.size, properties)
     return answer[b"stemcell_cid"].decode()
 
 
@@ -127,29 +124,39 @@ def _image(path: Path) -> Iterator[IO[bytes]]:
     raise Rejected(f"{path}: there is no {IMAGE} in it any more")
 
 
-class _Counting(io.RawIOBase):
+class _Checked(io.RawIOBase):
     """
-    Reads an image, and tells how far it got.
+    Reads an image, which must be the one that the manifest tells, and says how far it got.
 
     @param told: is called with the number of bytes so far.
     """
 
-    def __init__(self, image: IO[bytes], told: Told) -> None:
-        self._image, self._told, self._count = image, told, 0
-        self._digest = hashlib.sha1(usedforsecurity=False)
+    def __init__(self, image: IO[bytes], path: Path, stemcell: Packed, told: Told) -> None:
+        self._image, self._path, self._stemcell = image, path, stemcell
+        self._told = told
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Begin anew; it can go nowhere else."""
+        self._count, self._digest = 0, hashlib.sha1(usedforsecurity=False)
+        return self._image.seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes."""
+        """
+        Read the next bytes.
+
+        @raise Rejected: at the end, if what was read is not what the manifest tells.
+        """
         data = self._image.read(size)
         self._count += len(data)
         self._digest.update(data)
         self._told(self._count)
+        if not data:
+            self._check()
         return data
 
-    def check(self, path: Path, stemcell: Packed) -> None:
-        """
-        @raise Rejected: if what was read is not what the manifest tells.
-        """
+    def _check(self) -> None:
+        path, stemcell = self._path, self._stemcell
         if self._count != stemcell.size:
             raise Rejected(f"{path}: its image ends early")
         if stemcell.sha1 not in (None, self._digest.hexdigest()):

@@ -12,7 +12,7 @@ import click
 
 from runc_cpi.ctl import units
 from runc_cpi.ctl.deletion import Deletion
-from runc_cpi.ctl.inside import VMCid, runtime
+from runc_cpi.ctl.inside import VMCid, first_process, runtime
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.tables import Thing, no_such, print_facts
 from runc_cpi.ctl.vms import MOMENT, Measuring, instance_of, port_of, state_of
@@ -70,10 +70,11 @@ def facts(thing: Thing) -> dict[str, str]:
     told = {
         "vm": thing["vm_cid"],
         "state": state_of(thing),
+        "ended": _ended(thing.get("end")),
         "instance": instance_of(thing),
         "agent": thing["agent_id"],
         "stemcell": thing["stemcell_cid"],
-        "made": f"{thing['created_at']} ({units.age(thing['created_at'])} ago)",
+        "made": _moment(thing["created_at"]),
         "addresses": ", ".join(thing["addresses"]),
         "vips": ", ".join(thing["vips"]),
         "ports": ", ".join(map(port_of, thing["ports"])),
@@ -83,6 +84,14 @@ def facts(thing: Thing) -> dict[str, str]:
     told = {name: value for name, value in told.items() if value}
     notes = {f"metadata {name}": str(value) for name, value in thing["metadata"].items()}
     return {**told, **notes}
+
+
+def _ended(end: Thing | None) -> str:
+    return f"{_moment(end['at'])}: its first process {end['how']}" if end else ""
+
+
+def _moment(time: str) -> str:
+    return f"{time} ({units.age(time)} ago)" if time else ""
 
 
 def _used(usage: Thing) -> dict[str, str]:
@@ -166,7 +175,13 @@ def shell(operator: Operator, vm_cid: str) -> None:
 
 
 def _become(operator: Operator, vm_cid: str, inside: Sequence[str]) -> None:
-    """Become the runtime's C{exec}."""
+    """
+    Become the runtime's C{exec}.
+
+    @raise click.ClickException: if the VM does not run here, or this is not root.
+    """
+    # A runtime itself says no more than that there is no container.
+    first_process(operator, vm_cid)
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     options = ["--tty"] if at_terminal else []
     argv = runtime(operator, "exec", *options, vm_cid, *inside)

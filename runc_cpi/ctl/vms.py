@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # How a VM is, for people.
 STATES = {
-    "ended": "ended, is booted again",
+    "restarting": "ended, is booted again",
     "unbootable": "cannot be booted",
     "interrupted": "reboot was cut off",
     "changing": "at work on it",
+    "set_aside": "set aside, its record cannot be read",
 }
 # Processors are watched for so long before it is said how busy they are.
 MOMENT = 0.2  # seconds
@@ -47,9 +48,18 @@ def state_of(vm: Thing) -> str:
     """Say whether a VM runs, or why not, and whether it has too little memory."""
     state = vm.get("state") or ("running" if vm["running"] else "stopped")
     state = STATES.get(state, state)
+    if state == "ended":
+        state = how_it_ended(vm["end"])
     if vm.get("oom_kills"):
         state += f", {vm['oom_kills']} OOM kills"
     return state
+
+
+def how_it_ended(end: Thing) -> str:
+    """Say in short how a VM ended by itself."""
+    if end["signal"] is not None:
+        return f"ended, by signal {end['signal']}"
+    return "ended" if end["status"] is None else f"ended, status {end['status']}"
 
 
 def port_of(port: Thing) -> str:

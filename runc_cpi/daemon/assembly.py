@@ -154,7 +154,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     """
     locks, tasks = Locks(), TaskGroup(reactor)
     reaper = Reaper(reactor, tasks)
-    scratch = Scratch(depot, host.trees, reaper)
+    scratch = Scratch(reactor, depot, host.trees, reaper)
     stemcells = Stemcells(depot, host.archiver, host.images, scratch)
     disks = Disks(
         depot=depot,
@@ -285,7 +285,7 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
             vms=vms,
             locks=locks,
         ),
-        usages=Usages(registry, containers, host.meter),
+        usages=Usages(depot, watcher, policy.containers.cgroup_of, host.meter),
         watcher=watcher,
         oom_kills=oom_kills,
         leftovers=leftovers,

@@ -11,7 +11,6 @@ from typing import Any
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, globalLogPublisher
 
 from runc_cpi.daemon import preflight, twistd
@@ -20,8 +19,7 @@ from runc_cpi.daemon.assembly import Assembly, Policy, assemble
 from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.config import ConfigError, DaemonConfig
 from runc_cpi.daemon.disks.disks import DiskPolicy
-from runc_cpi.daemon.doctor.examination import complaints
-from runc_cpi.daemon.doctor.finding import Patient
+from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.events.history import HistoryPolicy
 from runc_cpi.daemon.host import resource_limits, systemd
 from runc_cpi.daemon.linux_host import LinuxHost
@@ -58,6 +56,7 @@ class Daemon(MultiService):
         self._reactor, self._config, self._options = reactor, config, options
         self._depot = Depot(config.work_dir)
         self._ports: list[Port] = []
+        self._rounds = Rounds(reactor, config)
         self._host: LinuxHost
         self._parts: Assembly
 
@@ -118,7 +117,11 @@ class Daemon(MultiService):
             vips=VipPolicy(allowed=config.vip_addresses, taken=config.address.ip),
             peering=found.peering,
             restart=config.restart,
-            history=HistoryPolicy(config.events.size * MEBIBYTE, config.limits.followers),
+            history=HistoryPolicy(
+                size=config.events.size * MEBIBYTE,
+                followers=config.limits.followers,
+                spans=config.log_spans,
+            ),
         )
 
     def _make_ports(self) -> list[Port]:
@@ -130,7 +133,11 @@ class Daemon(MultiService):
 
             ports.append(
                 HTTPPort(
-                    self._reactor, self._config, self._parts, self._host.programs_waiting
+                    self._reactor,
+                    self._config,
+                    self._parts,
+                    self._host.programs_waiting,
+                    self._rounds,
                 )
             )
         return ports
@@ -178,12 +185,14 @@ class Daemon(MultiService):
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
         await parts.containers.look_for_lxcfs()
-        await self._warn()
+        await self._rounds.begin()
         for port in self._ports:
             port.serve()
         systemd.tell(systemd.READY)
         returning = parts.reconciler.bring_back(repairs)
         parts.tasks.start("bringing back VMs", returning, awaited=False)
+        looking = self._rounds.go_on()
+        parts.tasks.start("looking at the host", looking, awaited=False)
         parts.leftovers.keep_clearing(self._config.repair_interval)
         self.log.info(
             "serving at {address} with {stemcells} stemcells and {vms} VMs",
@@ -192,17 +201,6 @@ class Daemon(MultiService):
             vms=len(parts.vms.all()),
             happened="started",
         )
-
-    async def _warn(self) -> None:
-        """Say what runc-cpictl doctor would find amiss, as far as that is quick to find."""
-        patient = Patient(config=self._config, is_served=True)
-        for finding in await deferToThread(complaints, patient):
-            self.log.warn(
-                "{check}: {seen}; {advice}",
-                check=finding.check,
-                seen=finding.seen,
-                advice=finding.advice,
-            )
 
     def stopService(self) -> Deferred[None]:
         """Take no more calls, finish what is under way, and let go of everything."""

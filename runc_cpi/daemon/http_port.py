@@ -7,6 +7,7 @@ from typing import Any
 
 from runc_cpi.daemon.assembly import Assembly
 from runc_cpi.daemon.config import DaemonConfig, HTTPConfig, LimitsConfig
+from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.entrance.access import LOOPBACK
 from runc_cpi.daemon.entrance.admission import SourceFilter
 from runc_cpi.daemon.entrance.encryption import EncryptedFactory
@@ -32,6 +33,7 @@ class HTTPPort(Port):
     Answers those who look, also while the daemon starts.
 
     @param programs_waiting: tells how many programs wait to be started.
+    @param rounds: tell how the host is.
     @raise ConfigError: if a certificate or a key is no good.
     """
 
@@ -43,6 +45,7 @@ class HTTPPort(Port):
         config: DaemonConfig,
         parts: Assembly,
         programs_waiting: Callable[[], int],
+        rounds: Rounds,
     ) -> None:
         assert config.http is not None, "whoever wants no port makes none"
         http, root = config.http, Root()
@@ -55,8 +58,9 @@ class HTTPPort(Port):
         super().__init__(reactor, http.address, self._entrance(reactor, http, parts))
         root.putChild(b"healthz", Health(reactor))
         root.putChild(b"readyz", self._readiness)
-        Metering(reactor, config, parts, programs_waiting, root).setServiceParent(self)
-        StatusPage(reactor, config, parts, root).setServiceParent(self)
+        metering = Metering(reactor, config, parts, programs_waiting, rounds, root)
+        metering.setServiceParent(self)
+        StatusPage(reactor, config, parts, rounds, root).setServiceParent(self)
         if self._identity is not None:
             IdentityReloader(reactor, self._identity).setServiceParent(self)
 

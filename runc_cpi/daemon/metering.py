@@ -11,8 +11,7 @@ from twisted.application.service import MultiService
 from runc_cpi.daemon.assembly import Assembly
 from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.config.certificates import named_in
-from runc_cpi.daemon.doctor.examination import AT_START, examine
-from runc_cpi.daemon.doctor.finding import Patient
+from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.host.disks import loop_ioctl
 from runc_cpi.daemon.http.answers import Root
 from runc_cpi.daemon.http.metrics.counting import EventCounts, ReactorLag
@@ -27,6 +26,7 @@ class Metering(MultiService):
     Puts C{/metrics} below a root.
 
     @param programs_waiting: tells how many programs wait to be started.
+    @param rounds: tell how the host is.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Metering(MultiService):
         config: DaemonConfig,
         parts: Assembly,
         programs_waiting: Callable[[], int],
+        rounds: Rounds,
         root: Root,
     ) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Metering(MultiService):
             calls=parts.history.calls,
             counts=EventCounts(journal),
             lag=lag,
-            host=_host(reactor, config),
+            host=_host(reactor, config, rounds),
             queues={
                 "threads": reactor.getThreadPool().q.qsize,
                 "programs": programs_waiting,
@@ -63,11 +64,10 @@ class Metering(MultiService):
         )
 
 
-def _host(reactor: Any, config: DaemonConfig) -> HostNumbers:
-    patient = Patient(config=config, is_served=True)
+def _host(reactor: Any, config: DaemonConfig, rounds: Rounds) -> HostNumbers:
     return HostNumbers(
         loop_devices=partial(loop_ioctl.count_below, config.work_dir),
-        findings=lambda: (found.state for found in examine(patient, AT_START)),
+        findings=lambda: (found.state for found in rounds.findings()),
         named_certificates=dict(named_in(config)),
         seconds=reactor.seconds,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from runc_cpi.daemon.assembly import Assembly
 from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.daemon.doctor.examination import AT_START, examine
-from runc_cpi.daemon.doctor.finding import Finding, Patient
+from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.http.answers import Root
 from runc_cpi.daemon.status.answers import put
 from runc_cpi.daemon.status.documents import Documents, Facts
@@ -23,11 +21,17 @@ class StatusPage(Sampler):
     Takes samples while it runs, and answers whoever looks.
 
     @param reactor: provides C{IReactorTime}.
+    @param rounds: tell how the host is.
     @param root: where the page is put.
     """
 
     def __init__(
-        self, reactor: Any, config: DaemonConfig, parts: Assembly, root: Root
+        self,
+        reactor: Any,
+        config: DaemonConfig,
+        parts: Assembly,
+        rounds: Rounds,
+        root: Root,
     ) -> None:
         samples = Samples()
         super().__init__(reactor, parts.usages, samples)
@@ -39,11 +43,6 @@ class StatusPage(Sampler):
             history=parts.history,
             place_of=parts.place_of,
             host=partial(host_view, config.work_dir),
-            examine=partial(_examine, config),
+            examine=rounds.findings,
         )
         put(root, reactor, Documents(reactor, facts, samples))
-
-
-def _examine(config: DaemonConfig) -> Sequence[Finding]:
-    """Make those checks that are quick; this blocks."""
-    return list(examine(Patient(config=config, is_served=True), AT_START))

@@ -1,26 +1,34 @@
-"""The cost of TLS: the same calls over plain tcp and over mutual TLS, in turns."""
+"""
+C{python -m tests.benchmarks.encryption [ROUNDS]}: the cost of TLS.
+
+The same calls go over plain tcp and over mutual TLS, in turns.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tests.benchmarks.measuring import Row, in_turns, timed
+from tests.benchmarks.image_files import large_image
+from tests.benchmarks.measuring import Row, in_turns, layout, timed
+from tests.harness import images, netns
 from tests.harness.certificates import Authority
 from tests.harness.daemon import Daemon
 from tests.harness.images import archive, shell_entries
+from tests.harness.lab import Lab, NewDaemon
 
 MEBIBYTE = 1 << 20
 STREAM = 128
+ROUNDS = 15
 
 
-def encrypted(new_daemon: Any) -> Daemon:
+def encrypted(new_daemon: NewDaemon) -> Daemon:
     """Start a daemon with mutual TLS, and give its executable a certificate."""
     authority = Authority("the CA")
     tls = authority.issue("daemon", "127.0.0.1")
-    daemon: Daemon = new_daemon(network_type="tcp", config={"tls": tls})
+    daemon = new_daemon(network_type="tcp", config={"tls": tls})
     path = daemon.home / "cpi.json"
     told = json.loads(path.read_text())
     path.write_text(json.dumps({**told, "tls": authority.issue("director")}))
@@ -70,3 +78,24 @@ def encryption(
             "1.67",
         ),
     ]
+
+
+def main() -> None:
+    """Measure and print."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    small = images.bootable("systemd")
+    netns.enter()
+    lab = Lab()
+    try:
+        with lab.daemons() as new_daemon:
+            place = lab.home / "images"
+            place.mkdir()
+            plain = new_daemon(network_type="tcp").start()
+            image = large_image(small, place)
+            print(layout(encryption(plain, encrypted(new_daemon), image, rounds, place)))
+    finally:
+        lab.close()
+
+
+if __name__ == "__main__":
+    main()

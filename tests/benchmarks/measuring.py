@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+Work = Callable[[], float]
+"""Does something, and returns what it took in milliseconds."""
+Samples = dict[str, list[float]]
+"""What each thing took in each round, by its name."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,24 @@ def timed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - begin) * 1000
 
 
-def in_turns(rounds: int, *works: Callable[[], float]) -> list[float]:
+def sampled(rounds: int, works: Iterable[tuple[str, Work]], samples: Samples) -> None:
     """
     Measure several things in turns, so that a disturbance affects all.
 
-    @param works: each returns what it took, in milliseconds. @return: the median of each.
+    @param works: the name of each, and what does it; the order is that within a round.
+    @param samples: each round's result is added.
     """
-    results = [[work() for work in works] for _ in range(rounds)]
-    return [median(column) for column in zip(*results, strict=True)]
+    named = list(works)
+    for _ in range(rounds):
+        for name, work in named:
+            samples.setdefault(name, []).append(work())
+
+
+def in_turns(rounds: int, *works: Work) -> list[float]:
+    """Measure several things in turns, and return the median of each."""
+    samples: Samples = {}
+    sampled(rounds, ((str(number), work) for number, work in enumerate(works)), samples)
+    return [median(each) for each in samples.values()]
 
 
 def command(argv: Sequence[str]) -> None:

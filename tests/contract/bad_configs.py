@@ -373,5 +373,6 @@ DAEMON = [
         Case(f"{text} as restart", f"restart: {text}", "restart: .* must be no or on-fail")
         for text in ("yes", "always", "1", "[]", "null")
     ],
+    Case("no truth value", "log_spans: some", "log_spans: 'some' must be true or false"),
     Case("no log format", "log_format: no", "log_format: False must be text or json"),
 ]

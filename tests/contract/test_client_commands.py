@@ -37,8 +37,8 @@ CALLS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[bytes, bytes]]] = {
     ),
     "OpenStemcell": (
         {"cloud_properties": {"name": "x"}},
-        {"upload": 12},
-        {b"upload": b"12"},
+        {"upload": 12, "wants_digest": False},
+        {b"upload": b"12", b"wants_digest": b"False"},
     ),
     "WriteStemcell": ({"upload": 12, "data": bytes(range(256)) * 255}, {}, {}),
     "CloseStemcell": ({"upload": 12}, {"stemcell_cid": "s"}, {b"stemcell_cid": b"s"}),

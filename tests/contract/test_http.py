@@ -21,6 +21,7 @@ from runc_cpi.daemon.config import (
     TCPAddress,
     TLSConfig,
 )
+from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.http_port import HTTPPort
 from runc_cpi.daemon.storage.depot import Depot
 from tests.fakes.assembly import assemble
@@ -56,7 +57,7 @@ class HTTPPortTests(TestCase):
         """
         settings: Any = {"address": ANYWHERE, "tls": tls and TLSConfig(**tls), **config}
         whole = DaemonConfig(http=HTTPConfig(**settings))
-        port = HTTPPort(reactor, whole, self.parts, lambda: 0)
+        port = HTTPPort(reactor, whole, self.parts, lambda: 0, Rounds(reactor, whole))
         port.privilegedStartService()
         port.startService()
         self.addCleanup(port.stopService)

@@ -26,6 +26,7 @@ TOLD_TO_THE_HOST = {
     f"{DAEMON}.disks.disk",
     f"{DAEMON}.disks.paths",
     f"{DAEMON}.networks.blocks",
+    f"{DAEMON}.networks.bridge_ports",
     f"{DAEMON}.networks.claims",
     f"{DAEMON}.networks.firewall",
     f"{DAEMON}.networks.model",
@@ -61,7 +62,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("entrance", "events"),
     },
-    "doctor": {"base", "config", "storage", "stemcells", "disks", "vms", "host"},
+    "doctor": {
+        *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
+        "host",
+    },
     "status": {
         *("base", "config", "storage", "networks", "stemcells", "disks", "vms"),
         *("http", "events", "doctor"),
@@ -81,7 +85,8 @@ KNOW_ALL = {
 PROGRAMS = {
     "runc_cpi.cpi": set[str](),
     "runc_cpi.ctl": {
-        *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.tls"),
+        *("runc_cpi.cpi.client", "runc_cpi.cpi.config", "runc_cpi.cpi.images"),
+        "runc_cpi.cpi.tls",
         # What needs no running daemon, or what only root of its host can do.
         *(f"{DAEMON}.config", f"{DAEMON}.doctor"),
         *(f"{DAEMON}.storage.{name}" for name in ("tree", "descent", "depot")),
@@ -105,6 +110,7 @@ KEPT_APART = {
     "cryptography": (
         *(f"{DAEMON}.entrance.identity", f"{DAEMON}.config.certificates"),
         "runc_cpi.ctl.certificates",
+        "runc_cpi.ctl.director.renewal",
     ),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded"),

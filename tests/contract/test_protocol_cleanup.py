@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from runc_cpi.errors import CPIError, StemcellRejected
 from tests.contract.protocols import ProtocolTestCase, encoded, exchange, receive
+from tests.fakes.stemcells import IMAGE
 
 
 class CleanupTests(ProtocolTestCase):
@@ -48,6 +49,20 @@ class CleanupTests(ProtocolTestCase):
         gate.callback(None)
         await self.until(self.only_the_first_stemcell)
         await importing
+
+    async def test_a_caller_that_names_an_image_and_goes_away(self) -> None:
+        """What was made for it is removed; the image stays for whoever has it."""
+        connection = self.raw()
+        await self.beside(exchange, connection, "OpenStemcell", cloud_properties=b"{}")
+        named = {"upload": b"1", "digest": IMAGE.digest.encode(), "size": b"4096"}
+        answer = await self.beside(
+            exchange, connection, "NameStemcell", confirms=b"True", **named
+        )
+        self.assertIn(b"stemcell_cid", answer)
+        self.assertFalse(self.only_the_first_stemcell())
+        connection.close()
+        await self.until(self.only_the_first_stemcell)
+        self.assertTrue(self.stemcells.get(self.stemcell_cid).rootfs.is_dir())
 
     async def test_an_upload_ends_with_its_connection(self) -> None:
         """An unfinished upload is removed when its connection ends."""

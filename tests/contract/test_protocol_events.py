@@ -14,6 +14,7 @@ from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.responders.events import MOST, MOST_SECONDS
 from runc_cpi.errors import CPIError, HostShort, InvalidArgument, StemcellRejected
 from tests.contract.protocols import NETWORKS, ProtocolTestCase, encoded, exchange
+from tests.fakes.stemcells import IMAGE
 
 # What bosh-director sends with create_vm, and notes when the VM is there.
 ENV = {"bosh": {"password": "hunter2", "groups": ["my-bosh", "cf", "db", "my-bosh-cf"]}}
@@ -25,6 +26,7 @@ METADATA = {
     "name": "db/0",
 }
 SECONDS = 30
+ANOTHER_SIZE = 4095
 FOLLOW: dict[str, Any] = {"filters": {}, "limit": 9, "seconds": SECONDS}
 
 
@@ -204,6 +206,43 @@ class UploadsTests(EventsTestCase):
         cid = answer[b"stemcell_cid"].decode()
         told = self.last("method", "outcome", "cids")
         self.assertEqual(told, ("create_stemcell", "ok", [cid]))
+
+    async def test_of_an_image_that_is_here(self) -> None:
+        """An upload whose digest was enough ends with its stemcell."""
+        client = self.client()
+        begun = await self.beside(
+            client.call, "OpenStemcell", cloud_properties={}, size=IMAGE.size
+        )
+        self.assertEqual(begun[b"wants_digest"], b"True")
+        named = {"upload": 1, "digest": IMAGE.digest, "size": IMAGE.size}
+        answer = await self.beside(client.call, "NameStemcell", **named)
+        told = self.last("method", "outcome", "cids")
+        cid = answer[b"stemcell_cid"].decode()
+        self.assertEqual(told, ("create_stemcell", "ok", [cid]))
+        self.assertEqual(self.calls.all(), [])
+        with self.assertRaises(InvalidArgument):
+            await self.beside(client.call, "CloseStemcell", upload=1)
+
+    async def test_of_an_image_that_is_not_here(self) -> None:
+        """An upload goes on if its digest tells nothing; what is no digest is refused."""
+        client = self.client()
+        begun = await self.beside(
+            client.call, "OpenStemcell", cloud_properties={}, size=ANOTHER_SIZE
+        )
+        self.assertEqual(begun[b"wants_digest"], b"False")
+        named = {"upload": 1, "digest": IMAGE.digest, "size": ANOTHER_SIZE}
+        answer = await self.beside(client.call, "NameStemcell", **named)
+        self.assertNotIn(b"stemcell_cid", answer)
+        for digest in (
+            "",
+            IMAGE.digest[7:],
+            f"{IMAGE.digest}\n",
+            "sha256:../../" + "0" * 58,
+        ):
+            with self.assertRaises(InvalidArgument) as caught:
+                await self.beside(client.call, "NameStemcell", **named | {"digest": digest})
+            self.assertIn(repr(digest), str(caught.exception))
+        self.assertEqual(len(self.calls.all()), 1)
 
     async def test_that_fails(self) -> None:
         """An upload that fails does so once."""

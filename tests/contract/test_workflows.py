@@ -26,7 +26,8 @@ JOB_KEYS = {
 }  # fmt: skip
 STEP_KEYS = {"id", "name", "if", "uses", "with", "run", "shell", "env"}
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-USES = re.compile(r"[\w.-]+/[\w.-]+@(v\d+|[0-9a-f]{40})")
+# A commit: what a tag leads to can change.
+USES = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
 # The contexts whose keys GitHub defines, and those of these that are used here.
 GITHUB = {"github.ref", "github.ref_type", "github.token", "github.repository"}
 

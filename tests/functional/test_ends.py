@@ -38,6 +38,8 @@ def test_it_is_noticed(daemon: Daemon, tiny: Path) -> None:
     eventually(lambda: is_noted(vm), "it is noted")
     assert f"the first process of {vm.cid} was ended by signal 9" in daemon.log
     assert daemon.cpi.ok("has_vm", vm.cid) is True
+    shown = json.loads(daemon.control("vm", "show", vm.cid, "-o", "json"))
+    assert (shown["state"], shown["end"]["signal"]) == ("ended", signal.SIGKILL)
     daemon.cpi.ok("reboot_vm", vm.cid)
     assert vm.is_alive()
     assert not is_noted(vm)
@@ -64,7 +66,7 @@ def test_who_ended_while_there_was_no_daemon(daemon: Daemon, tiny: Path) -> None
     daemon.stop()
     crash(vm)
     daemon.start()
-    noted = f"noted that {vm.cid} has stopped"
+    noted = f"noted that {vm.cid} has ended"
     eventually(lambda: noted in daemon.log, "it is noted")
     assert is_noted(vm)
 

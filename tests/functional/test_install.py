@@ -131,6 +131,23 @@ def test_installing_and_upgrading(host: Machine, checkout: Path) -> None:
     assert versions(host) == {second, third}
 
 
+def test_a_file_that_changes_meanwhile(
+    host: Machine, checkout: Path, tmp_path: Path
+) -> None:
+    """A Python that compiles in the checkout has tar say so: it is copied once more."""
+    tar, again = tmp_path / "tools" / "tar", tmp_path / "again"
+    tar.write_text(
+        f'#!/bin/sh\n/usr/bin/tar "$@" || exit\n'
+        f'[ "$1" != --create ] || [ -e {again} ] || {{ touch {again}; exit 1; }}\n'
+    )
+    tar.chmod(0o755)
+    assert install(host, checkout)
+    assert again.exists()
+    tar.write_text("#!/bin/sh\nexit 2\n")
+    said = refusal(host, checkout / "operations" / "install")
+    assert f"{checkout} cannot be copied as a whole; run this again" in said
+
+
 def test_what_others_have_made(host: Machine, checkout: Path) -> None:
     """A directory and a program that are not ours are left alone, by both."""
     host.path(HOME).mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 from runc_cpi.daemon.storage.scratch import SCANTY
 from tests.harness.daemon import Daemon
 from tests.harness.lab import NewDaemon
-from tests.harness.removals import HeldRemovals, nice_values, removing
+from tests.harness.removals import HeldRemovals, disk_classes, nice_values, removing
 from tests.harness.waiting import eventually
 
 
@@ -33,6 +33,7 @@ def test_after_the_answer(new_daemon: NewDaemon, tiny: Path, tmp_path: Path) -> 
     # All else goes first, unless room is wanted.
     niceness = 0 if shutil.disk_usage(daemon.work_dir).free < SCANTY else 19
     eventually(lambda: nice_values(daemon) == [niceness] * 2, "two are removed at once")
+    assert niceness == 0 or disk_classes(daemon) == ["idle"] * 2
     began = time.monotonic()
     daemon.stop()
     assert time.monotonic() - began < 15

@@ -211,7 +211,7 @@ def test_records_of_the_first_version(daemon: Daemon, tiny: Path) -> None:
     record.write_text(json.dumps(older))
     daemon.start()
     daemon.cpi.ok("set_vm_metadata", vm.cid, {"a": "b"})
-    assert json.loads(record.read_text())["schema"] == 5
+    assert json.loads(record.read_text())["schema"] == 6
     assert vm.is_alive()
 
 

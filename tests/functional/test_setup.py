@@ -71,6 +71,19 @@ def test_another_file_than_the_locked_one(checkout: Path, tmp_path: Path) -> Non
     assert not (checkout / ".venv" / ".setup").exists()
 
 
+def test_without_a_way_out(checkout: Path) -> None:
+    """Packages that are missing are named, and nothing is set up."""
+    outcome = run(
+        checkout / "operations" / "setup",
+        OFFLINE="yes",
+        PROGRAMS="sh:dash no-such:it no:me",
+    )
+    assert outcome.returncode == 1
+    assert outcome.stderr.endswith(": install these packages first: it me\n")
+    assert outcome.stdout == ""
+    assert not (checkout / ".venv").exists()
+
+
 def test_the_executable_is_isolated(tmp_path: Path) -> None:
     """The CPI of a checkout takes no module from where the environment says."""
     for name in ("re", "json", "socket", "_json", "runc_cpi", "sitecustomize"):

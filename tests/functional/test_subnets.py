@@ -18,6 +18,7 @@ from tests.harness.host import reboot_host
 from tests.harness.lab import NewDaemon
 from tests.harness.waiting import eventually
 
+AGAIN = 10  # times
 # As the cloud-configs for bosh-deployment's docker and warden CPIs have them.
 DOCKER = {
     "type": "manual",
@@ -73,6 +74,17 @@ def interface(address: str, prefix: int, route: str | None = None) -> Iterator[s
             yield "lan0"
         finally:
             ip.link("del", index=index)
+
+
+def test_a_subnet_that_comes_again(daemon: Daemon, stemcell: str) -> None:
+    """A subnet is gone when its last VM is, and is there again for the next one at once."""
+    before = netns.links()
+    for _ in range(AGAIN):
+        vm = daemon.create_vm(stemcell, {"a": DOCKER})
+        assert len(netns.links() - before) == 2  # the bridge, and the VM's on it
+        vm.run("ping", "-c", "1", "-W", "2", "10.245.0.1")
+        daemon.cpi.ok("delete_vm", vm.cid)
+        assert netns.links() == before
 
 
 def test_networks_of_a_cloud_config(daemon: Daemon, stemcell: str) -> None:

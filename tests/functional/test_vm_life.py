@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from runc_cpi.daemon.vms.inits import HALT_RUNIT
 from tests.harness import leaks
 from tests.harness.daemon import Daemon, manual
 from tests.harness.waiting import eventually
+
+# It ends a moment after it was asked to, and leaves a file then.
+SLOW = "trap 'sleep 0.5; touch /ended; exit' TERM; while :; do sleep 0.05; done"
 
 
 def test_info_needs_no_daemon(daemon: Daemon) -> None:
@@ -76,6 +80,22 @@ def test_a_vm_that_halted_is_still_one(
     assert daemon.cpi.ok("has_vm", vm.cid) is True
     daemon.cpi.ok("reboot_vm", vm.cid)
     assert vm.wait_for_agent() == "agent-1"
+
+
+def test_what_a_halt_waits_for(daemon: Daemon, image: Callable[[str], Path]) -> None:
+    """
+    With runit, a halt waits for what services left running, but not for who has ended.
+    """
+    vm = daemon.create_vm(daemon.create_stemcell(image("runit")))
+    vm.wait_for_agent()
+    vm.shell(f"({SLOW}) >/dev/null 2>&1 &")
+    daemon.cpi.ok("reboot_vm", vm.cid)
+    vm.run("test", "-e", "/ended")
+    vm.wait_for_agent()
+    # The agent's runsv ends, and runsvdir leaves it to be waited for until some seconds on.
+    halt = vm.attempt("/bin/sh", "-xc", HALT_RUNIT)
+    assert halt.returncode == 0, halt
+    assert "tries=0" not in halt.stderr, halt
 
 
 def test_each_version_gets_its_shape(daemon: Daemon, tiny: Path) -> None:

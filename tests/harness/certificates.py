@@ -8,6 +8,7 @@ expired and no weak key; these are made here.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
@@ -41,6 +42,21 @@ class Authority:
         )
         self.pem = self._ca.cert_pem.bytes().decode("ascii")
 
+    @classmethod
+    def of(cls, pair: Mapping[str, str]) -> Authority:
+        """Return the CA with a certificate and its private key."""
+        authority = cls()
+        pems = (pair[key].encode("ascii") for key in ("certificate", "private_key"))
+        authority._ca = trustme.CA.from_pem(*pems)
+        authority.pem = pair["certificate"]
+        return authority
+
+    @property
+    def pair(self) -> dict[str, str]:
+        """Its certificate and its private key, as bosh keeps those of a CA."""
+        key = self._ca.private_key_pem.bytes().decode("ascii")
+        return {"ca": self.pem, "certificate": self.pem, "private_key": key}
+
     def issue(
         self,
         name: str,
@@ -72,6 +88,24 @@ class Authority:
             "private_key": made.private_key_pem.bytes().decode("ascii"),
         }
 
+    def ending(self, ends: timedelta) -> Authority:
+        """Return this CA with the same key, as it was made a year before it ends."""
+        own = x509.load_pem_x509_certificate(self.pem.encode("ascii"))
+        end = datetime.now(timezone.utc) + ends
+        builder = _builder(own.subject, own.subject, self._key, (end - YEAR, end))
+        for extension in own.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        pem = _pem(builder.sign(self._key, hashes.SHA256()))
+        return Authority.of({**self.pair, "certificate": pem})
+
+    @property
+    def _key(self) -> PrivateKey:
+        key = serialization.load_pem_private_key(
+            self._ca.private_key_pem.bytes(), password=None
+        )
+        assert isinstance(key, PrivateKey)
+        return key
+
     def issue_weak(self, name: str) -> dict[str, str]:
         """Make a certificate whose key is shorter than what OpenSSL takes."""
         now = datetime.now(timezone.utc)
@@ -86,10 +120,6 @@ class Authority:
         valid: tuple[datetime, datetime],
         key: PrivateKey,
     ) -> dict[str, str]:
-        own_key = serialization.load_pem_private_key(
-            self._ca.private_key_pem.bytes(), password=None
-        )
-        assert isinstance(own_key, ec.EllipticCurvePrivateKey)
         own = x509.load_pem_x509_certificate(self.pem.encode("ascii"))
         builder = _builder(_name(name), own.subject, key, valid).add_extension(
             x509.ExtendedKeyUsage([purpose]), critical=False
@@ -99,7 +129,7 @@ class Authority:
             builder = builder.add_extension(alternatives, critical=False)
         return {
             "ca": self.pem,
-            "certificate": _pem(builder.sign(own_key, hashes.SHA256())),
+            "certificate": _pem(builder.sign(self._key, hashes.SHA256())),
             "private_key": _private_pem(key, serialization.NoEncryption()),
         }
 

@@ -32,11 +32,12 @@ class Lab:
     All daemons of a test session.
 
     @ivar home: below it is everything that they and the tests write.
+    @param place: where it is made; usually where temporary files are.
     """
 
-    def __init__(self) -> None:
-        # The default place, whatever pytest's own is: sockets' paths must be short.
-        self.home = Path(tempfile.mkdtemp(prefix="cpi"))
+    def __init__(self, place: Path | None = None) -> None:
+        # Not where pytest has its own: sockets' paths must be short.
+        self.home = Path(tempfile.mkdtemp(prefix="cpi", dir=place))
         self.home.chmod(0o755)
         # An ext4 without a journal is slow to make files in a group of blocks where others
         # were deleted a short time ago, so each daemon is to have groups of its own.

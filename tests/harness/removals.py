@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from tests.harness.daemon import Daemon
@@ -42,8 +43,20 @@ def removing(daemon: Daemon) -> int:
 
 def nice_values(daemon: Daemon) -> list[int]:
     """Return those of the daemon's children that remove something."""
+    return [int(fields[NICE]) for fields in _removers(daemon).values()]
+
+
+def disk_classes(daemon: Daemon) -> list[str]:
+    """Return the class that each of these children has for the disk (ionice(1))."""
+    pids = map(str, _removers(daemon))
+    asked = [subprocess.check_output(["ionice", "-p", pid], text=True) for pid in pids]
+    return [answer.strip() for answer in asked]
+
+
+def _removers(daemon: Daemon) -> dict[int, list[str]]:
+    """Return the daemon's children that remove something, with what is told of each."""
     assert daemon.process is not None
     parent = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
     stats = [Path(f"/proc/{pid}/stat").read_text() for pid in parent.read_text().split()]
-    told = [stat.rpartition(")") for stat in stats if "(rm)" in stat]
-    return [int(rest.split()[NICE]) for _, _, rest in told]
+    told = [stat.partition(" ")[::2] for stat in stats if "(rm)" in stat]
+    return {int(pid): rest.rpartition(")")[2].split() for pid, rest in told}

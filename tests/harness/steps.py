@@ -164,6 +164,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
     from runc_cpi.daemon.host.network import conntrack, libnftables, rtnetlink
+    from runc_cpi.daemon.host.oci import exec_fifo
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
 
     sys.addaudithook(heard)
@@ -185,6 +186,7 @@ def instrument() -> None:
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
     before(rtnetlink, "change", _change)
+    before(exec_fifo, "let_run", lambda *_: "start container")
     before(device_program, "allow", lambda *_: "bpf")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")

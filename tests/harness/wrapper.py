@@ -1,4 +1,8 @@
-"""A runtime that fails, or waits, when a test says so; otherwise it is runc."""
+"""
+A runtime that fails, or waits, when a test says so; otherwise it is runc.
+
+It hides the file by which a daemon starts a container of runc, so that it is asked to.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,10 @@ from pathlib import Path
 _SCRIPT = """\
 #!/bin/sh
 here={directory}
+for word; do
+  [ "$last" = --root ] && root=$word
+  last=$word
+done
 for word; do
   case $word in
     create|start|exec|delete) operation=$word; break ;;
@@ -33,8 +41,11 @@ work() {{
   echo "$operation" >>"$here/calls"
   hold "$operation"
   fail "$operation"
+  fifo=$root/$last/exec.fifo
+  [ "$operation" = start ] && [ -e "$fifo.hidden" ] && mv "$fifo.hidden" "$fifo"
   {runc} "$@"
   status=$?
+  [ "$operation" = create ] && [ "$status" = 0 ] && mv "$fifo" "$fifo.hidden"
   hold "after-$operation"
   fail "after-$operation"
   exit $status

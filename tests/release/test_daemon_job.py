@@ -40,6 +40,7 @@ EVERYTHING: dict[str, Any] = {
     "visit_timeout": 45,
     "restart": "on-failure",
     "log_format": "json",
+    "log_spans": True,
     "events": {"size": 64},
     "disks": {
         "driver": "directory",

@@ -41,6 +41,11 @@ VALUES = {
     "second_cpid_ip": "192.0.2.12",
     "second_cidr": "10.1.0.0/16",
     "second_gw": "10.1.0.1",
+    "other_type": "other",
+    "other_properties": {"region": "here"},
+    "cpid_address": "192.0.2.11:9999",
+    "runc_cidr": "10.2.0.0/16",
+    "runc_gw": "10.2.0.1",
 }
 # The files on top of runc-cpi.yml: which variables each needs, and which it replaces.
 LAYERS = {
@@ -56,7 +61,10 @@ LAYERS = {
 }
 # The files on top of another CPI's: for a director on another infrastructure.
 ELSEWHERE = {"cpi-secondary.yml", "unix-socket.yml"}
-CONFIGS = {"cloud-config.yml", "cloud-config-hosts.yml", "cpi-config.yml"}
+CONFIGS = {
+    "cloud-config.yml", "cloud-config-hosts.yml", "cloud-config-secondary.yml",
+    "cpi-config.yml", "cpi-config-secondary.yml",
+}  # fmt: skip
 BASE = {
     "director_name", "external_cpid_ip", "internal_cpid_ip",
     "internal_ip", "internal_gw", "internal_cidr",
@@ -276,6 +284,33 @@ def test_beside_another_infrastructure() -> None:
     }  # fmt: skip
 
 
+def test_both_infrastructures() -> None:
+    """
+    cpi-config-secondary.yml names both CPIs by their jobs, and each AZ one of them.
+
+    What was there before belongs to the other infrastructure.
+    """
+    config = ops.interpolate(ops.load(OPERATIONS / "cpi-config-secondary.yml"), VALUES)
+    other, runc = config["cpis"]
+    (group,) = elsewhere("cpi-secondary.yml")["instance_groups"]
+    for cpi in (other, runc):
+        assert by_name(group["jobs"], f"{cpi['type']}_cpi")
+    assert other["properties"] == VALUES["other_properties"]
+    assert other["migrated_from"] == [{"name": ""}]
+    assert "migrated_from" not in runc
+    assert runc["properties"]["address"] == VALUES["cpid_address"]
+    before = {"azs": [{"name": "z1"}], "networks": [{"name": "default"}]}
+    after = ops.apply(before, ops.load(OPERATIONS / "cloud-config-secondary.yml"))
+    assert not ops.variables([ops.interpolate(after, VALUES), config])
+    assert {az["name"]: az["cpi"] for az in after["azs"]} == {
+        "z1": other["name"],
+        "runc": runc["name"],
+    }
+    assert by_name(after["networks"], "default") == {"name": "default"}
+    (subnet,) = by_name(after["networks"], "runc")["subnets"]
+    assert subnet["az"] == "runc"
+
+
 def test_the_daemon_beside_the_director() -> None:
     """unix-socket.yml has the daemon where the director's CPI calls it."""
     document = elsewhere("cpi-secondary.yml", "unix-socket.yml")
@@ -400,7 +435,8 @@ def test_cpi_config() -> None:
     config = ops.interpolate(ops.load(OPERATIONS / "cpi-config.yml"), VALUES)
     spec = jobs.read_spec(packages.RELEASE / "jobs" / "runc_cpi")["properties"]
     known = {key.split(".")[1] for key in spec if key.startswith("runc_cpi.")}
-    for cpi in config["cpis"]:
+    second = ops.load(OPERATIONS / "cpi-config-secondary.yml")["cpis"][1]
+    for cpi in (*config["cpis"], second):
         assert cpi["type"] == "runc"
         assert set(cpi["properties"]) <= known
         # The director adds these properties of its own.

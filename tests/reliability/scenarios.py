@@ -20,7 +20,7 @@ class Scenario:
     whether sites differ in its steps, so that each might go through all. @ivar done: errors
     that the call may end with if it was carried out before. @ivar replaces: whether the
     same call again replaces what one made that was carried out and not answered. @ivar
-    by_file: whether only the first site is of interest, which is passed files.
+    sites: those that are of interest: the first is passed files, the second gets bytes.
     """
 
     method: str
@@ -29,7 +29,7 @@ class Scenario:
     everywhere: bool = False
     done: tuple[str, ...] = ()
     replaces: bool = False
-    by_file: bool = False
+    sites: tuple[int, ...] = (0, 1)
 
 
 def _image(site: Site) -> list[Any]:
@@ -136,7 +136,8 @@ def _other(metadata: Any) -> dict[str, int]:
 
 SCENARIOS = {
     "create_stemcell": Scenario("create_stemcell", _image, everywhere=True),
-    "create_stemcell, known": Scenario("create_stemcell", _known_image, by_file=True),
+    "create_stemcell, known": Scenario("create_stemcell", _known_image, sites=(0,)),
+    "create_stemcell, named": Scenario("create_stemcell", _known_image, sites=(1,)),
     "create_stemcell, light": Scenario("create_stemcell", _light),
     "delete_stemcell": Scenario("delete_stemcell", _stemcell),
     "delete_stemcell, one of two": Scenario("delete_stemcell", _one_of_two),

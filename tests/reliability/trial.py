@@ -16,7 +16,7 @@ from tests.reliability.world import World
 def die_at_each_step(sites: list[Site], name: str, *, long: bool) -> int:
     """Let the daemon die at each step of a call; return how often it died."""
     scenario, numbers = SCENARIOS[name], count(1)
-    sites = sites[:1] if scenario.by_file else sites
+    sites = [sites[number] for number in scenario.sites]
     ignored = () if long else MINOR
 
     def work(site: Site) -> int:

@@ -145,6 +145,7 @@ def source() -> tuple[str, str]:
     machine = MACHINES.get(platform.machine(), platform.machine())
     if machine not in DIGESTS:
         raise click.ClickException(
-            f"no bosh CLI for {machine} is known here: install one, and give --bosh-cli"
+            f"no checksum of a bosh CLI for {machine} is known here, so none is "
+            "downloaded: install one, and give it with --bosh-cli"
         )
     return URL.format(version=VERSION, machine=machine), DIGESTS[machine]

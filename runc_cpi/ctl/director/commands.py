@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ COMMAND = "runc-cpictl director"
 @click.pass_context
 def director(ctx: click.Context, state_dir: Path) -> None:
     """Make a BOSH director on this host, and look after it."""
+    if sys.platform != "linux":
+        raise click.ClickException(
+            "runc-cpictl director runs on Linux, where its VMs are; docs/desktops.md says "
+            "how to have that on a Mac"
+        )
     ctx.meta[KEY] = StateDirectory(state_dir)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from runc_cpi.daemon.config import (
 # The ops-files have it.
 PORT = 9999
 DAYS = 3650
+# Made anew is what ends sooner than this.
+SOON = timedelta(days=30)
 CERTIFICATES = "certs"
 CLIENTS = ("director",)
 VARIABLES = "vars.yml"
@@ -56,7 +59,7 @@ class DaemonFiles:
 
     def make_certificates(self, settings: Settings) -> bool:
         """
-        Make the certificates of a configuration of ours, unless they are there.
+        Make the certificates of a configuration of ours, unless good ones are there.
 
         @return: whether they were made now.
         """
@@ -64,10 +67,9 @@ class DaemonFiles:
             return False
         from runc_cpi.ctl import certificates
 
-        whole = self._are_complete()
-        if whole and settings.gateway in certificates.hosts_of(self.certificates):
+        if self._are_complete() and self._are_good(settings):
             return False
-        self._remove_certificates()  # of another network, or not all that it takes
+        self._remove_certificates()
         hosts = [settings.gateway, "localhost", "127.0.0.1", "::1"]
         certificates.write(self.certificates, hosts, CLIENTS, DAYS, PORT)
         return True
@@ -75,6 +77,14 @@ class DaemonFiles:
     def _are_complete(self) -> bool:
         variables, server = (self.certificates / n for n in (VARIABLES, "server.crt"))
         return all(path.exists() and path.stat().st_size for path in (variables, server))
+
+    def _are_good(self, settings: Settings) -> bool:
+        """Whether the certificates are for this network, and last."""
+        from runc_cpi.ctl import certificates
+
+        now = datetime.now(timezone.utc)
+        lasts = certificates.end(self.certificates) - now > SOON
+        return lasts and settings.gateway in certificates.hosts_of(self.certificates)
 
     def _refuse_others(self) -> None:
         """Refuse to take the place of certificates that we have not made."""

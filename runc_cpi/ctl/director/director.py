@@ -178,6 +178,12 @@ class Director:
                     return None
                 time.sleep(INTERVAL)
 
+    def vm_runs(self) -> bool | None:
+        """Whether the director's VM runs, or L{None} if the daemon has no such VM."""
+        vm_cid = self.environment.vm_cid()
+        (vms,) = self.operator().ask_for("ListVMs", "vms")
+        return next((bool(vm["running"]) for vm in vms if vm["vm_cid"] == vm_cid), None)
+
     def wait_for_daemon(self) -> str:
         """
         Wait until the daemon answers, and return its version.

@@ -105,11 +105,11 @@ def _unfit(config: DaemonConfig) -> list[str]:
 def _doubts(config: DaemonConfig) -> str:
     """Count what the daemon would warn of, without its certificates, which come later."""
     from runc_cpi.daemon.doctor.certificates import certificates
-    from runc_cpi.daemon.doctor.examination import AT_START, examine
+    from runc_cpi.daemon.doctor.examination import QUICK, examine
     from runc_cpi.daemon.doctor.finding import OK, Patient
 
     patient = Patient(config=config, is_served=False)
-    checks = [check for check in AT_START if check is not certificates]
+    checks = [check for check in QUICK if check is not certificates]
     count = sum(each.state != OK for each in examine(patient, checks))
     if count == 0:
         return "all is well"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from runc_cpi.ctl.director import renewal
 from runc_cpi.ctl.director.director import Director, existing
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.environment import CLIENT, JUMPBOX
@@ -49,7 +51,7 @@ def show_status(operator: Operator, directory: StateDirectory) -> None:
 def _status(director: Director) -> dict[str, Any]:
     version = director.daemon_version()
     vm_cid = director.environment.vm_cid()
-    running = vm_cid if version and _runs(director, vm_cid) else None
+    running = vm_cid if version and _runs(director) else None
     answer = None
     if running:
         try:
@@ -64,16 +66,25 @@ def _status(director: Director) -> dict[str, Any]:
         "url": director.environment.url,
         "address": director.settings.address,
         "features": ",".join(director.settings.features),
+        "certificates": _certificates(director.directory),
         "directory": str(director.directory.path),
     }
 
 
-def _runs(director: Director, vm_cid: str | None) -> bool:
+def _certificates(directory: StateDirectory) -> str:
+    """Say when those end that bosh has made, and what to do if that is soon."""
+    now = datetime.now(timezone.utc)
+    credentials = renewal.read(directory)
+    said = renewal.told(credentials, now)
+    due = renewal.due(credentials, now)
+    return f"{said}; runc-cpictl director up renews it" if due else said
+
+
+def _runs(director: Director) -> bool:
     try:
-        (vms,) = director.operator().ask_for("ListVMs", "vms")
+        return bool(director.vm_runs())
     except CPIError:
         return False
-    return any(vm["vm_cid"] == vm_cid and vm["running"] for vm in vms)
 
 
 def show_environment(operator: Operator, directory: StateDirectory) -> None:

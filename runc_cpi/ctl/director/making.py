@@ -94,6 +94,7 @@ def start(operator: Operator, directory: StateDirectory) -> None:
         perform(
             [
                 steps.daemon_step(),
+                steps.vm_step(),
                 Step(
                     "start-env",
                     "start the director's jobs",

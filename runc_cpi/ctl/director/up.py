@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from functools import partial
 
+import yaml
+
 from runc_cpi import __version__
-from runc_cpi.ctl.director import configs, deployment, host, project, told
+from runc_cpi.ctl.director import (
+    configs,
+    deployment,
+    host,
+    project,
+    renewal,
+    stemcell_fit,
+    told,
+)
 from runc_cpi.ctl.director.director import Director
+from runc_cpi.ctl.director.manifest import stemcell_of
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
 
@@ -40,6 +52,7 @@ class Up:
             Step("host", "look at this host", self._host, "put right what is named"),
             Step("files", "make the daemon's files", self._files, "see the error"),
             self.daemon_step(),
+            self.vm_step(),
             Step("bosh-cli", "find the bosh CLI", self._bosh, CLI_ADVICE),
             Step(
                 "bosh-deployment",
@@ -49,6 +62,7 @@ class Up:
             ),
             Step("release", "make the release of the CPI", self._release, "see above"),
             Step("manifest", "put the manifest together", self._manifest, "see above"),
+            Step("certificates", "see when they end", self._certificates, "see above"),
             Step("create-env", "make the director's VM", self._create_env, LOG_ADVICE),
             self.director_step(),
             *(
@@ -60,6 +74,10 @@ class Up:
     def daemon_step(self) -> Step:
         """Return the step that starts the daemon."""
         return Step("daemon", "start the daemon", self._daemon, DAEMON_ADVICE)
+
+    def vm_step(self) -> Step:
+        """Return the step that boots the director's VM, if it is down."""
+        return Step("vm", "boot the director's VM", self._vm, LOG_ADVICE)
 
     def director_step(self) -> Step:
         """Return the step that waits until the director answers."""
@@ -95,6 +113,21 @@ class Up:
             service.start()
         return f"runc-cpid {director.wait_for_daemon()} started"
 
+    def _vm(self) -> str:
+        """
+        Boot a VM that has ended by itself.
+
+        bosh only talks to the agent in it, and would wait for that in vain.
+        """
+        director = self._director
+        vm_cid = director.environment.vm_cid()
+        if vm_cid is None:
+            return "there is none yet"
+        if director.vm_runs() is not False:
+            return f"{vm_cid}, as it was"
+        director.operator().ask("StartVM", vm_cid=vm_cid)
+        return f"{vm_cid}, booted"
+
     def _bosh(self) -> str:
         bosh = self._director.bosh
         return f"{bosh.path}, {bosh.version()}"
@@ -113,9 +146,20 @@ class Up:
         director = self._director
         director.directory.back_up()
         before, after = director.applied(), director.shown
+        stemcell_fit.check(str(stemcell_of(yaml.safe_load(after)).get("url", "")))
         if before is None:
             return "new"
         return "as it was" if before == after else "changed"
+
+    def _certificates(self) -> str:
+        """Have bosh make anew what ends soon; all steps that follow then use it."""
+        directory, now = self._director.directory, datetime.now(timezone.utc)
+        credentials = renewal.read(directory)
+        names = renewal.due(credentials, now)
+        if not names:
+            return renewal.told(credentials, now)
+        renewal.write(directory, renewal.renew(credentials, names, now))
+        return f"renewed: {', '.join(names)}; deploy again, so that VMs have them"
 
     def _create_env(self) -> str:
         director = self._director

@@ -18,6 +18,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from runc_cpi.daemon.base.redaction import redacted
+from runc_cpi.daemon.base.spans import Spans
 from runc_cpi.printable import printable
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -66,11 +67,14 @@ def as_text(event: LogEvent) -> str:
 
 def as_json(event: LogEvent) -> str:
     """Format for machines: an object with the message and its parts."""
-    parts = {
+    parts: dict[str, Any] = {
         name: redacted(value) if isinstance(value, str) else value
         for name, value in event.items()
         if isinstance(value, (str, int, float)) and not name.startswith("log_")
     }
+    spans = event.get("spans")
+    if isinstance(spans, Spans):
+        parts["spans"] = spans.to_json()
     entry = {
         **parts,
         "time": _time(event),

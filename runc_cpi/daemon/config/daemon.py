@@ -196,6 +196,12 @@ class DaemonConfig(Section):
     log_format: str = key(
         "text", choice("text", "json"), "`text` or `json`, one object a line"
     )
+    log_spans: bool = key(
+        False,
+        boolean,
+        "whether the log tells how long the steps of each call take; see "
+        "[performance](performance.md#the-steps-of-a-call)",
+    )
     socket_mode: int = key(
         "0600",
         text("a file mode in quotes, such as '0660'", file_mode),

@@ -104,10 +104,11 @@ class TLSConfig(Section):
         "common name of a client's certificate; without any, all that `ca` signed",
     )
     viewing_clients: tuple[str, ...] = key(
-        [],
+        ["viewer"],
         texts,
         "names of clients, by the same rule, that may only list what there is and read "
-        "events. They need not be in `allowed_clients`, and who is in both may no more",
+        "events. They need not be in `allowed_clients`, and who is in both may no more. "
+        "`runc-cpictl certs` makes a certificate for `viewer`",
     )
 
 

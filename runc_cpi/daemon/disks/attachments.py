@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disk import BootParts, Disk
 from runc_cpi.daemon.disks.records import DiskRecords
@@ -149,6 +150,7 @@ class DiskAttachments(DiskRecords):
         for image in await self._driver.sweep(self._depot.work_dir, kept):
             repairs.did(f"let go of the loop device of {image}")
 
+    @spanned("disks")
     async def boot(self, vm_cid: str, container: ContainerState) -> BootParts:
         """
         Prepare for a VM to boot with the disks it has.
@@ -160,6 +162,7 @@ class DiskAttachments(DiskRecords):
         parts: BootParts = await self._driver.boot(disks, container)
         return parts
 
+    @spanned("disks")
     async def booted(
         self, vm_cid: str, container: ContainerState, mounted: str | None
     ) -> None:
@@ -177,6 +180,7 @@ class DiskAttachments(DiskRecords):
             store.filesystem if store else "",
         )
 
+    @spanned("disks")
     async def halted(self, container: ContainerState) -> None:
         """
         Clear away what only a running VM needs.

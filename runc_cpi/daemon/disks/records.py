@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks import paths
@@ -117,6 +118,7 @@ class DiskRecords:
         await self._write(self._path(disk.disk_cid), disk)
         self._note(disk)
 
+    @spanned("record")
     async def _write(self, directory: Path, disk: Disk) -> None:
         record = paths.disk_record(directory)
         await deferToThread(write_record, record, disk.to_json())

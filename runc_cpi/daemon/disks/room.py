@@ -12,6 +12,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.storage.depot import Depot
@@ -69,6 +70,7 @@ class Room:
         self._is_measured = False
         self._was_tight = False
 
+    @spanned("room")
     async def check(self, wanted: int) -> None:
         """
         Check whether so much more may be promised.

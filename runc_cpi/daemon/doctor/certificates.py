@@ -25,10 +25,14 @@ def certificates(patient: Patient) -> Iterator[Finding]:
             yield judge(key, ends, datetime.now(timezone.utc))
 
 
-def judge(key: str, ends: datetime, now: datetime) -> Finding:
-    """Say of a certificate whether it ends soon."""
+def judge(key: str, ends: datetime, now: datetime, advice: str = ADVICE) -> Finding:
+    """
+    Say of a certificate whether it ends soon.
+
+    @param advice: what to do then.
+    """
     days = (ends - now).days
     if days < 0:
-        return fault(key, f"expired on {ends:%Y-%m-%d}", ADVICE)
+        return fault(key, f"expired on {ends:%Y-%m-%d}", advice)
     seen = f"expires in {days} days, on {ends:%Y-%m-%d}"
-    return warning(key, seen, ADVICE) if days < SOON else fine(key, seen)
+    return warning(key, seen, advice) if days < SOON else fine(key, seen)

@@ -20,6 +20,11 @@ CONTROLLERS = ("cpu", "memory", "pids")
 UNIFIED = "boot the host with systemd.unified_cgroup_hierarchy=1"
 
 
+def are_unified() -> bool:
+    """Whether this host has cgroup v2 alone."""
+    return hierarchies.are_unified(hierarchies.ROOT)
+
+
 def layout(_: Patient, root: Path = hierarchies.ROOT) -> Iterator[Finding]:
     """Look for the controllers that bound VMs (cgroups(7))."""
     if hierarchies.are_unified(root):

@@ -10,17 +10,19 @@ from runc_cpi.daemon.doctor import (
     clock,
     kernel,
     leftovers,
+    names,
     network,
+    ports,
     privileges,
     programs,
     room,
 )
-from runc_cpi.daemon.doctor.finding import OK, Finding, Patient, warning
+from runc_cpi.daemon.doctor.finding import Finding, Patient, warning
 
 Check = Callable[[Patient], Iterable[Finding]]
 
 # Each takes a few milliseconds, and starts no program.
-AT_START: tuple[Check, ...] = (
+QUICK: tuple[Check, ...] = (
     privileges.capabilities,
     cgroups.layout,
     cgroups.stemcells,
@@ -28,12 +30,12 @@ AT_START: tuple[Check, ...] = (
     kernel.limits,
     room.room,
     clock.clock,
-    network.names,
+    names.names,
     network.ipv6,
     certificates.certificates,
 )
-# A start does without these: it refuses what they find, or repairs it.
-ASKED_FOR: tuple[Check, ...] = (
+# These start programs, or wait for others.
+THOROUGH: tuple[Check, ...] = (
     privileges.root,
     programs.programs,
     programs.rules,
@@ -41,6 +43,8 @@ ASKED_FOR: tuple[Check, ...] = (
     room.features,
     network.address,
     network.firewalls,
+    names.answers,
+    ports.published,
     leftovers.leftovers,
 )
 
@@ -66,8 +70,3 @@ def examine(patient: Patient, checks: Iterable[Check]) -> Iterator[Finding]:
 
 def _name(check: Check) -> str:
     return check.__name__.replace("_", " ")
-
-
-def complaints(patient: Patient) -> list[Finding]:
-    """Return what a start has to warn of; this blocks."""
-    return [each for each in examine(patient, AT_START) if each.state != OK]

@@ -25,13 +25,11 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
     While the daemon is there, a VM that has a directory may be in the making.
     """
     depot = Depot(patient.config.work_dir)
-    known = {
-        path.name
-        for path in depot.vms.glob("vm-*")
-        if patient.is_served or Bundle(path).record.exists()
-    }
     bridges = {network.bridge for network in patient.config.networks}
+    known = _known(depot, patient)
     found = {*_directories(depot), *_cgroups(depot), *_interfaces(bridges)}
+    # VMs come and go while one looks.
+    known |= _known(depot, patient)
     strays = [*sorted(found - known), *sorted(_loop_devices(depot))]
     if not strays:
         yield fine(NAME, "there is nothing without a record")
@@ -40,6 +38,14 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
     remedy = "runc-cpictl repair" if patient.is_served else "start runc-cpid, which does it"
     seen = f"without a record: {', '.join(strays[:MOST])}{more}"
     yield warning(NAME, seen, f"to remove them: {remedy}")
+
+
+def _known(depot: Depot, patient: Patient) -> set[str]:
+    return {
+        path.name
+        for path in depot.vms.glob("vm-*")
+        if patient.is_served or Bundle(path).record.exists()
+    }
 
 
 def _directories(depot: Depot) -> set[str]:

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from runc_cpi.daemon.config import TCPAddress, UnixAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
-from runc_cpi.daemon.host.name_servers import RESOLV_CONF, ResolvConf, name_servers
 from runc_cpi.daemon.host.network import beside, port_holders
 from runc_cpi.daemon.host.network.iptables import PROGRAMS, WAIT
 from runc_cpi.daemon.host.network.ipv6 import CONF
 from runc_cpi.daemon.host.network.nftables import Table
 
 TIMEOUT = 10.0  # seconds
-DNS_PORT = 53
 # What says whether the host itself has IPv6.
 AS_A_WHOLE = ("all", "lo")
 
@@ -40,25 +38,6 @@ def _listening(key: str, where: TCPAddress | UnixAddress, patient: Patient) -> F
         return fine(key, f"{where} is free")
     advice = "end that program, or configure another address"
     return fault(key, f"{where} is taken by {holder}", advice)
-
-
-def names(patient: Patient) -> Iterator[Finding]:
-    """See whom VMs can ask for names, and who answers at the gateways."""
-    config = patient.config
-    servers = ResolvConf(RESOLV_CONF).servers() if config.dns_server else name_servers()
-    if servers:
-        yield fine("DNS", f"the host's name servers are {', '.join(servers)}")
-    else:
-        advice = f"name one in {RESOLV_CONF}, or dns for each network"
-        yield warning("DNS", "the host names no server that VMs could use", advice)
-    if patient.is_served or not config.dns_server:
-        return
-    for network in config.networks:
-        holder = port_holders.holder(network.gateway, DNS_PORT)
-        if holder is not None:
-            seen = f"port 53 of {network.gateway} is taken by {holder}"
-            advice = "have it leave that address alone, or set dns_server: false"
-            yield warning("DNS", seen, advice)
 
 
 def ipv6(patient: Patient, conf: Path = CONF) -> Iterator[Finding]:

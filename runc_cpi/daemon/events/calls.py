@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from runc_cpi.daemon.base.calls import TURN, Call
 from runc_cpi.daemon.base.log import request_id
 from runc_cpi.daemon.base.places import NOWHERE, Place, PlaceOf
+from runc_cpi.daemon.base.spans import Spans
 from runc_cpi.daemon.events.event import CALL, FAILED, OK, all_named, named, told
 from runc_cpi.daemon.events.journal import Journal
 
@@ -34,12 +35,16 @@ class Calls:
 
     @param reactor: provides C{IReactorTime}.
     @param place_of: tells where VMs and disks belong.
+    @param spans: whether to log how long the steps of each call take.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, journal: Journal, place_of: PlaceOf) -> None:
+    def __init__(
+        self, reactor: Any, journal: Journal, place_of: PlaceOf, *, spans: bool = False
+    ) -> None:
         self._reactor, self._journal, self._place_of = reactor, journal, place_of
+        self._spans = spans
         self._under_way: dict[Call, None] = {}
 
     def begin(self, method: str, cids: Iterable[str]) -> Call:
@@ -56,6 +61,7 @@ class Calls:
             began=self._reactor.seconds(),
             cids=list(all_named(cids)),
             waits_for=[TURN],
+            spans=Spans() if self._spans else None,
         )
         self._place(call)
         self._under_way[call] = None
@@ -82,6 +88,15 @@ class Calls:
                 method=call.method,
                 seconds=seconds,
                 about=_about(call),
+            )
+        if call.spans is not None:
+            self.log.info(
+                "spans of {method} in {ms:.1f} ms{about}: {spans}",
+                method=call.method,
+                ms=call.spans.elapsed(),
+                about=_about(call),
+                began=call.spans.began,
+                spans=call.spans,
             )
         self._journal.add(
             source=CALL,

@@ -24,10 +24,12 @@ class HistoryPolicy:
 
     @ivar size: how many bytes of events are kept.
     @ivar followers: how many may wait for events at once.
+    @ivar spans: whether the log tells how long the steps of each call take.
     """
 
     size: int
     followers: int
+    spans: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class History:
         journal = Journal(reactor, tasks, Ring(directory, policy.size))
         return cls(
             journal=journal,
-            calls=Calls(reactor, journal, place_of),
+            calls=Calls(reactor, journal, place_of, spans=policy.spans),
             followers=Followers(reactor, journal, policy.followers),
             logged=LoggedEvents(reactor, journal, place_of),
         )

@@ -14,6 +14,11 @@ WANTED: Mapping[str, int] = {
     "kernel.keys.maxbytes": 2000000,
     "kernel.keys.maxkeys": 2000,
     "kernel.pid_max": 4194304,
+    # The neighbours of the host and of all VMs are in one table (arp(7)).
+    "net.ipv4.neigh.default.gc_thresh2": 16384,
+    "net.ipv4.neigh.default.gc_thresh3": 32768,
+    "net.ipv6.neigh.default.gc_thresh2": 16384,
+    "net.ipv6.neigh.default.gc_thresh3": 32768,
 }
 SYSCTLS = Path("/proc/sys")
 

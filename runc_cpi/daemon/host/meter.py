@@ -39,9 +39,10 @@ class Meter:
     def measure(self, states: Sequence[ContainerState]) -> Mapping[str, Usage]:
         """Measure VMs; one that ends meanwhile is left out."""
         traffic = _traffic(self._interfaces)
+        read_account = accounts.reader(self._root)
         found = {}
         for state in states:
-            account = accounts.read(state.cgroup, self._root)
+            account = read_account(state.cgroup)
             if account is None:
                 continue
             # What the host's end of a pair receives is what the VM sends.

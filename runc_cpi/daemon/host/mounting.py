@@ -128,6 +128,22 @@ def _mount(
     check(libc.mount(*names, ctypes.c_ulong(flags), options.encode()), target)
 
 
+def pivot(new: int) -> None:
+    """
+    Have this thread's mount namespace begin with another mount (pivot_root(2)).
+
+    The former one is unmounted with all below it, even if it is in use.
+
+    @param new: a descriptor of the mount, which is somewhere in the namespace.
+    @raise OSError: as pivot_root(2) says.
+    """
+    os.fchdir(new)
+    # The former one is put on top of the new one, where "." leads to the new one still.
+    check(libc.pivot_root(b".", b"."), "pivot_root")
+    check(libc.umount2(b"/", MNT_DETACH), "/")
+    os.chdir("/")
+
+
 def unmount(path: str) -> None:
     """
     Unmount what is at C{path}.

@@ -174,6 +174,11 @@ class AddressPool:
         return dict(found)
 
     @property
+    def owners(self) -> set[str]:
+        """Who has something."""
+        return {*self._owners.values(), *self._blocks.owners()}
+
+    @property
     def is_empty(self) -> bool:
         """Whether nobody has an address."""
         return not self._owners and not self._blocks.items()

@@ -118,6 +118,11 @@ class AddressPools:
         pool = self._pools.get(subnet.cidr)
         return {} if pool is None or pool.subnet != subnet else pool.holders
 
+    def sharing(self, bridge: str) -> set[str]:
+        """Return who has something of a subnet that has this bridge."""
+        there = [pool for pool in self._pools.values() if pool.subnet.bridge == bridge]
+        return {owner for pool in there for owner in pool.owners}
+
     async def acquire(
         self, subnet: Subnet, owner: str, but: Collection[Address] = ()
     ) -> Address:

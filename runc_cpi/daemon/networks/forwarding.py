@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import DeferredLock
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.networks.blocks import RoutedBlock
 from runc_cpi.daemon.networks.interfaces import IAddressPools, IFirewall, IHostPorts
@@ -44,6 +45,7 @@ class Forwarding:
         self._ports: dict[str, Sequence[PublishedPort]] = {}
         self._lock = DeferredLock()
 
+    @spanned("ports")
     async def admit(
         self,
         vm_cid: str,
@@ -175,6 +177,7 @@ class Forwarding:
         occupant = self._tally.get(vm_cid)
         self._tally.put(vm_cid, replace(occupant, vips=(*occupant.vips, vip)))
 
+    @spanned("rules")
     async def connected(self, vm_cid: str) -> None:
         """
         Have the host do what a VM needs that was just connected.
@@ -188,6 +191,7 @@ class Forwarding:
         if occupant.ports or occupant.vips:
             await self._firewall.reflect(vm_cid)
 
+    @spanned("rules")
     async def dismiss(self, vm_cid: str) -> None:
         """
         Take away what a VM has; it is no error if it has nothing.

@@ -157,6 +157,9 @@ class IAddressPools(Interface):
     def holders(subnet: Subnet) -> Mapping[Holding, str]:
         """Return who has what of a subnet; nothing if there is no such subnet."""
 
+    def sharing(bridge: str) -> set[str]:
+        """Return who has something of a subnet that has this bridge."""
+
     def acquire(
         subnet: Subnet, owner: str, but: Collection[Address] = ()
     ) -> Awaitable[Address]:

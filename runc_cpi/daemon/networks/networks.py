@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from twisted.internet.defer import DeferredLock
 
 from runc_cpi.daemon.base.address_range import AddressRange
+from runc_cpi.daemon.base.calls import spanned
+from runc_cpi.daemon.networks.bridge_ports import check_room
 from runc_cpi.daemon.networks.free_ranges import first_free
 from runc_cpi.daemon.networks.interfaces import IAddressPools, INameService, INetworker
 from runc_cpi.daemon.networks.model import Address, IPNetwork, Network, Subnet, subnet_of
@@ -57,6 +59,7 @@ class Networks:
         @return: the addresses by network name, in the order of C{networks}.
         @raise InvalidArgument: if an address is in no subnet, and none is described.
         @raise AddressUnavailable: if one cannot be had; C{owner} may have others by then.
+        @raise VMCreationFailed: if a bridge has no port left; likewise.
         @raise CloudError: if the kernel does not tell what the host has.
         """
         leases: dict[str, Lease] = {}
@@ -74,6 +77,9 @@ class Networks:
                 subnet = self._chosen(network)
                 address = await self._pools.acquire(subnet, owner, own)
                 leases[network.name] = Lease(address=address, subnet=subnet)
+        for bridge in {lease.subnet.bridge for lease in leases.values()}:
+            there = [subnet for subnet in self._pools.subnets if subnet.bridge == bridge]
+            check_room(bridge, there, len(self._pools.sharing(bridge)))
         return {n.name: leases[n.name] for n in networks if n.name in leases}
 
     def _beside(self, network: Network, networks: Sequence[Network]) -> Subnet | None:
@@ -206,6 +212,7 @@ class Networks:
             if subnet in failed:
                 raise CloudError(failed[subnet])
 
+    @spanned("bridges")
     async def settle(self, *, afresh: bool = False) -> Mapping[Subnet, str]:
         """
         Have the bridges of the subnets that there are now, and DNS at their gateways.

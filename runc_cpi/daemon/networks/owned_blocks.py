@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator
+from collections.abc import ItemsView, Iterator, ValuesView
 from ipaddress import ip_network
 
 from runc_cpi.daemon.networks.model import Address, IPNetwork
@@ -37,6 +37,10 @@ class OwnedBlocks:
     def items(self) -> ItemsView[IPNetwork, str]:
         """Return all blocks, and who has each."""
         return self._owners.items()
+
+    def owners(self) -> ValuesView[str]:
+        """Return who has each block."""
+        return self._owners.values()
 
     def around(self, address: Address) -> IPNetwork | None:
         """Return the block that has an address, or L{None}."""

@@ -8,7 +8,7 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.interfaces import Connections
 from runc_cpi.daemon.storage.container import ContainerState
-from runc_cpi.daemon.vms.containers import Containers, is_connected
+from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
 
@@ -61,7 +61,7 @@ class Agreement:
         """
         runs = container.pid is not None
         if runs and not self._containers.was_interrupted(vm.vm_cid):
-            if not is_connected(vm, connected) and await self._containers.reconnect(vm):
+            if not vm.is_connected(connected) and await self._containers.reconnect(vm):
                 repairs.did(f"connected {vm.vm_cid} again")
             elif await self._containers.guard(vm):
                 repairs.did(f"bound {vm.vm_cid} to its own addresses")

@@ -1,4 +1,4 @@
-"""VMs that are down: they are booted again, or it is noted that they stopped."""
+"""VMs that are down: they are booted again, or it is noted that they ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.repairs import BOOTED_AGAIN, Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.vms.containers import Containers
+from runc_cpi.daemon.vms.end import End
 from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vms import VMs
 
@@ -44,7 +46,7 @@ class DownVMs:
 
     def bring_back(self, vm_cid: str, repairs: Repairs) -> Deferred[None]:
         """
-        Boot a VM if it is down; one that may be down is noted as stopped.
+        Boot a VM if it is down; of one that may stay down it is noted that it ended.
 
         @return: fires when that is done, and never fails.
         """
@@ -63,15 +65,21 @@ class DownVMs:
                     await self._vms.boot_again(vm)
                     repairs.did(f"brought back {vm_cid}", happened=BOOTED_AGAIN)
                 else:
-                    await self._registry.save(replace(vm, stopped=True))
-                    repairs.did(f"noted that {vm_cid} has stopped")
+                    # The end that was noticed tells more than that it is there now.
+                    end = vm.end or End(at=now())
+                    await self._registry.save(replace(vm, stopped=True, end=end))
+                    repairs.did(f"noted that {vm_cid} has ended")
 
-    async def note_stopped(self, vm_cid: str) -> None:
-        """Write into a VM's record that it has stopped, unless it runs again."""
+    async def note_end(self, vm_cid: str, end: End, *, stays: bool) -> None:
+        """
+        Write into a VM's record how it ended, unless it runs again.
+
+        @param stays: whether it is to stay down.
+        """
         async with self._locks.vm(vm_cid):
             if self._is_down(vm_cid):
                 vm = self._registry.get(vm_cid)
-                await self._registry.save(replace(vm, stopped=True))
+                await self._registry.save(replace(vm, stopped=stays, end=end))
 
     def _is_down(self, vm_cid: str) -> bool:
         """Say whether a VM does not run, and its record does not know that yet."""

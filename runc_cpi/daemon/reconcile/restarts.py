@@ -10,9 +10,10 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.reconcile.down_vms import DownVMs
+from runc_cpi.daemon.vms.end import End
 from runc_cpi.daemon.vms.registry import Registry
-from runc_cpi.daemon.vms.watcher import describe, is_failure
 
 FIRST_PAUSE = 1.0  # seconds
 LONGEST_PAUSE = 60.0  # seconds
@@ -22,7 +23,7 @@ STEADY_SECONDS = 600.0
 
 class Restarts:
     """
-    Boots VMs again that failed, after a pause; of others it is noted that they stopped.
+    Boots VMs again that failed, after a pause; of others it is noted that they stay down.
 
     @param reactor: provides C{IReactorTime}.
     @param restart: whether VMs are booted again at all.
@@ -50,15 +51,15 @@ class Restarts:
 
         @param status: as wait(2) has it, or L{None} if it cannot be told.
         """
-        how = describe(status)
+        end = End.of(now(), status)
         text = "the first process of {vm_cid} {how}"
-        self.log.warn(text, vm_cid=vm_cid, how=how, happened="vm_ended")
-        if self._restart and is_failure(status):
+        self.log.warn(text, vm_cid=vm_cid, how=str(end), happened="vm_ended")
+        returns = self._restart and end.is_failure
+        if returns:
             name = f"the pause before {vm_cid} is booted again"
             self._tasks.start(name, self._boot_later(vm_cid), awaited=False)
-        else:
-            noting = self._down_vms.note_stopped(vm_cid)
-            self._tasks.start(f"noting that {vm_cid} has stopped", noting)
+        noting = self._down_vms.note_end(vm_cid, end, stays=not returns)
+        self._tasks.start(f"noting that {vm_cid} has ended", noting)
 
     async def _boot_later(self, vm_cid: str) -> None:
         pause = self._pause_of(vm_cid)
@@ -72,11 +73,11 @@ class Restarts:
 
     def _pause_of(self, vm_cid: str) -> float:
         """Return after how many seconds to boot a VM: longer each time in a row."""
-        now = self._reactor.seconds()
+        moment = self._reactor.seconds()
         for other in list(self._failures):
             if self._registry.find(other) is None:
                 del self._failures[other]
-        count, last = self._failures.get(vm_cid, (0, now))
-        count = 0 if now - last > STEADY_SECONDS else count
-        self._failures[vm_cid] = (count + 1, now)
+        count, last = self._failures.get(vm_cid, (0, moment))
+        count = 0 if moment - last > STEADY_SECONDS else count
+        self._failures[vm_cid] = (count + 1, moment)
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**count)

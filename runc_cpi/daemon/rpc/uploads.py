@@ -6,12 +6,13 @@ from collections.abc import Awaitable
 from itertools import count
 from typing import Any, TypeVar
 
-from runc_cpi.daemon.base.calls import Call
+from runc_cpi.daemon.base.calls import Call, current
 from runc_cpi.daemon.events.calls import Calls, Problem
 from runc_cpi.daemon.rpc.commands import ImportStemcell
-from runc_cpi.daemon.stemcells.making import StemcellUpload
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.stemcells.upload import StemcellUpload
 from runc_cpi.errors import (
     CPIError,
     DaemonUnreachable,
@@ -74,6 +75,21 @@ class Uploads:
         """
         await self._abort_on_error(number, self._find(number).write(data))
 
+    async def name(self, number: int, image: Content) -> Stemcell | None:
+        """
+        End an upload, and make the stemcell, if its image is unpacked here.
+
+        @return: the stemcell, or L{None} if the upload goes on.
+        @raise InvalidArgument: if there is no such upload, or bytes of it came.
+        @raise CPIError: as L{Stemcells.create} does.
+        """
+        upload = self._find(number)
+        current.set(self._noted.get(number))
+        stemcell = await self._abort_on_error(number, upload.name(image))
+        if stemcell is not None:
+            self._made(number, stemcell)
+        return stemcell
+
     async def finish(self, number: int) -> Stemcell:
         """
         End an upload, and make the stemcell of it.
@@ -81,10 +97,15 @@ class Uploads:
         @raise InvalidArgument: if there is no such upload.
         @raise CPIError: as L{Stemcells.create} does.
         """
-        stemcell = await self._abort_on_error(number, self._find(number).finish())
+        upload = self._find(number)
+        current.set(self._noted.get(number))  # that it began with, not the last chunk's
+        stemcell = await self._abort_on_error(number, upload.finish())
+        self._made(number, stemcell)
+        return stemcell
+
+    def _made(self, number: int, stemcell: Stemcell) -> None:
         self._under_way.pop(number, None)
         self._note_end(number, None, stemcell.cid)
-        return stemcell
 
     async def abort_all(self) -> None:
         """Clear away what was uploaded so far."""

@@ -19,7 +19,13 @@ from runc_cpi.daemon.events.history import History
 from runc_cpi.daemon.networks.managed import ManagedNetworks
 from runc_cpi.daemon.status.remembered import Remembered
 from runc_cpi.daemon.status.samples import Samples, history
-from runc_cpi.daemon.status.views import disk_view, network_view, vm_view
+from runc_cpi.daemon.status.views import (
+    disk_view,
+    network_view,
+    unreadable_view,
+    vm_view,
+)
+from runc_cpi.daemon.vms.conditions import Condition
 from runc_cpi.daemon.vms.usages import Usages
 from runc_cpi.daemon.vms.vms import VMs
 
@@ -96,7 +102,8 @@ class Documents:
     async def _make_overview(self) -> bytes:
         facts, calls = self._facts, self._facts.history.calls
         usages, measured = await facts.usages.all(), self._reactor.seconds()
-        states, kills = await facts.vms.conditions(), await facts.vms.oom_kills()
+        states = await facts.vms.conditions.all(usages.keys())
+        kills = await facts.vms.oom_kills()
         host, findings = await deferToThread(facts.host), await self._findings.get()
         # Records do not change any more: what is told of VMs is made in the thread, too.
         vms, under_way = facts.vms.all(), calls.all()
@@ -124,6 +131,11 @@ class Documents:
                 )
                 for vm in vms
                 if vm.vm_cid in states
+            ]
+            views += [
+                unreadable_view(vm_cid)
+                for vm_cid, condition in states.items()
+                if condition is Condition.SET_ASIDE
             ]
             return _encoded({**rest, "vms": views})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 from runc_cpi.daemon.vms.usage import Usage
@@ -29,24 +30,49 @@ class Point(NamedTuple):
     sent: float | None
 
 
-@dataclass(frozen=True)
 class Sample:
     """
     What all VMs used at one moment.
 
+    The numbers of all points are in one array: objects would take five times the room.
+
+    @param points: by the cids of the VMs that ran.
+    @param before: a sample that has mostly the same VMs, if there is one.
     @ivar moment: when, in seconds of whatever clock.
-    @ivar points: by the cids of the VMs that ran.
     """
 
-    moment: float
-    points: Mapping[str, Point]
+    def __init__(
+        self, moment: float, points: Mapping[str, Point], before: Sample | None
+    ) -> None:
+        self.moment = moment
+        self._places = {vm_cid: place for place, vm_cid in enumerate(points)}
+        if before is not None and before._places == self._places:
+            self._places = before._places
+        numbers = (number for point in points.values() for number in point)
+        self._numbers = array("d", (nan if each is None else each for each in numbers))
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the VMs that ran."""
+        return iter(self._places)
+
+    def get(self, vm_cid: str) -> Point | None:
+        """Return what a VM used, or L{None} if it did not run."""
+        place = self._places.get(vm_cid)
+        if place is None:
+            return None
+        width = len(Point._fields)
+        cpu, memory, received, sent = (
+            None if isnan(number) else number
+            for number in self._numbers[place * width : (place + 1) * width]
+        )
+        return Point(cpu, None if memory is None else int(memory), received, sent)
 
 
 class Samples:
     """
     The last samples.
 
-    They take some 25 KiB a VM, however long the daemon runs and however many VMs come
+    They take some 4 KiB a VM, however long the daemon runs and however many VMs come
     and go: at most C{size} samples are kept, and in each are the VMs that ran then.
     """
 
@@ -71,7 +97,8 @@ class Samples:
             vm_cid: _point(usage, self._usages.get(vm_cid), passed)
             for vm_cid, usage in usages.items()
         }
-        self._samples.append(Sample(moment, points))
+        last = self._samples[-1] if self._samples else None
+        self._samples.append(Sample(moment, points, last))
         self._usages = usages
 
 
@@ -113,7 +140,7 @@ def history(
         "size": SIZE,
         "ages": [round(moment - sample.moment, 1) for sample in samples],
         "vms": {
-            vm_cid: _columns([sample.points.get(vm_cid) for sample in samples])
+            vm_cid: _columns([sample.get(vm_cid) for sample in samples])
             for vm_cid in vm_cids
         },
     }

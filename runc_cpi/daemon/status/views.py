@@ -37,6 +37,7 @@ def vm_view(
         "agent_id": named(vm.agent_id),
         "stemcell_cid": vm.stemcell_cid,
         "state": condition.value,
+        "end": None if vm.end is None else vm.end.describe(),
         "oom_kills": oom_kills,
         "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)],
         "vips": [str(address) for address in vm.vips],
@@ -47,6 +48,26 @@ def vm_view(
         ],
         "more_ports": max(0, len(vm.ports) - MOST_PORTS),
         "usage": None if usage is None else usage.to_json(),
+    }
+
+
+def unreadable_view(vm_cid: str) -> dict[str, Any]:
+    """Return what the page shows of a VM whose record cannot be read."""
+    return {
+        "vm_cid": vm_cid,
+        "instance": vm_cid,
+        "deployment": "",
+        "agent_id": "",
+        "stemcell_cid": "",
+        "state": Condition.SET_ASIDE.value,
+        "end": None,
+        "oom_kills": None,
+        "addresses": [],
+        "vips": [],
+        "created_at": "",
+        "ports": [],
+        "more_ports": 0,
+        "usage": None,
     }
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from typing_extensions import Self
+
+from runc_cpi.errors import InvalidArgument
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -16,3 +23,16 @@ class Content:
 
     digest: str
     size: int | None = None
+
+    @classmethod
+    def named(cls, digest: str, size: int) -> Self:
+        """
+        Return the image file that a caller names.
+
+        @raise InvalidArgument: if that names none.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidArgument(
+                f"digest: {digest!r} must be sha256: and 64 hexadecimal digits"
+            )
+        return cls(digest, size)

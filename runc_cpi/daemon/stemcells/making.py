@@ -1,4 +1,4 @@
-"""Makes stemcells: from an image file, from bytes as they come, from an OCI image."""
+"""Makes stemcells: from an image file, from an OCI image, from what is unpacked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from twisted.internet.defer import DeferredLock
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import span
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import inspect
@@ -20,7 +20,7 @@ from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
 from runc_cpi.daemon.stemcells.stemcell import Stemcell, record_path, rootfs_path
 from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
+from runc_cpi.errors import InvalidArgument, StemcellRejected
 
 
 class StemcellMaker:
@@ -53,28 +53,38 @@ class StemcellMaker:
             read.
         @raise CPIError: what is wrong with the image.
         """
-        properties = _checked(cloud_properties)
+        properties = checked(cloud_properties)
         sizes = self._rootfs_store.sizes()
-        known = await self.archiver.identify(image, sizes) if sizes else None
-        if known is not None and await self._rootfs_store.hold_unpacked(known):
-            async with self._holding(known):
-                return await self._appear(known, properties)
+        with span("hash"):
+            known = await self.archiver.identify(image, sizes) if sizes else None
+        if known is not None:
+            stemcell = await self.from_unpacked(known, properties)
+            if stemcell is not None:
+                return stemcell
         await self.scratch.make_room()
         new = self.scratch.new()
         try:
-            content = await self.archiver.unpack(image, _made_rootfs(new))
+            self.scratch.begin_sync(new)
+            with span("unpack"):
+                content = await self.archiver.unpack(image, made_rootfs(new))
             return await self.complete(new, content, properties)
         except BaseException:
             await self.scratch.discard(new)
             raise
 
-    def open_upload(self, cloud_properties: Any) -> StemcellUpload:
+    async def from_unpacked(
+        self, image: Content, cloud_properties: Mapping[str, Any]
+    ) -> Stemcell | None:
         """
-        Begin to make a stemcell of an image whose bytes will come.
+        Make a stemcell of an image file that is unpacked, or return L{None} if it is not.
 
-        @raise InvalidArgument: if C{cloud_properties} is no object.
+        @raise CloudError: if what is unpacked is damaged, and VMs run on it.
+        @raise OSError: if the stemcell cannot be written.
         """
-        return StemcellUpload(self, _checked(cloud_properties))
+        if not await self._rootfs_store.hold_unpacked(image):
+            return None
+        async with self._holding(image):
+            return await self._appear(image, cloud_properties)
 
     async def from_oci_image(self, cloud_properties: Any) -> Stemcell:
         """
@@ -85,7 +95,7 @@ class StemcellMaker:
             they say.
         @raise CPIError: what else is wrong with the image.
         """
-        properties = _checked(cloud_properties)
+        properties = checked(cloud_properties)
         image = ImageReference.parse(properties)
         fetched = self.scratch.new()
         try:
@@ -133,7 +143,8 @@ class StemcellMaker:
         @raise OSError: if the stemcell cannot be written.
         """
         rootfs = self._rootfs_store.rootfs(image.digest)
-        features = await deferToThread(inspect, rootfs)
+        with span("inspect"):
+            features = await deferToThread(inspect, rootfs)
         if features is None:
             raise StemcellRejected(
                 "the image is no root file system: it has neither "
@@ -151,7 +162,8 @@ class StemcellMaker:
         )
         new = self.scratch.new()
         try:
-            await deferToThread(write_record, record_path(new), stemcell.to_json())
+            with span("record"):
+                await deferToThread(write_record, record_path(new), stemcell.to_json())
             await self.scratch.publish(new, stemcell.path)
         except BaseException:
             await self.scratch.discard(new)
@@ -161,76 +173,18 @@ class StemcellMaker:
         return stemcell
 
 
-class StemcellUpload:
+def checked(cloud_properties: Any) -> dict[str, Any]:
     """
-    A stemcell that is made of bytes as they come.
+    Return C{cloud_properties} as they are.
 
-    It appears when L{finish} succeeds.  After any error the caller calls L{abort}.
-
-    Bytes are taken in the order in which L{write} is called, also if it is called again
-    before it returned.
+    @raise InvalidArgument: if they are no object.
     """
-
-    def __init__(self, maker: StemcellMaker, cloud_properties: dict[str, Any]) -> None:
-        self._maker, self._cloud_properties = maker, cloud_properties
-        self._new = maker.scratch.new()
-        self._upload = maker.archiver.open(_made_rootfs(self._new))
-        self._turns = DeferredLock()
-        self._has_room = self._is_aborted = False
-
-    async def write(self, data: bytes) -> None:
-        """
-        Unpack the next bytes; return when there is room for more.
-
-        @raise CPIError: what is wrong with the image, as soon as that is known.
-        """
-        async with self._turn():
-            if not self._has_room:
-                await self._maker.scratch.make_room()
-                self._has_room = True
-            self._go_on()
-            await self._upload.write(data)
-
-    async def finish(self) -> Stemcell:
-        """
-        Take note that all bytes were written, and make the stemcell.
-
-        @raise CPIError: what is wrong with the image.
-        """
-        async with self._turn():
-            image = await self._upload.finish()
-            self._go_on()
-            return await self._maker.complete(self._new, image, self._cloud_properties)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """
-        Wait for what was asked before.
-
-        @raise CloudError: if the upload was given up meanwhile.
-        """
-        async with self._turns:
-            self._go_on()
-            yield
-
-    def _go_on(self) -> None:
-        if self._is_aborted:
-            raise CloudError("the upload was given up before all its bytes were taken")
-
-    async def abort(self) -> None:
-        """Stop unpacking, and remove what there is."""
-        self._is_aborted = True
-        await self._upload.abort()
-        await self._maker.scratch.discard(self._new)
-
-
-def _checked(cloud_properties: Any) -> dict[str, Any]:
     if not isinstance(cloud_properties, dict):
         raise InvalidArgument("cloud_properties: must be an object")
     return cloud_properties
 
 
-def _made_rootfs(new: Path) -> Path:
+def made_rootfs(new: Path) -> Path:
     """Make the directory that an image is unpacked into."""
     rootfs = rootfs_path(new)
     rootfs.mkdir(mode=0o755)

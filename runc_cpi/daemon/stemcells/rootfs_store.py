@@ -71,10 +71,14 @@ class RootfsStore:
 
     async def hold_unpacked(self, image: Content) -> bool:
         """
-        Count one more user of an image if it is unpacked; return whether it is.
+        Count one more user of an image file if it is unpacked; return whether it is.
+
+        What has its digest and another size, or none, is no such file.
 
         @raise CloudError: if what is unpacked is damaged, and VMs run on it.
         """
+        if self._sizes.get(image.digest) != image.size:
+            return False
         self.hold(image)
         is_unpacked = False
         try:
@@ -133,6 +137,7 @@ class RootfsStore:
                 return
             new = self._scratch.new()
             try:
+                self._scratch.begin_sync(new)
                 await self._images.unpack(fetched, rootfs_path(new))
                 await self._publish(new, self._path(digest))
             except BaseException:

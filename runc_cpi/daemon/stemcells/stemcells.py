@@ -9,9 +9,10 @@ from twisted.logger import Logger
 
 from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.stemcells.interfaces import IArchiver, IImages
-from runc_cpi.daemon.stemcells.making import StemcellMaker, StemcellUpload
+from runc_cpi.daemon.stemcells.making import StemcellMaker
 from runc_cpi.daemon.stemcells.rootfs_store import RootfsStore
 from runc_cpi.daemon.stemcells.stemcell import Stemcell, record_path
+from runc_cpi.daemon.stemcells.upload import StemcellUpload
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import StemcellInUse, StemcellNotFound
@@ -84,13 +85,17 @@ class Stemcells:
         """
         return await self._maker.from_file(image, cloud_properties)
 
+    def has_image_of(self, size: int) -> bool:
+        """Say whether an image file of so many bytes is unpacked here."""
+        return size in self._rootfs_store.sizes()
+
     def open_upload(self, cloud_properties: Any) -> StemcellUpload:
         """
         Begin to make a stemcell of an image whose bytes will come.
 
         @raise InvalidArgument: if C{cloud_properties} is no object.
         """
-        return self._maker.open_upload(cloud_properties)
+        return StemcellUpload(self._maker, cloud_properties)
 
     async def fetch(self, cloud_properties: Any) -> Stemcell:
         """

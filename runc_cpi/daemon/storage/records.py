@@ -21,14 +21,36 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
     @raise OSError: if it cannot be written; the old content stays.
     """
-    draft = path.with_name(path.name + DRAFT_SUFFIX)
+    write_draft(path, record)
+    publish_draft(path)
+
+
+def write_draft(path: Path, record: Mapping[str, Any]) -> None:
+    """
+    Have on the disk what a JSON file is to hold, and leave the file as it is.
+
+    @raise OSError: if it cannot be written.
+    """
+    draft = _draft_of(path)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     with open(fd, "w", encoding="utf-8") as file:
         json.dump(record, file)
         file.flush()
         os.fsync(fd)
-    draft.rename(path)
+
+
+def publish_draft(path: Path) -> None:
+    """
+    Have a JSON file hold what its draft does; a power cut does not undo that.
+
+    @raise OSError: if that is not possible.
+    """
+    _draft_of(path).rename(path)
     sync_directory(path.parent)
+
+
+def _draft_of(path: Path) -> Path:
+    return path.with_name(path.name + DRAFT_SUFFIX)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -62,7 +84,16 @@ def sync_directory(path: Path) -> None:
 
     @raise OSError: if that fails.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_file(path, os.O_DIRECTORY)
+
+
+def sync_file(path: Path, flags: int = 0) -> None:
+    """
+    Write what is in a file to the disk.
+
+    @raise OSError: if that fails.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(fd)
     finally:

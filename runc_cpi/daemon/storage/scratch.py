@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.early_syncs import EarlySyncs
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.reaper import Reaper
 
@@ -29,17 +32,20 @@ class Scratch:
     What cannot be removed, because its disk fails for example, stays there; L{sweep}
     tries again.
 
+    @param reactor: provides C{IReactorTime}.
     @param reaper: removes what nobody waits for.
     """
 
     log = Logger()
 
-    def __init__(self, depot: Depot, trees: ITrees, reaper: Reaper) -> None:
+    def __init__(self, reactor: Any, depot: Depot, trees: ITrees, reaper: Reaper) -> None:
+        self._reactor = reactor
         self._directory, self._trees, self._reaper = depot.scratch, trees, reaper
         # What is being made or removed now, so that a sweep leaves it alone.
         self._in_use: set[Path] = set()
         # What of that is no rubbish.
         self._in_the_making: set[Path] = set()
+        self._early_syncs: dict[Path, EarlySyncs] = {}
 
     def new(self) -> Path:
         """
@@ -69,14 +75,27 @@ class Scratch:
     def _is_scanty(self) -> bool:
         return _free(self._directory) < SCANTY
 
+    def begin_sync(self, draft: Path) -> None:
+        """Have what comes into a directory go to its disk meanwhile; L{sync} ends that."""
+        sync = partial(self._sync, draft)
+        self._early_syncs[draft] = EarlySyncs(self._reactor, sync)
+
+    @spanned("sync")
     async def sync(self, draft: Path) -> None:
         """
         Wait until all that is in a directory is on its disk.
 
-        @raise CloudError: if the file system cannot be written.
+        @raise CloudError: if the file system cannot be written, or could not meanwhile.
         """
+        begun = self._early_syncs.pop(draft, None)
+        if begun is not None:
+            await begun.end()
+        await self._sync(draft)
+
+    async def _sync(self, draft: Path) -> None:
         await self._trees.sync(draft)
 
+    @spanned("publish")
     async def publish(self, draft: Path, place: Path) -> None:
         """
         Have a directory that is whole appear at C{place}; a power cut does not undo that.
@@ -107,6 +126,7 @@ class Scratch:
         """
         await self._set_aside(place, lasting=False)
 
+    @spanned("set aside")
     async def _set_aside(self, place: Path, *, lasting: bool) -> None:
         trash = drafts.new_trash(self._directory)
         # Before it is there: no sweep removes what may yet be put back.
@@ -128,6 +148,9 @@ class Scratch:
     def _give_up(self, path: Path) -> None:
         self._in_the_making.discard(path)
         self._in_use.add(path)
+        begun = self._early_syncs.pop(path, None)
+        if begun is not None:
+            begun.give_up()
 
     async def _remove(self, path: Path) -> None:
         """Remove something; all else goes first, unless room is wanted."""

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
@@ -33,6 +34,7 @@ class Agents:
         self._guests, self._root_disks = guests, root_disks
         self._disks, self._find = disks, find
 
+    @spanned("agent settings")
     async def tell(self, vm: VM, *, but: str = "") -> None:
         """
         Write the settings file of a VM anew, in one step for whoever reads it.

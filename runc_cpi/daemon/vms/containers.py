@@ -9,6 +9,7 @@ from functools import partial
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.calls import span, spanned
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
@@ -36,15 +37,6 @@ HALT_SECONDS = 10.0
 # What a machine has in memory, and loses when it boots.
 STALE = "var/vcap/data/sys"
 PID_FILES = "run"
-
-
-def is_connected(vm: VM, connected: Connections) -> bool:
-    """
-    Say whether a VM has all its interfaces.
-
-    @param connected: the bridges that each VM is connected to.
-    """
-    return sorted(connected.get(vm.vm_cid, ())) == sorted(nic.bridge for nic in vm.nics)
 
 
 class Containers:
@@ -131,7 +123,7 @@ class Containers:
         """
         pid = self.find(vm.vm_cid).pid
         connected = await self._networker.connected()
-        if pid is None or is_connected(vm, connected):
+        if pid is None or vm.is_connected(connected):
             return False
         await self._networker.connect(vm.vm_cid, pid, vm.nics)
         await self._forwarding.connected(vm.vm_cid)
@@ -155,6 +147,7 @@ class Containers:
         legacy = self._policy.legacy_cgroups
         return init_of(stemcell, properties.init, legacy_cgroups=legacy)
 
+    @spanned("files")
     async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
         """
         Make the directory of a new VM, and the files it boots with.
@@ -185,7 +178,8 @@ class Containers:
         disks = await self._disks.boot(vm_cid, self.find(vm_cid))
         hostname = last.hostname or vm_cid
         covers = await self._lxcfs.covers()
-        await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
+        with span("specification"):
+            await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
         pid = await self._runtime.create(bundle, stemcell.rootfs)
         # The container's first process waits to be started: all else comes before it.
         await self._networker.connect(vm_cid, pid, vm.nics)
@@ -197,6 +191,7 @@ class Containers:
         if not self.watch(vm_cid, is_new=True):
             self._watcher.ended(vm_cid, None)  # before anybody could look
 
+    @spanned("last run")
     async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:
         disk_cids = {disk.disk_cid for disk in self._disks.of(bundle.vm_cid)}
         looking = partial(
@@ -253,6 +248,7 @@ class Containers:
             self.watch(vm.vm_cid)
             raise
 
+    @spanned("halt")
     async def _ask_to_halt(self, vm: VM, stemcell: Stemcell) -> None:
         """Let a VM's services end, for a bounded time; what stays is killed later."""
         bundle = self._bundle(vm.vm_cid)
@@ -273,8 +269,10 @@ class Containers:
     async def kill(self, vm_cid: str) -> None:
         """End all processes of a VM at once, or raise L{StillRunning}; the rest stays."""
         self._watcher.unwatch(vm_cid)
-        await self._oom_kills.unwatch(vm_cid)
-        await self._runtime.kill(self._bundle(vm_cid))
+        # Both count what the kernel killed, and neither what this kills.
+        await side_by_side(
+            self._oom_kills.unwatch(vm_cid), self._runtime.kill(self._bundle(vm_cid))
+        )
 
     async def take_down(self, vm_cid: str) -> None:
         """

@@ -6,16 +6,22 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.internet.threads import deferToThread
+
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.shortage import PASSING
 from runc_cpi.daemon.base.timestamps import now
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.planning import plan
 from runc_cpi.daemon.networks.settings import complete
+from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.records import sync_file, write_draft
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, HostShort, NoDiskSpace, VMCreationFailed
 
 
+@spanned("addresses and bridges")
 async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
     """
     Take the addresses of a new VM, and return what its record will be.
@@ -42,6 +48,23 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
         agent=new.agent,
         created_at=now(),
     )
+
+
+@spanned("draft of the record")
+async def draft_record(bundle: Bundle, vm: VM) -> None:
+    """
+    Have on the disk what there must be of a new VM before it has a record.
+
+    @param bundle: its root disk is made, if it gets one.
+    @raise OSError: if the disk fails, or is full.
+    """
+    await deferToThread(_draft_record, bundle, vm)
+
+
+def _draft_record(bundle: Bundle, vm: VM) -> None:
+    if bundle.root_image.exists():
+        sync_file(bundle.root_image)
+    write_draft(bundle.record, vm.to_json())
 
 
 @contextmanager

@@ -19,8 +19,25 @@ ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "TERM=xterm",
 )
-
-
+# Services first, then what they left running, as an init does before it halts.  Who has
+# ended and was not waited for yet, as runsvdir leaves runsv for seconds, does not count.
+HALT_RUNIT = """
+sv -w 7 force-stop /etc/service/*
+kill -TERM -1
+some_are_left() {
+    for stat in /proc/[0-9]*/stat; do
+        case $stat in /proc/1/* | /proc/$$/*) continue ;; esac
+        { read -r line <$stat; } 2>/dev/null || continue
+        case ${line##*) } in Z*) ;; *) return 0 ;; esac
+    done
+    return 1
+}
+tries=27
+while [ $tries -gt 0 ] && some_are_left; do
+    sleep 0.1
+    tries=$((tries - 1))
+done
+"""
 WITHOUT_LEGACY_CGROUPS = 258  # the first version of systemd (its NEWS)
 
 
@@ -47,14 +64,7 @@ class Init:
 INITS = {
     "runit": Init(
         argv=[f"/{RUNIT_INIT}"],
-        # Services first, then what they left running, as an init does before it halts.
-        halt_command=(
-            "/bin/sh",
-            "-c",
-            "sv -w 7 force-stop /etc/service/*; kill -TERM -1; "
-            "for i in 1 2 3 4 5 6 7 8 9; do kill -0 -1 2>/dev/null || break; sleep 0.3; "
-            "done",
-        ),
+        halt_command=("/bin/sh", "-c", HALT_RUNIT),
     ),
     "systemd": Init(
         argv=[f"/{SYSTEMD_INIT}"],

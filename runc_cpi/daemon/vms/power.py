@@ -48,7 +48,7 @@ class Power:
         async with self._locks.vm(vm_cid):
             vm = self._registry.get(vm_cid)
             await self._containers.halt(vm, self._stemcells.get(vm.stemcell_cid))
-            await self._registry.save(replace(vm, stopped=True))
+            await self._registry.save(replace(vm, stopped=True, end=None))
             # In this order: a reboot that was cut off is not lost before the stop is kept.
             bundle = self._containers.find(vm_cid).bundle
             await deferToThread(progress.give_up, bundle)

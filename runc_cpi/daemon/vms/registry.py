@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
 from runc_cpi.daemon.networks.blocks import routed_blocks, told_block
@@ -24,7 +25,12 @@ from runc_cpi.daemon.networks.model import (
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.records import read_record, sync_directory, write_record
+from runc_cpi.daemon.storage.records import (
+    publish_draft,
+    read_record,
+    sync_directory,
+    write_record,
+)
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_blocks
 from runc_cpi.daemon.vms.interfaces import IRootDisks
@@ -163,6 +169,10 @@ class Registry:
             if path.name not in self._vms and path.name not in self._unreadable
         )
 
+    def set_aside(self) -> list[str]:
+        """Name the VMs whose records cannot be read."""
+        return sorted(self._unreadable)
+
     def half_deleted(self) -> list[str]:
         """Name the VMs whose deletion was begun and has not ended."""
         return sorted(self._erased)
@@ -207,16 +217,28 @@ class Registry:
         vm = self._vms.get(vm_cid)
         return vm_cid if vm is None else f"{vm_cid} ({printable(vm.name[:NAME_SIZE], '')})"
 
+    @spanned("record")
+    async def add(self, vm: VM) -> None:
+        """
+        Have the draft of a new VM's record be the record: from here on there is this VM.
+
+        @raise OSError: if that is not possible.
+        """
+        await deferToThread(publish_draft, Bundle(self.path(vm.vm_cid)).record)
+        self._vms[vm.vm_cid] = vm
+
+    @spanned("record")
     async def save(self, vm: VM) -> None:
         """
-        Write a record: from here on there is this VM.
+        Write the record of a VM that there is anew.
 
-        @raise OSError: if it cannot be written.
+        @raise OSError: if it cannot be written; the old one stays.
         """
         record = Bundle(self.path(vm.vm_cid)).record
         await deferToThread(write_record, record, vm.to_json())
         self._vms[vm.vm_cid] = vm
 
+    @spanned("record")
     async def erase(self, vm_cid: str) -> None:
         """
         Remove a record: after a crash from here on, what is left will be removed.
@@ -229,6 +251,7 @@ class Registry:
         await deferToThread(record.unlink, missing_ok=True)
         self._erased.add(vm_cid)
 
+    @spanned("record on disk")
     async def sync(self, vm_cid: str) -> None:
         """
         Wait until it is on the disk whether a VM has a record.

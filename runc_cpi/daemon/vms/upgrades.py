@@ -32,6 +32,8 @@ def upgraded(record: Mapping[str, Any], subnets: Sequence[Subnet]) -> Mapping[st
             record = _with_bridges(record)
         if record.get("schema") == 4:
             record = _with_gateways(record)
+        if record.get("schema") == 5:
+            record = _with_end(record)
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a VM's record: {error}") from None
     return record
@@ -84,3 +86,8 @@ def _with_gateways(record: Mapping[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in nic.items() if key != "gateway"}
         nics.append({**kept, "gateways": [nic["gateway"]], "blocks": []})
     return {**record, "schema": 5, "nics": nics}
+
+
+def _with_end(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Before schema 6 it was not noted whether a VM that stopped had ended by itself."""
+    return {**record, "schema": 6, "end": None}

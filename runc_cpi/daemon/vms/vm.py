@@ -11,12 +11,14 @@ from typing import Any
 
 from typing_extensions import Self
 
+from runc_cpi.daemon.networks.interfaces import Connections
 from runc_cpi.daemon.networks.model import Address, IPNetwork, Nic
 from runc_cpi.daemon.networks.ports import PublishedPort
 from runc_cpi.daemon.vms.agent_settings import agent_settings
+from runc_cpi.daemon.vms.end import End
 from runc_cpi.daemon.vms.properties import VMProperties
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,8 @@ class VM:
     @ivar agent: C{mbus}, C{ntp} and C{blobstore} of the CPI that made it.
     @ivar metadata: what set_vm_metadata last said.
     @ivar created_at: when, in ISO 8601.
-    @ivar stopped: whether it ended by itself, and is to stay so.
+    @ivar stopped: whether it is down, and is to stay so.
+    @ivar end: how it ended by itself, or L{None} if it runs, or the operator stopped it.
     """
 
     vm_cid: str
@@ -45,7 +48,16 @@ class VM:
     created_at: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = False
+    end: End | None = None
     ports: tuple[PublishedPort, ...] = ()
+
+    def is_connected(self, connected: Connections) -> bool:
+        """
+        Say whether it has all its interfaces.
+
+        @param connected: the bridges that each VM is connected to.
+        """
+        return sorted(connected.get(self.vm_cid, ())) == sorted(n.bridge for n in self.nics)
 
     @cached_property
     def properties(self) -> VMProperties:
@@ -119,6 +131,7 @@ class VM:
             "created_at": self.created_at,
             "metadata": dict(self.metadata),
             "stopped": self.stopped,
+            "end": None if self.end is None else self.end.to_json(),
             "ports": [port.to_json() for port in self.ports],
         }
 
@@ -136,7 +149,8 @@ class VM:
         try:
             values["nics"] = tuple(Nic.from_json(nic) for nic in values["nics"])
             ports = tuple(PublishedPort.from_json(port) for port in values.pop("ports", ()))
-            stopped = values.pop("stopped")
+            stopped, end = values.pop("stopped"), values.pop("end")
+            values["end"] = None if end is None else End.from_json(end)
             return cls(stopped=stopped, ports=ports, **values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a VM's record: {error}") from None

@@ -18,11 +18,12 @@ from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Address, IPNetwork
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
-from runc_cpi.daemon.vms.conditions import Condition, conditions_of
+from runc_cpi.daemon.vms.conditions import Conditions
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.creation import failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.creation import draft_record, failures_of_the_host, plan_vm
 from runc_cpi.daemon.vms.lost_answers import LostAnswers
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.oom_kills import OOMKills
@@ -32,7 +33,11 @@ from runc_cpi.errors import CPIError, InvalidArgument
 
 
 class VMs:
-    """All VMs of this host: what is done to one is serialized, others go beside it."""
+    """
+    All VMs of this host: what is done to one is serialized, others go beside it.
+
+    @ivar conditions: tells how they are.
+    """
 
     log = Logger()
 
@@ -54,6 +59,7 @@ class VMs:
         self._forwarding, self._locks = forwarding, locks
         self._lost_answers = LostAnswers(registry, disks, forwarding)
         self._oom_kills = oom_kills
+        self.conditions = Conditions(registry, containers, locks)
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -70,10 +76,6 @@ class VMs:
     def is_running(self, vm_cid: str) -> bool:
         """Say whether the VM's first process is alive."""
         return self._containers.find(vm_cid).pid is not None
-
-    async def conditions(self) -> dict[str, Condition]:
-        """Return how each VM is."""
-        return await conditions_of(self.all(), self._containers, self._locks)
 
     async def oom_kills(self) -> dict[str, int]:
         """
@@ -124,8 +126,9 @@ class VMs:
             undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
             with failures_of_the_host():
                 await self._containers.furnish(vm, stemcell)
-                await self._containers.boot(vm, stemcell)
-                await self._registry.save(vm)
+                drafting = draft_record(Bundle(self._registry.path(vm_cid)), vm)
+                await side_by_side(self._containers.boot(vm, stemcell), drafting)
+                await self._registry.add(vm)
             undo.pop_all()
         self.log.info(
             "created {vm_cid} at {address} from {stemcell_cid}",
@@ -198,8 +201,8 @@ class VMs:
         @raise CloudError: if it does not stop, or does not start.
         """
         stemcell = self._stemcells.get(vm.stemcell_cid)
-        if vm.stopped:
-            await self._registry.save(replace(vm, stopped=False))
+        if vm.stopped or vm.end is not None:
+            await self._registry.save(replace(vm, stopped=False, end=None))
         await self._containers.reboot(vm, stemcell)
 
     async def set_metadata(self, vm_cid: str, metadata: Any) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.vms.interfaces import IFirstProcess
@@ -22,6 +20,11 @@ class Watcher:
         self._tasks = tasks
         self._watched: dict[str, IFirstProcess] = {}
         self.ended: Callable[[str, int | None], None] = lambda vm_cid, status: None
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The first processes of the VMs that run, by their cids: that takes no look."""
+        return {vm_cid: init.pid for vm_cid, init in self._watched.items()}
 
     def watch(self, vm_cid: str, init: IFirstProcess) -> None:
         """Watch a VM from now on; C{init} is closed at its end, or at L{unwatch}."""
@@ -48,28 +51,3 @@ class Watcher:
         if self._watched.get(vm_cid) is init:
             self.unwatch(vm_cid)
             self.ended(vm_cid, status)
-
-
-def is_failure(status: int | None) -> bool:
-    """
-    Say whether a VM failed, and was not halted from within.
-
-    A VM is halted by its init's exit with status 0, or by reboot(2) in it, which the
-    kernel turns into SIGINT (pid_namespaces(7)).
-
-    @param status: as wait(2) has it, or L{None} if it cannot be told.
-    """
-    if status is None:
-        return True
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status) != signal.SIGINT
-    return os.WEXITSTATUS(status) != 0
-
-
-def describe(status: int | None) -> str:
-    """Say in words how a process ended."""
-    if status is None:
-        return "ended, it is not known how"
-    if os.WIFSIGNALED(status):
-        return f"was ended by signal {os.WTERMSIG(status)}"
-    return f"ended with status {os.WEXITSTATUS(status)}"

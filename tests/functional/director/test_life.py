@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
-import socket
+import signal
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from datetime import timedelta
+from typing import Any
 
 import yaml
 
+from tests.functional.director.steps import STEPS, taken
 from tests.harness.bosh.director import DirectorAPI
 from tests.harness.bosh.site import CIDR, Site
+from tests.harness.certificates import Authority
+from tests.harness.waiting import eventually
 
-STEPS = (
-    *("host", "files", "daemon", "bosh-cli", "bosh-deployment", "release", "manifest"),
-    *("create-env", "director", "cloud-config", "dns", "stemcell"),
-)
-STEP = re.compile(r"\[\d+/\d+\] ([a-z-]+):")
-
-
-def taken(told: str) -> list[str]:
-    """Return the names of the steps that were taken, the one that failed among them."""
-    return STEP.findall(told)
+# Nothing is told of other hosts.
+USUAL = [step for step in STEPS if step != "cpi-config"]
 
 
 def test_life(site: Site, report: Callable[[str], None]) -> None:
     """All commands, in the order in which an operator may use them."""
     is_shown_before(site)
-    fails_and_goes_on(site)
     again = nothing_changes(site)
     is_reached(site)
     stops_and_starts(site)
     comes_back_after_a_reboot(site)
+    comes_back_after_its_end(site)
+    has_certificates_renewed(site)
     is_upgraded(site)
     goes(site)
     report(f"runc-cpictl director up, with all there already: {again}")
@@ -44,18 +42,6 @@ def api(site: Site) -> DirectorAPI:
     """Return the director, which there must be."""
     assert site.vm.api is not None
     return site.vm.api
-
-
-def fails_at(site: Site, step: str, *arguments: str | Path) -> str:
-    """See that C{up} fails at a step, and says how to go on; return what it says."""
-    outcome = site.run("up", *arguments)
-    assert outcome.returncode == 1, outcome.stderr
-    assert "Traceback" not in outcome.stderr
-    assert taken(outcome.stderr) == list(STEPS[: STEPS.index(step) + 1]), outcome.stderr
-    assert f"runc-cpictl: {step}: " in outcome.stderr
-    assert "What to do: " in outcome.stderr
-    assert outcome.stderr.endswith("runc-cpictl director up goes on from here.\n")
-    return outcome.stderr
 
 
 def is_shown_before(site: Site) -> None:
@@ -73,50 +59,17 @@ def is_shown_before(site: Site) -> None:
     assert str(site.state_dir / "creds.yml") in commands[0]
 
 
-def fails_and_goes_on(site: Site) -> None:
-    """Each step fails once, and the next run goes on behind it."""
-    with socket.create_server(("127.0.0.1", 25555)):
-        told = fails_at(site, "host", *site.usual)
-        assert "port 25555 of 127.0.0.1" in told
-    run("ip", "link", "add", "other0", "type", "bridge")
-    run("ip", "address", "add", "10.93.7.9/24", "dev", "other0")
-    run("ip", "link", "set", "other0", "up")
-    try:
-        told = fails_at(site, "daemon", *site.usual)
-        assert f"{CIDR} of the network" in told, told
-    finally:
-        run("ip", "link", "delete", "other0")
-    told = fails_at(site, "bosh-cli", *site.usual, "--bosh-cli", site.stemcell)
-    assert f"--bosh-cli: {site.stemcell} cannot be executed" in told
-    empty = site.home / "empty"
-    empty.mkdir()
-    told = fails_at(site, "bosh-deployment", *site.usual, "--bosh-deployment", empty)
-    assert f"--bosh-deployment: {empty} has no bosh.yml" in told
-    whole = site.stemcell.read_bytes()
-    site.stemcell.write_bytes(b"no tarball")
-    told = fails_at(site, "create-env", *site.usual)
-    assert "create-env.log has all that it printed" in told
-    site.stemcell.write_bytes(whole)
-    wrong = site.home / "wrong.yml"
-    wrong.write_text("- {type: remove, path: /nothing}\n")
-    told = fails_at(site, "manifest", "--ops", wrong)
-    assert "/nothing" in told
-    wrong.write_text("[]")
-    site.vm.begins_broken = True
-    told = fails_at(site, "cloud-config")
-    assert "the database is out of order" in told
-    api(site).is_broken = False
-
-
 def nothing_changes(site: Site) -> str:
     """A second C{up} makes nothing anew; return how long it took."""
-    assert taken(site.ok("up")) == list(STEPS)
+    assert taken(site.ok("up", *site.usual)) == [
+        each for each in STEPS if each != "cpi-config"
+    ]
     before = site.status()
     state = (site.state_dir / "state.json").read_bytes()
     copies = sorted((site.state_dir / "backups").iterdir())
     pid = site.daemon_pid()
     told = site.ok("up")
-    assert taken(told) == list(STEPS)
+    assert taken(told) == USUAL
     assert site.status() == before
     assert site.daemon_pid() == pid
     assert (site.state_dir / "state.json").read_bytes() == state
@@ -180,19 +133,55 @@ def comes_back_after_a_reboot(site: Site) -> None:
     assert f"brought back {before['vm']}" in told.stdout
 
 
+def comes_back_after_its_end(site: Site) -> None:
+    """A VM that has ended by itself is booted again."""
+    before = site.status()
+    pid = site.work_dir / "vms" / before["vm"] / "pid"
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    eventually(lambda: site.status()["vm"] is None, "the end of the VM")
+    told = site.ok("start")
+    assert f"{before['vm']}, booted" in told
+    assert site.status() == before
+
+
+def has_certificates_renewed(site: Site) -> None:
+    """What bosh has made and ends soon is made anew; then the director has it."""
+    path = site.state_dir / "creds.yml"
+    credentials = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(aged(credentials)))
+    assert "in 9 days; runc-cpictl director up renews it" in site.status()["certificates"]
+    told = site.ok("up")
+    assert "] certificates: see when they end ... renewed: default_ca, " in told
+    now = yaml.safe_load(path.read_text())
+    assert now["director_ssl"]["ca"] == now["default_ca"]["certificate"]
+    assert now["default_ca"]["private_key"] == credentials["default_ca"]["private_key"]
+    assert now["admin_password"] == credentials["admin_password"]
+    status = site.status()
+    assert status["director"]
+    assert "renews" not in status["certificates"]
+
+
+def aged(credentials: dict[str, Any]) -> dict[str, Any]:
+    """Return the credentials with a CA and a certificate of the director that end soon."""
+    authority = Authority.of(credentials["default_ca"]).ending(timedelta(days=9, hours=1))
+    names = ("director", "10.93.7.4", "127.0.0.1")
+    pair = authority.issue(*names, ends=timedelta(days=12))
+    return {**credentials, "default_ca": authority.pair, "director_ssl": pair}
+
+
 def is_upgraded(site: Site) -> None:
     """C{upgrade} shows what changes and asks; then the VM is another one."""
     before = site.status()
     path = "/instance_groups/name=bosh/properties/director/workers"
     change = [{"type": "replace", "path": path, "value": 5}]
-    ops = site.home / "wrong.yml"
+    ops = site.home / "ops.yml"
     ops.write_text(json.dumps(change))
-    asked = site.run("upgrade")
+    asked = site.run("upgrade", "--ops", ops)
     assert asked.returncode == 1
     assert "-      workers: 4\n+      workers: 5\n" in asked.stdout
     assert "nothing is changed: nobody can be asked here; give --yes" in asked.stderr
     assert site.status() == before
-    site.ok("upgrade", "--yes")
+    site.ok("upgrade", "--yes", "--ops", ops)
     after = site.status()
     assert after["vm"] != before["vm"]
     assert after["director"] == before["director"]

@@ -24,7 +24,9 @@ def script(tmp_path: Path) -> Path:
     """The script, in a checkout that says when it is installed."""
     operations = tmp_path / "operations"
     operations.mkdir()
-    (operations / "install").write_text("#!/bin/sh\necho installed\n")
+    (operations / "install").write_text(
+        "#!/bin/sh\necho installed, offline: $OFFLINE, with $PROGRAMS\n"
+    )
     (operations / "install").chmod(0o755)
     shutil.copy(PROJECT / "operations" / "director", operations)
     return operations / "director"
@@ -46,7 +48,15 @@ def test_it_is_installed_first(command: str, script: Path) -> None:
     """What is said of that is not part of what the command prints."""
     outcome = run(script, command, "--with", "a b")
     assert outcome.stdout == f"tool director {command} --with a b\n"
-    assert "installed\n" in outcome.stderr
+    programs = "git:git python3:python3 ruby:ruby ssh:openssh-client"
+    assert f"installed, offline: , with {programs}\n" in outcome.stderr
+
+
+@pytest.mark.parametrize("option", [["--offline", "/x"], ["--offline=/x"]])
+def test_without_a_way_out(option: list[str], script: Path) -> None:
+    """What installs it is told that nothing can be downloaded."""
+    outcome = run(script, "up", *option)
+    assert "installed, offline: yes, with " in outcome.stderr
 
 
 def test_what_is_evaluated(script: Path) -> None:

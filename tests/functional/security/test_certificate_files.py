@@ -268,6 +268,10 @@ def test_all_sides(new_daemon: NewDaemon, tmp_path: Path) -> None:
         )
         assert told.returncode == 0, told.stderr
         assert "version" in json.loads(told.stdout)
+    viewer = directory / "viewer.yml"
+    assert control(daemon.config_file, viewer, "vms").returncode == 0
+    refused = control(daemon.config_file, viewer, "repair")
+    assert (refused.returncode, "may only look" in refused.stderr) == (1, True)
     tls = yaml.safe_load((directory / "vars.yml").read_text())["runc_cpi_tls"]
     for host in ("127.0.0.1", "127.0.0.2", "localhost"):
         assert cpi(daemon, tls, address=f"{host}:{daemon.port}").ok("ping") == "pong"

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.bosh.vm import DirectorVM
@@ -31,11 +33,12 @@ class Site:
     @param image: of the stemcell.
     @param bosh: the real bosh CLI, or L{None} for what stands in for it.
     @ivar vm: what runs in the director's VM.
+    @ivar bosh: the CLI; it can be L{broken}.
     """
 
     def __init__(self, home: Path, image: Path, bosh: Path | None = None) -> None:
         self.home = home
-        self.bosh = stand_in(home) if bosh is None else bosh
+        self.bosh = breakable(home, stand_in(home) if bosh is None else bosh)
         self.state_dir, self.work_dir = home / "d", home / "w"
         self.config = home / "etc" / "config.yml"
         self.config.parent.mkdir()
@@ -44,6 +47,14 @@ class Site:
         self.stemcell = home / "stemcell.tgz"
         make_stemcell(self.stemcell, image, "1.0")
         self.vm = DirectorVM(self.work_dir, self.state_dir / "creds.yml")
+
+    @contextmanager
+    def broken(self, command: str) -> Iterator[None]:
+        """Have one command of the CLI fail, after it has printed much."""
+        mark = self.home / "broken"
+        mark.write_text(command)
+        yield
+        mark.unlink()
 
     @property
     def usual(self) -> list[str | Path]:
@@ -97,10 +108,25 @@ class Site:
 
 def stand_in(home: Path) -> Path:
     """Write a program that stands in for the bosh CLI."""
-    path = home / "bosh"
+    path = home / "stand-in"
     path.write_text(
         f"#!/bin/sh\nexport PYTHONPATH={PROJECT}\n"
         f'exec {sys.executable} -m tests.harness.bosh.cli "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def breakable(home: Path, bosh: Path) -> Path:
+    """Write a program that is the bosh CLI, but for the command that a file names."""
+    path = home / "bosh"
+    path.write_text(
+        f"#!/bin/sh\nbroken=$(cat {home}/broken 2>/dev/null)\n"
+        'case " $* " in\n'
+        '  *" $broken "*) [ -z "$broken" ] || {\n'
+        "    seq -f 'line %g' 150 >&2; echo \"$broken is out of order\" >&2; exit 1\n"
+        "  };;\nesac\n"
+        f'exec {bosh} "$@"\n'
     )
     path.chmod(0o755)
     return path

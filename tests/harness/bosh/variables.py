@@ -23,18 +23,17 @@ def complete(manifest: Any, store: Path) -> Mapping[str, Any]:
     """
     text = store.read_text("utf-8") if store.exists() else ""
     values: dict[str, Any] = yaml.safe_load(text) or {}
-    authority = Authority("stand-in for BOSH")
     for variable in manifest.get("variables") or ():
         name = variable["name"]
         if name not in values:
             options = ops.interpolate(variable.get("options") or {}, values)
-            values[name] = _make(variable["type"], options, authority)
+            values[name] = _make(variable["type"], options, values)
             store.touch(0o600)
             store.write_text(yaml.safe_dump(values))
     return values
 
 
-def _make(kind: str, options: Mapping[str, Any], authority: Authority) -> Any:
+def _make(kind: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     if kind == "password":
         return secrets.token_hex(10)
     if kind == "ssh":
@@ -49,5 +48,6 @@ def _make(kind: str, options: Mapping[str, Any], authority: Authority) -> Any:
         )
         return {"private_key": private.decode(), "public_key": public.decode()}
     if options.get("is_ca"):
-        return {"ca": authority.pem, "certificate": authority.pem, "private_key": "kept"}
+        return Authority(options["common_name"]).pair
+    authority = Authority.of(values[options["ca"]])
     return authority.issue(options["common_name"], *options["alternative_names"])

@@ -12,6 +12,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from zope.interface.verify import verifyObject
 
 from runc_cpi.daemon.base.log import Lines, as_json, as_text, observer, request_id
+from runc_cpi.daemon.base.spans import Spans
 
 
 def event(**values: Any) -> dict[str, Any]:
@@ -92,6 +93,14 @@ def test_json_is_always_one_line(text: str) -> None:
     line = formatted(as_json, event(text=text))
     assert len(line.splitlines()) == 1
     assert json.loads(line)["text"] == text
+
+
+def test_json_has_spans() -> None:
+    """The spans of a call are a list of objects."""
+    spans = Spans(iter([0.0, 0.25, 1.0]).__next__)
+    spans.add("record", 100.0)
+    entry = json.loads(formatted(as_json, event(spans=spans)))
+    assert entry["spans"] == [{"name": "record", "start": 100.0, "ms": 150.0}]
 
 
 def test_parts_cannot_stand_for_fields() -> None:

@@ -47,6 +47,7 @@ bridge: br-vms
 nat: false
 runtime: /usr/local/bin/crun
 log_format: json
+log_spans: true
 restart: on-failure
 runtime_timeout: 2.5
 visit_timeout: 12.5
@@ -101,6 +102,7 @@ def test_everything_configured() -> None:
         runtime_timeout=2.5,
         visit_timeout=12.5,
         log_format="json",
+        log_spans=True,
         restart=True,
         disks=DisksConfig(
             driver="directory",
@@ -172,6 +174,7 @@ def test_nothing_configured(text: str) -> None:
         runtime_timeout=60,
         visit_timeout=30,
         log_format="text",
+        log_spans=False,
         restart=False,
         disks=DisksConfig(
             driver="image",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -152,10 +153,28 @@ def test_create_stemcell_on_tcp(tmp_path: Path) -> None:
     image.write_bytes(b"an image")
     assert do(client, "create_stemcell", str(image), {}, network_type="tcp") == "stemcell-9"
     assert client.asked == [
-        ("OpenStemcell", {"cloud_properties": {}}),
+        ("OpenStemcell", {"cloud_properties": {}, "size": 8}),
         ("WriteStemcell", {"data": b"an image", "upload": 4}),
         ("CloseStemcell", {"upload": 4}),
     ]
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_an_image_whose_size_the_daemon_knows(tmp_path: Path, has_it: bool) -> None:
+    """The daemon is told its digest; only if it has another image, all bytes follow."""
+    made = {b"stemcell_cid": b"stemcell-9"}
+    client = RecordingClient(
+        OpenStemcell={b"upload": b"4", b"wants_digest": b"True"},
+        NameStemcell=made if has_it else {},
+        CloseStemcell=made,
+    )
+    image = tmp_path / "image"
+    image.write_bytes(b"an image")
+    assert do(client, "create_stemcell", str(image), {}, network_type="tcp") == "stemcell-9"
+    digest = "sha256:" + sha256(b"an image").hexdigest()
+    named = ("NameStemcell", {"upload": 4, "digest": digest, "size": 8})
+    sent = ("WriteStemcell", {"data": b"an image", "upload": 4})
+    assert client.asked[1:3] == [named] + ([] if has_it else [sent])
 
 
 @pytest.mark.parametrize("network_type", ["unix", "tcp"])

@@ -37,10 +37,10 @@ def certificate(path: Path) -> x509.Certificate:
 def test_files_and_modes(made: Path) -> None:
     """All may read the certificates; only the owner may read the keys."""
     modes = {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()}
-    names = ("ca", "server", "director", "ops", "operator")
+    names = ("ca", "server", "director", "ops", "operator", "viewer")
     public = {f"{name}.crt" for name in names}
     keys = {f"{name}.key" for name in names}
-    assert modes.keys() - public == keys | {"vars.yml", "operator.yml"}
+    assert modes.keys() - public == keys | {"vars.yml", "operator.yml", "viewer.yml"}
     assert all(modes[name] & 0o077 == 0 for name in modes.keys() - public)
     assert made.stat().st_mode & 0o077 == 0
 
@@ -108,20 +108,21 @@ def test_vars(made: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "address"), [("h.example", "h.example:9"), ("2001:db8::1", "[2001:db8::1]:9")]
 )
-def test_the_operators_configuration(tmp_path: Path, host: str, address: str) -> None:
-    """operator.yml has all in it, so that it can be taken to another machine."""
+def test_configurations_for_the_tool(tmp_path: Path, host: str, address: str) -> None:
+    """operator.yml and viewer.yml have all in them, to be taken to another machine."""
     certificates.write(tmp_path / "d", [host, "other"], ["director"], 30, 9)
-    config = load(str(tmp_path / "d" / "operator.yml"), {})
-    assert (config.network_type, config.address) == ("tcp", address)
-    assert config.tls is not None
-    cpi_tls._context(config.tls)
-    assert config.tls["certificate"] == (tmp_path / "d" / "operator.crt").read_text()
+    for name in certificates.OF_TOOL:
+        config = load(str(tmp_path / "d" / f"{name}.yml"), {})
+        assert (config.network_type, config.address) == ("tcp", address)
+        assert config.tls is not None
+        cpi_tls._context(config.tls)
+        assert config.tls["certificate"] == (tmp_path / "d" / f"{name}.crt").read_text()
 
 
 def test_an_operator_of_ones_own(tmp_path: Path) -> None:
     """A client that is named operator as well is made once."""
     made = certificates.write(tmp_path / "d", ["h"], ["director", "operator"], 30, 9999)
-    assert len(made) == len(set(made)) == 10
+    assert len(made) == len(set(made)) == 13
 
 
 def test_the_daemon_takes_the_directory(made: Path) -> None:

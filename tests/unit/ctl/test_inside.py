@@ -13,6 +13,7 @@ import pytest
 from runc_cpi.ctl import inside
 from runc_cpi.ctl.inside import files_of
 from runc_cpi.ctl.operator import Operator
+from runc_cpi.errors import CPIError
 
 VM_CID = "vm-01234567-89ab-cdef-0123-456789abcdef"
 
@@ -24,6 +25,7 @@ def operator(tmp_path: Path, script: str) -> Operator:
     program.chmod(0o755)
     config = tmp_path / "config.yml"
     config.write_text(json.dumps({"work_dir": str(tmp_path), "runtime": str(program)}))
+    (tmp_path / "vms" / VM_CID).mkdir(parents=True, exist_ok=True)
     found = Operator()
     found.config_file = str(config)
     return found
@@ -46,6 +48,18 @@ def test_a_vm_that_is_down(tmp_path: Path) -> None:
         message = refusal(tmp_path, script)
         assert "does not run on this host" in message
         assert remedy in message
+
+
+def test_no_such_vm(tmp_path: Path) -> None:
+    """A VM that is not there cannot be booted either."""
+    asked = operator(tmp_path, "echo 'container does not exist' >&2; exit 1")
+    (tmp_path / "vms" / VM_CID).rmdir()
+    told = "there is no vm" if os.geteuid() == 0 else "run this as root"
+    with (
+        pytest.raises((CPIError, click.ClickException), match=told),
+        files_of(asked, VM_CID),
+    ):
+        pass
 
 
 def test_a_runtime_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def test_certificates_that_are_no_good(
     cpi = written(tmp_path / "cpi.json", {**keys, "connect_timeout": 0})
     outcome = tool("--cpi", cpi, "ping")
     assert outcome.status in (1, 3), outcome
-    (line,) = outcome.stderr.splitlines()
+    line, *_ = outcome.stderr.splitlines()
     assert line.startswith("runc-cpictl: ")
 
 
@@ -128,7 +128,10 @@ def test_a_daemon_that_is_not_there(tmp_path: Path, tool: Tool) -> None:
     config = written(tmp_path / "config.yml", {"address": f"{tmp_path}/none"})
     outcome = tool("--config", config, "vms")
     message = f"cannot reach runc-cpid at {tmp_path}/none (unix): No such file or directory"
-    assert outcome == (3, "", f"runc-cpictl: {message}\n")
+    *_, remedy = outcome.stderr.splitlines()
+    assert outcome == (3, "", f"runc-cpictl: {message}\n{remedy}\n")
+    is_root = os.geteuid() == 0
+    assert ("systemctl start runc-cpid" if is_root else "as root") in remedy
 
 
 def test_a_configuration_that_is_missing(tmp_path: Path, tool: Tool) -> None:

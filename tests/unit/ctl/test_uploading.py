@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from runc_cpi.cpi import images
 from runc_cpi.ctl import uploading
 from runc_cpi.ctl.uploading import Packed, Rejected
 
@@ -42,26 +43,45 @@ def pack(
 
 
 class Daemon:
-    """Stands for the daemon: it keeps what it is sent."""
+    """
+    Stands for the daemon: it keeps what it is sent.
 
-    def __init__(self) -> None:
+    @param size: of an image that it has, or L{None} if it has none.
+    @param digest: of that image.
+    """
+
+    def __init__(self, size: int | None = None, digest: str = "") -> None:
+        self._size, self._digest = size, digest
         self.asked: list[str] = []
         self.data = b""
 
     def ask(self, command: str, **arguments: Any) -> dict[bytes, bytes]:
         """Note what is asked for."""
         self.asked.append(command)
-        return {b"upload": b"1", b"stemcell_cid": b"stemcell-1"}
+        made = {b"stemcell_cid": b"stemcell-1"}
+        if command == "OpenStemcell":
+            wants_digest = str(arguments["size"] == self._size).encode()
+            return {b"upload": b"1", b"wants_digest": wants_digest}
+        if command == "NameStemcell":
+            return made if arguments["digest"] == self._digest else {}
+        return made
 
-    def stream(self, command: str, source: Any, **arguments: Any) -> None:
+    call = ask
+
+    def send_stream(self, command: str, source: Any, **arguments: Any) -> None:
         """Take all."""
         while data := source.read(1000):
             self.data += data
 
+    def send_image(self, source: Any, size: int, cloud_properties: Any) -> Any:
+        """Take an image as the daemon does."""
+        client: Any = self
+        return images.send(client, source, size, cloud_properties)
 
-def upload(path: Path, stemcell: Packed) -> Daemon:
+
+def upload(path: Path, stemcell: Packed, daemon: Any = None) -> Daemon:
     """Send a stemcell, and return the daemon that got it."""
-    daemon: Any = Daemon()
+    daemon = daemon or Daemon()
     try:
         uploading.upload(daemon, path, stemcell)
     except Rejected as error:
@@ -84,6 +104,27 @@ def test_a_stemcell(tmp_path: Path, prefix: str) -> None:
     daemon = upload(path, stemcell)
     assert daemon.data == CONTENT
     assert daemon.asked == ["OpenStemcell", "CloseStemcell"]
+
+
+def test_an_image_that_the_daemon_has(tmp_path: Path) -> None:
+    """Of such an image the digest is sent; of another one of its size, all bytes follow."""
+    path = pack(tmp_path / "s.tgz", MANIFEST)
+    stemcell = uploading.examine(path)
+    own = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+    daemon = upload(path, stemcell, Daemon(len(CONTENT), own))
+    assert daemon.asked == ["OpenStemcell", "NameStemcell"]
+    assert daemon.data == b""
+    daemon = upload(path, stemcell, Daemon(len(CONTENT), "sha256:" + "0" * 64))
+    assert daemon.asked == ["OpenStemcell", "NameStemcell", "CloseStemcell"]
+    assert daemon.data == CONTENT
+
+
+def test_a_digest_of_another_image(tmp_path: Path) -> None:
+    """An image that is not the one of the manifest is not named to the daemon."""
+    path = pack(tmp_path / "s.tgz", {**MANIFEST, "sha1": "0" * 40})
+    daemon = upload(path, uploading.examine(path), Daemon(len(CONTENT)))
+    assert daemon.asked[0] == "OpenStemcell"
+    assert "is not the one that its stemcell.MF tells" in daemon.asked[1]
 
 
 def test_a_light_stemcell(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runc_cpi import __version__
 from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.directory import StateDirectory
+from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.service import ProcessService, Service
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.director.up import Up
@@ -119,3 +123,59 @@ def test_new_certificates_need_another_daemon(
     (director.files.certificates / "vars.yml").unlink()
     assert files.run().endswith("new")
     assert service.done == ["restart", "restart"]
+
+
+def test_a_director_that_does_not_answer(
+    director: Director, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, and then what bosh says of it is shown, with what to do."""
+    director.directory.write(
+        director.directory.credentials,
+        json.dumps({"admin_password": "x", "director_ssl": {"ca": "x"}}),
+    )
+    bosh, asked = tmp_path / "bosh", tmp_path / "asked"
+    bosh.write_text(f"#!/bin/sh\necho x >>{asked}\necho 'connection refused' >&2\nexit 1\n")
+    bosh.chmod(0o755)
+    settings = replace(director.settings, bosh_cli=str(bosh))
+    director = Director(Operator(), director.directory, settings)
+    monkeypatch.setattr("runc_cpi.ctl.director.director.DIRECTOR_TIMEOUT", 0.5)
+    step = Up(director).director_step()
+    with pytest.raises(CommandFailed) as failed:
+        step.run()
+    assert failed.value.lines == ["connection refused"]
+    assert asked.read_text().count("x") > 1
+    assert "director logs --daemon" in step.advice
+
+
+@pytest.mark.parametrize(
+    ("vm_cid", "runs", "told", "asked"),
+    [
+        pytest.param(None, None, "there is none yet", [], id="none"),
+        pytest.param("vm-1", True, "vm-1, as it was", [], id="runs"),
+        pytest.param("vm-1", None, "vm-1, as it was", [], id="unknown"),
+        pytest.param("vm-1", False, "vm-1, booted", ["StartVM vm-1"], id="down"),
+    ],
+)
+def test_a_vm_that_has_ended(
+    vm_cid: str | None,
+    runs: bool | None,
+    told: str,
+    asked: list[str],
+    director: Director,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is booted, as bosh would wait in vain for the agent in it."""
+
+    class Asking(Operator):
+        def ask(self, name: str, **arguments: Any) -> dict[bytes, bytes]:
+            done.append(f"{name} {arguments['vm_cid']}")
+            return {}
+
+    done: list[str] = []
+    director.directory.write(
+        director.directory.state, json.dumps({"current_vm_cid": vm_cid})
+    )
+    monkeypatch.setattr(director, "vm_runs", lambda: runs)
+    monkeypatch.setattr(director, "operator", Asking)
+    assert Up(director).vm_step().run() == told
+    assert done == asked

@@ -20,7 +20,7 @@ from runc_cpi.daemon.doctor import (
     programs,
     room,
 )
-from runc_cpi.daemon.doctor.examination import ASKED_FOR, AT_START, complaints, examine
+from runc_cpi.daemon.doctor.examination import QUICK, THOROUGH, examine
 from runc_cpi.daemon.doctor.finding import FAULT, OK, WARNING, Finding, Patient, fine
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.storage.records import write_record
@@ -268,7 +268,6 @@ def test_a_check_that_cannot_be_made(tmp_path: Path) -> None:
     assert third.state == OK
 
 
-def test_a_start_warns_of_what_is_amiss(tmp_path: Path) -> None:
-    """A start has only to warn of what is not as it should be."""
-    assert all(each.state != OK for each in complaints(patient(tmp_path)))
-    assert not set(AT_START) & set(ASKED_FOR)
+def test_each_check_is_made_once() -> None:
+    """No check is among both kinds."""
+    assert not set(QUICK) & set(THOROUGH)

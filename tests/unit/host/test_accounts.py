@@ -81,11 +81,11 @@ def v2(root: Path, files: Mapping[str, str]) -> Path:
 
 def test_both_versions(tmp_path: Path) -> None:
     """The same is told with both; with v2, what is on another disk does not count."""
-    assert accounts.read(CGROUP, v1(tmp_path / "1", V1)) == ACCOUNT
+    assert accounts.reader(v1(tmp_path / "1", V1))(CGROUP) == ACCOUNT
     devices = tmp_path / "devices"
     for name in ("7:0/loop", "7:0/slaves", "8:0/slaves", "253:0/slaves/sda"):
         (devices / name).mkdir(parents=True)
-    assert accounts.read(CGROUP, v2(tmp_path / "2", V2), str(devices)) == ACCOUNT
+    assert accounts.reader(v2(tmp_path / "2", V2), str(devices))(CGROUP) == ACCOUNT
 
 
 def test_no_limits(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_no_limits(tmp_path: Path) -> None:
     }
     free = {**V2, "cpu.max": "max 100000", "memory.max": "max"}
     for root in (v1(tmp_path / "1", unlimited), v2(tmp_path / "2", free)):
-        found = accounts.read(CGROUP, root)
+        found = accounts.reader(root)(CGROUP)
         assert found is not None
         assert (found.cpu_limit, found.memory_limit) == (None, None)
 
@@ -105,13 +105,13 @@ def test_no_limits(tmp_path: Path) -> None:
 def test_what_a_host_does_not_count(tmp_path: Path) -> None:
     """What is in no file is not known, and a cgroup that is missing is none."""
     root = v2(tmp_path / "2", {})
-    assert accounts.read(CGROUP, root) == NOTHING
-    assert accounts.read(CGROUP, v1(tmp_path / "3", {"cpu/tasks": ""})) == NOTHING
-    idle = accounts.read(CGROUP, v2(tmp_path / "4", {"io.stat": ""}))
+    assert accounts.reader(root)(CGROUP) == NOTHING
+    assert accounts.reader(v1(tmp_path / "3", {"cpu/tasks": ""}))(CGROUP) == NOTHING
+    idle = accounts.reader(v2(tmp_path / "4", {"io.stat": ""}))(CGROUP)
     assert idle is not None
     assert (idle.read, idle.written) == (0, 0)
-    assert accounts.read("/daemon/vm-x", root) is None
-    assert accounts.read(CGROUP, v1(tmp_path / "1", {"x/y": ""})) is None
+    assert accounts.reader(root)("/daemon/vm-x") is None
+    assert accounts.reader(v1(tmp_path / "1", {"x/y": ""}))(CGROUP) is None
 
 
 def test_interfaces_and_disks(tmp_path: Path) -> None:

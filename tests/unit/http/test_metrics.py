@@ -13,7 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from runc_cpi.daemon.http.metrics import catalogue
 from runc_cpi.daemon.http.metrics.counting import LAG_INTERVAL, EventCounts, ReactorLag
 from runc_cpi.daemon.http.metrics.exposition import text_of
-from runc_cpi.daemon.http.metrics.gathering import FRESH_SECONDS, Gathering, Sources
+from runc_cpi.daemon.http.metrics.gathering import (
+    FRESH_SECONDS,
+    LONGEST,
+    Gathering,
+    Sources,
+)
 from runc_cpi.daemon.http.metrics.host import SELDOM, HostNumbers
 from runc_cpi.daemon.http.metrics.samples import Sample
 from runc_cpi.daemon.http.metrics.stemcells import StemcellSizes
@@ -143,7 +148,8 @@ class GatheringTests(TestCase):
             f"runc_cpi_vm_network_transmit_bytes_total{of_vm}": 8,
             f"runc_cpi_vm_oom_kills_total{of_vm}": 0,
             "runc_cpi_vms{state=running}": 1,
-            "runc_cpi_vms{state=down}": 0,
+            "runc_cpi_vms{state=ended}": 0,
+            "runc_cpi_vms{state=set_aside}": 0,
             f"runc_cpi_disk_size_bytes{of_disk}": 64 << 20,
             "runc_cpi_stemcells": 1,
             "runc_cpi_snapshots": 0,
@@ -186,6 +192,18 @@ class GatheringTests(TestCase):
         self.assertIs(text, await self.gathering.text())
         self.clock.advance(FRESH_SECONDS)
         self.assertIsNot(text, await self.gathering.text())
+
+    async def test_what_takes_long_is_kept_for_long(self) -> None:
+        """Gathering takes a small part of the time, however often somebody asks."""
+        for took, kept in ((0.02, 4.0), (1.0, LONGEST)):
+            first = Deferred.fromCoroutine(self.gathering.text())
+            self.clock.advance(took)
+            text = await first
+            self.clock.advance(kept - 0.1)
+            self.assertIs(text, await self.gathering.text())
+            self.clock.advance(0.2)
+            self.assertIsNot(text, await self.gathering.text())
+            self.clock.advance(FRESH_SECONDS)
 
     async def test_what_changes_slowly(self) -> None:
         """The host is examined seldom."""

@@ -12,10 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from runc_cpi.daemon.base.address_range import AddressRange
 from runc_cpi.daemon.networks import requests
 from runc_cpi.daemon.networks.address_pools import AddressPools
+from runc_cpi.daemon.networks.bridge_ports import MOST_PORTS, no_port_left
 from runc_cpi.daemon.networks.model import Subnet, described
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.peers import Peer
-from runc_cpi.errors import AddressUnavailable, CloudError, InvalidArgument
+from runc_cpi.errors import (
+    AddressUnavailable,
+    CloudError,
+    InvalidArgument,
+    VMCreationFailed,
+)
 from tests.fakes.networks import FakeNameService, FakeNetworker
 from tests.fakes.script import Script
 from tests.unit.networks.examples import DYNAMIC, MANUAL, OTHER, SUBNET, VIP
@@ -81,6 +87,25 @@ class NetworksTests(SynchronousTestCase):
         """Return why there are no addresses for a network like L{ELSEWHERE}."""
         given = {"n": {**ELSEWHERE, **settings}}
         return str(self.failureResultOf(self.assign(given), kind).value)
+
+    def test_a_bridge_has_a_bounded_number_of_ports(self) -> None:
+        """A VM that a bridge has no port for is refused, and others are not."""
+        both = {"n": DYNAMIC, "m": {**MANUAL, "ip": "10.0.0.9"}}
+        for number in range(MOST_PORTS - 1):
+            self.assigned({"n": DYNAMIC}, f"vm-{number}")
+        # Two addresses of one VM take one port.
+        self.assigned(both, "vm-last")
+        self.assertEqual(len(self.pools.sharing(SUBNET.bridge)), MOST_PORTS)
+        failure = self.failureResultOf(
+            self.assign({"n": DYNAMIC}, "vm-more"), VMCreationFailed
+        )
+        self.assertEqual(
+            str(failure.value), f"subnet {SUBNET.cidr}: {no_port_left(SUBNET.bridge)}"
+        )
+        self.release("vm-more")
+        self.assigned({"n": {**ELSEWHERE}}, "vm-more")
+        self.release("vm-7")
+        self.assigned({"n": DYNAMIC}, "vm-more")
 
     def settle(self) -> None:
         """Have the bridges that are needed."""

@@ -18,10 +18,13 @@ class RestartTests(ReconcileTestCase):
         """A VM that failed stays down unless it is to be restarted, and that is noted."""
         vm = await self.begin(restart=False)
         self.end(vm, KILLED)
-        self.assertTrue((await self.settled(vm)).stopped)
+        noted = await self.settled(vm)
+        assert noted.end is not None
+        self.assertEqual((noted.stopped, noted.end.signal), (True, KILLED))
         self.assertEqual(self.clock.getDelayedCalls(), [])
         await self.vms.reboot(vm.vm_cid)
-        self.assertFalse((await self.settled(vm)).stopped)
+        noted = await self.settled(vm)
+        self.assertEqual((noted.stopped, noted.end), (False, None))
 
     async def test_a_halt(self) -> None:
         """A VM that was halted from within stays down: whoever halted it wanted that."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv4Network
 from math import sin
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -137,7 +138,10 @@ async def example(
         vms.append(parts.vms.all()[-1])
         limits.append(memory * MIB)
     if number > 2:
+        parts.runtime.status = SIGKILL
         parts.runtime.end(vms[-2].vm_cid)
+        parts.runtime.watched.pop(vms[-2].vm_cid).callback(True)
+        await parts.reconciler.repair()
     samples = Samples()
     cids = [vm.vm_cid for vm in vms]
     for usages in busy(chance, cids, limits):

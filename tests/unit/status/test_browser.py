@@ -20,7 +20,7 @@ ROWS = "document.querySelectorAll('#{}-table tbody tr.row').length"
 FIT = "document.documentElement.scrollWidth <= innerWidth"
 # What makes the page ask at once.
 AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
-SCREENS = ((1280, "light"), (1280, "dark"), (390, "dark"))
+SCREENS = ((1280, "light"), (1280, "dark"), (360, "dark"))
 MANY = 50
 # What nobody can tell apart by its role alone.
 NAMED = {"button", "link", "image", "table", "region", "searchbox", "textbox", "combobox"}
@@ -102,6 +102,8 @@ class BrowserTests(TestCase):
             assert page.evaluate(ROWS.format("vms")) == MANY
             assert page.evaluate(ROWS.format("calls")) == 2
             assert page.evaluate(ROWS.format("disks")) == 4
+            # Of the VM that does not run it is said how it ended.
+            assert "was ended by signal 9" in page.evaluate(text("#vms-table tbody"))
             page.type("#search", "concourse")
             page.until(f"{ROWS.format('vms')} === 11")
             assert page.evaluate(text("#vms-count")) == "11 of 50"

@@ -42,6 +42,7 @@ class DocumentsTests(TestCase):
         self.assertEqual(first["ports"], [{"host": "443/tcp", "container": 8443}])
         self.assertEqual(first["usage"]["pids"], 30)
         self.assertEqual((ended["state"], ended["usage"]), ("ended", None))
+        self.assertEqual(ended["end"]["how"], "was ended by signal 9")
         self.assertEqual(last["state"], "running")
 
     async def test_the_rest(self) -> None:

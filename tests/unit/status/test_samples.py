@@ -34,7 +34,7 @@ def usage(**changes: Any) -> Usage:
 
 def points(samples: Samples, vm_cid: str) -> list[Point | None]:
     """Return what is known of a VM."""
-    return [sample.points.get(vm_cid) for sample in samples.all]
+    return [sample.get(vm_cid) for sample in samples.all]
 
 
 class SamplesTests(SynchronousTestCase):
@@ -70,7 +70,7 @@ class SamplesTests(SynchronousTestCase):
         """Only the last samples are kept, and so only the VMs that are in them."""
         for number in range(5):
             self.samples.add(number, {f"vm-{number}": usage()})
-        known = [vm_cid for sample in self.samples.all for vm_cid in sample.points]
+        known = [vm_cid for sample in self.samples.all for vm_cid in sample]
         self.assertEqual(known, ["vm-2", "vm-3", "vm-4"])
 
     def test_history(self) -> None:

@@ -44,7 +44,7 @@ class LightStemcellsTests(TestCase):
         archiver = FakeArchiver(self.script)
         clock = Clock()
         reaper = Reaper(clock, TaskGroup(clock))
-        scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
+        scratch = Scratch(clock, self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, archiver, self.images, scratch)
         stemcells.load(Repairs())
         return stemcells

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import inspect
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.depot import Depot
@@ -22,8 +23,10 @@ from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError, InvalidArgument, StemcellNotFound, StemcellRejected
 from tests.fakes.script import Script
-from tests.fakes.stemcells import FakeArchiver, FakeImages
+from tests.fakes.stemcells import DIGEST, IMAGE, FakeArchiver, FakeImages
 from tests.fakes.storage import FakeTrees
+
+SIZE = 4096
 
 
 class StemcellsTests(TestCase):
@@ -32,6 +35,7 @@ class StemcellsTests(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
+        self.assertEqual(IMAGE.size, SIZE)
         self.script = Script()
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
@@ -45,7 +49,7 @@ class StemcellsTests(TestCase):
         self.images = FakeImages(self.script)
         self.archiver, clock = FakeArchiver(self.script), Clock()
         reaper = Reaper(clock, TaskGroup(clock))
-        self.scratch = Scratch(self.depot, FakeTrees(self.script), reaper)
+        self.scratch = Scratch(clock, self.depot, FakeTrees(self.script), reaper)
         stemcells = Stemcells(self.depot, self.archiver, self.images, self.scratch)
         stemcells.load(Repairs())
         return stemcells
@@ -192,6 +196,83 @@ class StemcellsTests(TestCase):
         self.assertEqual(len({each.rootfs for each in stemcells}), 1)
         self.assertEqual(len(os.listdir(self.depot.images)), 1)
         self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_an_upload_that_is_named(self) -> None:
+        """If its image is unpacked, its stemcell is made without its bytes."""
+        first = await self.stemcells.create(self.image, {})
+        self.assertTrue(self.stemcells.has_image_of(SIZE))
+        self.script.done.clear()
+        upload = self.stemcells.open_upload({"name": "x"})
+        second = await upload.name(IMAGE)
+        assert second is not None
+        self.assertEqual((second.rootfs, second.features), (first.rootfs, first.features))
+        self.assertEqual(self.loaded().get(second.cid), second)
+        self.assertEqual(self.script.done, [])
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+        await self.stemcells.delete(first.cid)
+        self.assertTrue(second.rootfs.is_dir())
+        await self.stemcells.delete(second.cid)
+        self.assert_nothing_left()
+        self.assertFalse(self.stemcells.has_image_of(SIZE))
+
+    async def test_an_upload_that_is_named_and_not_known(self) -> None:
+        """Its bytes must be what was named: no image, and no other one, is shared."""
+        await self.stemcells.fetch({"image_reference": "example/stemcell"})
+        for name in (IMAGE, Content(DIGEST, SIZE)):
+            upload = self.stemcells.open_upload({})
+            self.assertIsNone(await upload.name(name))
+            await upload.write(b"piece")
+            if name == IMAGE:
+                await self.stemcells.delete((await upload.finish()).cid)
+                continue
+            with self.assertRaises(StemcellRejected) as caught:
+                await upload.finish()
+            self.assertEqual(str(caught.exception), "the image changed while it was sent")
+            await upload.abort()
+        self.assertEqual(len(self.stemcells.all()), 1)
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_an_upload_that_is_named_too_late(self) -> None:
+        """What has begun to be unpacked is no other image any more."""
+        upload = self.stemcells.open_upload({})
+        await upload.write(b"piece")
+        with self.assertRaises(InvalidArgument):
+            await upload.name(IMAGE)
+        await upload.abort()
+        with self.assertRaises(CloudError):
+            await upload.name(IMAGE)
+        self.assert_nothing_left()
+
+    async def test_an_upload_that_is_named_while_its_image_goes(self) -> None:
+        """It is shared, or its bytes are needed; it is never shared and removed."""
+        first = await self.stemcells.create(self.image, {})
+        upload = self.stemcells.open_upload({})
+        naming = Deferred.fromCoroutine(upload.name(IMAGE))
+        deleting = Deferred.fromCoroutine(self.stemcells.delete(first.cid))
+        second = await naming
+        await deleting
+        assert second is not None
+        self.assertTrue(second.rootfs.is_dir())
+        deleting = Deferred.fromCoroutine(self.stemcells.delete(second.cid))
+        upload = self.stemcells.open_upload({})
+        third = await upload.name(IMAGE)
+        await deleting
+        if third is None:
+            third = await upload.finish()
+        self.assertTrue(third.rootfs.is_dir())
+
+    async def test_an_image_that_is_named_while_it_is_unpacked(self) -> None:
+        """Who names it meanwhile waits for it, and shares it."""
+        syncing = self.script.pending["sync"] = Deferred()
+        first = Deferred.fromCoroutine(self.stemcells.open_upload({}).finish())
+        upload = self.stemcells.open_upload({})
+        self.assertTrue(self.stemcells.has_image_of(SIZE))
+        naming = Deferred.fromCoroutine(upload.name(IMAGE))
+        self.assertNoResult(naming)
+        syncing.callback(None)
+        made, shared = await first, await naming
+        assert shared is not None
+        self.assertEqual(shared.rootfs, made.rootfs)
 
     async def test_an_image_that_is_deleted_meanwhile(self) -> None:
         """It is unpacked anew if it is deleted while the new file is looked at."""

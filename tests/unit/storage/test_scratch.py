@@ -18,6 +18,7 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
+from runc_cpi.daemon.storage.early_syncs import INTERVAL
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import SCANTY, Scratch
 from runc_cpi.errors import CloudError
@@ -31,14 +32,14 @@ class ScratchTests(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
-        self.script, clock = Script(), Clock()
+        self.script, self.clock = Script(), Clock()
         self.depot = Depot(Path(os.path.abspath(self.mktemp())))
         self.depot.prepare()
         self.addCleanup(self.depot.release)
-        self.tasks = TaskGroup(clock)
-        self.reaper = Reaper(clock, self.tasks)
+        self.tasks = TaskGroup(self.clock)
+        self.reaper = Reaper(self.clock, self.tasks)
         self.trees = FakeTrees(self.script)
-        self.scratch = Scratch(self.depot, self.trees, self.reaper)
+        self.scratch = Scratch(self.clock, self.depot, self.trees, self.reaper)
         self.free = SCANTY
         self.patch(os, "statvfs", self.statvfs)
 
@@ -68,6 +69,56 @@ class ScratchTests(TestCase):
         self.assertNoResult(waiting)
         removal.callback(None)
         self.successResultOf(waiting)
+
+    def begun(self) -> Path:
+        """Begin to sync a new draft; the first sync is under way, and the test ends it."""
+        draft = self.scratch.new()
+        self.scratch.begin_sync(draft)
+        self.assertEqual(self.script.done, [])
+        self.script.pending["sync"] = Deferred()
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.script.done, ["sync"])
+        return draft
+
+    def test_a_draft_goes_to_its_disk_meanwhile(self) -> None:
+        """One sync follows the other, and the last comes after all of them."""
+        draft = self.begun()
+        self.clock.advance(3 * INTERVAL)
+        self.assertEqual(self.script.done, ["sync"])
+        self.script.pending.pop("sync").callback(None)
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.script.done, ["sync"] * 2)
+        last = self.script.pending["sync"] = Deferred()
+        self.clock.advance(INTERVAL)
+        syncing = Deferred.fromCoroutine(self.scratch.sync(draft))
+        self.assertEqual(self.script.done, ["sync"] * 3)
+        del self.script.pending["sync"]
+        last.callback(None)
+        self.successResultOf(syncing)
+        self.assertEqual(self.script.done, ["sync"] * 4)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_draft_that_could_not_be_written_meanwhile(self) -> None:
+        """The kernel tells of a failure once, so what was told early counts."""
+        draft = self.begun()
+        self.script.pending.pop("sync").errback(CloudError("cannot write"))
+        syncing = Deferred.fromCoroutine(self.scratch.sync(draft))
+        error = self.failureResultOf(syncing, CloudError).value
+        self.assertEqual(str(error), "cannot write")
+        self.assertEqual(self.script.done, ["sync"])
+
+    def test_a_draft_that_is_given_up(self) -> None:
+        """It is not synced any more, and nobody is told of a failure."""
+        for give_up in (self.scratch.drop, self.scratch.discard):
+            self.script.done.clear()
+            draft = self.begun()
+            pending = self.script.pending.pop("sync")
+            if (removing := give_up(draft)) is not None:
+                self.successResultOf(Deferred.fromCoroutine(removing))
+            pending.errback(CloudError("cannot write"))
+            self.clock.advance(INTERVAL)
+            self.assertEqual(self.script.done.count("sync"), 1)
+            self.assertEqual(os.listdir(self.depot.scratch), [])
 
     def test_how_urgent_a_removal_is(self) -> None:
         """All else goes first, unless there is little room or somebody waits for it."""

@@ -113,14 +113,14 @@ class PowerTests(TestCase):
 
     async def state(self) -> str:
         """Return how the VM is."""
-        return (await self.parts.vms.conditions())[self.vm_cid].value
+        return (await self.parts.vms.conditions.all())[self.vm_cid].value
 
     async def test_conditions(self) -> None:
         """It is told why a VM does not run."""
         self.assertEqual(await self.state(), "running")
         bundle = self.parts.containers.find(self.vm_cid).bundle
         self.parts.runtime.end(self.vm_cid)
-        self.assertEqual(await self.state(), "ended")
+        self.assertEqual(await self.state(), "restarting")
         progress.write(bundle, progress.Progress.HALTING)
         self.assertEqual(await self.state(), "interrupted")
         async with self.parts.locks.vm(self.vm_cid):
@@ -129,6 +129,27 @@ class PowerTests(TestCase):
         self.assertEqual(await self.state(), "unbootable")
         await self.parts.power.stop(self.vm_cid)
         self.assertEqual(await self.state(), "stopped")
+
+    async def test_an_end_is_no_stop(self) -> None:
+        """A VM that ended by itself is told from one that was stopped, and how it ended."""
+        for parts in (self.parts, None):
+            self.parts = parts or await self.begin()
+            if parts:
+                self.parts.runtime.end(self.vm_cid)
+                await self.parts.reconciler.repair()
+            self.assertEqual(await self.state(), "ended")
+            (vm,) = self.parts.vms.all()
+            assert vm.end is not None
+            self.assertEqual(str(vm.end), "ended, it is not known how")
+        await self.parts.power.start(self.vm_cid)
+        (vm,) = self.parts.vms.all()
+        self.assertEqual((vm.stopped, vm.end), (False, None))
+
+    async def test_a_record_that_cannot_be_read(self) -> None:
+        """A VM that was set aside is listed as such."""
+        (self.depot.vms / self.vm_cid / "vm.json").write_text("{")
+        self.parts = await self.begin()
+        self.assertEqual(await self.state(), "set_aside")
 
     async def test_no_vm(self) -> None:
         """A VM that is not there can neither be started nor stopped."""

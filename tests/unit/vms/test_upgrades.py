@@ -75,8 +75,9 @@ def test_a_record_of_the_first_version() -> None:
     vm = VM.from_json(upgraded(FIRST, [SUBNET]))
     assert vm.to_json() == {
         **without_addresses(FIRST),
-        "schema": 5,
+        "schema": 6,
         "stopped": False,
+        "end": None,
         "nics": NICS,
         "ports": [],
     }
@@ -85,7 +86,7 @@ def test_a_record_of_the_first_version() -> None:
 def test_a_record_of_the_second_version() -> None:
     """Schema 2 has addresses instead of interfaces."""
     vm = VM.from_json(upgraded(SECOND, [SUBNET]))
-    new = {"schema": 5, "nics": NICS, "ports": []}
+    new = {"schema": 6, "end": None, "nics": NICS, "ports": []}
     assert vm.to_json() == {**without_addresses(SECOND), **new}
 
 
@@ -95,7 +96,7 @@ def test_a_record_of_the_third_version() -> None:
     nics = [{key: nic[key] for key in nic if key not in new} for nic in NICS]
     third = {**without_addresses(SECOND), "schema": 3, "nics": nics}
     vm = VM.from_json(upgraded(third, [SUBNET]))
-    assert vm.to_json() == {**third, "schema": 5, "nics": NICS, "ports": []}
+    assert vm.to_json() == {**third, "schema": 6, "end": None, "nics": NICS, "ports": []}
 
 
 def test_a_record_of_the_fourth_version() -> None:
@@ -110,7 +111,7 @@ def test_a_record_of_the_fourth_version() -> None:
     ]
     fourth = {**without_addresses(SECOND), "schema": 4, "nics": nics, "ports": []}
     vm = VM.from_json(upgraded(fourth, [SUBNET]))
-    assert vm.to_json() == {**fourth, "schema": 5, "nics": NICS}
+    assert vm.to_json() == {**fourth, "schema": 6, "end": None, "nics": NICS}
 
 
 def test_addresses_of_a_network_that_was_configured_before() -> None:
@@ -128,7 +129,7 @@ def test_addresses_of_a_network_that_was_configured_before() -> None:
 def test_other_records_are_left_as_they_are() -> None:
     """A record of today is not changed, nor is one of a version that is not known."""
     today = dict(upgraded(SECOND, [SUBNET]))
-    for record in (today, {**SECOND, "schema": 5}, {}, {"schema": None}):
+    for record in (today, {**SECOND, "schema": 6}, {}, {"schema": None}):
         assert upgraded(record, [SUBNET]) == record
 
 

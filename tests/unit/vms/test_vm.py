@@ -78,12 +78,13 @@ def test_a_record_comes_back_from_disk(tmp_path: Path) -> None:
     "damage",
     [
         {"schema": 2},
-        {"schema": 6},
+        {"schema": 7},
         {"schema": None},
         {"nics": ["not one"]},
         {"nics": [{**NIC.to_json(), "addresses": ["not one"]}]},
         {"nics": [{}]},
         {"nics": None},
+        {"end": "not one"},
         {"unheard_of": 1},
     ],
 )

@@ -27,7 +27,8 @@ def are_unified(root: Path = ROOT) -> bool:
 def directories(path: str, root: Path = ROOT) -> list[Path]:
     """Return where a cgroup is: one directory on v2, several beside each other on v1."""
     name = path.lstrip("/")
-    return [found for found in (root / name, *root.glob(f"*/{name}")) if found.is_dir()]
+    found = (os.path.join(root, top, name) for top in ("", *os.listdir(root)))
+    return [Path(directory) for directory in found if os.path.isdir(directory)]
 
 
 def children(path: str, root: Path = ROOT) -> set[str]:
@@ -70,10 +71,11 @@ def share_limits(path: str, below: str, root: Path = ROOT) -> None:
     @param below: the name of the cgroup below.
     @raise OSError: if the kernel refuses.
     """
-    for top in directories(path, root):
+    for top in directories(f"{path}/{below}", root):
+        there = set(os.listdir(top))
         for name in LIMITS:
-            if (top / below / name).exists():
-                (top / name).write_bytes((top / below / name).read_bytes())
+            if name in there:
+                (top.parent / name).write_bytes((top / name).read_bytes())
 
 
 def give(path: str, owner: int, root: Path = ROOT) -> None:
@@ -92,11 +94,13 @@ def give(path: str, owner: int, root: Path = ROOT) -> None:
                 os.chown(top / name, owner, owner)
 
 
-def remove(path: str, root: Path = ROOT) -> None:
+def remove(path: str, root: Path = ROOT) -> bool:
     """
     Remove a cgroup and those below it; one that holds a process stays.
 
     An OCI runtime leaves what is above a container's own cgroup, and its own if it fails.
+
+    @return: whether nothing stays.
     """
     for top in directories(path, root):
         for step in walk(top):
@@ -105,6 +109,7 @@ def remove(path: str, root: Path = ROOT) -> None:
                     os.rmdir(step.name, dir_fd=step.fd)
         with suppress(OSError):
             os.rmdir(top)
+    return not directories(path, root)
 
 
 def remove_empty(path: str, root: Path = ROOT) -> None:
@@ -120,7 +125,7 @@ def read(directory: int, name: str) -> bytes:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
         return b""
-    with suppress(OSError), open(fd, "rb") as file:
+    with suppress(OSError), open(fd, "rb", buffering=0) as file:
         return file.read()
     return b""
 

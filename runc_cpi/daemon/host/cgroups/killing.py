@@ -102,7 +102,9 @@ def _kill(pid: int, cgroup: str) -> None:
 
 
 def _thaw(top: Path) -> None:
-    """Thaw a cgroup, and those below it after it."""
+    """Thaw a cgroup, and those below it after it, if its hierarchy can freeze."""
+    if not any(os.path.exists(top / name) for name, _ in THAW):
+        return
     for step in walk(top):
         if isinstance(step, Entered):
             for name, value in THAW:

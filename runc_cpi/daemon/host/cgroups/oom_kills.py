@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.high_descriptors import raised
 from runc_cpi.daemon.host.inotify import Inotify
 from runc_cpi.daemon.host.readable import Readable
 from runc_cpi.daemon.storage.descent import Entered, walk
@@ -59,7 +60,7 @@ class OOMKillerV1:
         directory = self._root / container_cgroup(cgroup).lstrip("/")
         control = os.open(directory / "memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            events = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            events = raised(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
             try:
                 registration = f"{events} {control}"
                 (directory / "cgroup.event_control").write_text(registration, "ascii")

@@ -102,6 +102,8 @@ class Booting:
         @raise CloudError: if the kernel refuses.
         """
         ephemeral = container.bundle.ephemeral
+        if not ephemeral.exists():
+            return
         found = await self._loops.find([ephemeral])
         if ephemeral in found:
             await self._loops.let_go(found[ephemeral], ephemeral)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules
 from runc_cpi.daemon.host.disks import holders
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
@@ -24,6 +25,7 @@ class DeviceNodes:
     def __init__(self, rules: DeviceRules, guests: Guests) -> None:
         self._rules, self._guests = rules, guests
 
+    @spanned("device rules")
     async def allow(
         self, container: ContainerState, devices: Collection[LoopDevice]
     ) -> None:
@@ -40,6 +42,7 @@ class DeviceNodes:
         """Return what a container's specification must allow, to boot with devices."""
         return self._rules.for_spec([device.minor for device in devices])
 
+    @spanned("node")
     async def make(
         self, container: ContainerState, disk_cid: str, device: LoopDevice
     ) -> bool:
@@ -53,6 +56,7 @@ class DeviceNodes:
         making = partial(guests.make_node, container.pid, disk_cid, device.number)
         return await self._guests.run(container.vm_cid, making)
 
+    @spanned("node")
     async def remove(self, container: ContainerState, disk_cid: str) -> None:
         """
         Remove a disk's node from a running VM.

@@ -19,6 +19,12 @@ XFS_IOC_FSGROWFSDATA = 0x4010586E
 CORRECTED = (0, 1)  # exit statuses: nothing to do, or errors corrected (e2fsck(8))
 XFS_INODE_PERCENT = 25  # what mkfs.xfs(8) chose, as it does below 1 TiB
 
+MAKE_EXT4 = (
+    *("mkfs.ext4", "-q", "-F", "-m", "0"),
+    *("-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"),
+)
+FIXED = "^resize_inode,64bit,metadata_csum,metadata_csum_seed"
+
 # XFS grows only while mounted (xfs_growfs(8)); this mount goes with the shell, at the
 # latest.  $1: the device, $2: any directory.
 GROW_XFS = """
@@ -113,8 +119,15 @@ class Ext4(FileSystem):
 
     def making(self, target: Path) -> Command:
         """Reserve nothing for root; tables are written when they are needed."""
-        options = "nodiscard,lazy_itable_init=1,lazy_journal_init=1"
-        return Command(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, str(target)])
+        return Command([*MAKE_EXT4, str(target)])
+
+    def making_fixed(self, target: Path) -> Command:
+        """
+        Return what makes one that never grows, and may get another UUID.
+
+        What it would need to grow is most of what is written: 4 MiB.
+        """
+        return Command([*MAKE_EXT4, "-O", FIXED, str(target)])
 
     def mending(self, target: Path) -> Command:
         """Return what replays the journal, and checks what is marked as broken."""

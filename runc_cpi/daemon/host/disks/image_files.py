@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.disks import paths
 from runc_cpi.daemon.host.disks.filesystems import FileSystem
@@ -26,6 +27,7 @@ class ImageFiles:
     def __init__(self, tools: Tools, *, full: bool) -> None:
         self._tools, self._full = tools, full
 
+    @spanned("file system")
     async def create(self, image: Path, size: int, filesystem: FileSystem) -> None:
         """
         Make a file with an empty file system in it.

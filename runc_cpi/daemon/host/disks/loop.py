@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.disks import loop_ioctl
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
@@ -33,10 +34,12 @@ class LoopDevices:
     def __init__(self, reactor: Any, *, direct_io: bool) -> None:
         self._reactor, self._direct_io = reactor, direct_io
 
+    @spanned("loop devices")
     async def find(self, images: Collection[Path]) -> dict[Path, LoopDevice]:
         """Return the devices of those of some files that are attached to one."""
         return await deferToThread(loop_ioctl.devices_of, images)
 
+    @spanned("loop device")
     async def attach(self, image: Path, found: LoopDevice | None) -> LoopDevice:
         """
         Attach a file; one that is attached already keeps its device.
@@ -54,6 +57,7 @@ class LoopDevices:
             raise HostShort(f"{image}: its loop device goes as soon as it is there")
         return device
 
+    @spanned("loop device")
     async def detach(self, device: LoopDevice, image: Path, patience: float) -> None:
         """
         Detach a file from its device, and wait until that is so.

@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.host.disks import mounts
 from runc_cpi.daemon.host.disks.freezing import thaw
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
@@ -52,6 +53,7 @@ class MountedDisks:
             # If the VM has let go meanwhile, this unmounts, and writes what is unwritten.
             await deferToThread(_close, mount)
 
+    @spanned("unmount")
     async def unmount(
         self, path: Path, device: LoopDevice, container: ContainerState
     ) -> None:

@@ -10,8 +10,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from runc_cpi.daemon.host import mounting
+from runc_cpi.daemon.host.disks.blank_images import BlankImages
 from runc_cpi.daemon.host.disks.filesystems import EXT4, Command
-from runc_cpi.daemon.host.disks.image_files import ImageFiles
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.daemon.host.disks.tools import Tools
@@ -47,7 +47,7 @@ class RootDisks:
     ) -> None:
         self._tools, self._loops, self._guests = Tools(processes), loops, guests
         self._bounded = bounded
-        self._files = ImageFiles(self._tools, full=False)
+        self._images = BlankImages(self._tools)
 
     async def make(self, bundle: Bundle, size: int) -> None:
         """
@@ -64,7 +64,7 @@ class RootDisks:
                 vm_cid=bundle.vm_cid,
             )
             return
-        await self._files.create(bundle.root_image, size, EXT4)
+        await self._images.create(bundle.root_image, size)
         await deferToThread(bundle.layers.mkdir, mode=0o700)
         await self._mount(bundle, None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.calls import span
 from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.host import detached_mounts, mounting
 from runc_cpi.daemon.host.disks.freezing import thaw_disk_at
@@ -37,7 +38,8 @@ class Guests(Visits):
 
         @raise CloudError: if that fails or takes too long.
         """
-        await self.run(vm_cid, partial(prepare, pid, stale, pid_files, writable))
+        with span("mounts"):
+            await self.run(vm_cid, partial(prepare, pid, stale, pid_files, writable))
 
     async def write(self, vm_cid: str, pid: int, name: str, content: str) -> None:
         """

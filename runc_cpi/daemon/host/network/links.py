@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from threading import Thread
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from runc_cpi.daemon.host.network import rtnetlink
+
+# The kernel takes half a millisecond to take an interface away.
+INTERVAL = 0.0005  # seconds
 
 
 def find(name: str) -> int | None:
@@ -37,15 +41,43 @@ def remove(name: str) -> None:
     """
     Remove an interface; one that is gone is no error.
 
+    Nobody finds it any more, and its name is free, when this returns.  The kernel answers
+    15 to 50 ms later: it waits for all processors to let go of what belongs to the
+    interface (netdev_run_todo, net/core/dev.c).  A thread waits for that.
+
     @raise OSError: if the kernel refuses.
     """
     index = find(name)
-    if index is not None:
+    if index is None:
+        return
+    removal = _Removal(index)
+    removal.start()
+    while removal.is_alive() and find(name) == index:
+        removal.join(INTERVAL)
+    if removal.error is not None:
+        raise removal.error
+
+
+class _Removal(Thread):
+    """
+    The removal of an interface.
+
+    @param index: the interface's; the thread is in the network namespace of its starter.
+    @ivar error: why the kernel refuses.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(name=f"removing interface {index}", daemon=True)
+        self._index = index
+        self.error: OSError | None = None
+
+    def run(self) -> None:
+        """Remove it, and wait for the kernel's answer."""
         try:
-            rtnetlink.remove_link(index)
+            rtnetlink.remove_link(self._index)
         except OSError as error:
             if error.errno != errno.ENODEV:
-                raise
+                self.error = error
 
 
 def reason(error: Exception) -> str:

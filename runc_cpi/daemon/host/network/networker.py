@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.calls import span
 from runc_cpi.daemon.base.shortage import failed_call
 from runc_cpi.daemon.host.network.block_routes import BlockRoutes
 from runc_cpi.daemon.host.network.bridges import Bridges
@@ -34,8 +35,8 @@ class BridgeNetworker:
     """
     Works on bridges from one thread of its own.
 
-    Netlink calls block, up to 40 ms for a deletion; that is nothing for the reactor.
-    One thread also serializes them, and is the only one to visit other namespaces.
+    Netlink calls block, which is nothing for the reactor.  One thread also serializes them,
+    and is the only one to visit other namespaces.
 
     @param guarded: whether VMs may only send from their own addresses.
     @param peering: the peers of the configuration: what VMs send must fit the way there.
@@ -65,7 +66,8 @@ class BridgeNetworker:
 
         @raise CloudError: if the kernel refuses.
         """
-        await self._do(self._pairs.connect, vm_cid, pid, nics)
+        with span("interface"):
+            await self._do(self._pairs.connect, vm_cid, pid, nics)
 
     async def guard(self, vm_cid: str, nics: Sequence[Nic]) -> bool:
         """
@@ -82,7 +84,8 @@ class BridgeNetworker:
 
         @raise CloudError: if the kernel refuses.
         """
-        await self._do(self._pairs.disconnect, vm_cid)
+        with span("interface"):
+            await self._do(self._pairs.disconnect, vm_cid)
 
     async def connected(self) -> dict[str, list[str]]:
         """

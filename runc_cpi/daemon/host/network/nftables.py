@@ -95,7 +95,8 @@ class Table:
         if ruleset is None or not ruleset.is_needed:
             return False
         chains = self._tables().get(self._name, set())
-        if table.EDITION in chains and self._forwarding.is_so(ruleset.forwarded):
+        is_whole = table.EDITION in chains and self._leads_to_vms(ruleset)
+        if is_whole and self._forwarding.is_so(ruleset.forwarded):
             return False
         self._replace(ruleset, ruleset)
         self._loop(ruleset.looped, on=True)
@@ -103,6 +104,12 @@ class Table:
         self._correct_flows(frozenset(), now, now)
         self._correct_vips({}, ruleset.vips, afresh=True)
         return True
+
+    def _leads_to_vms(self, ruleset: Ruleset) -> bool:
+        """Say whether the table has all ports and addresses that lead to VMs."""
+        missing = ruleset.redirections - found_rules.redirections(self._name)
+        lost = vip_flows.places(ruleset.vips).items() - found_rules.vips(self._name).items()
+        return not missing and not lost
 
     def _replace(self, ruleset: Ruleset, before: Ruleset | None) -> None:
         """Make the table anew, or remove it, whatever there is."""

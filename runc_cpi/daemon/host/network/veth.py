@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -19,6 +20,7 @@ from runc_cpi.daemon.host.network import (
 from runc_cpi.daemon.host.network.link_dump import Link
 from runc_cpi.daemon.host.network.links import find, index_of, remove
 from runc_cpi.daemon.host.network.vm_routes import answer_by_source
+from runc_cpi.daemon.networks.bridge_ports import no_port_left
 from runc_cpi.daemon.networks.firewall import allowed_sources
 from runc_cpi.daemon.networks.model import MOST_INTERFACES, Nic
 from runc_cpi.daemon.networks.peers import NO_PEERS, Peering
@@ -53,6 +55,7 @@ class VethPairs:
         """
         Make a VM's pairs, and set up its ends in the network namespace of C{pid}.
 
+        @raise ValueError: if a bridge is not there, or has no port left.
         @raise OSError: if the kernel refuses.
         @raise NetlinkError: if it does not tell of the ways to peers.
         """
@@ -69,8 +72,8 @@ class VethPairs:
             with inside(pid, CLONE_NEWNET):
                 _set_up(nics)
             # A VM counts as connected once this is done.
-            for index, bridge in zip(ends, bridges, strict=True):
-                rtnetlink.join(index, bridge)
+            for index, bridge, nic in zip(ends, bridges, nics, strict=True):
+                _join(index, bridge, nic.bridge)
         except BaseException:
             _remove_pairs(vm_cid)
             raise
@@ -135,6 +138,23 @@ def _bridge(name: str) -> int:
     if found is None:
         raise ValueError(f"there is no bridge {name}; runc-cpictl repair makes it again")
     return found
+
+
+def _join(index: int, bridge: int, name: str) -> None:
+    """
+    Make an interface a port of a bridge.
+
+    @param bridge: its index. @param name: its name.
+    @raise ValueError: if it has no port left.
+    @raise OSError: if the kernel refuses for another reason.
+    """
+    try:
+        rtnetlink.join(index, bridge)
+    except OSError as error:
+        if error.errno != errno.EXFULL:
+            raise
+        # The kernel calls that "exchange full".
+        raise ValueError(no_port_left(name)) from error
 
 
 def host_interfaces(vm_cid: str) -> list[str]:

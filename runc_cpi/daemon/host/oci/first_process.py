@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from runc_cpi.daemon.host.cgroups import hierarchies
+from runc_cpi.daemon.host.high_descriptors import raised
 from runc_cpi.daemon.vms.interfaces import IFirstProcess
 
 # linux/pidfd.h: struct pidfd_info, in bytes.
@@ -54,7 +55,7 @@ class FirstProcess:
             the VM's.
         """
         try:
-            pidfd = os.pidfd_open(pid)
+            pidfd = raised(os.pidfd_open(pid))
         except (ProcessLookupError, ValueError):
             return None
         if _ended(pidfd) or not hierarchies.is_in(pid, cgroup):

@@ -13,15 +13,17 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from runc_cpi.daemon.base.calls import span, spanned
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
 from runc_cpi.daemon.host.guests.guests import Guests
-from runc_cpi.daemon.host.oci import runtime_state
+from runc_cpi.daemon.host.oci import exec_fifo, runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
+from runc_cpi.daemon.host.oci.other_mounts import OtherMounts
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
 from runc_cpi.daemon.host.processes import Lane, Processes
@@ -66,6 +68,7 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
         self._rules, self._consoles, self._guests = rules, consoles, guests
+        self._others = OtherMounts()
 
     async def create(self, bundle: Bundle, lower: Path) -> int:
         """
@@ -78,7 +81,8 @@ class Runtime:
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
         try:
-            await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
+            with span("cgroup"):
+                await deferToThread(self._rules.fence, cgroup, allowed_by(bundle))
         except OSError as error:
             raise CloudError(f"cannot bound devices of {vm_cid}: {error}") from None
         arguments = ["--bundle", str(bundle.path), "--pid-file", str(bundle.pid_file)]
@@ -91,10 +95,11 @@ class Runtime:
         finally:
             os.close(console)
         try:
-            await deferToThread(self._bound, cgroup)
-            if bundle.ids is not None:
-                inside = container_cgroup(cgroup)
-                await deferToThread(hierarchies.give, inside, bundle.root_id)
+            with span("cgroup"):
+                await deferToThread(self._bound, cgroup)
+                if bundle.ids is not None:
+                    inside = container_cgroup(cgroup)
+                    await deferToThread(hierarchies.give, inside, bundle.root_id)
         except OSError as error:
             raise CloudError(f"cannot bound {vm_cid}: {error}") from None
         return int(bundle.pid_file.read_text("ascii"))
@@ -114,6 +119,13 @@ class Runtime:
 
         @raise CloudError: if the runtime fails.
         """
+        first = self.find_process(bundle)
+        if first is not None:
+            first.close()
+            state = self._root / bundle.vm_cid
+            with span("start"):
+                if await deferToThread(exec_fifo.let_run, state, first.pid):
+                    return
         await self._call("start", [bundle.vm_cid], bundle)
 
     async def delete(self, bundle: Bundle) -> None:
@@ -126,9 +138,10 @@ class Runtime:
         @raise CloudError: if the runtime fails.
         """
         vm_cid, cgroup = bundle.vm_cid, self._cgroup_of(bundle)
-        await self.kill(bundle)
         # Before the runtime tries: it goes by paths, and some may be too long for it.
-        await deferToThread(hierarchies.remove, cgroup)
+        if not await self._remove(cgroup):
+            await self.kill(bundle)
+            await self._remove(cgroup)
         if self.knows(vm_cid):
             try:
                 await self._call("delete", ["--force", vm_cid], bundle)
@@ -138,7 +151,11 @@ class Runtime:
                     raise
                 # The runtime cannot read its own state, and so will never succeed.
                 await deferToThread(shutil.rmtree, state, ignore_errors=True)
-            await deferToThread(hierarchies.remove, cgroup)
+            await self._remove(cgroup)
+
+    @spanned("cgroup")
+    async def _remove(self, cgroup: str) -> bool:
+        return await deferToThread(hierarchies.remove, cgroup)
 
     async def kill(self, bundle: Bundle) -> None:
         """
@@ -148,7 +165,8 @@ class Runtime:
         """
         first = self.find_process(bundle)
         try:
-            await killing.end(self._reactor, self._cgroup_of(bundle), first)
+            with span("kill"):
+                await killing.end(self._reactor, self._cgroup_of(bundle), first)
         finally:
             if first is not None:
                 first.close()
@@ -203,8 +221,9 @@ class Runtime:
         if lower is None:
             yield argv
             return
-        mounting = partial(namespace_with_root, bundle, lower)
-        namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+        mounting = partial(namespace_with_root, bundle, lower, self._others)
+        with span("root file system"):
+            namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
         with inside_namespace(argv, namespace) as command:
             yield command
 
@@ -229,12 +248,13 @@ class Runtime:
         argv = [self._program, "--root", str(self._root)]
         argv += ["--log", str(log), "--log-format", "json", operation, *arguments]
         before = os.fstat(output).st_size if output is not None else 0
+        program = os.path.basename(self._program)
         async with self._with_root(argv, bundle, lower) as command:
-            outcome = await self._processes.run(
-                command, timeout=self._timeout, output=output
-            )
+            with span(f"{program} {operation}"):
+                outcome = await self._processes.run(
+                    command, timeout=self._timeout, output=output
+                )
         if not outcome.ok:
-            program = os.path.basename(self._program)
             detail = last_error(log)
             if detail is None and output is not None:
                 # It died before it could log; what it said is where a VM's output goes.

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 # The file in a container's directory that tells of it: runc's, and crun's.
-FILES = ("state.json", "status")
+RUNC_FILE = "state.json"
+FILES = (RUNC_FILE, "status")
 
 
 def containers(root: Path) -> set[str]:

@@ -61,7 +61,8 @@ COLLECTION = _gauge("collection_seconds", "how long it took to gather all this")
 
 VMS = _gauge(
     "vms",
-    "VMs; stopped are those that ended or were stopped, down those that are to run again",
+    "VMs by how they are: running, stopped, ended, restarting, unbootable, interrupted, "
+    "changing or set_aside",
     "state",
 )
 VM_CPU = _counter("vm_cpu_seconds", "time of processors since the VM booted", *VM)
@@ -120,7 +121,7 @@ CERTIFICATE_ENDS = _gauge(
 )
 FINDINGS = _gauge(
     "doctor_findings",
-    "what runc-cpictl doctor finds quickly; state is ok, warning or fault",
+    "what runc-cpictl doctor finds; state is ok, warning or fault",
     "state",
 )
 

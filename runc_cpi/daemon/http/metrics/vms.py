@@ -8,33 +8,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from runc_cpi.daemon.events.event import named
 from runc_cpi.daemon.http.metrics import catalogue as of
 from runc_cpi.daemon.http.metrics.samples import Sample
+from runc_cpi.daemon.vms.conditions import Condition
 from runc_cpi.daemon.vms.usage import Usage
 from runc_cpi.daemon.vms.vm import VM
 
-RUNNING, STOPPED, DOWN = "running", "stopped", "down"
-
 
 def samples(
-    vms: Sequence[VM], usages: Mapping[str, Usage], oom_kills: Mapping[str, int]
+    vms: Sequence[VM],
+    usages: Mapping[str, Usage],
+    oom_kills: Mapping[str, int],
+    conditions: Mapping[str, Condition],
 ) -> Iterator[Sample]:
     """
     Return all about VMs.
 
     @param usages: what each VM uses that runs, by its cid.
     @param oom_kills: how many processes were killed, by the VM, if that is known.
+    @param conditions: how each VM is, by its cid; also of those that cannot be read.
     """
-    states = Counter({RUNNING: 0, STOPPED: 0, DOWN: 0})
+    counts = Counter(conditions.values())
+    for condition in Condition:
+        yield Sample(of.VMS, (condition.value,), counts[condition])
     for vm in vms:
-        usage, labels = usages.get(vm.vm_cid), labels_of(vm)
+        usage = usages.get(vm.vm_cid)
         if usage is None:
-            states[STOPPED if vm.stopped else DOWN] += 1
             continue
-        states[RUNNING] += 1
+        labels = labels_of(vm)
         yield from _of_one(usage, labels)
         if vm.vm_cid in oom_kills:
             yield Sample(of.VM_OOM_KILLS, labels, oom_kills[vm.vm_cid])
-    for state, count in states.items():
-        yield Sample(of.VMS, (state,), count)
 
 
 def labels_of(vm: VM) -> tuple[str, str, str]:

@@ -37,12 +37,28 @@ class OpenStemcell(Command):
     """
     Begin to upload an image; the number is good on this connection alone.
 
+    Who tells the image's C{size}, in bytes, is told whether L{NameStemcell} may make the
+    rest needless.
+
     An upload is one event, though it takes many commands.
     """
 
     is_event = False
-    arguments = [CLOUD_PROPERTIES]
-    response = [UPLOAD]
+    arguments = [CLOUD_PROPERTIES, (b"size", amp.Integer(optional=True))]
+    response = [UPLOAD, (b"wants_digest", amp.Boolean())]
+
+
+class NameStemcell(Command):
+    """
+    Say which image is to be uploaded, by C{sha256:} and its hash, and its size in bytes.
+
+    If it is unpacked here, the stemcell is made of that, and the upload ends.  If not,
+    there is no C{stemcell_cid} in the answer, and the bytes that follow must be that image.
+    """
+
+    is_event = False
+    arguments = [UPLOAD, (b"digest", amp.Unicode()), (b"size", amp.Integer()), CONFIRMS]
+    response = [(b"stemcell_cid", amp.Unicode(optional=True))]
 
 
 class WriteStemcell(Command):

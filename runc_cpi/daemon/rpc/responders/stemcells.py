@@ -11,6 +11,7 @@ from runc_cpi.daemon.base import parcels
 from runc_cpi.daemon.rpc import commands
 from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.rpc.uploads import Uploads
+from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 
 Answer = dict[str, Any]
@@ -55,8 +56,17 @@ class StemcellResponders(amp.CommandLocator):
         return await self._made(stemcell.cid, confirms)
 
     @commands.OpenStemcell.responder
-    def open_stemcell(self, cloud_properties: Any) -> Answer:
-        return {"upload": self._uploads.begin(cloud_properties)}
+    def open_stemcell(self, cloud_properties: Any, size: int | None = None) -> Answer:
+        wants_digest = size is not None and self._stemcells.has_image_of(size)
+        upload = self._uploads.begin(cloud_properties)
+        return {"upload": upload, "wants_digest": wants_digest}
+
+    @commands.NameStemcell.responder
+    async def name_stemcell(
+        self, upload: int, digest: str, size: int, confirms: bool = False
+    ) -> Answer:
+        stemcell = await self._uploads.name(upload, Content.named(digest, size))
+        return {} if stemcell is None else await self._made(stemcell.cid, confirms)
 
     @commands.WriteStemcell.responder
     async def write_stemcell(self, upload: int, data: bytes) -> Answer:

@@ -13,6 +13,7 @@ from runc_cpi.daemon.rpc.receipts import Receipts
 from runc_cpi.daemon.vms.conditions import Condition
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.places import place_of_new
+from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.vms import VMs
 
 Answer = dict[str, Any]
@@ -64,23 +65,35 @@ class VMResponders(amp.CommandLocator):
 
     @commands.ListVMs.responder
     async def list_vms(self) -> Answer:
-        states, kills = await self._vms.conditions(), await self._vms.oom_kills()
+        states, kills = await self._vms.conditions.all(), await self._vms.oom_kills()
+        vms = {vm.vm_cid: vm for vm in self._vms.all()}
         return {
             "vms": [
-                {
-                    "vm_cid": vm.vm_cid,
-                    "agent_id": vm.agent_id,
-                    "stemcell_cid": vm.stemcell_cid,
-                    "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)],
-                    "running": states[vm.vm_cid] is Condition.RUNNING,
-                    "state": states[vm.vm_cid].value,
-                    "oom_kills": kills.get(vm.vm_cid),
-                    "created_at": vm.created_at,
-                    "metadata": dict(vm.metadata),
-                    "ports": [port.to_json() for port in vm.ports],
-                    "vips": [str(address) for address in vm.vips],
-                }
-                for vm in self._vms.all()
-                if vm.vm_cid in states
+                _told(vm_cid, vms.get(vm_cid), state, kills.get(vm_cid))
+                for vm_cid, state in states.items()
+                if vm_cid in vms or state is Condition.SET_ASIDE
             ]
         }
+
+
+def _told(vm_cid: str, vm: VM | None, state: Condition, oom_kills: int | None) -> Answer:
+    """
+    Return what is told of a VM.
+
+    @param vm: its record, or L{None} if that cannot be read.
+    @param oom_kills: how many of its processes the kernel killed, or L{None}.
+    """
+    return {
+        "vm_cid": vm_cid,
+        "agent_id": vm.agent_id if vm else "",
+        "stemcell_cid": vm.stemcell_cid if vm else "",
+        "addresses": [str(each) for each in (*vm.addresses, *vm.blocks)] if vm else [],
+        "running": state is Condition.RUNNING,
+        "state": state.value,
+        "end": vm.end.describe() if vm and vm.end else None,
+        "oom_kills": oom_kills,
+        "created_at": vm.created_at if vm else "",
+        "metadata": dict(vm.metadata) if vm else {},
+        "ports": [port.to_json() for port in vm.ports] if vm else [],
+        "vips": [str(address) for address in vm.vips] if vm else [],
+    }

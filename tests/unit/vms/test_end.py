@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-from runc_cpi.daemon.vms.watcher import describe, is_failure
+from runc_cpi.daemon.vms.end import End
 
+NOW = "2026-01-31T12:00:00+00:00"
 KILLED, HALTED = int(signal.SIGKILL), int(signal.SIGINT)
 EXITED_0, EXITED_3 = 0, 3 << 8
 
@@ -24,5 +25,8 @@ EXITED_0, EXITED_3 = 0, 3 << 8
 )
 def test_ends(status: int | None, failed: bool, told: str) -> None:
     """A halt from within is no failure; an end that is not known to be one is."""
-    assert is_failure(status) is failed
-    assert describe(status) == told
+    end = End.of(NOW, status)
+    assert end.is_failure is failed
+    assert str(end) == told
+    assert End.from_json(end.to_json()) == end
+    assert end.describe() == {**end.to_json(), "how": told}

@@ -1,0 +1,73 @@
+"""
+Lets a container run that runc made, as C{runc start} does, without a process for it.
+
+The container's first process waits until somebody opens C{exec.fifo} of its state to read
+it.  Then it writes a byte, and becomes the VM's init.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+from os.path import samestat
+from pathlib import Path
+from time import monotonic, sleep
+
+from runc_cpi.daemon.host.oci.runtime_state import RUNC_FILE
+
+NAME = "exec.fifo"
+PATIENCE = 5.0  # seconds
+PAUSE = 0.0005  # seconds between two looks at a process; it takes 2 ms to become another
+
+
+def let_run(state: Path, pid: int) -> bool:
+    """
+    Let a container run, if it waits for that as runc's do.
+
+    @param state: the directory in which the runtime keeps the container.
+    @param pid: the container's first process.
+    @return: whether it runs; the runtime knows better if not: it may be another one, or the
+        process ended.
+    @raise OSError: if the kernel refuses.
+    """
+    if not (state / RUNC_FILE).exists():
+        return False  # crun has a file of that name, and reads it
+    try:
+        runc = os.stat(f"/proc/{pid}/exe")
+        fifo = os.open(state / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    try:
+        if not _writes(fifo, pid) or not os.read(fifo, 1):
+            return False
+    finally:
+        os.close(fifo)
+    # By this runc tells a container that runs from one that waits.
+    (state / NAME).unlink(missing_ok=True)
+    _await_init(pid, runc)
+    return True
+
+
+def _writes(fifo: int, pid: int) -> bool:
+    """Wait until something was written, or the process ended, and say whether it was."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    watch = select.poll()
+    watch.register(fifo, select.POLLIN)
+    watch.register(pidfd, select.POLLIN)
+    try:
+        ready = dict(watch.poll(PATIENCE * 1000))
+    finally:
+        os.close(pidfd)
+    return bool(ready.get(fifo, 0) & select.POLLIN)
+
+
+def _await_init(pid: int, runc: os.stat_result) -> None:
+    """Wait until a process that is runc still is the VM's init, or ended."""
+    deadline = monotonic() + PATIENCE
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while monotonic() < deadline and samestat(runc, os.stat(f"/proc/{pid}/exe")):
+            sleep(PAUSE)

@@ -1,0 +1,180 @@
+"""
+Hides the mounts of other VMs from the runtime.
+
+Each VM has mounts on the host.  For each new VM runc copies all mounts that it sees, and
+reads them several times: with a thousand VMs that took longer than all else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from runc_cpi.daemon.host import detached_mounts, listed_mounts, mounting
+from runc_cpi.daemon.host.disks.mountinfo import Place, places
+
+log = Logger()
+# What takes longer to hide than to live with.
+FEW = 32
+_OF_A_VM = re.compile(rb"/vms/vm-[0-9a-f-]{36}/[a-z]")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """
+    What is mounted where the directories of VMs are.
+
+    @ivar point: where the file system is mounted that has them.
+    @ivar beside: what is mounted on that one, but for mounts of VMs.
+    """
+
+    point: str
+    beside: Sequence[str]
+
+
+class OtherMounts:
+    """Knows which mounts are those of VMs, so that it looks at each of them once."""
+
+    def __init__(self) -> None:
+        self._of_vms: set[int] = set()
+
+    def look(self, vms: Path) -> Sight | None:
+        """
+        Look at what this thread sees, which is what the host sees.
+
+        @param vms: the directory that has those of VMs.
+        @return: or L{None} if there is too little to be hidden.
+        @raise OSError: if the kernel refuses to tell.
+        """
+        of_vms, others = self._all()
+        # To hide them takes longer, the more others there are.
+        if of_vms < max(FEW, len(others)):
+            return None
+        number = _number_of_mount(vms)
+        beside = [place.point for place in others if place.parent == number]
+        points = (place.point for place in others if place.number == number)
+        return next((Sight(point, beside) for point in points), None)
+
+    def _all(self) -> tuple[int, Sequence[Place]]:
+        """Return how many mounts of VMs there are, of any daemon, and others if many."""
+        try:
+            numbers = list(listed_mounts.numbers())
+        except OSError:
+            return _read_all()
+        if len(numbers) < FEW:
+            return 0, []
+        self._of_vms.intersection_update(numbers)
+        others = [self._other(number) for number in numbers if number not in self._of_vms]
+        return len(self._of_vms), [place for place in others if place is not None]
+
+    def _other(self, number: int) -> Place | None:
+        """Return where a mount is, unless it is one of a VM, which is noted, or gone."""
+        place = listed_mounts.place_of(number)
+        if place is not None and _OF_A_VM.search(os.fsencode(place.point)):
+            self._of_vms.add(number)
+            return None
+        return place
+
+
+def _read_all() -> tuple[int, Sequence[Place]]:
+    """Return the same on a kernel before Linux 6.8."""
+    with open("/proc/thread-self/mountinfo", "rb") as file:
+        table = file.read()
+    return len(_OF_A_VM.findall(table)), places(table, but=_OF_A_VM)
+
+
+def _number_of_mount(path: Path) -> int:
+    """Return the number of the mount that a directory is on."""
+    opened = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/thread-self/fdinfo/{opened}", "rb") as file:
+            told = file.read().split()
+    finally:
+        os.close(opened)
+    return int(told[told.index(b"mnt_id:") + 1])
+
+
+def hide(sight: Sight, bundle: Path, *own: Path) -> None:
+    """
+    Have this thread see no mounts of VMs but those of one.
+
+    The thread must have a mount namespace of its own, which passes on nothing.  If the
+    kernel refuses, it sees all of them.
+
+    @param sight: what there was when the thread did not have a namespace yet.
+    @param bundle: the directory of that VM.
+    @param own: where the VM has mounts besides.
+    """
+    kept = [*sight.beside, *map(os.path.realpath, (bundle, *own))]
+    try:
+        _replace(sight.point, kept, os.path.realpath(bundle.parent))
+    except OSError as error:
+        log.warn(
+            "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: {error}",
+            vm_cid=bundle.name,
+            error=str(error),
+        )
+
+
+def _replace(point: str, kept: Sequence[str], aside: str) -> None:
+    """
+    Mount the same again, and drop what was there with all that is mounted on it.
+
+    @param point: where it is mounted.
+    @param kept: what is to be there as before, with what is mounted below it.
+    @param aside: a directory to have the new mount at meanwhile.
+    """
+    with ExitStack() as stack:
+        new = stack.enter_context(detached_mounts.of_directory(point))
+        trees = {path: _tree(stack, path) for path in kept}
+        if point != "/":
+            mounting.detach(point)
+            _move(new, point)
+            _move_all(trees, point, new)
+            return
+        _move(new, aside)
+        try:
+            _move_all(trees, point, new)
+            mounting.pivot(new)
+        except OSError:
+            mounting.detach(aside)
+            raise
+
+
+def _tree(stack: ExitStack, path: str) -> int | None:
+    """Mount a tree once more, nowhere yet; return nothing if it is under another mount."""
+    try:
+        return stack.enter_context(detached_mounts.of_directory(path, recursive=True))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
+            raise
+        return None
+
+
+def _move_all(trees: Mapping[str, int | None], point: str, new: int) -> None:
+    """Mount trees in their places, which are in a mount that was at C{point}."""
+    for path, tree in trees.items():
+        if tree is not None:
+            # Somebody may have unmounted it on the host, and removed the mount point.
+            with suppress(FileNotFoundError):
+                _move(tree, os.path.relpath(path, point), new)
+
+
+def _move(mount: int, target: str, within: int | None = None) -> None:
+    """
+    Mount what is nowhere yet.
+
+    @param within: the mount that a relative target is in.
+    """
+    point = os.open(target, os.O_PATH | os.O_CLOEXEC, dir_fd=within)
+    try:
+        detached_mounts.move(mount, point)
+    finally:
+        os.close(point)

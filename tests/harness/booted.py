@@ -1,0 +1,222 @@
+"""A machine with systemd as its first process: this one in namespaces, with own files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.harness.waiting import eventually
+
+SYSTEMD = Path("/lib/systemd/systemd")
+CGROUPS = Path("/sys/fs/cgroup")
+# Where things are installed, and what systemd keeps.
+CHANGED = ("etc", "opt", "usr/local", "var/lib", "var/log")
+# Directories of its own: of these, an overlay could not be a part of another one.
+OWN = ("var/lib/runc-cpid", "etc/systemd/system")
+# These would change what is the machine's too: its /tmp, its kernel.
+MASKED = (
+    *("systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service"),
+    *("systemd-tmpfiles-setup-dev-early.service", "systemd-tmpfiles-clean.timer"),
+    *("systemd-sysctl.service", "systemd-modules-load.service", "systemd-udevd.service"),
+    *("systemd-udev-trigger.service", "console-getty.service", "systemd-binfmt.service"),
+)
+LOOPS = 2048
+# Where it has the directory that outlives it.
+KEPT = Path("/mnt")
+# Is told the directory of what is kept. It is mounted before the place of it is hidden.
+ENTER = r"""
+set -eu
+home=$1
+for place in {changed}; do
+  mkdir -p "$home/$place/upper" "$home/$place/work"
+  mount -t overlay overlay \
+    -o "lowerdir=/$place,upperdir=$home/$place/upper,workdir=$home/$place/work" "/$place"
+done
+for place in {own}; do
+  mkdir -p "$home/$place/own" "/$place"
+  mount --bind "$home/$place/own" "/$place"
+done
+for unit in {masked}; do
+  ln -sf /dev/null "/etc/systemd/system/$unit"
+done
+mount --bind "$home" {kept}
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /var/tmp
+mount -t proc proc /proc
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
+mount --bind /proc/sys/net /proc/sys/net
+mount -o remount,bind,rw /proc/sys/net
+mount -t tmpfs -o mode=755 tmpfs /run
+cat /proc/sys/kernel/random/uuid >/run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
+mount -t sysfs sysfs /sys
+ip link set lo up
+if [ {unified} = yes ]; then
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+else
+  mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+  for name in {hierarchies}; do
+    mkdir "/sys/fs/cgroup/$name"
+    case $name in
+      unified) mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified ;;
+      systemd) mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd ;;
+      *) mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name" ;;
+    esac
+  done
+fi
+mkdir /run/dev
+mount -t tmpfs -o mode=755 tmpfs /run/dev
+cd /run/dev
+for name in null zero full random urandom tty fuse kmsg loop-control; do
+  cp -a "/dev/$name" .
+done
+{python} -c '
+import os, stat
+for number in range({loops}):
+    os.mknod(f"loop{{number}}", stat.S_IFBLK | 0o660, os.makedev(7, number))
+'
+mkdir pts shm net
+cp -a /dev/net/tun net
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts pts
+ln -s pts/ptmx ptmx
+ln -s /proc/self/fd fd
+ln -s /proc/self/fd/0 stdin
+ln -s /proc/self/fd/1 stdout
+ln -s /proc/self/fd/2 stderr
+mount --rbind /run/dev /dev
+hostname booted
+words="systemd.unit=multi-user.target SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+search=/usr/sbin:/usr/bin:/sbin:/bin
+exec env -i container=other "PATH=$search" "SYSTEMD_PROC_CMDLINE=$words" {systemd}
+"""
+
+
+class Booted:
+    """
+    This machine, booted with systemd; what is written to it stays for the next boot.
+
+    @param home: an empty directory on a disk, for what is written.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home, self._name = home, f"booted-{os.getpid()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def boot(self) -> None:
+        """Boot it, and wait until all its services have been started."""
+        hierarchies = sorted(path.name for path in CGROUPS.iterdir() if path.is_dir())
+        unified = (CGROUPS / "cgroup.controllers").exists()
+        script = ENTER.format(
+            changed=" ".join(CHANGED),
+            own=" ".join(OWN),
+            masked=" ".join(MASKED),
+            kept=KEPT,
+            unified="yes" if unified else "no",
+            hierarchies="" if unified else " ".join(hierarchies),
+            loops=LOOPS,
+            python=sys.executable,
+            systemd=SYSTEMD,
+        )
+        joins = [f"echo $$ >{path}/cgroup.procs" for path in self._own_cgroups()]
+        own = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
+        enter = f'exec unshare {" ".join(own)} --fork --kill-child=KILL sh -c "$0" sh "$1"'
+        self._process = subprocess.Popen(
+            ["sh", "-ec", "\n".join([*joins, enter]), script, str(self._home)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(self._home / "console").open("wb"),
+        )
+        eventually(self._is_up, "the end of systemd's boot", 150)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._home / "console").read_text()
+        if not children(self._process.pid):
+            return False
+        state = self.run("systemctl", "is-system-running").stdout.strip()
+        return state in ("running", "degraded")
+
+    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a program there, whatever comes of it."""
+        return subprocess.run(
+            self.entering(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def entering(self, argv: Sequence[str | Path]) -> list[str | Path]:
+        """Return the command line that runs a program there."""
+        assert self._process is not None
+        (init,) = children(self._process.pid)
+        enter = ["nsenter", "-t", str(init), "-m", "-p", "-n", "-i", "-u", "-C"]
+        path = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return [*enter, "env", "-i", path, "HOME=/root", *argv]
+
+    def cut_off(self) -> None:
+        """End it as when the power fails: all processes are gone, and what they held."""
+        if self._process is None:
+            return
+        for init in children(self._process.pid):
+            os.kill(init, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait(20)
+        self._process = None
+        for device in self._loops():
+            subprocess.run(["losetup", "--detach", device], check=True)
+        eventually(self._has_no_cgroups, "the end of its cgroups")
+
+    def _own_cgroups(self) -> list[Path]:
+        """Return its cgroups, one in each hierarchy, which are made."""
+        tops = [path for path in (CGROUPS, *CGROUPS.iterdir()) if is_hierarchy(path)]
+        made = [top / self._name for top in tops]
+        for path in made:
+            path.mkdir(exist_ok=True)
+            if path.parent.name == "cpuset":
+                for name in ("cpus", "mems"):
+                    kept = (path.parent / f"cpuset.{name}").read_text()
+                    (path / f"cpuset.{name}").write_text(kept)
+                (path / "cgroup.clone_children").write_text("1")
+        return made
+
+    def _has_no_cgroups(self) -> bool:
+        for top in (CGROUPS, *CGROUPS.iterdir()):
+            for here, _, _ in os.walk(top / self._name, topdown=False):
+                with suppress(OSError):
+                    os.rmdir(here)
+        return not any((top / self._name).exists() for top in CGROUPS.iterdir())
+
+    def _loops(self) -> list[str]:
+        """Return the loop devices of files that it has written."""
+        argv = ["losetup", "--json", "--list", "--output", "NAME,BACK-MAJ:MIN,BACK-INO"]
+        listed = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout
+        files = {
+            (f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}", status.st_ino)
+            for here, _, names in os.walk(self._home)
+            for status in (os.lstat(Path(here, name)) for name in names)
+        }
+        return [
+            device["name"]
+            for device in (json.loads(listed)["loopdevices"] if listed else [])
+            if (device["back-maj:min"].strip(), device["back-ino"]) in files
+        ]
+
+
+def is_hierarchy(path: Path) -> bool:
+    """Whether a directory is the top of a hierarchy of cgroups."""
+    return (path / "cgroup.procs").exists()
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process (proc(5))."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    return [int(child) for child in text.split()]

@@ -1,0 +1,170 @@
+"""The runtime sees the mounts of the host and of its own VM, not those of others."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from twisted.logger import capturedLogs, eventAsText
+
+from runc_cpi.daemon.host import listed_mounts, mounting
+from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.namespaces import unshare_fs, unshare_mounts
+from runc_cpi.daemon.host.oci import other_mounts
+
+SIZE = 1 << 20  # bytes
+
+
+def in_a_namespace(work: Callable[[], None]) -> None:
+    """Work in a mount namespace that ends with the thread that is in it."""
+    with ThreadPoolExecutor(1, initializer=unshare_fs) as thread:
+        thread.submit(unshare_mounts).result()
+        thread.submit(work).result()
+
+
+def seen(below: Path) -> set[str]:
+    """Return where this thread sees mounts below a directory, or of the kernel."""
+    with open("/proc/thread-self/mountinfo", "rb") as file:
+        points = [place.point for place in mountinfo.places(file.read())]
+    others = ("/proc", "/dev", "/sys", str(below))
+    return {point for point in points if point == "/" or point.startswith(others)}
+
+
+def mount(*path: object) -> Path:
+    """Mount an empty file system in memory."""
+    directory = Path(*map(str, path))
+    directory.mkdir(parents=True, exist_ok=True)
+    mounting.mount_memory(str(directory), SIZE)
+    return directory
+
+
+def too_old() -> list[int]:
+    """Refuse as a kernel does that has no such call."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def look_and_hide(bundle: Path) -> None:
+    """Do what is done before and after a thread gets a mount namespace of its own."""
+    sight = other_mounts.OtherMounts().look(bundle.parent)
+    if sight is not None:
+        other_mounts.hide(sight, bundle)
+
+
+MANY = other_mounts.FEW - 1  # beside that of the VM itself
+
+
+@pytest.mark.parametrize("place", ["root", "own"])
+@pytest.mark.parametrize("are_many", [True, False], ids=["many", "few"])
+@pytest.mark.parametrize("kernel", ["new", "old"])
+def test_mounts_of_others_are_hidden(
+    tmp_path: Path,
+    place: str,
+    are_many: bool,
+    kernel: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many mounts are hidden, wherever the directory is mounted; few stay as they are."""
+    if kernel == "old":
+        monkeypatch.setattr(listed_mounts, "numbers", too_old)
+    if not are_many:
+        # Whatever else is mounted on this host.
+        monkeypatch.setattr(other_mounts, "FEW", 1 << 20)
+
+    def work() -> None:
+        home = tmp_path if place == "root" else mount(tmp_path, "disk")
+        vms, beside = home / "vms", mount(home, "beside")
+        (beside / "file").touch()
+        others = {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(MANY)}
+        own = mount(vms, f"vm-{uuid4()}", "layers")
+        (own / "file").touch()
+        mount(own, "data")
+        before = seen(tmp_path)
+        look_and_hide(own.parent)
+        assert (own / "file").exists()
+        assert (beside / "file").exists()
+        assert all(Path(each).is_dir() for each in others)
+        after = before
+        if are_many:
+            # What is the VM's own is there by a mount of its own.
+            after = (before - others) | {str(own.parent)}
+        assert seen(tmp_path) == after
+
+    in_a_namespace(work)
+
+
+def test_a_mount_point_that_goes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the host unmounts and removes while others are hidden is left out."""
+    copying = other_mounts._tree
+
+    def copy(stack: ExitStack, path: str) -> int | None:
+        tree = copying(stack, path)
+        if path.endswith("/passing"):
+            mounting.detach(path)
+            Path(path).rmdir()
+        return tree
+
+    def work() -> None:
+        others = {str(mount(tmp_path, "vms", f"vm-{uuid4()}", "l")) for _ in range(MANY)}
+        passing = mount(tmp_path, "passing")
+        own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        before = seen(tmp_path)
+        look_and_hide(own.parent)
+        left = before - others - {str(passing)} | {str(own.parent)}
+        assert seen(tmp_path) == left
+
+    monkeypatch.setattr(other_mounts, "_tree", copy)
+    in_a_namespace(work)
+
+
+def test_a_kernel_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All stays in sight then, and that is logged."""
+
+    def refuse(new: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), "pivot_root")
+
+    def work() -> None:
+        for _ in range(MANY):
+            mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        before = seen(tmp_path)
+        look_and_hide(own.parent)
+        assert seen(tmp_path) == before
+        assert own.exists()
+
+    monkeypatch.setattr(mounting, "pivot", refuse)
+    with capturedLogs() as log:
+        in_a_namespace(work)
+    (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
+    assert "cannot be hidden: [Errno 22]" in told
+
+
+def test_the_same_by_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel lists what mountinfo has, in pieces if need be."""
+    monkeypatch.setattr(listed_mounts, "MOST", 8)
+
+    def work() -> None:
+        for number in range(9):
+            mount(tmp_path, f"with a blank, a \n and a \\ {number}")
+        try:
+            numbers = list(listed_mounts.numbers())
+        except OSError as error:
+            pytest.skip(f"this kernel: {error}")
+        assert len(set(numbers)) == len(numbers)
+        found = [listed_mounts.place_of(number) for number in numbers]
+        with open("/proc/thread-self/mountinfo", "rb") as file:
+            told = mountinfo.places(file.read())
+        # Others may mount something on the host meanwhile.
+        here = [place for place in told if place.point.startswith(str(tmp_path))]
+        assert len(here) == 9
+        assert [place for place in found if place in here] == here
+        assert listed_mounts.place_of(max(numbers) + (1 << 40)) is None
+
+    in_a_namespace(work)
