@@ -157,12 +157,27 @@ def _show_console(
     show_console(operator.config.work_dir / "vms" / vm_cid, lines, follow=follow)
 
 
+def _command_of(
+    ctx: click.Context, param: click.Parameter, argv: tuple[str, ...]
+) -> tuple[str, ...]:
+    """
+    Return a command without the C{--} that may stand before it.
+
+    @raise click.MissingParameter: if there is nothing else.
+    """
+    # click leaves it there after the first argument, when no options may follow.
+    command = argv[1:] if argv[:1] == ("--",) else argv
+    if not command:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return command
+
+
 @vm.command(name="exec", context_settings=LAST_OPTIONS)
 @vm_argument
-@click.argument("argv", metavar="COMMAND...", nargs=-1, required=True)
+@click.argument("argv", metavar="COMMAND...", nargs=-1, required=True, callback=_command_of)
 @click.pass_obj
 def execute(operator: Operator, vm_cid: str, argv: tuple[str, ...]) -> None:
-    """Run a command inside a VM, as root."""
+    """Run a command inside a VM, as root.  A -- may stand before it."""
     _become(operator, vm_cid, argv)
 
 

@@ -159,6 +159,7 @@ def test_a_configuration_that_is_missing(tmp_path: Path, tool: Tool) -> None:
         ["config", "frobnicate"],
         ["vm", "exec"],
         ["vm", "exec", VM_CID],
+        ["vm", "exec", VM_CID, "--"],
         ["vm", "exec", "vm-1", "ls"],
         ["vm", "exec", "../../etc", "ls"],
         ["vm", "shell", VM_CID + "/.."],
