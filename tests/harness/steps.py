@@ -163,6 +163,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
+    from runc_cpi.daemon.host.disks import root_disks
     from runc_cpi.daemon.host.network import conntrack, libnftables, rtnetlink
     from runc_cpi.daemon.host.oci import exec_fifo
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -183,6 +184,7 @@ def instrument() -> None:
     ):
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
+    before(root_disks, "sync", lambda *_: "syncfs")
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
     before(rtnetlink, "change", _change)

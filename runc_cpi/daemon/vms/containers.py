@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from twisted.internet.threads import deferToThread
@@ -148,9 +148,9 @@ class Containers:
         return init_of(stemcell, properties.init, legacy_cgroups=legacy)
 
     @spanned("files")
-    async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
+    async def furnish(self, vm: VM, stemcell: Stemcell) -> Sequence[str]:
         """
-        Make the directory of a new VM, and the files it boots with.
+        Make the directory of a new VM, and the files it boots with, whose names it returns.
 
         @raise NoDiskSpace: if there is no room for its root disk or its ephemeral disk.
         @raise CloudError: if the host fails otherwise.
@@ -162,10 +162,12 @@ class Containers:
         root_size = vm.properties.root_disk_size or self._policy.root_disk_size
         if root_size is not None:
             await self._root_disks.make(bundle, root_size)
-        await deferToThread(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
+        furnish = partial(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
+        furnished = await deferToThread(furnish)
         size = vm.properties.ephemeral_disk_size
         if size is not None:
             await self._disks.make_ephemeral(bundle.path, size)
+        return furnished
 
     async def boot(self, vm: VM, stemcell: Stemcell) -> None:
         """
@@ -269,7 +271,7 @@ class Containers:
     async def kill(self, vm_cid: str) -> None:
         """End all processes of a VM at once, or raise L{StillRunning}; the rest stays."""
         self._watcher.unwatch(vm_cid)
-        # Both count what the kernel killed, and neither what this kills.
+        # At once: the last look counts what the kernel killed, and not what is killed here.
         await side_by_side(
             self._oom_kills.unwatch(vm_cid), self._runtime.kill(self._bundle(vm_cid))
         )
