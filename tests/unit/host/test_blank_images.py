@@ -143,7 +143,8 @@ class BlankImagesTests(TestCase):
     async def test_more_sizes_than_are_remembered(self) -> None:
         """The one that was asked for least lately is forgotten."""
         sizes = [64 + number for number in range(SIZES)]
-        self.assertEqual(await self.make(*sizes), SIZES)
+        for count, size in enumerate(sizes, 1):
+            self.assertEqual(await self.make(size), count)
         self.assertEqual(await self.make(64), SIZES)
         self.assertEqual(await self.make(99), SIZES + 1)
         self.assertEqual(await self.make(64, 99, *sizes[2:]), SIZES + 1)
