@@ -203,4 +203,6 @@ def _delete(operator: Operator, deleting: str, argument: str, thing: Any) -> Non
     try:
         operator.ask(deleting, **{argument: thing[argument]})
     except CPIError as error:
+        if thing[argument] in str(error):
+            raise
         raise type(error)(f"{thing[argument]}: {error}") from None
