@@ -133,7 +133,7 @@ class Booted:
     def boot(self) -> None:
         """Boot it, and wait until all its services have been started."""
         hierarchies = sorted(path.name for path in CGROUPS.iterdir() if path.is_dir())
-        unified = (CGROUPS / "cgroup.controllers").exists()
+        unified = is_unified()
         script = ENTER.format(
             changed=" ".join(CHANGED),
             own=" ".join(OWN),
@@ -214,9 +214,7 @@ class Booted:
     def _make_cgroups(self) -> None:
         """Make its cgroups, one in each hierarchy."""
         self._cgroups = []
-        for top in (CGROUPS, *CGROUPS.iterdir()):
-            if not is_hierarchy(top):
-                continue
+        for top in tops():
             path = top / self.name
             self._cgroups.append(path)
             path.mkdir(exist_ok=True)
@@ -249,9 +247,16 @@ class Booted:
         ]
 
 
-def is_hierarchy(path: Path) -> bool:
-    """Whether a directory is the top of a hierarchy of cgroups."""
-    return (path / "cgroup.procs").exists()
+def tops() -> list[Path]:
+    """Return the tops of the hierarchies of cgroups; of version 2 there is one."""
+    if is_unified():
+        return [CGROUPS]
+    return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()]
+
+
+def is_unified() -> bool:
+    """Whether this machine has version 2 of cgroups, and no other."""
+    return (CGROUPS / "cgroup.controllers").exists()
 
 
 def shown() -> list[Path]:

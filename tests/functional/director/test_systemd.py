@@ -152,5 +152,4 @@ def test_a_boot_that_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def cgroups(machine: Booted) -> list[Path]:
     """Return the cgroups that a machine has, one in each hierarchy."""
-    tops = (booted.CGROUPS, *booted.CGROUPS.iterdir())
-    return [top / machine.name for top in tops if (top / machine.name).exists()]
+    return [top / machine.name for top in booted.tops() if (top / machine.name).exists()]
