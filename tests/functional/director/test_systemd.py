@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi import __version__
 from tests.harness import booted
 from tests.harness.booted import KEPT, Booted
 from tests.harness.bosh.site import DEPLOYMENT, make_stemcell, stand_in
@@ -97,7 +98,7 @@ def test_a_server(machine: Booted, report: Callable[[str], None]) -> None:
     options += ["--bosh-cli", KEPT / "stand-in", "--stemcell", KEPT / "stemcell.tgz"]
     with served(machine):
         told = ok(machine, KEPT / "operations" / "director", "up", *options)
-        assert "runc-cpid 0.1.0 started" in told
+        assert f"runc-cpid {__version__} started" in told
         assert ok(machine, "systemctl", "is-enabled", "runc-cpid") == "enabled\n"
         assert is_up(machine)
         ok(machine, "systemctl", "kill", "-s", "KILL", "--kill-whom=main", "runc-cpid")
