@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 from typing import Any
 
 NAME = "libnftables.so.1"
@@ -13,8 +15,16 @@ _DEFAULT = 0  # NFT_CTX_DEFAULT, nftables/libnftables.h
 _spare: list[int] = []
 
 
+# What the library says, in the words of strerror(3).
+_ABSENT = os.strerror(errno.ENOENT)
+
+
 class NftablesUnusable(OSError):
     """The library is not there, or the kernel refuses; the message says what."""
+
+
+class NotInTables(NftablesUnusable):
+    """There is no such table, or the table has no such thing."""
 
 
 def run(commands: str) -> str:
@@ -24,9 +34,13 @@ def run(commands: str) -> str:
     All callers are in one network namespace.
 
     @return: what they print.
-    @raise NftablesUnusable: saying why they were refused.
+    @raise NotInTables: if they name what there is not.
+    @raise NftablesUnusable: saying why they were refused otherwise.
     """
     library = _library()
+    if os.geteuid() != 0:
+        # The library would say so by itself, on stderr.
+        raise NftablesUnusable(f"nftables: {os.strerror(errno.EPERM)}")
     try:
         context = _spare.pop()
     except IndexError:
@@ -41,7 +55,8 @@ def run(commands: str) -> str:
     if status != 0:
         # The lines that follow show the command.
         reason = error.decode("utf-8", "replace").partition("\n")[0]
-        raise NftablesUnusable(f"nftables: {reason}")
+        kind = NotInTables if _ABSENT in reason else NftablesUnusable
+        raise kind(f"nftables: {reason}")
     return printed.decode("utf-8", "replace")
 
 
