@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -108,9 +109,8 @@ def upload(operator: Operator, path: Path, stemcell: Packed) -> str:
         return answer[b"stemcell_cid"].decode()
     with _image(path) as image, _progress(stemcell.size) as told:
         source: Any = _Checked(image, path, stemcell)
-        answer = operator.send_image(
-            source, stemcell.size, properties, lambda image: _followed(image, told)
-        )
+        followed: Any = partial(_Followed, told)
+        answer = operator.send_image(source, stemcell.size, properties, followed)
     return answer[b"stemcell_cid"].decode()
 
 
@@ -166,8 +166,8 @@ class _Followed(io.RawIOBase):
     @param told: is called with the number of bytes so far.
     """
 
-    def __init__(self, image: IO[bytes], told: Told) -> None:
-        self._image, self._told = image, told
+    def __init__(self, told: Told, image: IO[bytes]) -> None:
+        self._told, self._image = told, image
         self._count = 0
 
     def read(self, size: int = -1) -> bytes:
@@ -176,10 +176,6 @@ class _Followed(io.RawIOBase):
         self._count += len(data)
         self._told(self._count)
         return data
-
-
-def _followed(image: Any, told: Told) -> Any:
-    return _Followed(image, told)
 
 
 @contextmanager

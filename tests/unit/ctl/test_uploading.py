@@ -215,6 +215,12 @@ def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     text = sys.stderr.getvalue()
     assert "4.0/4.0 MiB" in text
     assert "0:00:00" in text
+    assert "nothing" not in text
+    with uploading._progress(4 << 20):
+        pass
+    more = sys.stderr.getvalue().removeprefix(text)
+    assert "nothing was sent: the daemon has this image" in more
+    assert "MiB" not in more
 
 
 def test_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
