@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -19,6 +20,7 @@ from runc_cpi.daemon.storage.early_syncs import INTERVAL, STEP
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.errors import CloudError
+from tests.harness.waiting import eventually
 
 ROOM = 8 << 20  # bytes, for a file system that seems to have much more
 
@@ -46,6 +48,13 @@ class NotedTrees(Trees):
             self.ended.append(problem)
 
 
+def unmount(place: Path) -> None:
+    """Unmount a file system; a loop device may yet have a file of it open."""
+    argv = ["umount", str(place)]
+    unmounted = partial(subprocess.run, argv, capture_output=True, check=False)
+    eventually(lambda: unmounted().returncode == 0, f"{place} is unmounted")
+
+
 class SyncsTests(TestCase):
     """Drafts on a loop device whose file has less room than its file system believes."""
 
@@ -58,13 +67,13 @@ class SyncsTests(TestCase):
         self.place.mkdir()
         options = ["-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs"]
         subprocess.run(["mount", *options, str(backing)], check=True)
-        self.addCleanup(subprocess.run, ["umount", str(backing)], check=True)
+        self.addCleanup(unmount, backing)
         disk = backing / "disk"
         disk.touch()
         os.truncate(disk, 8 * STEP)
         subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(disk)], check=True)
         subprocess.run(["mount", "-o", "loop", str(disk), str(self.place)], check=True)
-        self.addCleanup(subprocess.run, ["umount", str(self.place)], check=True)
+        self.addCleanup(unmount, self.place)
         self.clock = Clock()
         null = os.open(os.devnull, os.O_RDWR)
         self.addCleanup(os.close, null)
