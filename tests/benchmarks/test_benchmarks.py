@@ -20,6 +20,7 @@ from tests.benchmarks.contenders import Contender, Ours
 from tests.benchmarks.encryption import encrypted, encryption
 from tests.benchmarks.events import filled, seen
 from tests.benchmarks.image_files import small_image
+from tests.benchmarks.machine import described
 from tests.benchmarks.networks import networks
 from tests.benchmarks.plots import draw
 from tests.benchmarks.results import Results, table
@@ -52,12 +53,14 @@ def new_daemon(lab: Lab) -> Iterator[NewDaemon]:
 
 def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path) -> None:
     """The table has every call; the results are read back, compared and drawn."""
-    results = Results(machine={})
+    results = Results()
     with work_place(lab.home) as place:
+        results.machine = described(place)
         image = small_image(place)
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
             others=[],
+            new_daemon=new_daemon,
             image=images.another(image, place / "another"),
             place=place,
             rounds=1,
@@ -100,6 +103,7 @@ def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
             others=[Contender("another", other, image), Refusing("refusing", other, image)],
+            new_daemon=new_daemon,
             image=image,
             place=place,
             rounds=2,
