@@ -48,9 +48,10 @@ def main() -> int:
         measured(wanted, results, keep)
     except (Failed, Refused, SubprocessError, Unusable, NoDocker, OSError) as error:
         failure = error
-    if results.samples:
-        print(table(results, before))
-        print(sentence(results.machine))
+    finally:
+        if results.samples:
+            print(table(results, before))
+            print(sentence(results.machine))
     if failure:
         print(f"{PROGRAM}: {failure}", file=sys.stderr)
         return 1

@@ -62,12 +62,11 @@ class Caller:
         return cid
 
     def tidy(self, method: str, cid: str) -> None:
-        """
-        Remove what was measured with.
-
-        @raise Refused: if this is left.
-        """
-        self.call(method, cid)
+        """Remove what was measured with, or say that it may be left."""
+        try:
+            self.call(method, cid)
+        except Refused as error:
+            print(f"{cid} of {self.name} may be left, {method} was refused: {error}")
 
 
 class Contender(Caller):
@@ -123,13 +122,6 @@ class DockerCPI(Contender):
     """docker-cpi, and the daemon of Docker that it works with."""
 
     does_nothing = frozenset(("snapshot_disk", "delete_snapshot", "reboot_vm"))
-
-    def tidy(self, method: str, cid: str) -> None:
-        """Remove what was measured with, or say what may be left."""
-        try:
-            self.call(method, cid)
-        except Refused as error:
-            print(f"{self.name} did not remove {cid}, {method} was refused: {error}")
 
     def vm(self) -> list[Any]:
         """Return the arguments of create_vm, in a network that docker-cpi makes."""

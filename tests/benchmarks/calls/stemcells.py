@@ -69,7 +69,7 @@ class Stemcells(Calls):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
-        self._numbers, self._image = count(1), bench.place / "image"
+        self._numbers, self._image = count(1), bench.place / "new"
 
     @property
     def rounds(self) -> int:
