@@ -43,7 +43,7 @@ def unpack(image: Path, target: Path) -> None:
         head = subprocess.Popen(decompressor, stdin=source, stdout=subprocess.PIPE)
     argv = [*TAR, f"--directory={target}"]
     tar = subprocess.Popen(argv, stdin=head.stdout, stdout=subprocess.DEVNULL)
-    # The decompressor ends when tar has ended, and not before this pipe has one reader.
+    # With a second reader the decompressor would wait for ever once tar has failed.
     assert head.stdout is not None
     head.stdout.close()
     for process in (tar, head):
