@@ -243,11 +243,14 @@ class Containers:
 
         @raise CloudError: if it does not stop, or the host fails.
         """
+        was_running = self.find(vm.vm_cid).pid is not None
         try:
             await self._ask_to_halt(vm, stemcell)
             await self.take_down(vm.vm_cid)
         except BaseException:
-            self.watch(vm.vm_cid)
+            if not self.watch(vm.vm_cid) and was_running:
+                # It is down without having been stopped, and nobody else would see that.
+                self._watcher.ended(vm.vm_cid, None)
             raise
 
     @spanned("halt")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 from queue import LifoQueue
 from threading import Lock
 from typing import Any
@@ -16,10 +18,16 @@ AT_ONCE = 2  # commands: those of the firewall, beside which somebody looks at t
 _spare: LifoQueue[int] = LifoQueue()
 _made = 0
 _making = Lock()
+# What the library says, in the words of strerror(3).
+_ABSENT = os.strerror(errno.ENOENT)
 
 
 class NftablesUnusable(OSError):
     """The library is not there, or the kernel refuses; the message says what."""
+
+
+class NotInTables(NftablesUnusable):
+    """There is no such table, or the table has no such thing."""
 
 
 def prepare() -> None:
@@ -45,8 +53,12 @@ def run(commands: str) -> str:
     All callers are in one network namespace.  If there are more than L{AT_ONCE}, they wait.
 
     @return: what they print.
-    @raise NftablesUnusable: saying why they were refused.
+    @raise NotInTables: if they name what there is not.
+    @raise NftablesUnusable: saying why they were refused otherwise.
     """
+    if os.geteuid() != 0:
+        # The library would say so by itself, on stderr.
+        raise NftablesUnusable(f"nftables: {os.strerror(errno.EPERM)}")
     prepare()
     library, context = _library(), _spare.get()
     try:
@@ -59,7 +71,8 @@ def run(commands: str) -> str:
     if status != 0:
         # The lines that follow show the command.
         reason = error.decode("utf-8", "replace").partition("\n")[0]
-        raise NftablesUnusable(f"nftables: {reason}")
+        kind = NotInTables if _ABSENT in reason else NftablesUnusable
+        raise kind(f"nftables: {reason}")
     return printed.decode("utf-8", "replace")
 
 
