@@ -39,7 +39,7 @@ class RootDisksTests(ThisHost, root_disks.Behaviour):
         """A copy of the file, as a power cut would leave it, has what was written."""
         await self.make()
         await self.root_disks.sync(self.bundle)
-        copy = self.directory / "copy"
+        copy = str(self.directory / "copy")
         shutil.copyfile(self.bundle.root_image, copy)
         # What only the journal has by now is put in its place.
         subprocess.run(["e2fsck", "-fy", copy], check=False, capture_output=True)
