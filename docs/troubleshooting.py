@@ -84,6 +84,7 @@ OTHERS = {
     "Post ": "the bosh CLI",
     "Release version": "the director",
     "bosh clean-up": "the director",
+    "AZ '": "the director",
     "unable to apply caps": "runc in a VM",
     "unable to setup cgroups": "runc in a VM",
     "No space left on device": "the kernel",

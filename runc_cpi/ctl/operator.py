@@ -84,14 +84,18 @@ class Operator:
             return self._client.call(command, **arguments)
 
     def send_image(
-        self, image: BinaryIO, size: int, cloud_properties: Any
+        self,
+        image: BinaryIO,
+        size: int,
+        cloud_properties: Any,
+        followed: Callable[[BinaryIO], BinaryIO],
     ) -> dict[bytes, bytes]:
         """
         Have the daemon make a stemcell, as L{images.send} does.
 
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        return images.send(self._client, image, size, cloud_properties)
+        return images.send(self._client, image, size, cloud_properties, followed)
 
     def ask_for(self, command: str, *keys: str, **arguments: Any) -> list[Any]:
         """

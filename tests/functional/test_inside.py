@@ -167,6 +167,12 @@ def test_capabilities(vm: VM) -> None:
             assert mask >> CAP_SYS_ADMIN & 1
 
 
+def test_the_kernels_log(vm: VM) -> None:
+    """It cannot be opened: a rsyslogd would read an empty one for ever, without a pause."""
+    assert "No such device" in vm.attempt("cat", "/proc/kmsg").stderr
+    assert "kmsg" not in vm.run("ls", "-A", "/")
+
+
 @pytest.mark.parametrize(
     "name", ["kernel/core_pattern", "kernel/domainname", "vm/swappiness", "fs/file-max"]
 )

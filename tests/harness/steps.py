@@ -163,6 +163,7 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
+    from runc_cpi.daemon.host.files import trees
     from runc_cpi.daemon.host.network import conntrack, libnftables, rtnetlink
     from runc_cpi.daemon.host.oci import exec_fifo
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -188,6 +189,7 @@ def instrument() -> None:
     before(rtnetlink, "change", _change)
     before(exec_fifo, "let_run", lambda *_: "start container")
     before(device_program, "allow", lambda *_: "bpf")
+    before(trees, "sync_file_system", lambda *_: "syncfs")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
     before(CPIProtocol, "sendBox", lambda *_: "answer")

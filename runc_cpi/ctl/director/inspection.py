@@ -21,6 +21,8 @@ from runc_cpi.ctl.operator import Operator
 from runc_cpi.errors import CPIError
 from runc_cpi.printable import printable
 
+# What is up or down.
+UP = ("daemon", "vm", "director")
 # What the jobs in a VM of BOSH log.
 JOBS_LOGS = "/var/vcap/sys/log"
 # Prints the end of all of these; with -F it goes on, also with files that are made anew.
@@ -38,10 +40,11 @@ def show_status(operator: Operator, directory: StateDirectory) -> None:
 
     def shown() -> None:
         for key, value in found.items():
-            click.echo(f"{key:14}{printable(str(value if value else 'down'))}")
+            absent = "down" if key in UP else "none"
+            click.echo(f"{key:14}{printable(str(value or absent))}")
 
     operator.show(found, shown)
-    if not all((found["daemon"], found["vm"], found["director"])):
+    if not all(found[key] for key in UP):
         raise click.exceptions.Exit(1)
 
 
@@ -63,18 +66,15 @@ def _status(director: Director) -> dict[str, Any]:
         "url": director.environment.url,
         "address": director.settings.address,
         "features": ",".join(director.settings.features),
-        "certificates": _certificates(director.directory),
+        "certificates": _certificates(director),
         "directory": str(director.directory.path),
     }
 
 
-def _certificates(directory: StateDirectory) -> str:
-    """Say when those end that bosh has made, and what to do if that is soon."""
-    now = datetime.now(timezone.utc)
-    credentials = renewal.read(directory)
-    said = renewal.told(credentials, now)
-    due = renewal.due(credentials, now)
-    return f"{said}; runc-cpictl director up renews it" if due else said
+def _certificates(director: Director) -> str:
+    """Say when those of C{creds.yml} end, and what to do if that is soon."""
+    credentials = renewal.read(director.directory)
+    return renewal.told(credentials, datetime.now(timezone.utc), director.given())
 
 
 def _runs(director: Director) -> bool:

@@ -157,7 +157,7 @@ WAYS_OUT = {
     "debugfs": "mkdir -p /x && mount -t debugfs none /x",
     "devices": "mkdir -p /x && mount -t devtmpfs none /x",
     "device rules": "echo a >/sys/fs/cgroup/devices/devices.allow",
-    "the kernel's log": "umount /proc/kmsg; dd if=/proc/kmsg of=/dev/null bs=1 count=1",
+    "the kernel's log": "while umount /proc/kmsg; do :; done; head -c 1 </proc/kmsg",
     "a node": "mknod /x-node b 7 0",
 }
 

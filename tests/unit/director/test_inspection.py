@@ -1,9 +1,11 @@
-"""The programs that C{ssh} and C{logs} become."""
+"""What C{status} shows, and the programs that C{ssh} and C{logs} become."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -66,3 +68,18 @@ def test_without_a_vm(directory: StateDirectory) -> None:
     """It is said that there is none."""
     with pytest.raises(Exception, match="there is no VM of the director"):
         inspection.become_logs(Operator(), directory, 5, follow=False, daemon=False)
+
+
+def test_status(
+    directory: StateDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is not up is down; that there are no features is no failure."""
+    operator = Operator()
+    operator.config_file = str(tmp_path / "config.yml")
+    Path(operator.config_file).write_text(f"work_dir: {tmp_path / 'work'}\n")
+    directory.write(directory.settings, Settings(systemd=False, features=()).to_json())
+    with pytest.raises(click.exceptions.Exit):
+        inspection.show_status(operator, directory)
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert [shown[key] for key in ("daemon", "vm", "director")] == ["down"] * 3
+    assert shown["features"] == "none"

@@ -21,6 +21,10 @@ from runc_cpi.daemon.host.user_namespaces import root_of_namespace, user_namespa
 from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.interfaces import IGuests
 
+KERNEL_LOG = "/proc/kmsg"
+# What is put over it; the name is there only until that is done.
+CLOSED = ".runc-cpi-kmsg"
+
 
 @implementer(IGuests)
 class Guests(Visits):
@@ -91,6 +95,7 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
     with writable_root_of(pid, os.path.dirname(stale), pid_files) as tree:
         tree.remove(stale)
         tree.remove_files(pid_files, ".pid")
+    _close_kernel_log(pid)
     with inside(pid, CLONE_NEWNS):
         # systemd does this on a machine but not in a container.  Without it the
         # namespaces of its services would hold on to a disk that is unmounted.
@@ -100,6 +105,28 @@ def prepare(pid: int, stale: str, pid_files: str, writable: Sequence[str]) -> No
         for path in writable:
             with suppress(FileNotFoundError):
                 mounting.make_writable(path)
+
+
+def _close_kernel_log(pid: int) -> None:
+    """
+    Have nobody in the VM open the host's kernel log, if the runtime has masked it.
+
+    The mask is /dev/null, which can be read and is at its end.  A rsyslogd that reads the
+    kernel's log, as that of the stemcells does, then reads it without a pause (imklog).
+    What it cannot open it leaves alone, and a socket cannot be opened (open(2), ENXIO).
+    """
+    masked = False
+    with inside(pid, CLONE_NEWNS), suppress(FileNotFoundError):  # a kernel without any log
+        masked = stat.S_ISCHR(os.stat(KERNEL_LOG).st_mode)
+    if not masked:
+        return
+    with writable_root_of(pid, "/") as tree:
+        tree.remove(CLOSED)
+        with tree.parent(CLOSED) as (root, last):
+            os.mknod(last, stat.S_IFSOCK | 0o400, dir_fd=root)
+        with inside(pid, CLONE_NEWNS):
+            mounting.bind(f"/{CLOSED}", KERNEL_LOG)
+        tree.remove(CLOSED)
 
 
 def write(pid: int, name: str, content: str) -> None:
