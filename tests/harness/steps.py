@@ -185,7 +185,7 @@ def instrument() -> None:
     ):
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
-    before(root_disks, "sync", lambda *_: "syncfs")
+    before(root_disks, "sync_file_system", lambda *_: "syncfs")
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
     before(rtnetlink, "change", _change)

@@ -14,9 +14,9 @@ from runc_cpi.daemon.host.disks.blank_images import BlankImages
 from runc_cpi.daemon.host.disks.filesystems import EXT4, Command
 from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
-from runc_cpi.daemon.host.disks.mounts import sync
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.libc import sync_file_system
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.records import sync_file
@@ -134,7 +134,7 @@ def _sync(bundle: Bundle) -> None:
         # What was written so far is in the memory of the root disk's own file system.
         layers = os.open(bundle.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            sync(layers)
+            sync_file_system(layers)
         finally:
             os.close(layers)
     finally:

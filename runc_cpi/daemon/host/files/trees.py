@@ -16,7 +16,7 @@ from runc_cpi.daemon.base.shortage import failed_call, failed_program
 from runc_cpi.daemon.host.disks import root_disks
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.files import flags
-from runc_cpi.daemon.host.libc import check, libc
+from runc_cpi.daemon.host.libc import sync_file_system
 from runc_cpi.daemon.host.oci import console
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -94,12 +94,3 @@ class Trees:
         if not outcome.ok:
             raise failed_program(outcome, outcome.complaint())
         return outcome
-
-
-def sync_file_system(directory: int) -> None:
-    """
-    Sync the file system of a directory; this blocks.
-
-    @raise OSError: if that fails, or did since the directory was opened.
-    """
-    check(libc.syncfs(directory), "syncfs")
