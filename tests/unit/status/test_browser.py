@@ -144,13 +144,16 @@ class BrowserTests(TestCase):
         assert all("net::ERR_INTERNET_DISCONNECTED" in problem for problem in unreached)
 
     def sort(self, page: Browser) -> None:
-        """Have the youngest VM first, and then the one that uses most memory."""
+        """Have the youngest VM first, the oldest, and the one that uses most memory."""
         assert self.sorted_by(page, "Age") == "ascending"
         rows = "[...document.querySelectorAll('#vms-table .more-button')]"
         names = page.evaluate(f"{rows}.map((each) => each.title)")
         youngest_first = sorted(self.ages, key=lambda name: self.ages[name], reverse=True)
         # When that one was made is not known.
         assert names == [*youngest_first, UNREADABLE]
+        assert self.sorted_by(page, "Age") == "descending"
+        names = page.evaluate(f"{rows}.map((each) => each.title)")
+        assert names == [UNREADABLE, *reversed(youngest_first)]
         assert self.sorted_by(page, "Memory") == "descending"
         first = page.evaluate(text("#vms-table tbody tr.row"))
         assert first.strip("▸").startswith("diego-cell/"), first
