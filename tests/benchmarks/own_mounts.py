@@ -17,6 +17,7 @@ def own_mounts(threads: int = 1) -> Iterator[ThreadPoolExecutor]:
     Lend threads that share a mount namespace of their own.
 
     The programs that they start are in it as well.  Their working directory is C{/}.
+    What is mounted already is copied, and so kept in use until the end.
 
     @param threads: how many there are at most.
     @raise OSError: as unshare(2) and setns(2) say.

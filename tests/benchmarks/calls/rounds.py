@@ -84,10 +84,11 @@ class Calls(ABC):
         """
         kind = ", ".join(self.names)
         with ExitStack() as stack:
-            with _naming(OURS, f"the preparations of {kind}"):
-                works = list(stack.enter_context(self.calls(self.bench.ours)))
+            # First: a copy of a VM's mounts would keep its disks in use when it ends.
             with _naming(BARE, f"the preparations of {kind}"):
                 bare = list(stack.enter_context(self.bare()))
+            with _naming(OURS, f"the preparations of {kind}"):
+                works = list(stack.enter_context(self.calls(self.bench.ours)))
             rivals: dict[Contender, list[tuple[str, Work]]] = {}
             for other in self.bench.others:
                 try:
