@@ -15,4 +15,5 @@ async def quietly(undo: Callable[..., Awaitable[object]], *args: Any) -> None:
     try:
         await undo(*args)
     except Exception:
-        log.failure("could not clean up with {work}", work=undo.__name__)
+        what = " ".join(map(str, (undo.__name__, *args)))
+        log.failure("could not clean up: {what}", what=what)

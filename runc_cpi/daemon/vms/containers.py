@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
 
 from runc_cpi.daemon.base.calls import span, spanned
+from runc_cpi.daemon.base.cleanup import quietly
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
@@ -45,8 +45,6 @@ class Containers:
 
     @ivar agents: tells the agents of VMs which disks there are.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -233,7 +231,7 @@ class Containers:
         try:
             await self.boot(vm, stemcell)
         except BaseException:
-            await self._take_down_quietly(vm.vm_cid)
+            await quietly(self.take_down, vm.vm_cid)
             raise
         await deferToThread(progress.clear, bundle)
 
@@ -293,10 +291,3 @@ class Containers:
         await self._oom_kills.unwatch(vm_cid)
         await side_by_side(self._runtime.delete(bundle), self._networker.disconnect(vm_cid))
         await self._disks.halted(self.find(vm_cid))
-
-    async def _take_down_quietly(self, vm_cid: str) -> None:
-        """Take down what may wait to be started; a failure of that is only logged."""
-        try:
-            await self.take_down(vm_cid)
-        except Exception:
-            self.log.failure("cannot take {vm_cid} down", vm_cid=vm_cid)
