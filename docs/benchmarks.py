@@ -2,14 +2,16 @@
 Writes the table of docs/performance.md from docs/benchmarks.json, and draws its figures.
 
 C{python docs/benchmarks.py [FILE]} does so; a FILE that C{operations/benchmark --json} has
-written takes the place of docs/benchmarks.json first.  C{python docs/benchmarks.py --check}
-only says whether the table is up to date.
+written takes the place of docs/benchmarks.json first.  It must be of a commit, unless
+C{--dirty} is there.  C{python docs/benchmarks.py --check} only says whether the table is up
+to date.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,25 +59,64 @@ def table(results: Results) -> Iterator[str]:
             yield f"{who} refused `{name}`: `{why}`."
 
 
+def taken(path: Path, *, dirty: bool = False) -> Results:
+    """
+    Read the results that are to take the place of docs/benchmarks.json.
+
+    @param dirty: whether they may be of sources that no commit has.
+    @raise Unusable: if the file is none, or its results cannot be measured again.
+    """
+    results = Results.read(path)
+    commit = str(results.machine["commit"])
+    if commit.endswith("-dirty") and not dirty:
+        raise Unusable(
+            f"{path}: it was measured at {commit}, with changes that no commit has: "
+            "measure again at a commit, or add --dirty"
+        )
+    return results
+
+
+def page_of(results: Results) -> str:
+    """
+    Return the text of docs/performance.md with the table of these results.
+
+    @raise Unusable: if its place is not marked once.
+    """
+    written = "\n".join([BEGIN, *table(results), END])
+    page, places = PLACE.subn(lambda _: written, PAGE.read_text("utf-8"))
+    if places != 1:
+        raise Unusable(
+            f"{PAGE}: the place of the table is not marked once, but {places} times"
+        )
+    return page
+
+
 def main() -> None:
     """Write the table, or check it."""
-    arguments = sys.argv[1:]
+    parser = ArgumentParser(prog="docs/benchmarks.py")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="results, in place of those here"
+    )
+    parser.add_argument(
+        "--dirty", action="store_true", help="even if no commit has the code"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    asked = parser.parse_args()
+    if asked.check and asked.file:
+        parser.error("--check looks at docs/benchmarks.json, and at no other file")
     try:
-        if arguments and arguments != ["--check"]:
-            Results.read(Path(arguments[0])).write(DATA)
-        results = Results.read(DATA)
+        results = taken(asked.file, dirty=asked.dirty) if asked.file else Results.read(DATA)
+        # Before anything is written: it fails if a part of the results is missing.
+        page = page_of(results)
     except Unusable as error:
         sys.exit(str(error))
-    page = PAGE.read_text("utf-8")
-    written = "\n".join([BEGIN, *table(results), END])
-    new, places = PLACE.subn(lambda _: written, page)
-    if places != 1:
-        sys.exit(f"{PAGE}: the place of the table is not marked once, but {places} times")
-    if arguments == ["--check"]:
-        if new != page:
+    if asked.check:
+        if page != PAGE.read_text("utf-8"):
             sys.exit("docs/performance.md is not up to date: run python docs/benchmarks.py")
         return
-    PAGE.write_text(new, "utf-8")
+    if asked.file:
+        results.write(DATA)
+    PAGE.write_text(page, "utf-8")
     # What draws takes long to import.
     from tests.benchmarks.plots import draw
 

@@ -9,7 +9,7 @@ from runc_cpi.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict
+    from typing import Any, BinaryIO, Callable, Dict, Optional
 
     from runc_cpi.cpi.client import Client
 
@@ -31,7 +31,11 @@ def opened(path: str) -> BinaryIO:
 
 
 def send(
-    client: Client, image: BinaryIO, size: int, cloud_properties: Any
+    client: Client,
+    image: BinaryIO,
+    size: int,
+    cloud_properties: Any,
+    followed: Optional[Callable[[BinaryIO], BinaryIO]] = None,
 ) -> Dict[bytes, bytes]:
     """
     Send an image, but for one that the daemon has: of that the digest is enough.
@@ -40,10 +44,14 @@ def send(
 
     @param image: is read from its beginning, maybe twice.
     @param size: of the image, in bytes.
+    @param followed: returns what is read instead of the image as it is sent; it is not
+        called if the digest is enough.
     @return: the answer that has the stemcell's cid.
     @raise CPIError: what the daemon says.
     """
-    begun = client.call("OpenStemcell", cloud_properties=cloud_properties, size=size)
+    # What is wrong with an empty one, the daemon says at its end.
+    told = {"size": size} if size else {}
+    begun = client.call("OpenStemcell", cloud_properties=cloud_properties, **told)
     upload = int(begun[b"upload"])
     # A daemon of before does not ask.
     if begun.get(b"wants_digest") == b"True":
@@ -51,7 +59,8 @@ def send(
         if b"stemcell_cid" in named:
             return named
         image.seek(0)
-    client.send_stream("WriteStemcell", image, upload=upload)
+    source = image if followed is None else followed(image)
+    client.send_stream("WriteStemcell", source, upload=upload)
     return client.call("CloseStemcell", upload=upload)
 
 

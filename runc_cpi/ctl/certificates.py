@@ -173,14 +173,25 @@ def _issue(
 
 
 def end(directory: Path) -> datetime:
-    """Return when the server certificate there ends, as all do that were made with it."""
+    """
+    Return when the server certificate there ends, as all do that were made with it.
+
+    @raise ValueError: if it is no certificate.
+    """
     return _server_certificate(directory).not_valid_after_utc
 
 
 def hosts_of(directory: Path) -> list[str]:
-    """Return the names and addresses that a server certificate there is for."""
-    certificate = _server_certificate(directory)
-    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    """
+    Return the names and addresses that a server certificate there is for.
+
+    @raise ValueError: if it is no certificate, or does not say.
+    """
+    extensions = _server_certificate(directory).extensions
+    try:
+        extension = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound as error:
+        raise ValueError(str(error)) from None
     return [str(name.value) for name in extension.value]
 
 

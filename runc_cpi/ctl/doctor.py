@@ -85,24 +85,30 @@ def _daemon(operator: Operator) -> tuple[Patient, Finding]:
 
 
 def director() -> list[Finding]:
-    """See when the first certificate ends of those that bosh has made for a director."""
+    """See when the first certificates end of those that a director here has."""
     from runc_cpi.ctl.director import renewal
+    from runc_cpi.ctl.director.director import kept_settings
     from runc_cpi.ctl.director.directory import DEFAULT, StateDirectory
+    from runc_cpi.ctl.director.manifest import given
     from runc_cpi.daemon.doctor.certificates import judge
     from runc_cpi.daemon.doctor.finding import fault
 
+    directory = StateDirectory(Path(DEFAULT))
     try:
-        ends = renewal.ends(renewal.read(StateDirectory(Path(DEFAULT))))
+        credentials = renewal.read(directory)
+        files = kept_settings(directory).vars_files if directory.is_there else []
+        endings = renewal.first_ends(credentials, given(files))
     except PermissionError:
         return []  # only root can know
     except click.ClickException as error:
         return [fault("director", error.message, "restore it")]
-    if not ends:
-        return []
-    name = min(ends, key=lambda each: ends[each])
-    advice = "runc-cpictl director up renews it"
+    except OSError as error:
+        return [fault("director", f"{error.filename}: {error.strerror}", "restore it")]
     now = datetime.now(timezone.utc)
-    return [judge(f"director: {name}", ends[name], now, advice)]
+    return [
+        judge(f"director: {ending.name}", ending.end, now, ending.advice)
+        for ending in endings
+    ]
 
 
 def _print(findings: Sequence[Finding]) -> None:

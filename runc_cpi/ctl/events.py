@@ -103,6 +103,8 @@ def _past(
 def _follow(
     operator: Operator, filters: dict[str, Any], last: int, show: Callable[[Thing], None]
 ) -> None:
+    # An answer comes when something happens.
+    operator.patience = 2 * PATIENCE
     while True:
         page, last, missed = operator.ask_for(
             *("FollowEvents", "events", "last", "missed"),

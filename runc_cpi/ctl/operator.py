@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
@@ -33,11 +36,13 @@ class Operator:
     @ivar config_file: the daemon's configuration.
     @ivar cpi_file: a CPI's configuration to reach the daemon with, or L{None}.
     @ivar output: one of L{FORMATS}.
+    @ivar patience: how long to wait for an answer before that is said, in seconds.
     """
 
     config_file = DEFAULT_CONFIG
     cpi_file: str | None = None
     output = "table"
+    patience = 3.0
 
     @cached_property
     def config(self) -> DaemonConfig:
@@ -75,17 +80,22 @@ class Operator:
         @raise click.UsageError: if it is not known where the daemon is.
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        return self._client.call(command, **arguments)
+        with _patience(self.patience):
+            return self._client.call(command, **arguments)
 
     def send_image(
-        self, image: BinaryIO, size: int, cloud_properties: Any
+        self,
+        image: BinaryIO,
+        size: int,
+        cloud_properties: Any,
+        followed: Callable[[BinaryIO], BinaryIO],
     ) -> dict[bytes, bytes]:
         """
         Have the daemon make a stemcell, as L{images.send} does.
 
         @raise CPIError: if the daemon refuses, or cannot be reached.
         """
-        return images.send(self._client, image, size, cloud_properties)
+        return images.send(self._client, image, size, cloud_properties, followed)
 
     def ask_for(self, command: str, *keys: str, **arguments: Any) -> list[Any]:
         """
@@ -114,6 +124,20 @@ class Operator:
             click.echo(yaml.safe_dump(answer, sort_keys=False), nl=False)
         else:
             shown()
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Say at a terminal that an answer is waited for, once that takes long."""
+    text = "waiting for runc-cpid to answer ..."
+    saying = Timer(seconds, click.echo, [text], {"err": True})
+    saying.daemon = True
+    if sys.stderr.isatty():
+        saying.start()
+    try:
+        yield
+    finally:
+        saying.cancel()
 
 
 def _value(answer: dict[bytes, bytes], key: str) -> Any:

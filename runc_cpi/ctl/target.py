@@ -14,7 +14,8 @@ from runc_cpi.daemon.config import DaemonConfig, TCPAddress, TLSConfig, UnixAddr
 
 # The client that runc-cpictl certs makes for the operator, beside the daemon's certificate.
 OPERATOR = "operator"
-# The one for who may look: the daemon's tls.viewing_clients has it, unless configured.
+# The one for who may look: tls.viewing_clients has it without allowed_clients, unless
+# configured.
 VIEWER = "viewer"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 

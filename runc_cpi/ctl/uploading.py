@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -107,8 +108,9 @@ def upload(operator: Operator, path: Path, stemcell: Packed) -> str:
         answer = operator.ask("FetchStemcell", cloud_properties=properties)
         return answer[b"stemcell_cid"].decode()
     with _image(path) as image, _progress(stemcell.size) as told:
-        source: Any = _Checked(image, path, stemcell, told)
-        answer = operator.send_image(source, stemcell.size, properties)
+        source: Any = _Checked(image, path, stemcell)
+        followed: Any = partial(_Followed, told)
+        answer = operator.send_image(source, stemcell.size, properties, followed)
     return answer[b"stemcell_cid"].decode()
 
 
@@ -125,15 +127,10 @@ def _image(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Checked(io.RawIOBase):
-    """
-    Reads an image, which must be the one that the manifest tells, and says how far it got.
+    """Reads an image, which must be the one that the manifest tells."""
 
-    @param told: is called with the number of bytes so far.
-    """
-
-    def __init__(self, image: IO[bytes], path: Path, stemcell: Packed, told: Told) -> None:
+    def __init__(self, image: IO[bytes], path: Path, stemcell: Packed) -> None:
         self._image, self._path, self._stemcell = image, path, stemcell
-        self._told = told
         self.seek(0)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -150,7 +147,6 @@ class _Checked(io.RawIOBase):
         data = self._image.read(size)
         self._count += len(data)
         self._digest.update(data)
-        self._told(self._count)
         if not data:
             self._check()
         return data
@@ -163,20 +159,64 @@ class _Checked(io.RawIOBase):
             raise Rejected(f"{path}: its image is not the one that its {MANIFEST} tells")
 
 
+class _Followed(io.RawIOBase):
+    """
+    Reads an image, and says how far it got.
+
+    @param told: is called with the number of bytes so far.
+    """
+
+    def __init__(self, told: Told, image: IO[bytes]) -> None:
+        self._told, self._image = told, image
+        self._count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read the next bytes."""
+        data = self._image.read(size)
+        self._count += len(data)
+        self._told(self._count)
+        return data
+
+
 @contextmanager
 def _progress(size: int) -> Iterator[Told]:
     """
-    Show how far it is, how fast, and how long it will take, where somebody may look.
+    Show how much is sent, and how fast; or that nothing was, as the daemon has the image.
 
     @param size: bytes in all.
     """
-    if not sys.stderr.isatty():
-        began = time.monotonic()
-        yield lambda _: None
+    sent = 0
+
+    def told(count: int) -> None:
+        nonlocal sent
+        sent = count
+        show(count)
+
+    with _bar(size) if sys.stderr.isatty() else _line() as show:
+        yield told
+    if not sent:
+        click.echo("nothing was sent: the daemon has this image", err=True)
+
+
+@contextmanager
+def _line() -> Iterator[Told]:
+    """Show at the end what was sent."""
+    began, sent = 0.0, 0
+
+    def told(count: int) -> None:
+        nonlocal began, sent
+        began, sent = began or time.monotonic(), count
+
+    yield told
+    if sent:
         passed = time.monotonic() - began
-        rate = units.size(size / passed) if passed else units.size(size)
-        click.echo(f"{units.size(size)} in {units.span(passed)}, {rate} a second", err=True)
-        return
+        rate = units.size(sent / passed) if passed else units.size(sent)
+        click.echo(f"{units.size(sent)} in {units.span(passed)}, {rate} a second", err=True)
+
+
+@contextmanager
+def _bar(size: int) -> Iterator[Told]:
+    """Show how far it is, how fast, and how long it will take."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -193,5 +233,12 @@ def _progress(size: int) -> Iterator[Told]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=size)
-        yield lambda count: progress.update(task, completed=count)
+        # What is read for the digest alone is not sent.
+        task = progress.add_task("", start=False, visible=False, total=size)
+
+        def told(count: int) -> None:
+            if not progress.tasks[0].started:
+                progress.start_task(task)
+            progress.update(task, completed=count, visible=True)
+
+        yield told

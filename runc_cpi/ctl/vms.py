@@ -49,7 +49,9 @@ def state_of(vm: Thing) -> str:
     state = vm.get("state") or ("running" if vm["running"] else "stopped")
     state = STATES.get(state, state)
     if state == "ended":
-        state = how_it_ended(vm["end"])
+        # With a daemon of an earlier version, that one is booted again.
+        end = vm.get("end")
+        state = STATES["restarting"] if end is None else how_it_ended(end)
     if vm.get("oom_kills"):
         state += f", {vm['oom_kills']} OOM kills"
     return state

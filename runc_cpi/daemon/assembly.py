@@ -166,7 +166,6 @@ def assemble(reactor: Any, depot: Depot, host: HostParts, policy: Policy) -> Ass
     )
     snapshots = Snapshots(
         depot=depot,
-        trees=host.trees,
         scratch=scratch,
         driver=host.disk_driver,
         disks=disks,

@@ -40,9 +40,16 @@ class Behaviour(HostCase):
         await self.root_disks.mount_afresh(self.bundle)
         self.assertEqual(self.content(), "kept")
 
+    async def test_one_that_is_synced_stays_as_it_is(self) -> None:
+        """C{sync} leaves the root disk mounted, with its files."""
+        await self.make()
+        await self.root_disks.sync(self.bundle)
+        self.assertEqual(self.content(), "kept")
+
     async def test_a_vm_without_one(self) -> None:
         """For a VM without a root disk there is nothing to do."""
         self.bundle.path.mkdir()
+        await self.root_disks.sync(self.bundle)
         await self.root_disks.mount(self.bundle)
         await self.root_disks.mount_afresh(self.bundle)
         self.assertFalse(self.bundle.layers.exists())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from typing import ClassVar
 
 from tests.behaviour import (
@@ -32,6 +34,18 @@ class GuestsTests(ThisHost, guests.Behaviour):
 
 class RootDisksTests(ThisHost, root_disks.Behaviour):
     """Files with a file system, mounted on the host."""
+
+    async def test_what_is_synced_is_in_the_file(self) -> None:
+        """A copy of the file, as a power cut would leave it, has what was written."""
+        await self.make()
+        await self.root_disks.sync(self.bundle)
+        copy = str(self.directory / "copy")
+        shutil.copyfile(self.bundle.root_image, copy)
+        # What only the journal has by now is put in its place.
+        subprocess.run(["e2fsck", "-fy", copy], check=False, capture_output=True)
+        argv = ["debugfs", "-R", "cat /file", copy]
+        found = subprocess.run(argv, check=True, capture_output=True, text=True)
+        self.assertEqual(found.stdout, "kept")
 
 
 class OOMKillerTests(ThisHost, oom_killer.Behaviour):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
+
+from twisted.internet.defer import Deferred
 
 from runc_cpi.daemon.storage.interfaces import ITrees
 from tests.behaviour.case import HostCase
@@ -35,5 +38,12 @@ class Behaviour(HostCase):
     async def test_a_tree_is_synced(self) -> None:
         """C{sync} leaves what is there."""
         (self.directory / "file").write_text("x")
-        await self.trees.sync(self.directory)
+        directory = os.open(self.directory, os.O_RDONLY)
+        syncing = Deferred.fromCoroutine(_awaited(self.trees.sync(directory)))
+        os.close(directory)
+        await syncing
         self.assertEqual((self.directory / "file").read_text(), "x")
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work

@@ -2,97 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
+from subprocess import SubprocessError
 
+from tests.benchmarks.calls.rounds import Failed
+from tests.benchmarks.contenders import Refused
 from tests.benchmarks.docker import NoDocker, can_be_had
 from tests.benchmarks.machine import sentence
+from tests.benchmarks.options import PROGRAM, arguments
 from tests.benchmarks.results import Results, Unusable, table
 from tests.benchmarks.run import Wanted, measured
-from tests.benchmarks.subjects import SUBJECTS
-
-PROGRAM = "operations/benchmark"
-ROUNDS = 20
-ABOUT = """
-Measures every call of the CPI as BOSH makes it: a process for each, from its request to its
-response. In the same rounds it does the same work by bare tools. The daemon has a network
-namespace of its own.
-"""
-
-
-def number(text: str) -> int:
-    """Return a number above 0."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
-    return int(text)
-
-
-def path(text: str) -> Path:
-    """Return a path, which is relative to where operations/benchmark was called."""
-    return Path(os.environ.get("CALLED_IN", "."), text)
-
-
-def new(text: str) -> Path:
-    """Return the path of a file that can be written."""
-    found = path(text)
-    if found.is_dir() or not found.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} must be a file in a directory there is")
-    return found
-
-
-def subject(text: str) -> str:
-    """Return the name of what is measured, or its beginning."""
-    if not any(each.name == text or each.name.startswith(f"{text},") for each in SUBJECTS):
-        known = "; ".join(each.name for each in SUBJECTS)
-        raise argparse.ArgumentTypeError(f"{text!r} must be one of: {known}")
-    return text
-
-
-def arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=ABOUT)
-    parser.add_argument(
-        "--rounds",
-        type=number,
-        default=ROUNDS,
-        help="rounds of what takes milliseconds, 20 unless told; of the rest a quarter",
-    )
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        type=subject,
-        default=[],
-        metavar="NAME",
-        help="measure these calls, such as create_vm, and what is measured with them",
-    )
-    parser.add_argument("--json", type=new, metavar="FILE", help="write the results")
-    parser.add_argument(
-        "--against", type=path, metavar="FILE", help="compare with results of before"
-    )
-    parser.add_argument("--plots", type=path, metavar="DIR", help="draw the results")
-    parser.add_argument(
-        "--scale",
-        type=number,
-        metavar="VMS",
-        help="also measure calls and the daemon beside 0, 100, and so on up to VMS VMs",
-    )
-    parser.add_argument(
-        "--stemcell",
-        type=path,
-        metavar="FILE",
-        help="a real stemcell, or its image; without it, one is made up",
-    )
-    parser.add_argument(
-        "--docker-cpi",
-        type=path,
-        metavar="FILE",
-        help="measure this as well; without it, the docker-cpi of the search path. It "
-        "needs a stemcell with bash, and a daemon of Docker: DOCKER_HOST's, or dockerd",
-    )
-    return parser.parse_args()
 
 
 def found_docker_cpi() -> Path | None:
@@ -107,32 +28,39 @@ def found_docker_cpi() -> Path | None:
 
 
 def main() -> int:
-    """Measure, and report."""
-    asked = arguments()
-    try:
-        before = Results.read(asked.against) if asked.against else None
-        results = measured(
-            Wanted(
-                rounds=asked.rounds,
-                only=asked.only,
-                scale=asked.scale,
-                stemcell=asked.stemcell,
-                docker_cpi=asked.docker_cpi or found_docker_cpi(),
-            )
-        )
-        print(table(results, before))
-        print(sentence(results.machine))
+    """Measure, and report; what was measured before a failure is reported as well."""
+    asked, results = arguments(), Results()
+
+    def keep() -> None:
         if asked.json:
             results.write(asked.json)
-        if asked.plots:
-            # What draws takes long to import.
-            from tests.benchmarks.plots import draw
 
-            for drawn in draw(results, asked.plots):
-                print(f"drew {drawn}")
-    except (Unusable, NoDocker, OSError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+    before, failure = None, None
+    try:
+        before = Results.read(asked.against) if asked.against else None
+        wanted = Wanted(
+            rounds=asked.rounds,
+            only=asked.only,
+            scale=asked.scale,
+            stemcell=asked.stemcell,
+            docker_cpi=asked.docker_cpi or found_docker_cpi(),
+        )
+        measured(wanted, results, keep)
+    except (Failed, Refused, SubprocessError, Unusable, NoDocker, OSError) as error:
+        failure = error
+    finally:
+        if results.samples:
+            print(table(results, before))
+            print(sentence(results.machine))
+    if failure:
+        print(f"{PROGRAM}: {failure}", file=sys.stderr)
         return 1
+    if asked.plots:
+        # What draws takes long to import.
+        from tests.benchmarks.plots import draw
+
+        for drawn in draw(results, asked.plots):
+            print(f"drew {drawn}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,15 @@ class Refused(Exception):
     """A contender answered a call with an error, which the message is."""
 
 
-class Contender:
+class Caller:
     """
-    A CPI, called as BOSH does: a process for each call.
+    Calls a CPI as BOSH does: a process for each call.
 
     @ivar name: what the table calls it.
-    @ivar stemcell: that of its VMs.
     """
 
-    # What it answers without doing anything.
-    does_nothing: frozenset[str] = frozenset()
-
-    def __init__(self, name: str, cpi: CPI, image: Path) -> None:
+    def __init__(self, name: str, cpi: CPI) -> None:
         self.name, self._cpi = name, cpi
-        self._agents = count(1)
-        self.stemcell = self.create_stemcell(image)
 
     def call(self, method: str, *arguments: Any) -> Any:
         """
@@ -67,6 +61,29 @@ class Contender:
         cid: str = self.call("create_stemcell", str(image), {})
         return cid
 
+    def tidy(self, method: str, cid: str) -> None:
+        """Remove what was measured with, or say that it may be left."""
+        try:
+            self.call(method, cid)
+        except Refused as error:
+            print(f"{cid} of {self.name} may be left, {method} was refused: {error}")
+
+
+class Contender(Caller):
+    """
+    A CPI that is measured.
+
+    @ivar stemcell: that of its VMs.
+    """
+
+    # What it answers without doing anything.
+    does_nothing: frozenset[str] = frozenset()
+
+    def __init__(self, name: str, cpi: CPI, image: Path) -> None:
+        super().__init__(name, cpi)
+        self._agents = count(1)
+        self.stemcell = self.create_stemcell(image)
+
     def vm(self) -> list[Any]:
         """Return the arguments of create_vm for one more VM."""
         return vm_arguments(self.stemcell, agent_id=f"benchmark-{next(self._agents)}")
@@ -75,14 +92,6 @@ class Contender:
         """Make a VM that stays, and return its cid."""
         cid: str = self.call("create_vm", *self.vm())[0]
         return cid
-
-    def tidy(self, method: str, cid: str) -> None:
-        """
-        Remove what was measured with.
-
-        @raise Refused: if this is left.
-        """
-        self.call(method, cid)
 
     def mount(self, vm_cid: str, disk_cid: str) -> None:
         """Mount a disk in its VM, as an agent does, if the CPI leaves that to agents."""
@@ -113,11 +122,6 @@ class DockerCPI(Contender):
     """docker-cpi, and the daemon of Docker that it works with."""
 
     does_nothing = frozenset(("snapshot_disk", "delete_snapshot", "reboot_vm"))
-
-    def tidy(self, method: str, cid: str) -> None:
-        """Remove what was measured with; a call that fails may have left nothing of it."""
-        with suppress(Refused):
-            self.call(method, cid)
 
     def vm(self) -> list[Any]:
         """Return the arguments of create_vm, in a network that docker-cpi makes."""
@@ -161,4 +165,7 @@ def docker_cpi(
         yield contender
     finally:
         contender.tidy("delete_stemcell", contender.stemcell)
-        host.remove_network(NETWORK)
+        try:
+            host.remove_network(NETWORK)
+        except OSError as error:
+            print(f"the network {NETWORK} of Docker may be left: {error}")

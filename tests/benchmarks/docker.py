@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
@@ -18,6 +18,7 @@ from tests.harness.waiting import eventually
 
 SCHEME = "unix://"
 START_TIMEOUT = 60.0
+STOP_TIMEOUT = 60.0
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -111,12 +112,26 @@ def docker_host(home: Path) -> Iterator[DockerHost]:
         _wait_for(host, process, home / "log")
         yield host
     finally:
-        process.terminate()
-        process.wait(START_TIMEOUT)
+        end(process, STOP_TIMEOUT)
         for directory in (CGROUPS / group, *CGROUPS.glob(f"*/{group}")):
-            with suppress(OSError):
+            try:
                 directory.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                print(f"a cgroup of Docker may be left: {error}")
         trees.remove(home)
+
+
+def end(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Ask a process to end; kill it if it has not ended after so many seconds."""
+    process.terminate()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        print(f"process {process.pid} does not end, and is killed")
+        process.kill()
+        process.wait()
 
 
 def _wait_for(host: DockerHost, process: subprocess.Popen[bytes], log: Path) -> None:

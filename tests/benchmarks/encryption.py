@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.image_files import large_image
 from tests.benchmarks.measuring import Row, in_turns, layout, timed
@@ -24,11 +25,11 @@ STREAM = 128
 ROUNDS = 15
 
 
-def encrypted(new_daemon: NewDaemon) -> Daemon:
+def encrypted(new_daemon: NewDaemon, **config: Any) -> Daemon:
     """Start a daemon with mutual TLS, and give its executable a certificate."""
     authority = Authority("the CA")
     tls = authority.issue("daemon", "127.0.0.1")
-    daemon = new_daemon(network_type="tcp", config={"tls": tls})
+    daemon = new_daemon(network_type="tcp", config={**config, "tls": tls})
     path = daemon.home / "cpi.json"
     told = json.loads(path.read_text())
     path.write_text(json.dumps({**told, "tls": authority.issue("director")}))

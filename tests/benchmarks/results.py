@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from tests.benchmarks.machine import sentence
 from tests.benchmarks.measuring import Samples
 from tests.benchmarks.subjects import SUBJECTS, Subject
 
@@ -125,6 +126,8 @@ class Results:
             document = json.loads(path.read_text("utf-8"))
             if document.pop("format") != FORMAT:
                 raise Unusable(f"{path}: another version of the benchmark wrote it")
+            # Without what it was measured on, nobody knows what it is worth.
+            sentence(document["machine"])
             return cls(**document)
         except OSError as error:
             raise Unusable(f"{path}: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,10 +71,14 @@ class Wanted:
         return name in asked or any(BY_NAME[each].less == name for each in asked)
 
 
-def measured(wanted: Wanted) -> Results:
+def measured(wanted: Wanted, results: Results, keep: Callable[[], None]) -> None:
     """
     Measure what is wanted.
 
+    @param results: get what is measured, and who measures it where.
+    @param keep: is called whenever there is more of them.
+    @raise Failed: if this project refuses a call, or a bare tool fails.
+    @raise Refused: if this project refuses what is made beforehand.
     @raise Unusable: if the stemcell is none.
     @raise NoDocker: if docker-cpi is wanted, and there is no daemon of Docker.
     """
@@ -89,27 +93,30 @@ def measured(wanted: Wanted) -> Results:
             if wanted.docker_cpi is not None:
                 docker = stack.enter_context(docker_host(lab.home / "docker"))
             with lab.daemons() as new_daemon:
-                results = _measured(wanted, new_daemon, made, lab.home, docker)
+                _measure_calls(wanted, results, keep, new_daemon, made, lab.home, docker)
         if wanted.scale is not None:
             with lab.daemons() as new_daemon, crowd(lab, new_daemon) as many:
-                results.scale = list(beside_many(many, wanted.scale, wanted.rounds))
-        return results
+                for figures in beside_many(many, wanted.scale, wanted.rounds):
+                    results.scale.append(figures)
+                    keep()
     finally:
         lab.close()
 
 
-def _measured(
+def _measure_calls(
     wanted: Wanted,
+    results: Results,
+    keep: Callable[[], None],
     new_daemon: NewDaemon,
     made: dict[str, Path],
     home: Path,
     docker: DockerHost | None,
-) -> Results:
+) -> None:
     with ExitStack() as stack:
         place = stack.enter_context(work_place(home))
         # Apart: ext4 is slow to make files where others were deleted a short time ago.
         files = stack.enter_context(work_place(home, "stemcells"))
-        results = Results(machine=machine.described(place))
+        results.machine = machine.described(place)
         if wanted.stemcell is None:
             booted = made["runit"]
             unpacked = image_files.large_image(made["systemd"], files)
@@ -123,12 +130,17 @@ def _measured(
             others.append(stack.enter_context(other))
             results.machine["docker"] = docker.version()["Version"]
         bench = Bench(
-            ours=ours, others=others, image=unpacked, place=place, rounds=wanted.rounds
+            ours=ours,
+            others=others,
+            new_daemon=new_daemon,
+            image=unpacked,
+            place=place,
+            rounds=wanted.rounds,
         )
-        measure(results, bench, wanted.kinds())
+        measure(results, bench, wanted.kinds(), keep)
         if wanted.has(CREATE_VM):
             results.timeline = timeline.taken(new_daemon, booted, TIMELINE_ROUNDS)
-    return results
+            keep()
 
 
 def beside_many(many: Crowd, most: int, rounds: int) -> Iterator[dict[str, Any]]:
@@ -142,11 +154,17 @@ def beside_many(many: Crowd, most: int, rounds: int) -> Iterator[dict[str, Any]]
         yield asdict(figures)
 
 
-def measure(results: Results, bench: Bench, kinds: Sequence[type[Calls]]) -> None:
-    """Measure some kinds of calls, and say which one it is."""
+def measure(
+    results: Results,
+    bench: Bench,
+    kinds: Sequence[type[Calls]],
+    keep: Callable[[], None] = lambda: None,
+) -> None:
+    """Measure some kinds of calls, say which one it is, and keep what each has."""
     for kind in kinds:
         print(f"measuring {', '.join(kind.names)}", flush=True)
         kind(bench).measure(results)
+        keep()
 
 
 @contextmanager

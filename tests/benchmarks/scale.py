@@ -7,7 +7,6 @@ a quarter, half, and all.
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from runc_cpi.errors import CPIError
+from tests.benchmarks.image_files import small_image
 from tests.benchmarks.measuring import timed
 from tests.harness import images, netns
 from tests.harness.daemon import REPAIRED, START_TIMEOUT, vm_arguments
@@ -173,10 +173,7 @@ class Crowd:
 @contextmanager
 def crowd(lab: Lab, new_daemon: NewDaemon) -> Iterator[Crowd]:
     """Lend a daemon for many VMs; they are deleted at the end."""
-    busybox = images.take_out(images.bootable("runit"), "./usr/bin/busybox")
-    image = lab.home / "tiny.tgz"
-    image.write_bytes(gzip.compress(images.tiny(busybox), 1))
-    made = Crowd(new_daemon, image)
+    made = Crowd(new_daemon, small_image(lab.home))
     try:
         yield made
     finally:
@@ -202,6 +199,8 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("--vms", type=int, default=VMS)
     number = parser.parse_args().vms
+    # Its packages come over the network of the machine.
+    images.bootable("runit")
     netns.enter()
     lab = Lab()
     try:

@@ -56,6 +56,9 @@ INFO = "info"
 HAS_VM = "has_vm"
 CREATE_STEMCELL = "create_stemcell"
 CREATE_AGAIN = "create_stemcell, the same image again"
+CREATE_BY_TCP = "create_stemcell, streamed by tcp"
+CREATE_BY_TLS = "create_stemcell, streamed by TLS"
+AGAIN_BY_TCP = "create_stemcell, the same again by tcp"
 DELETE_STEMCELL = "delete_stemcell"
 CREATE_VM = "create_vm"
 REBOOT_VM = "reboot_vm"
@@ -73,7 +76,10 @@ SUBJECTS = (
     Subject(name=INFO, bare=PYTHON, aim=Aim(times=1.3)),
     Subject(name=HAS_VM, bare=PYTHON, aim=Aim(times=1.7)),
     Subject(name=CREATE_STEMCELL, bare=UNPACK, aim=Aim(times=1.05)),
+    Subject(name=CREATE_BY_TCP, bare=UNPACK, aim=Aim(times=1.05)),
+    Subject(name=CREATE_BY_TLS, bare=UNPACK, aim=Aim(times=1.05)),
     Subject(name=CREATE_AGAIN, bare=HASH, aim=Aim(ms=300)),
+    Subject(name=AGAIN_BY_TCP, bare=HASH, aim=Aim(ms=300)),
     Subject(name=CREATE_VM, bare=RUN, less=INFO, aim=Aim(ms=80, times=1.5)),
     Subject(name=CREATE_DISK, bare=MAKE_DISK, aim=Aim(ms=25)),
     Subject(name=ATTACH_DISK, bare=MOUNT, aim=Aim(ms=30)),

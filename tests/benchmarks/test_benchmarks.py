@@ -17,11 +17,14 @@ from tests.benchmarks.calls.starts import Starts
 from tests.benchmarks.calls.stemcells import StemcellRemovals, Stemcells
 from tests.benchmarks.calls.vms import Reboots, VMs
 from tests.benchmarks.contenders import Contender, Ours
+from tests.benchmarks.docker import CGROUPS
 from tests.benchmarks.encryption import encrypted, encryption
 from tests.benchmarks.events import filled, seen
 from tests.benchmarks.image_files import small_image
+from tests.benchmarks.machine import described
 from tests.benchmarks.networks import networks
 from tests.benchmarks.plots import draw
+from tests.benchmarks.raw_runc import raw_runc
 from tests.benchmarks.results import Results, table
 from tests.benchmarks.run import KINDS, measure, work_place
 from tests.benchmarks.scale import Figures
@@ -52,12 +55,14 @@ def new_daemon(lab: Lab) -> Iterator[NewDaemon]:
 
 def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path) -> None:
     """The table has every call; the results are read back, compared and drawn."""
-    results = Results(machine={})
+    results = Results()
     with work_place(lab.home) as place:
+        results.machine = described(place)
         image = small_image(place)
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
             others=[],
+            new_daemon=new_daemon,
             image=images.another(image, place / "another"),
             place=place,
             rounds=1,
@@ -83,6 +88,11 @@ def test_every_call_is_measured(lab: Lab, new_daemon: NewDaemon, tmp_path: Path)
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
 
 
+def cgroups(name: str) -> list[Path]:
+    """Return the cgroups with a name, at the top of each hierarchy."""
+    return [path for path in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if path.exists()]
+
+
 class Refusing(Contender):
     """Another daemon, which is asked for VMs that it cannot make."""
 
@@ -100,6 +110,7 @@ def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
         bench = Bench(
             ours=Ours(new_daemon().start(), image),
             others=[Contender("another", other, image), Refusing("refusing", other, image)],
+            new_daemon=new_daemon,
             image=image,
             place=place,
             rounds=2,
@@ -109,6 +120,22 @@ def test_others_are_measured(lab: Lab, new_daemon: NewDaemon) -> None:
     assert (set(info.peers), set(has_vm.peers)) == ({"another"}, {"another"})
     assert len(results.samples["another"][HAS_VM]) == 2
     assert "'none'" in results.refused["refusing"][INFO]
+
+
+def test_bare_containers_are_removed(lab: Lab, new_daemon: NewDaemon) -> None:
+    """Of containers that nobody has ended nothing is left."""
+    with work_place(lab.home) as place:
+        ours = Ours(new_daemon().start(), small_image(place))
+        before = set(place.iterdir())
+        with pytest.raises(KeyboardInterrupt), raw_runc(ours, place, 2) as runc:
+            runc.make(2)
+            names = [bundle.name for bundle in place.glob("raw-*")]
+            assert len(names) == 2
+            assert [name for name in names if cgroups(name)] == names
+            raise KeyboardInterrupt
+        assert set(place.iterdir()) - before == {place / "runc"}
+        assert list((place / "runc").iterdir()) == []
+    assert [name for name in names if cgroups(name)] == []
 
 
 def test_every_subject_is_of_a_kind() -> None:

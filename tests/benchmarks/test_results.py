@@ -70,7 +70,7 @@ def test_unusable_files(text: str | None, why: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("only", "kinds"),
     [
-        ([], 6),
+        ([], 7),
         (["create_vm"], 2),  # and that of info, which is taken off
         (["create_vm x 20"], 1),
         (["attach_disk", "delete_disk"], 1),

@@ -1,140 +1,104 @@
 """
 C{python -m tests.benchmarks.unpacking [ROUNDS]}: what it takes to make a stemcell.
 
-All is done on a file system of its own, with a journal, so that a sync waits for nothing
-else.  In each round all unpack the same new image, in turns, and nothing is removed before
-the end.  Before each turn what was written is on the disk.
+It measures the same as C{operations/benchmark --only create_stemcell}, on a file system of
+its own, with a journal, so that a sync waits for nothing else.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from runc_cpi.daemon.host.images.formats import decompressor_for
-from runc_cpi.daemon.host.images.pipeline import TAR
-from runc_cpi.daemon.host.images.reading import HEADER_SIZE
-from tests.benchmarks.encryption import encrypted
+from tests.benchmarks.calls.rounds import FEWER, Bench, Failed
+from tests.benchmarks.calls.stemcells import Stemcells
+from tests.benchmarks.contenders import Ours, Refused
 from tests.benchmarks.image_files import large_image
-from tests.benchmarks.measuring import Row, command, layout, timed
+from tests.benchmarks.measuring import Row, command, layout
+from tests.benchmarks.results import BARE, OURS, Results, Unusable, aim_of
+from tests.benchmarks.subjects import BY_NAME
 from tests.harness import images, netns
-from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab
 
 ROUNDS = 5
 SIZE = 16 << 30  # bytes
-BARE = "decompressor | tar, sync"
-HASH = "sha256sum"
 
 
 @contextmanager
-def file_system(size: int) -> Iterator[Path]:
-    """Make a file system, and remove it at the end."""
-    place = Path(tempfile.mkdtemp(prefix="cpi"))
+def file_system(place: Path, size: int) -> Iterator[Path]:
+    """
+    Make a file system, and remove it at the end.
+
+    @param place: the directory that it is made in. @param size: in bytes.
+    @raise Unusable: if there is no room for it.
+    """
+    free = shutil.disk_usage(place).free
+    if free < size:
+        wanted, found = (f"{number >> 20:,} MiB" for number in (size, free))
+        raise Unusable(f"{place}: the file system takes {wanted}, but {found} are free")
     disk, root = place / "disk", place / "fs"
-    try:
+    with ExitStack() as stack:
+        stack.callback(disk.unlink, missing_ok=True)
         with disk.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)
         options = "lazy_itable_init=0,lazy_journal_init=0"
         command(["mkfs.ext4", "-q", "-O", "has_journal", "-E", options, str(disk)])
         root.mkdir()
+        stack.callback(root.rmdir)
         command(["mount", "-o", "loop", str(disk), str(root)])
-        try:
-            yield root
-        finally:
-            command(["umount", str(root)])
-            root.rmdir()
-    finally:
-        disk.unlink()
-        place.rmdir()
+        stack.callback(command, ["umount", str(root)])
+        yield root
 
 
-def unpack(image: Path, target: Path) -> None:
-    """Unpack an image by bare tools, with the decompressor that the daemon chooses."""
-    with image.open("rb") as source:
-        decompressor = decompressor_for(os.pread(source.fileno(), HEADER_SIZE, 0))
-        assert decompressor is not None
-        head = subprocess.Popen(decompressor, stdin=source, stdout=subprocess.PIPE)
-    tar = [*TAR, f"--directory={target}"]
-    subprocess.run(tar, stdin=head.stdout, stdout=subprocess.DEVNULL, check=True)
-    assert head.wait() == 0
-    command(["sync", "--file-system", str(target)])
-
-
-def measured(
-    image: Path, rounds: int, daemons: Mapping[str, Daemon], home: Path
-) -> list[Row]:
-    """
-    Measure what a new image takes, and what it takes again.
-
-    @param daemons: by the way in which images come to them.
-    """
-    took: dict[str, list[float]] = {}
-
-    def measure(what: str, work: Callable[..., object], *arguments: object) -> None:
-        command(["sync", "--file-system", str(home)])
-        took.setdefault(what, []).append(timed(partial(work, *arguments)))
-
-    for number in range(rounds):
-        new = images.another(image, home / "new", number)
-        target = home / f"bare-{number}"
-        target.mkdir()
-        measure(BARE, unpack, new, target)
-        for way, daemon in daemons.items():
-            measure(way, daemon.create_stemcell, new)
-        measure(HASH, command, ["sha256sum", str(new)])
-        for way, daemon in daemons.items():
-            measure(f"{way}, again", daemon.create_stemcell, new)
-
-    def row(what: str, against: str, aim: str = "") -> Row:
-        pairs = zip(took[what], took[against], strict=True)
-        ratio = median(one / other for one, other in pairs)
-        return Row(what, median(took[what]), against, ratio, aim, _extremes(took[what]))
-
-    return [
-        Row(BARE, median(took[BARE]), extremes=_extremes(took[BARE])),
-        *(row(way, BARE, "1.05") for way in daemons),
-        Row(HASH, median(took[HASH]), extremes=_extremes(took[HASH])),
-        *(row(f"{way}, again", HASH, "300 ms") for way in daemons),
-    ]
-
-
-def _extremes(values: list[float]) -> tuple[float, float]:
-    return min(values), max(values)
+def report(results: Results) -> Iterator[Row]:
+    """Return what was measured; ratios are medians of the rounds' own ratios."""
+    bare, ours = results.samples[BARE], results.samples[OURS]
+    for tool, base in bare.items():
+        yield Row(tool, median(base), extremes=(min(base), max(base)))
+        for name, took in ours.items():
+            if BY_NAME[name].bare == tool:
+                pairs = zip(took, base, strict=True)
+                ratio = median(one / other for one, other in pairs)
+                extremes = min(took), max(took)
+                yield Row(name, median(took), tool, ratio, aim_of(BY_NAME[name]), extremes)
 
 
 def unpacking(
     small: Path, rounds: int, size: int = SIZE, *, large: bool = True
-) -> list[Row]:
+) -> Iterator[Row]:
     """
     Measure.
 
     @param small: an image.
     @param size: of the file system, in bytes.
     @param large: whether to unpack an image of a real stemcell's size.
+    @raise Unusable: if there is no room for the file system.
+    @raise Failed: if a bare tool fails. @raise Refused: if the daemon refuses a call.
     """
-    with file_system(size) as root:
-        lab = Lab(root)
-        try:
-            place = lab.home / "bare"
-            place.mkdir()
-            with lab.daemons() as new_daemon:
-                daemons = {
-                    "create_stemcell, file passed": new_daemon().start(),
-                    "streamed by tcp": new_daemon(network_type="tcp").start(),
-                    "streamed by TLS": encrypted(new_daemon),
-                }
-                image = large_image(small, place) if large else small
-                return measured(image, rounds, daemons, place)
-        finally:
-            lab.close()
+    results = Results()
+    with ExitStack() as stack:
+        outer = Lab()
+        stack.callback(outer.close)
+        lab = Lab(stack.enter_context(file_system(outer.home, size)))
+        stack.callback(lab.close)
+        place = lab.home / "bare"
+        place.mkdir()
+        new_daemon = stack.enter_context(lab.daemons())
+        bench = Bench(
+            ours=Ours(new_daemon().start(), small),
+            others=[],
+            new_daemon=new_daemon,
+            image=large_image(small, place) if large else small,
+            place=place,
+            rounds=rounds * FEWER,
+        )
+        Stemcells(bench).measure(results)
+    return report(results)
 
 
 def main() -> None:
@@ -142,7 +106,10 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     small = images.bootable("systemd")
     netns.enter()
-    print(layout(unpacking(small, rounds)))
+    try:
+        print(layout(list(unpacking(small, rounds))))
+    except (Failed, Refused, Unusable) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -120,3 +121,17 @@ def test_locks_name_no_place(path: Path) -> None:
     """Lock files do not say where files come from."""
     text = path.read_text("ascii")
     assert "/" not in text.replace("operations/lock;", "")
+
+
+def test_machines_that_differ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two releases of a library for one Python cannot be locked: it is said which."""
+    script = run_path(str(PROJECT / "operations" / "lock"))
+
+    def resolved(*asked: Any) -> dict[tuple[str, str], str]:
+        return {("numpy", "2.1" if asked[-1] == "x86_64" else "2.0"): "hash"}
+
+    monkeypatch.setitem(script["lock"].__globals__, "resolve", resolved)
+    constraints = tmp_path / "constraints"
+    constraints.touch()
+    with pytest.raises(SystemExit, match=r"^numpy: aarch64 gets 2\.0 for Python 3\.10"):
+        script["lock"](["numpy"], constraints)

@@ -110,7 +110,7 @@ KEPT_APART = {
     "cryptography": (
         *(f"{DAEMON}.entrance.identity", f"{DAEMON}.config.certificates"),
         "runc_cpi.ctl.certificates",
-        "runc_cpi.ctl.director.renewal",
+        *(f"runc_cpi.ctl.director.{name}" for name in ("authorities", "renewal")),
     ),
     # The connection tells in the log why its TLS failed.
     "OpenSSL": (f"{DAEMON}.entrance.identity", f"{DAEMON}.rpc.bounded"),

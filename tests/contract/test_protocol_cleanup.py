@@ -64,6 +64,27 @@ class CleanupTests(ProtocolTestCase):
         await self.until(self.only_the_first_stemcell)
         self.assertTrue(self.stemcells.get(self.stemcell_cid).rootfs.is_dir())
 
+    async def test_what_is_sent_behind_a_name(self) -> None:
+        """It comes behind the end, so it is refused, and nothing stays of it."""
+        outcomes: list[str] = []
+        self.journal.listen(lambda event: outcomes.append(event.outcome))
+        named = {"upload": b"1", "digest": IMAGE.digest.encode(), "size": b"4096"}
+        for more in (
+            encoded("WriteStemcell", b"2", upload=b"1", data=b"x"),
+            encoded("CloseStemcell", b"2", upload=b"1"),
+        ):
+            connection = self.raw()
+            await self.beside(exchange, connection, "OpenStemcell", cloud_properties=b"{}")
+            connection.sendall(encoded("NameStemcell", confirms=b"True", **named) + more)
+            answers = [await self.beside(receive, connection) for _ in range(2)]
+            (refused,) = [answer for answer in answers if b"_error" in answer]
+            self.assertEqual(refused[b"_error_code"], b"InvalidArgument")
+            self.assertEqual(self.calls.all(), [])
+            self.assertEqual(outcomes.pop(), "ok")
+            self.assertEqual(os.listdir(self.depot.scratch), [])
+            connection.close()
+            await self.until(self.only_the_first_stemcell)
+
     async def test_an_upload_ends_with_its_connection(self) -> None:
         """An unfinished upload is removed when its connection ends."""
         client = self.client("tcp")

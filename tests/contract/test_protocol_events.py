@@ -242,6 +242,10 @@ class UploadsTests(EventsTestCase):
             with self.assertRaises(InvalidArgument) as caught:
                 await self.beside(client.call, "NameStemcell", **named | {"digest": digest})
             self.assertIn(repr(digest), str(caught.exception))
+        for size in (0, -4096):
+            with self.assertRaises(InvalidArgument) as caught:
+                await self.beside(client.call, "NameStemcell", **named | {"size": size})
+            self.assertIn(f"size: {size} must be", str(caught.exception))
         self.assertEqual(len(self.calls.all()), 1)
 
     async def test_that_fails(self) -> None:
@@ -257,6 +261,10 @@ class UploadsTests(EventsTestCase):
     async def test_that_is_refused(self) -> None:
         """An upload whose properties are no good has failed."""
         await self.refusal("OpenStemcell", cloud_properties=[])
+        refusal = await self.refusal("OpenStemcell", cloud_properties={}, size=-1)
+        text = "size: -1 must be a number of bytes, 1 or more"
+        self.assertEqual(str(refusal), text)
+        self.assertEqual(len(self.events()), 2)
         told = self.last("method", "error")
         self.assertEqual(told, ("create_stemcell", "InvalidArgument"))
         self.assertEqual(self.calls.all(), [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ class FakeTrees:
     Removes trees for real, and syncs nothing.
 
     @ivar idle: of each removal, whether all else was to go first.
+    @ivar synced: the directory that each sync was asked for by.
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self.idle: list[bool] = []
+        self.synced: list[Path] = []
 
-    def sync(self, path: Path) -> Any:
+    def sync(self, directory: int) -> Any:
         """Note it."""
+        self.synced.append(Path(os.readlink(f"/proc/self/fd/{directory}")))
         return self._script.act("sync")
 
     def size(self, path: Path) -> Any:

@@ -173,6 +173,10 @@ class FakeRootDisks:
         bundle.layers.mkdir()
         return self._script.act(f"make a root disk of {size} MiB")
 
+    def sync(self, bundle: Bundle) -> Awaitable[None]:
+        """Note it, if the VM has one."""
+        return self._act(bundle, "sync the root disk")
+
     def mount(self, bundle: Bundle) -> Awaitable[None]:
         """Note it, if the VM has one."""
         return self._act(bundle, "mount the root disk")

@@ -164,7 +164,7 @@ def children(daemon: Daemon, program: str) -> list[int]:
 
 
 PROGRAMS = {
-    "create_stemcell": ("tar", "sync"),
+    "create_stemcell": ("tar",),
     "create_vm": ("runc", "nsenter"),
     "delete_vm": ("runc",),
     "create_disk": ("mkfs.ext4",),

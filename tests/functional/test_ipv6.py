@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv6Address
@@ -79,10 +80,13 @@ def state() -> list[str]:
         capture_output=True,
         text=True,
     ).stdout
+    # The kernel removes the settings of an interface a moment after its name.
+    interfaces = ["all", "default", *sorted(name for _, name in socket.if_nameindex())]
     settings = [
         f"{path}: {path.read_text()}"
         for version in ("ipv4", "ipv6")
-        for path in sorted(Path(f"/proc/sys/net/{version}/conf").glob("*/*"))
+        for interface in interfaces
+        for path in sorted(Path(f"/proc/sys/net/{version}/conf", interface).iterdir())
         if path.name in ("forwarding", "accept_ra", "disable_ipv6")
     ]
     # Addresses of links come with the first port of a bridge, and stay as long as it.  A

@@ -11,6 +11,7 @@ from tests.benchmarks.encryption import encrypted
 from tests.harness import images
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab
+from tests.harness.spans import LOGGED, names_in, spans_of
 from tests.harness.waiting import eventually
 
 
@@ -19,9 +20,9 @@ def server(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Daemon]:
     """A daemon for all tests here."""
     with lab.daemons() as new_daemon:
         if request.param == "tls":
-            yield encrypted(new_daemon)
+            yield encrypted(new_daemon, **LOGGED)
         else:
-            yield new_daemon(network_type=request.param).start()
+            yield new_daemon(network_type=request.param, config=LOGGED).start()
 
 
 def test_the_same_image_again(server: Daemon, tiny: Path) -> None:
@@ -33,6 +34,8 @@ def test_the_same_image_again(server: Daemon, tiny: Path) -> None:
     cids = [server.cpi.finish(call)["result"] for call in calls]
     assert len({first, *cids}) == 4
     assert {server.rootfs_of(cid) for cid in cids} == {rootfs}
+    steps = [names_in(line) for line in spans_of(server, "create_stemcell")]
+    assert ["unpack" in names for names in steps] == [True, False, False, False]
     assert before == (rootfs.stat().st_ino, list((server.work_dir / "images").iterdir()))
     for cid in (first, *cids[1:]):
         server.cpi.ok("delete_stemcell", cid)

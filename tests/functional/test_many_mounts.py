@@ -25,11 +25,17 @@ exec {runc} "$@"
 """
 
 
+def many() -> int:
+    """Return more than what is mounted here, and what a daemon and a test mount besides."""
+    mounts = Path("/proc/self/mountinfo").read_text().count("\n")
+    return max(other_mounts.FEW, mounts + 16)
+
+
 @pytest.fixture
 def others(lab: Lab, leaves_nothing: None) -> Iterator[Path]:
     """Mounts like those of the VMs of another daemon; their directory is returned."""
     vms = lab.home / "other" / "vms"
-    made = [vms / f"vm-{uuid4()}" / "layers" for _ in range(other_mounts.FEW)]
+    made = [vms / f"vm-{uuid4()}" / "layers" for _ in range(many())]
     try:
         for directory in made:
             directory.mkdir(parents=True)
@@ -70,7 +76,7 @@ def test_the_runtime_sees_one_vm(
     assert vm.read("/kept") == vm.read("/var/vcap/data/kept") == "kept\n"
     # The host has them all the same.
     mounts = Path("/proc/self/mountinfo").read_text()
-    assert mounts.count(str(others)) == other_mounts.FEW
+    assert mounts.count(str(others)) == len(list(others.iterdir()))
     assert str(vm.directory / "layers") in mounts
     # Beside many VMs each has descriptors, which must not have the low numbers.
     assert daemon.process is not None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNET, inside
-from runc_cpi.daemon.host.network import rtnetlink
+from runc_cpi.daemon.host.network import links, rtnetlink
 from runc_cpi.daemon.host.network.links import index_of, reason
 from tests.harness.world import new_namespace
 
@@ -46,6 +46,14 @@ def test_a_pair() -> None:
     assert (link["address"], link["mtu"]) == (HARDWARE, MTU)
     assert (route["gateway"], route["dev"]) == (str(IPV6.network[1]), "far")
     assert (near["mtu"], near["ifalias"]) == (MTU, "a note")
+
+
+def test_an_interface_that_cannot_be_removed() -> None:
+    """The caller is told what the kernel says."""
+    with new_namespace() as here, inside(here, CLONE_NEWNET):
+        with pytest.raises(OSError, match="Operation not supported"):
+            links.remove("lo")
+        assert links.find("lo") is not None
 
 
 def test_default_ways() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from tests.harness.images import PROJECT
 from tests.harness.waiting import eventually
 
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -29,6 +31,10 @@ MASKED = (
 LOOPS = 2048
 # Where it has the directory that outlives it.
 KEPT = Path("/mnt")
+# It has others there, so what it needs of this machine's is shown in them: these tests, and
+# the Python that they run with.
+HIDDEN = (Path("/tmp"), Path("/var/tmp"), Path("/run"), KEPT)
+NEEDED = (PROJECT, Path(sys.base_prefix), Path(sys.prefix))
 # Is told the directory of what is kept. It is mounted before the place of it is hidden.
 ENTER = r"""
 set -eu
@@ -45,7 +51,13 @@ done
 for unit in {masked}; do
   ln -sf /dev/null "/etc/systemd/system/$unit"
 done
-mount --bind "$home" {kept}
+number=0
+for place in {shown}; do
+  mkdir -p "$home/shown/$number"
+  mount --bind "$place" "$home/shown/$number"
+  number=$((number + 1))
+done
+mount --rbind "$home" {kept}
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /var/tmp
 mount -t proc proc /proc
@@ -54,6 +66,12 @@ mount -o remount,bind,ro /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,bind,rw /proc/sys/net
 mount -t tmpfs -o mode=755 tmpfs /run
+number=0
+for place in {shown}; do
+  mkdir -p "$place"
+  mount --bind "{kept}/shown/$number" "$place"
+  number=$((number + 1))
+done
 cat /proc/sys/kernel/random/uuid >/run/boot_id
 mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
 mount -t sysfs sysfs /sys
@@ -102,37 +120,43 @@ class Booted:
     """
     This machine, booted with systemd; what is written to it stays for the next boot.
 
+    @ivar name: of its cgroups.
+
     @param home: an empty directory on a disk, for what is written.
     """
 
     def __init__(self, home: Path) -> None:
-        self._home, self._name = home, f"booted-{os.getpid()}"
+        self._home, self.name = home, f"booted-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._cgroups: list[Path] = []
 
     def boot(self) -> None:
         """Boot it, and wait until all its services have been started."""
         hierarchies = sorted(path.name for path in CGROUPS.iterdir() if path.is_dir())
-        unified = (CGROUPS / "cgroup.controllers").exists()
+        unified = is_unified()
         script = ENTER.format(
             changed=" ".join(CHANGED),
             own=" ".join(OWN),
             masked=" ".join(MASKED),
             kept=KEPT,
+            shown=" ".join(shlex.quote(str(place)) for place in shown()),
             unified="yes" if unified else "no",
             hierarchies="" if unified else " ".join(hierarchies),
             loops=LOOPS,
-            python=sys.executable,
+            python=shlex.quote(sys.executable),
             systemd=SYSTEMD,
         )
-        joins = [f"echo $$ >{path}/cgroup.procs" for path in self._own_cgroups()]
+        self._make_cgroups()
+        joins = [f"echo $$ >{path}/cgroup.procs" for path in self._cgroups]
         own = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
         enter = f'exec unshare {" ".join(own)} --fork --kill-child=KILL sh -c "$0" sh "$1"'
-        self._process = subprocess.Popen(
-            ["sh", "-ec", "\n".join([*joins, enter]), script, str(self._home)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._home / "console").open("wb"),
-        )
+        with (self._home / "console").open("wb") as console:
+            self._process = subprocess.Popen(
+                ["sh", "-ec", "\n".join([*joins, enter]), script, str(self._home)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=console,
+            )
         eventually(self._is_up, "the end of systemd's boot", 150)
 
     def _is_up(self) -> bool:
@@ -163,37 +187,49 @@ class Booted:
         return [*enter, "env", "-i", path, "HOME=/root", *argv]
 
     def cut_off(self) -> None:
-        """End it as when the power fails: all processes are gone, and what they held."""
-        if self._process is None:
+        """
+        End it as when the power fails: all processes are gone, and what they held.
+
+        That is so also for one that has ended, or was never begun.
+        """
+        with ExitStack() as then:
+            then.callback(eventually, self._has_no_cgroups, "the end of its cgroups")
+            then.callback(self._detach)
+            self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        # The number of one that has ended may be another's.
+        if process is None or process.poll() is not None:
             return
-        for init in children(self._process.pid):
+        for init in children(process.pid):
             os.kill(init, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait(20)
-        self._process = None
+        process.kill()
+        process.wait(20)
+
+    def _detach(self) -> None:
         for device in self._loops():
             subprocess.run(["losetup", "--detach", device], check=True)
-        eventually(self._has_no_cgroups, "the end of its cgroups")
 
-    def _own_cgroups(self) -> list[Path]:
-        """Return its cgroups, one in each hierarchy, which are made."""
-        tops = [path for path in (CGROUPS, *CGROUPS.iterdir()) if is_hierarchy(path)]
-        made = [top / self._name for top in tops]
-        for path in made:
+    def _make_cgroups(self) -> None:
+        """Make its cgroups, one in each hierarchy."""
+        self._cgroups = []
+        for top in tops():
+            path = top / self.name
+            self._cgroups.append(path)
             path.mkdir(exist_ok=True)
-            if path.parent.name == "cpuset":
+            if top.name == "cpuset":
                 for name in ("cpus", "mems"):
-                    kept = (path.parent / f"cpuset.{name}").read_text()
+                    kept = (top / f"cpuset.{name}").read_text()
                     (path / f"cpuset.{name}").write_text(kept)
                 (path / "cgroup.clone_children").write_text("1")
-        return made
 
     def _has_no_cgroups(self) -> bool:
-        for top in (CGROUPS, *CGROUPS.iterdir()):
-            for here, _, _ in os.walk(top / self._name, topdown=False):
+        for cgroup in self._cgroups:
+            for here, _, _ in os.walk(cgroup, topdown=False):
                 with suppress(OSError):
                     os.rmdir(here)
-        return not any((top / self._name).exists() for top in CGROUPS.iterdir())
+        return not any(cgroup.exists() for cgroup in self._cgroups)
 
     def _loops(self) -> list[str]:
         """Return the loop devices of files that it has written."""
@@ -211,12 +247,30 @@ class Booted:
         ]
 
 
-def is_hierarchy(path: Path) -> bool:
-    """Whether a directory is the top of a hierarchy of cgroups."""
-    return (path / "cgroup.procs").exists()
+def tops() -> list[Path]:
+    """Return the tops of the hierarchies of cgroups; of version 2 there is one."""
+    if is_unified():
+        return [CGROUPS]
+    return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()]
+
+
+def is_unified() -> bool:
+    """Whether this machine has version 2 of cgroups, and no other."""
+    return (CGROUPS / "cgroup.controllers").exists()
+
+
+def shown() -> list[Path]:
+    """Return what must be shown in the places that it has others of, outer ones first."""
+    needed = {*NEEDED, *(path.resolve() for path in NEEDED)}
+    return sorted(
+        path for path in needed if any(hidden in path.parents for hidden in HIDDEN)
+    )
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process (proc(5))."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    """Return the children of a process (proc(5)); one that is gone has none."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return [int(child) for child in text.split()]

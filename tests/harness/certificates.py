@@ -57,6 +57,28 @@ class Authority:
         key = self._ca.private_key_pem.bytes().decode("ascii")
         return {"ca": self.pem, "certificate": self.pem, "private_key": key}
 
+    def between(self, name: str, *, ends: timedelta) -> dict[str, str]:
+        """
+        Make a CA that is signed by this one, as bosh keeps it.
+
+        @param ends: when it expires, from now.
+        """
+        now = datetime.now(timezone.utc)
+        own = x509.load_pem_x509_certificate(self.pem.encode("ascii"))
+        key = ec.generate_private_key(ec.SECP256R1())
+        valid = min(now - HOUR, now + ends - YEAR), now + ends
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = (
+            _builder(_name(name), own.subject, key, valid)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(identifier, critical=False)
+        )
+        return {
+            "ca": self.pem,
+            "certificate": _pem(builder.sign(self._key, hashes.SHA256())),
+            "private_key": _private_pem(key, serialization.NoEncryption()),
+        }
+
     def issue(
         self,
         name: str,

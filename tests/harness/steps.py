@@ -163,6 +163,8 @@ def instrument() -> None:
     from runc_cpi.daemon.host import detached_mounts, mounting
     from runc_cpi.daemon.host.cgroups import device_program, hierarchies
     from runc_cpi.daemon.host.cgroups.devices import RulesV1
+    from runc_cpi.daemon.host.disks import root_disks
+    from runc_cpi.daemon.host.files import trees
     from runc_cpi.daemon.host.network import conntrack, libnftables, rtnetlink
     from runc_cpi.daemon.host.oci import exec_fifo
     from runc_cpi.daemon.rpc.protocol import CPIProtocol
@@ -183,11 +185,13 @@ def instrument() -> None:
     ):
         before(mounting, name, lambda *_, name=name: name)
     before(detached_mounts, "move", lambda *_: "move mount")
+    before(root_disks, "sync_file_system", lambda *_: "syncfs")
     before(libnftables, "run", _rules)
     before(conntrack, "forget", lambda *_: "forget flow")
     before(rtnetlink, "change", _change)
     before(exec_fifo, "let_run", lambda *_: "start container")
     before(device_program, "allow", lambda *_: "bpf")
+    before(trees, "sync_file_system", lambda *_: "syncfs")
     as_one(hierarchies, "remove", "remove cgroups")
     as_one(RulesV1, "fence", "fence")
     before(CPIProtocol, "sendBox", lambda *_: "answer")

@@ -8,17 +8,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from twisted.logger import capturedLogs, eventAsText
 
-from runc_cpi.daemon.host import listed_mounts, mounting
+from runc_cpi.daemon.host import detached_mounts, listed_mounts, mounting
 from runc_cpi.daemon.host.disks import mountinfo
+from runc_cpi.daemon.host.libc import check, libc
 from runc_cpi.daemon.host.namespaces import unshare_fs, unshare_mounts
 from runc_cpi.daemon.host.oci import other_mounts
 
 SIZE = 1 << 20  # bytes
+MS_UNBINDABLE = 1 << 17  # linux/mount.h
+FEW = other_mounts.FEW
 
 
 def in_a_namespace(work: Callable[[], None]) -> None:
@@ -56,7 +60,16 @@ def look_and_hide(bundle: Path) -> None:
         other_mounts.hide(sight, bundle)
 
 
-MANY = other_mounts.FEW - 1  # beside that of the VM itself
+def make_many(vms: Path) -> set[str]:
+    """
+    Mount what is of other VMs, which is more than all else that this thread sees.
+
+    @param vms: what is mounted beside is mounted by now.
+    @return: where.
+    """
+    with open("/proc/thread-self/mountinfo", "rb") as file:
+        count = max(FEW, len(file.readlines()) + 1)
+    return {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(count)}
 
 
 @pytest.mark.parametrize("place", ["root", "own"])
@@ -80,7 +93,7 @@ def test_mounts_of_others_are_hidden(
         home = tmp_path if place == "root" else mount(tmp_path, "disk")
         vms, beside = home / "vms", mount(home, "beside")
         (beside / "file").touch()
-        others = {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(MANY)}
+        others = make_many(vms)
         own = mount(vms, f"vm-{uuid4()}", "layers")
         (own / "file").touch()
         mount(own, "data")
@@ -112,8 +125,8 @@ def test_a_mount_point_that_goes_meanwhile(
         return tree
 
     def work() -> None:
-        others = {str(mount(tmp_path, "vms", f"vm-{uuid4()}", "l")) for _ in range(MANY)}
         passing = mount(tmp_path, "passing")
+        others = make_many(tmp_path / "vms")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
         look_and_hide(own.parent)
@@ -124,26 +137,103 @@ def test_a_mount_point_that_goes_meanwhile(
     in_a_namespace(work)
 
 
-def test_a_kernel_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def refuse(*_: object) -> None:
+    """Refuse as the kernel does."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM), "refused")
+
+
+@pytest.mark.parametrize(
+    ("place", "owner", "name"),
+    [
+        ("root", mounting, "pivot"),
+        ("root", detached_mounts, "move"),
+        ("root", detached_mounts, "of_directory"),
+        ("own", mounting, "detach"),
+        ("own", detached_mounts, "of_directory"),
+    ],
+    ids=["root-pivot", "root-move", "root-copy", "own-detach", "own-copy"],
+)
+def test_a_kernel_that_refuses(
+    tmp_path: Path, place: str, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All stays in sight then, and that is logged."""
 
-    def refuse(new: int) -> None:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), "pivot_root")
+    def work() -> None:
+        home = tmp_path if place == "root" else mount(tmp_path, "disk")
+        make_many(home / "vms")
+        own = mount(home, "vms", f"vm-{uuid4()}", "layers")
+        before = seen(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, refuse)
+            look_and_hide(own.parent)
+        assert seen(tmp_path) == before
+        assert own.exists()
+
+    with capturedLogs() as log:
+        in_a_namespace(work)
+    (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
+    assert "cannot be hidden: [Errno 1]" in told
+
+
+def test_a_kernel_that_refuses_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is gone cannot be put back: the error is the caller's, and no VM boots."""
 
     def work() -> None:
-        for _ in range(MANY):
-            mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        home = mount(tmp_path, "disk")
+        make_many(home / "vms")
+        own = mount(home, "vms", f"vm-{uuid4()}", "layers")
+        monkeypatch.setattr(detached_mounts, "move", refuse)
+        look_and_hide(own.parent)
+
+    with pytest.raises(PermissionError, match="refused"):
+        in_a_namespace(work)
+
+
+def test_a_mount_that_cannot_be_copied(tmp_path: Path) -> None:
+    """Nothing is hidden where something beside would be lost by that."""
+
+    def work() -> None:
+        beside = mount(tmp_path, "beside")
+        check(libc.mount(None, os.fsencode(beside), None, MS_UNBINDABLE, None), "beside")
+        make_many(tmp_path / "vms")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
         look_and_hide(own.parent)
         assert seen(tmp_path) == before
-        assert own.exists()
 
-    monkeypatch.setattr(mounting, "pivot", refuse)
     with capturedLogs() as log:
         in_a_namespace(work)
     (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
     assert "cannot be hidden: [Errno 22]" in told
+
+
+@pytest.mark.parametrize("kernel", ["new", "old"])
+def test_what_may_wait_for_a_server(
+    tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a directory that is mounted once somebody looks, nothing is looked at."""
+    if kernel == "old":
+        monkeypatch.setattr(listed_mounts, "numbers", too_old)
+
+    def work() -> None:
+        waiting = tmp_path / "waiting"
+        waiting.mkdir()
+        # Nobody ever answers at this end of the pipe, as if a server were down.
+        answers, asked = os.pipe()
+        options = f"fd={asked},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct".encode()
+        target = os.fsencode(waiting)
+        try:
+            check(libc.mount(b"none", target, b"autofs", 0, options), "autofs")
+            make_many(tmp_path / "vms")
+            own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+            assert other_mounts.OtherMounts().look(own.parent.parent) is None
+        finally:
+            os.close(answers)
+            os.close(asked)
+
+    in_a_namespace(work)
 
 
 def test_the_same_by_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

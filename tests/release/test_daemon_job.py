@@ -49,7 +49,7 @@ EVERYTHING: dict[str, Any] = {
         "allocation": "full",
         "overcommit": 2,
     },
-    "tls": {**TLS, "allowed_clients": ["director"]},
+    "tls": {**TLS, "allowed_clients": ["director"], "viewing_clients": ["viewer"]},
     "allow_from": ["192.0.2.0/24"],
     "limits": {"connections": 7},
     "http": {"address": "192.0.2.1:9998", "tls": TLS, "allow_from": ["192.0.2.0/24"]},

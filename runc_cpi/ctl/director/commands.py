@@ -163,7 +163,7 @@ def start(ctx: click.Context) -> None:
     "-f",
     "--force",
     is_flag=True,
-    help="Delete also if the director does not answer, or bosh fails.",
+    help="Delete also if the director does not answer, or bosh or the daemon fails.",
 )
 @click.pass_context
 def destroy(ctx: click.Context, *, yes: bool, force: bool) -> None:

@@ -79,12 +79,15 @@ class DaemonFiles:
         return all(path.exists() and path.stat().st_size for path in (variables, server))
 
     def _are_good(self, settings: Settings) -> bool:
-        """Whether the certificates are for this network, and last."""
+        """Whether the certificates can be read, are for this network, and last."""
         from runc_cpi.ctl import certificates
 
         now = datetime.now(timezone.utc)
-        lasts = certificates.end(self.certificates) - now > SOON
-        return lasts and settings.gateway in certificates.hosts_of(self.certificates)
+        try:
+            lasts = certificates.end(self.certificates) - now > SOON
+            return lasts and settings.gateway in certificates.hosts_of(self.certificates)
+        except ValueError:
+            return False
 
     def _refuse_others(self) -> None:
         """Refuse to take the place of certificates that we have not made."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ from runc_cpi.ctl.director.daemon_files import DaemonFiles
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.downloads import Cache
 from runc_cpi.ctl.director.environment import Environment
-from runc_cpi.ctl.director.manifest import Manifest
+from runc_cpi.ctl.director.manifest import Manifest, given
 from runc_cpi.ctl.director.running import CommandFailed, Runner
 from runc_cpi.ctl.director.service import ProcessService, Service, choose
 from runc_cpi.ctl.director.settings import Settings
@@ -136,12 +137,15 @@ class Director:
     def _kept_arguments(self) -> list[str | Path]:
         """Return those about secrets, and about what there is."""
         tls = self.files.tls_variables(self.config)
-        given = [Path(path) for path in self.settings.vars if Path(path).exists()]
         secrets: list[str | Path] = []
-        for path in [*given, *([] if tls is None else [tls])]:
+        for path in [*self.settings.vars_files, *([] if tls is None else [tls])]:
             secrets += ["-l", path]
         secrets += ["--vars-store", self.directory.credentials]
         return [*secrets, "--state", self.directory.state]
+
+    def given(self) -> dict[str, Any]:
+        """Return the operator's variables, of the files that are there."""
+        return given(self.settings.vars_files)
 
     def operator(self) -> Operator:
         """Return what asks the daemon, by its configuration as it is now."""
@@ -179,10 +183,17 @@ class Director:
                 time.sleep(INTERVAL)
 
     def vm_runs(self) -> bool | None:
-        """Whether the director's VM runs, or L{None} if the daemon has no such VM."""
+        """
+        Whether the director's VM runs.
+
+        It is L{None} if the daemon has no such VM, or cannot know, as its record is bad.
+        """
         vm_cid = self.environment.vm_cid()
         (vms,) = self.operator().ask_for("ListVMs", "vms")
-        return next((bool(vm["running"]) for vm in vms if vm["vm_cid"] == vm_cid), None)
+        for vm in vms:
+            if vm["vm_cid"] == vm_cid and vm.get("state") != "set_aside":
+                return bool(vm["running"])
+        return None
 
     def wait_for_daemon(self) -> str:
         """

@@ -66,18 +66,15 @@ def _status(director: Director) -> dict[str, Any]:
         "url": director.environment.url,
         "address": director.settings.address,
         "features": ",".join(director.settings.features),
-        "certificates": _certificates(director.directory),
+        "certificates": _certificates(director),
         "directory": str(director.directory.path),
     }
 
 
-def _certificates(directory: StateDirectory) -> str:
-    """Say when those end that bosh has made, and what to do if that is soon."""
-    now = datetime.now(timezone.utc)
-    credentials = renewal.read(directory)
-    said = renewal.told(credentials, now)
-    due = renewal.due(credentials, now)
-    return f"{said}; runc-cpictl director up renews it" if due else said
+def _certificates(director: Director) -> str:
+    """Say when those of C{creds.yml} end, and what to do if that is soon."""
+    credentials = renewal.read(director.directory)
+    return renewal.told(credentials, datetime.now(timezone.utc), director.given())
 
 
 def _runs(director: Director) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,9 @@ class Manifest:
         paths = [Path(path) for path in self.settings.vars]
         if not paths:
             return self.complete(bosh)
-        given = {name for path in paths for name in _names(path)}
+        operators = given(paths)
         known = yaml.safe_load(ours.read_text("utf-8"))
-        public = {key: value for key, value in known.items() if key not in given}
+        public = {key: value for key, value in known.items() if key not in operators}
         shown = self.directory.made / "shown-vars.yml"
         self.directory.write(shown, yaml.safe_dump(public, sort_keys=False))
         text = bosh.interpolate([*self._all_ops(bosh), "-l", shown])
@@ -190,22 +191,27 @@ def difference(before: str, after: str) -> list[str]:
     )
 
 
-def _names(path: Path) -> list[str]:
+def given(paths: Iterable[Path]) -> dict[str, Any]:
     """
-    Return the names of the variables in a file of the operator.
+    Return the variables in files of the operator; the last file that has one counts.
 
-    @raise click.ClickException: if it cannot be read, or is no such file.
+    @raise click.ClickException: if one cannot be read, or is no such file.
     """
-    try:
-        found = yaml.safe_load(path.read_text("utf-8")) or {}
-    except OSError as error:
-        raise click.ClickException(f"--vars: {path}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError):
-        # What is wrong about it could be shown only with a part of it.
-        raise click.ClickException(f"--vars: {path}: it is no YAML") from None
-    if not isinstance(found, dict):
-        raise click.ClickException(f"--vars: {path}: it must be names with their values")
-    return list(found)
+    variables: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(path.read_text("utf-8")) or {}
+        except OSError as error:
+            raise click.ClickException(f"--vars: {path}: {error.strerror}") from None
+        except (ValueError, yaml.YAMLError):
+            # What is wrong about it could be shown only with a part of it.
+            raise click.ClickException(f"--vars: {path}: it is no YAML") from None
+        if not isinstance(found, dict):
+            raise click.ClickException(
+                f"--vars: {path}: it must be names with their values"
+            )
+        variables.update(found)
+    return variables
 
 
 def _replacement(path: str, value: Any) -> dict[str, Any]:

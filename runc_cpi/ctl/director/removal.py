@@ -15,7 +15,7 @@ from runc_cpi.ctl.director.making import COMMAND, confirm
 from runc_cpi.ctl.director.steps import Step, perform
 from runc_cpi.ctl.director.work_dir import remove_work_dir
 from runc_cpi.ctl.operator import Operator
-from runc_cpi.errors import CPIError
+from runc_cpi.errors import CPIError, DaemonUnreachable
 
 # What a daemon has, in the order in which it can be deleted: the command that lists, the
 # key of the answer, the command that deletes, and its argument.
@@ -39,7 +39,7 @@ def destroy(
     Show what would go, ask, and delete it.
 
     @param yes: whether not to ask.
-    @param force: whether to go on where the director or bosh fails.
+    @param force: whether to go on where the director, bosh or the daemon fails.
     @raise click.ClickException: if nobody agrees, or a step fails.
     """
     director = existing(operator, directory)
@@ -55,15 +55,18 @@ def destroy(
     if str(directory.path) == DEFAULT:
         with suppress(OSError):
             directory.path.parent.rmdir()  # unless others have something there
-    click.echo("nothing else is left of it" if left else "nothing is left of it")
+    is_whole = removal.is_empty and not left
+    click.echo("nothing is left of it" if is_whole else "nothing else is left of it")
 
 
 class Removal:
     """
     Removes a director.
 
+    @ivar is_empty: whether nothing stays in the daemon's directory.
+
     @param director: which.
-    @param force: whether to go on where the director or bosh fails.
+    @param force: whether to go on where the director, bosh or the daemon fails.
     """
 
     def __init__(self, director: Director, *, force: bool) -> None:
@@ -71,6 +74,7 @@ class Removal:
         # Of a daemon that others use, only what bosh deletes goes.
         self._is_ours = director.files.are_ours
         self._deployments: list[str] = []
+        self.is_empty = True
 
     def describe(self) -> None:
         """Say what would go."""
@@ -153,22 +157,39 @@ class Removal:
             return f"left out: {error.message}"
 
     def _leftovers(self) -> str:
+        """
+        Delete all that can be deleted, whatever else cannot.
+
+        @raise CPIError: the first refusal of the daemon, unless told to go on.
+        """
         operator = self._director.operator()
-        gone = 0
+        gone, refused = 0, list[CPIError]()
         for listing, key, deleting, argument in THINGS:
             (things,) = operator.ask_for(listing, key)
             for thing in things:
-                if thing.get(argument):
+                if not thing.get(argument):
+                    continue
+                try:
                     _delete(operator, deleting, argument, thing)
                     gone += 1
-        return f"{gone} deleted" if gone else "there are none"
+                except DaemonUnreachable:
+                    raise
+                except CPIError as error:
+                    refused.append(error)
+        if refused and not self._force:
+            raise refused[0]
+        left = [f"left out: {error}" for error in refused]
+        return "; ".join([f"{gone} deleted", *left] if gone or left else ["there are none"])
 
     def _service(self) -> str:
         self._director.service.remove()
         return "stopped"
 
     def _data(self) -> str:
-        return remove_work_dir(self._director.config)
+        config = self._director.config
+        told = self._bravely(lambda: remove_work_dir(config))
+        self.is_empty = not _count(config.work_dir)
+        return told
 
     def _files(self) -> str:
         return "removed" if self._director.files.remove() else "not ours"
@@ -182,4 +203,6 @@ def _delete(operator: Operator, deleting: str, argument: str, thing: Any) -> Non
     try:
         operator.ask(deleting, **{argument: thing[argument]})
     except CPIError as error:
+        if thing[argument] in str(error):
+            raise
         raise type(error)(f"{thing[argument]}: {error}") from None

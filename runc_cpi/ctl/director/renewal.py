@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import click
 import yaml
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from runc_cpi.ctl.director.authorities import (
+    SigningKey,
+    certificates,
+    is_authority,
+    parsed,
+    signers_of,
+)
 from runc_cpi.ctl.director.directory import StateDirectory
 
 # Renewed is what ends sooner than this.
 SOON = timedelta(days=30)
 # Clocks of hosts differ.
 BACKDATED = timedelta(hours=1)
-# What bosh, and others of its kind, make CAs with.
-SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+RENEWED = "runc-cpictl director up renews it"
+YOURS = "it is yours to renew: the key of its CA is neither in creds.yml nor in --vars"
 
 
-def ends(credentials: Mapping[str, Any]) -> dict[str, datetime]:
-    """Return when each certificate ends, by the name of its variable."""
-    return {name: each.not_valid_after_utc for name, each in _certificates(credentials)}
+@dataclass(frozen=True, order=True)
+class Ending:
+    """
+    The end of a certificate.
+
+    @ivar end: when it is.
+    @ivar name: the certificate's variable.
+    @ivar advice: who renews it.
+    """
+
+    end: datetime
+    name: str
+    advice: str
+
+    def told(self, now: datetime, *, is_first: bool) -> str:
+        """
+        Say when it is.
+
+        @param is_first: whether no other certificate ends before.
+        """
+        days = (self.end - now).days
+        if days < 0:
+            return f"{self.name} has ended on {self.end:%Y-%m-%d}"
+        return f"{self.name} ends{' first,' if is_first else ''} in {days} days"
 
 
 def read(directory: StateDirectory) -> dict[str, Any]:
@@ -48,24 +77,29 @@ def read(directory: StateDirectory) -> dict[str, Any]:
     return found
 
 
-def due(credentials: Mapping[str, Any], now: datetime) -> list[str]:
+def due(
+    credentials: Mapping[str, Any], now: datetime, given: Mapping[str, Any] = NOTHING
+) -> list[str]:
     """
-    Return the names of the certificates that end soon, and that bosh can make anew.
+    Return the names of the certificates that end soon, and that can be made anew.
 
-    A certificate that is not of a CA of these credentials is the operator's own.
+    A certificate is the operator's own if the key of its CA is nowhere here.
+
+    @param given: the operator's variables, among which a CA may be.
     """
-    found, keys = dict(_certificates(credentials)), _authorities(credentials)
-    known = {_text(credentials[name]["certificate"]) for name in keys}
+    signers = signers_of(credentials, given)
     return [
         name
-        for name, certificate in found.items()
-        if certificate.not_valid_after_utc - now <= SOON
-        and (name in keys or _text(credentials[name].get("ca")) in known)
+        for name, certificate in certificates(credentials)
+        if name in signers and certificate.not_valid_after_utc - now <= SOON
     ]
 
 
 def renew(
-    credentials: Mapping[str, Any], names: Collection[str], now: datetime
+    credentials: Mapping[str, Any],
+    names: Collection[str],
+    now: datetime,
+    given: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """
     Return credentials that have bosh make certificates anew, when it reads them.
@@ -75,15 +109,23 @@ def renew(
     round: no VM is cut off before it has the new one.
 
     @param names: some of L{due}.
+    @param given: the operator's variables.
     """
-    keys = _authorities(credentials)
-    changed = {key: value for key, value in credentials.items() if key not in names}
-    for name in keys.keys() & names:
-        before = credentials[name]
-        certificate = x509.load_pem_x509_certificate(before["certificate"].encode())
-        pem = _prolonged(certificate, keys[name], now)
-        changed[name] = {**before, "certificate": pem}
-        _replace_ca(changed, before["certificate"], pem)
+    signers = signers_of(credentials, given)
+    authorities = {
+        name: certificate
+        for name, certificate in certificates(credentials)
+        if name in names and is_authority(certificate)
+    }
+    changed = {
+        name: value
+        for name, value in credentials.items()
+        if name not in names or name in authorities
+    }
+    for name, before in authorities.items():
+        pem = _prolonged(before, signers[name], now)
+        changed[name] = {**changed[name], "certificate": pem}
+        _replace_ca(changed, before, pem)
     return changed
 
 
@@ -93,52 +135,47 @@ def write(directory: StateDirectory, credentials: Mapping[str, Any]) -> None:
     directory.write(directory.credentials, text)
 
 
-def told(credentials: Mapping[str, Any], now: datetime) -> str:
-    """Say which certificate ends first, and when."""
-    found = ends(credentials)
-    if not found:
-        return "none yet"
-    name = min(found, key=lambda each: found[each])
-    days = (found[name] - now).days
-    if days < 0:
-        return f"{name} has ended on {found[name]:%Y-%m-%d}"
-    return f"{name} ends first, in {days} days"
+def first_ends(
+    credentials: Mapping[str, Any], given: Mapping[str, Any] = NOTHING
+) -> list[Ending]:
+    """
+    Return what ends first of what can be made anew, and what ends first of the rest.
+
+    @param given: the operator's variables.
+    """
+    signers = signers_of(credentials, given)
+    firsts: dict[str, Ending] = {}
+    for name, certificate in certificates(credentials):
+        advice = RENEWED if name in signers else YOURS
+        ending = Ending(certificate.not_valid_after_utc, name, advice)
+        firsts[advice] = min(ending, firsts.get(advice, ending))
+    return sorted(firsts.values())
 
 
-def _certificates(
-    credentials: Mapping[str, Any],
-) -> Iterator[tuple[str, x509.Certificate]]:
-    """Return the certificates with the names of their variables."""
-    for name, value in credentials.items():
-        pem = value.get("certificate") if isinstance(value, dict) else None
-        if isinstance(pem, str):
-            try:
-                yield name, x509.load_pem_x509_certificate(pem.encode())
-            except ValueError:
-                continue  # something else of that name
+def told(
+    credentials: Mapping[str, Any], now: datetime, given: Mapping[str, Any] = NOTHING
+) -> str:
+    """
+    Say which certificate ends first, and when, and what to do about what ends soon.
 
-
-def _authorities(credentials: Mapping[str, Any]) -> dict[str, SigningKey]:
-    """Return the keys of the CAs that sign themselves, by their names."""
-    return {
-        name: key
-        for name, certificate in _certificates(credentials)
-        if certificate.issuer == certificate.subject
-        and (key := _key(credentials[name].get("private_key"))) is not None
-    }
-
-
-def _key(pem: Any) -> SigningKey | None:
-    """Return a key that can sign, if it is such a one."""
-    try:
-        key = load_pem_private_key(str(pem).encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, SigningKey) else None
+    @param given: the operator's variables.
+    """
+    said: list[str] = []
+    for ending in first_ends(credentials, given):
+        is_due = ending.end - now <= SOON
+        if not said or is_due:
+            said.append(ending.told(now, is_first=not said))
+        if is_due:
+            said.append(ending.advice)
+    return "; ".join(said) or "none yet"
 
 
 def _prolonged(certificate: x509.Certificate, key: SigningKey, now: datetime) -> str:
-    """Return a CA that is valid for as long as it was, from now on, as PEM."""
+    """
+    Return a CA that is valid for as long as it was, from now on, as PEM.
+
+    @param key: of who has signed it.
+    """
     lasts = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     builder = (
         x509.CertificateBuilder()
@@ -154,12 +191,8 @@ def _prolonged(certificate: x509.Certificate, key: SigningKey, now: datetime) ->
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode("ascii")
 
 
-def _replace_ca(credentials: dict[str, Any], before: str, pem: str) -> None:
+def _replace_ca(credentials: dict[str, Any], before: x509.Certificate, pem: str) -> None:
     """Name a CA as it is now, wherever it was named as before."""
     for name, value in credentials.items():
-        if isinstance(value, dict) and _text(value.get("ca")) == _text(before):
+        if isinstance(value, dict) and parsed(value.get("ca")) == before:
             credentials[name] = {**value, "ca": pem}
-
-
-def _text(pem: Any) -> str:
-    return pem.strip() if isinstance(pem, str) else ""

@@ -73,6 +73,11 @@ class Settings:
         return self.bosh_deployment or DEPLOYMENT
 
     @property
+    def vars_files(self) -> list[Path]:
+        """The files with variables that are still there."""
+        return [path for path in map(Path, self.vars) if path.exists()]
+
+    @property
     def network(self) -> IPv4Network:
         """The network of the director's VM."""
         return IPv4Network(self.cidr)

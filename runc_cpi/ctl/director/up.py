@@ -123,7 +123,10 @@ class Up:
         vm_cid = director.environment.vm_cid()
         if vm_cid is None:
             return "there is none yet"
-        if director.vm_runs() is not False:
+        runs = director.vm_runs()
+        if runs is None:
+            return f"the daemon has no {vm_cid} that it could boot"
+        if runs:
             return f"{vm_cid}, as it was"
         director.operator().ask("StartVM", vm_cid=vm_cid)
         return f"{vm_cid}, booted"
@@ -154,11 +157,11 @@ class Up:
     def _certificates(self) -> str:
         """Have bosh make anew what ends soon; all steps that follow then use it."""
         directory, now = self._director.directory, datetime.now(timezone.utc)
-        credentials = renewal.read(directory)
-        names = renewal.due(credentials, now)
+        credentials, given = renewal.read(directory), self._director.given()
+        names = renewal.due(credentials, now, given)
         if not names:
-            return renewal.told(credentials, now)
-        renewal.write(directory, renewal.renew(credentials, names, now))
+            return renewal.told(credentials, now, given)
+        renewal.write(directory, renewal.renew(credentials, names, now, given))
         return f"renewed: {', '.join(names)}; deploy again, so that VMs have them"
 
     def _create_env(self) -> str:

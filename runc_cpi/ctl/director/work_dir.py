@@ -25,8 +25,9 @@ def remove_work_dir(config: DaemonConfig) -> str:
     work_dir = config.work_dir
     if _is_used(work_dir / "lock"):
         raise click.ClickException(f"a daemon still uses {work_dir}; end it first")
-    if (work_dir / "vms").is_dir() and any((work_dir / "vms").iterdir()):
-        raise click.ClickException(f"{work_dir}: there are VMs")
+    if (work_dir / "vms").is_dir():
+        for vm in (work_dir / "vms").iterdir():
+            raise click.ClickException(f"{work_dir}: there are VMs, such as {vm.name}")
     below = [point for point in _mounts() if point.startswith(f"{work_dir}/")]
     if below:
         raise click.ClickException(f"{below[0]} is mounted; unmount it first")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from runc_cpi.daemon.base.bounds import (
     LEAST_PIDS,
     LEAST_ROOT_DISK_SIZE,
@@ -109,7 +111,21 @@ class TLSConfig(Section):
         "names of clients, by the same rule, that may only list what there is and read "
         "events. They need not be in `allowed_clients`, and who is in both may no more. "
         "`runc-cpictl certs` makes a certificate for `viewer`",
+        shown="`['viewer']` without `allowed_clients`, none with them",
     )
+
+    @classmethod
+    def parse_section(cls, name: str, raw: Any) -> Self:
+        """
+        Check the section.
+
+        Whoever names who is let in lets in nobody else unless that is said.
+
+        @raise ConfigError: naming the key, the value and what is accepted.
+        """
+        if isinstance(raw, dict) and raw.get("allowed_clients"):
+            raw = {"viewing_clients": [], **raw}
+        return super().parse_section(name, raw)
 
 
 def tls_section(key: str, raw: Any) -> TLSConfig | None:

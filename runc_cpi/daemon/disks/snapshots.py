@@ -18,7 +18,6 @@ from runc_cpi.daemon.disks.interfaces import IDiskDriver
 from runc_cpi.daemon.disks.snapshot import Snapshot
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.loading import load_all
 from runc_cpi.daemon.storage.records import write_record
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -34,12 +33,11 @@ class Snapshots:
         self,
         *,
         depot: Depot,
-        trees: ITrees,
         scratch: Scratch,
         driver: IDiskDriver,
         disks: Disks,
     ) -> None:
-        self._depot, self._trees, self._scratch = depot, trees, scratch
+        self._depot, self._scratch = depot, scratch
         self._driver, self._disks = driver, disks
         self._locks = KeyedLock()
         self._snapshots: dict[str, Snapshot] = {}
@@ -88,7 +86,7 @@ class Snapshots:
             try:
                 with self._disks.room.promised(scratch, size):
                     await self._driver.snapshot(path, scratch, container)
-                await self._trees.sync(scratch)
+                await self._scratch.sync(scratch)
                 record = paths.snapshot_record(scratch)
                 await deferToThread(write_record, record, snapshot.to_json())
                 await self._scratch.publish(scratch, target)

@@ -95,10 +95,13 @@ def _towards(server: str, port: int) -> socket.socket:
 
     @raise OSError: if there is no way to it.
     """
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    way = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    # Of a link-local address that has the number of its interface as well.
+    (family, kind, _, _, address), *_ = socket.getaddrinfo(
+        server, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )
+    way = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     try:
-        way.connect((server, port))
+        way.connect(address)
     except BaseException:
         way.close()
         raise

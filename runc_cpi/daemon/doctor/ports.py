@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.network import found_rules, table
-from runc_cpi.daemon.host.network.listeners import listeners, owner
+from runc_cpi.daemon.host.network.listeners import Listener, listeners, owner
 from runc_cpi.daemon.networks.ports import PROTOCOLS
 from runc_cpi.daemon.networks.rules import Occupant, Redirection
 from runc_cpi.daemon.storage.bundle import Bundle
@@ -18,6 +20,16 @@ from runc_cpi.daemon.vms.vm import VM
 
 NAME = "published ports"
 MOST = 5  # that are named
+
+Thing = TypeVar("Thing")
+
+
+class Shadow(NamedTuple):
+    """A socket of the host at a port that leads to a VM."""
+
+    protocol: str
+    listener: Listener
+    vm_cid: str
 
 
 def published(patient: Patient) -> Iterator[Finding]:
@@ -30,10 +42,11 @@ def published(patient: Patient) -> Iterator[Finding]:
     if unruled:
         seen = f"no rule leads to {_some(unruled)}"
         yield fault(NAME, seen, "runc-cpictl repair loads the rules again")
-    shadowed = list(_listeners(vms))
+    shadowed = _shadows(vms)
     if shadowed:
         advice = "end that program, have it listen elsewhere, or publish another port"
-        yield warning(NAME, f"{_some(shadowed)}: it gets nothing from others", advice)
+        seen = f"{_some(shadowed, _told)}: it gets nothing from others"
+        yield warning(NAME, seen, advice)
     if not unruled and not shadowed:
         count = sum(len(port.numbers) for vm in vms.values() for port in vm.ports)
         yield fine(NAME, f"lead to their VMs ({count})")
@@ -79,28 +92,40 @@ def _wanted(vm: VM) -> list[Redirection]:
     return sorted((each for some in led for each in some), key=lambda each: each.port)
 
 
-def _listeners(vms: Mapping[str, VM]) -> Iterator[str]:
-    """Name the processes of the host that listen at ports which lead to VMs."""
+def _shadows(vms: Mapping[str, VM]) -> list[Shadow]:
+    """Find the sockets of the host at ports which lead to VMs."""
+    found: dict[Shadow, None] = {}
     for protocol in PROTOCOLS:
-        for listener in listeners(protocol):
-            for vm in vms.values():
-                versions = {address.version for address in vm.addresses}
-                if any(
-                    port.protocol == protocol
-                    and listener.port in port.numbers
-                    and not listener.versions.isdisjoint(versions)
-                    and (listener.address is None or port.is_at(listener.address))
-                    for port in vm.ports
-                ):
-                    process = owner(listener.inode)
-                    who = f"{process.name} (pid {process.pid})" if process else "a process"
-                    yield (
-                        f"{who} of this host listens at {listener.port}/{protocol}, "
-                        f"which leads to {vm.vm_cid}"
-                    )
+        there = sorted(listeners(protocol), key=lambda listener: listener.port)
+        numbers = [listener.port for listener in there]
+        for vm in vms.values():
+            versions = {address.version for address in vm.addresses}
+            for port in vm.ports:
+                if port.protocol != protocol:
+                    continue
+                first, last = (
+                    bisect_left(numbers, port.first),
+                    bisect_right(numbers, port.last),
+                )
+                for listener in there[first:last]:
+                    if not listener.versions.isdisjoint(versions) and (
+                        listener.address is None or port.is_at(listener.address)
+                    ):
+                        found[Shadow(protocol, listener, vm.vm_cid)] = None
+    return list(found)
 
 
-def _some(texts: list[str]) -> str:
-    """Join the first of some texts, and count the rest."""
-    more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
-    return "; ".join(texts[:MOST]) + more
+def _told(shadow: Shadow) -> str:
+    """Name the process that has a socket: that looks at all processes of the host."""
+    process = owner(shadow.listener.inode)
+    who = f"{process.name} (pid {process.pid})" if process else "a process"
+    return (
+        f"{who} of this host listens at {shadow.listener.port}/{shadow.protocol}, "
+        f"which leads to {shadow.vm_cid}"
+    )
+
+
+def _some(things: Sequence[Thing], told: Callable[[Thing], str] = str) -> str:
+    """Tell of the first of some things, and count the rest."""
+    more = f" and {len(things) - MOST} more" if len(things) > MOST else ""
+    return "; ".join(map(told, things[:MOST])) + more

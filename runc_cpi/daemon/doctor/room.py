@@ -14,10 +14,12 @@ from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.disks.mountinfo import Mount
+from runc_cpi.daemon.storage.depot import Depot
 
 FICLONE = 0x40049409  # linux/fs.h
 LITTLE, TIGHT = 0.02, 0.1  # of all room
 QUOTAS = {"prjquota", "pquota"}
+MORE_ROOM = "runc-cpictl prune deletes stemcells that no VM uses"
 
 
 def room(patient: Patient) -> Iterator[Finding]:
@@ -30,21 +32,27 @@ def room(patient: Patient) -> Iterator[Finding]:
     if found.f_files:
         parts.append(found.f_favail / found.f_files)
         seen += f", and {found.f_favail} files"
-    advice = "runc-cpictl prune deletes stemcells that no VM uses"
     if min(parts) < LITTLE:
-        yield fault("disk room", seen, advice)
+        yield fault("disk room", seen, MORE_ROOM)
     elif min(parts) < TIGHT:
-        yield warning("disk room", seen, advice)
+        yield warning("disk room", seen, MORE_ROOM)
     else:
         yield fine("disk room", seen)
 
 
 def features(patient: Patient) -> Iterator[Finding]:
     """Try what the file system can do; a file that this takes is gone at once."""
-    path = _existing(patient.config.work_dir)
+    # If this is killed, the next start removes what is there.
+    path = _existing(Depot(patient.config.work_dir).scratch)
     mount = mount_of(path, mountinfo.read(os.getpid()))
     kind = "an unknown file system" if mount is None else mount.filesystem
-    clones = "copies share blocks" if _clones(path) else "copies take their whole size"
+    try:
+        clones = "copies share blocks" if _clones(path) else "copies take their whole size"
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        yield warning("file system", f"{kind}: {error.strerror}", MORE_ROOM)
+        return
     options = set() if mount is None else set(mount.options.split(","))
     quota = "project quotas" if options & QUOTAS else "no project quotas"
     yield fine("file system", f"{kind}: {clones}; {quota}")

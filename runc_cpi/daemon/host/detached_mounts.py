@@ -13,7 +13,7 @@ _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 # linux/mount.h and linux/fcntl.h
 AT_FDCWD = -100
-AT_EMPTY_PATH, AT_RECURSIVE = 0x1000, 0x8000
+AT_NO_AUTOMOUNT, AT_EMPTY_PATH, AT_RECURSIVE = 0x800, 0x1000, 0x8000
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 1, 6
@@ -38,11 +38,14 @@ def of_directory(path: str | Path, *, recursive: bool = False) -> Iterator[int]:
     """
     Make a second mount of a directory or a file (open_tree(2)).
 
+    Nothing is mounted by that where it waits for somebody to look (autofs(5)).
+
     @param recursive: whether to mount what is mounted below it as well.
     @return: its descriptor.  The mount goes with it, unless it is moved somewhere.
     @raise OSError: if the kernel refuses.
     """
-    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT
+    flags |= AT_RECURSIVE if recursive else 0
     fd = _call(_OPEN_TREE, AT_FDCWD, os.fsencode(path), flags, what=str(path))
     try:
         yield fd

@@ -19,3 +19,13 @@ def check(result: int, what: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
     return result
+
+
+def sync_file_system(directory: int) -> None:
+    """
+    Sync the file system of a directory (syncfs(2)); this blocks.
+
+    @param directory: a descriptor of it.
+    @raise OSError: if that fails, or did since the directory was opened.
+    """
+    check(libc.syncfs(directory), "syncfs")

@@ -20,13 +20,13 @@ from runc_cpi.daemon.host.libc import check, libc
 _STATMOUNT, _LISTMOUNT = 457, 458
 # linux/mount.h: mnt_id_req has size, namespace, mount and parameter; of statmount come
 # first size, options, mask; then, from 56 on, the numbers that mountinfo has, and where the
-# mount point begins in the texts, which begin at 512.
+# type and the mount point begin in the texts, which begin at 512.
 _REQUEST = struct.Struct("=IIQQ")
 _NUMBERS, _NUMBERS_AT = struct.Struct("=2I"), 56
-_POINT, _POINT_AT = struct.Struct("=I"), 108
+_TEXT, _TYPE_AT, _POINT_AT = struct.Struct("=I"), 36, 108
 _TEXTS_AT = 512
 _ROOT = (1 << 64) - 1  # LSMT_ROOT
-_BASIC, _WITH_POINT = 0x02, 0x10  # STATMOUNT_MNT_*
+_BASIC, _WITH_POINT, _WITH_TYPE = 0x02, 0x10, 0x20  # STATMOUNT_*
 MOST = 1024  # numbers that are asked for at once
 _ROOM = _TEXTS_AT + 4096 * 2  # bytes: a path, with room for what is escaped
 
@@ -54,12 +54,18 @@ def place_of(number: int) -> Place | None:
     @param number: as L{numbers} has it.
     @raise OSError: if the kernel refuses for another reason.
     """
-    request = _REQUEST.pack(_REQUEST.size, 0, number, _BASIC | _WITH_POINT)
+    wanted = _BASIC | _WITH_POINT | _WITH_TYPE
+    request = _REQUEST.pack(_REQUEST.size, 0, number, wanted)
     told = ctypes.create_string_buffer(_ROOM)
     with suppress(FileNotFoundError):
         check(libc.syscall(_STATMOUNT, request, told, _ROOM, 0), "statmount")
         own, parent = _NUMBERS.unpack_from(told, _NUMBERS_AT)
-        (begin,) = _POINT.unpack_from(told, _POINT_AT)
-        point = told.raw[_TEXTS_AT + begin :].split(b"\0", 1)[0]
-        return Place(own, parent, os.fsdecode(point))
+        texts = told.raw
+        return Place(own, parent, _text(texts, _POINT_AT), _text(texts, _TYPE_AT))
     return None
+
+
+def _text(told: bytes, at: int) -> str:
+    """Return the text whose beginning is told C{at} a place."""
+    begin = _TEXTS_AT + _TEXT.unpack_from(told, at)[0]
+    return os.fsdecode(told[begin : told.index(b"\0", begin)])

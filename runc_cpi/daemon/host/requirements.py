@@ -11,7 +11,7 @@ from runc_cpi.daemon.host.disks.filesystems import EXT4, FILESYSTEMS
 from runc_cpi.daemon.host.network import libnftables, table
 
 REQUIRED = (
-    *("tar", "rm", "sync", "cp", "sh"),
+    *("tar", "rm", "cp", "sh"),
     *("mount", "umount", "nsenter", "unshare", "setpriv"),
 )
 

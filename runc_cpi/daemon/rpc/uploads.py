@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, TypeVar
 
 from runc_cpi.daemon.base.calls import Call, current
 from runc_cpi.daemon.events.calls import Calls, Problem
 from runc_cpi.daemon.rpc.commands import ImportStemcell
-from runc_cpi.daemon.stemcells.content import Content
+from runc_cpi.daemon.stemcells.content import Content, checked_size
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.stemcells.upload import StemcellUpload
@@ -43,13 +43,14 @@ class Uploads:
         # The last ones alone: a peer must not make this grow.
         self._failed: dict[int, CPIError] = {}
 
-    def begin(self, cloud_properties: Any) -> int:
+    def begin(self, cloud_properties: Any, size: int | None = None) -> int:
         """
         Begin an upload.
 
+        @param size: of its image, in bytes, if the caller tells it.
         @return: its number.
-        @raise InvalidArgument: if C{cloud_properties} are no good, or too many uploads
-            are under way.
+        @raise InvalidArgument: if C{cloud_properties} or the size are no good, or too
+            many uploads are under way.
         """
         if len(self._under_way) >= self._limit:
             raise InvalidArgument(
@@ -60,6 +61,8 @@ class Uploads:
         call = self._noted[number] = self._calls.begin(ImportStemcell.method, ())
         call.take_turn()
         try:
+            if size is not None:
+                checked_size(size)
             self._under_way[number] = self._stemcells.open_upload(cloud_properties)
         except Exception as error:
             self._note_end(number, _problem(error))
@@ -73,7 +76,7 @@ class Uploads:
         @raise InvalidArgument: if there is no such upload.
         @raise CPIError: as L{Stemcells.create} does.
         """
-        await self._abort_on_error(number, self._find(number).write(data))
+        await self._abort_on_error(number, lambda upload: upload.write(data))
 
     async def name(self, number: int, image: Content) -> Stemcell | None:
         """
@@ -83,9 +86,7 @@ class Uploads:
         @raise InvalidArgument: if there is no such upload, or bytes of it came.
         @raise CPIError: as L{Stemcells.create} does.
         """
-        upload = self._find(number)
-        current.set(self._noted.get(number))
-        stemcell = await self._abort_on_error(number, upload.name(image))
+        stemcell = await self._abort_on_error(number, lambda upload: upload.name(image))
         if stemcell is not None:
             self._made(number, stemcell)
         return stemcell
@@ -97,9 +98,7 @@ class Uploads:
         @raise InvalidArgument: if there is no such upload.
         @raise CPIError: as L{Stemcells.create} does.
         """
-        upload = self._find(number)
-        current.set(self._noted.get(number))  # that it began with, not the last chunk's
-        stemcell = await self._abort_on_error(number, upload.finish())
+        stemcell = await self._abort_on_error(number, StemcellUpload.finish)
         self._made(number, stemcell)
         return stemcell
 
@@ -123,10 +122,16 @@ class Uploads:
             message = f"upload: there is no upload {number} on this connection"
             raise InvalidArgument(message) from None
 
-    async def _abort_on_error(self, number: int, work: Awaitable[T]) -> T:
+    async def _abort_on_error(
+        self, number: int, work: Callable[[StemcellUpload], Awaitable[T]]
+    ) -> T:
+        upload = self._find(number)
+        current.set(self._noted.get(number))  # that it began with, not this command's
         try:
-            return await work
+            return await work(upload)
         except CPIError as error:
+            if upload.is_made:  # what came behind its end does not undo it
+                raise
             self._note_end(number, _problem(error))
             first = self._failed.setdefault(number, error)
             while len(self._failed) > self._limit:

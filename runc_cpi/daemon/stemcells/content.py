@@ -35,4 +35,19 @@ class Content:
             raise InvalidArgument(
                 f"digest: {digest!r} must be sha256: and 64 hexadecimal digits"
             )
-        return cls(digest, size)
+        return cls(digest, checked_size(size))
+
+    def __str__(self) -> str:
+        """Its digest, and its size if it has one, for people."""
+        return self.digest if self.size is None else f"{self.digest}, {self.size} bytes"
+
+
+def checked_size(size: int) -> int:
+    """
+    Return the size of an image file as a caller tells it.
+
+    @raise InvalidArgument: if no image file has it.
+    """
+    if size < 1:
+        raise InvalidArgument(f"size: {size} must be a number of bytes, 1 or more")
+    return size

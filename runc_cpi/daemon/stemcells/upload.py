@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.interfaces import IUpload
 from runc_cpi.daemon.stemcells.making import StemcellMaker, checked, made_rootfs
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
-from runc_cpi.errors import CloudError, InvalidArgument, StemcellRejected
+from runc_cpi.errors import CloudError, CPIError, InvalidArgument, StemcellRejected
 
 
 class _Unpacking(NamedTuple):
@@ -35,8 +35,10 @@ class StemcellUpload:
     It appears when L{finish} succeeds.  After any error the caller calls L{abort}.
 
     Bytes are taken in the order in which L{write} is called, also if it is called again
-    before it returned.
+    before it returned.  What is called after the end is refused, also if it was called
+    before the end and had to wait for its turn.
 
+    @ivar is_made: whether it has become a stemcell.
     @raise InvalidArgument: if C{cloud_properties} is no object.
     """
 
@@ -45,7 +47,10 @@ class StemcellUpload:
         self._unpacking: _Unpacking | None = None
         self._named: Content | None = None
         self._turns = DeferredLock()
-        self._is_aborted = False
+        self._step = ExitStack()
+        # Why nothing is taken any more.
+        self._end: CPIError | None = None
+        self.is_made = False
 
     async def name(self, image: Content) -> Stemcell | None:
         """
@@ -59,7 +64,10 @@ class StemcellUpload:
             if self._unpacking is not None:
                 raise InvalidArgument("digest: it must come before the image's bytes")
             self._named = image
-            return await self._maker.from_unpacked(image, self._cloud_properties)
+            stemcell = await self._maker.from_unpacked(image, self._cloud_properties)
+            if stemcell is not None:
+                self._note_made()
+            return stemcell
 
     async def write(self, data: bytes) -> None:
         """
@@ -70,15 +78,21 @@ class StemcellUpload:
         async with self._turn():
             unpacking = self._unpacking
             if unpacking is None:
-                unpacking = self._begin()
+                unpacking = await self._begin()
                 await self._maker.scratch.make_room()
                 self._go_on()
             await unpacking.upload.write(data)
 
-    def _begin(self) -> _Unpacking:
+    async def _begin(self) -> _Unpacking:
         new = self._maker.scratch.new()
-        self._unpacking = _Unpacking(new, self._maker.archiver.open(made_rootfs(new)))
-        self._maker.scratch.begin_sync(new)
+        try:
+            upload = self._maker.archiver.open(made_rootfs(new))
+            self._maker.scratch.begin_sync(new)
+        except BaseException:
+            await self._maker.scratch.discard(new)
+            raise
+        self._step.enter_context(span("unpack"))
+        self._unpacking = _Unpacking(new, upload)
         return self._unpacking
 
     async def finish(self) -> Stemcell:
@@ -88,32 +102,58 @@ class StemcellUpload:
         @raise CPIError: what is wrong with the image.
         """
         async with self._turn():
-            new, upload = self._unpacking or self._begin()
-            with span("unpack"):
-                image = await upload.finish()
+            new, upload = self._unpacking or await self._begin()
+            image = await upload.finish()
+            self._step.close()
             self._go_on()
             if self._named not in (None, image):
-                raise StemcellRejected("the image changed while it was sent")
-            return await self._maker.complete(new, image, self._cloud_properties)
+                raise StemcellRejected(
+                    f"the bytes are not the image that was named: {self._named}"
+                )
+            # Whoever gives up from now on must not remove what is about to appear.
+            self._unpacking = None
+            try:
+                made = await self._maker.complete(new, image, self._cloud_properties)
+            except BaseException:
+                await self._maker.scratch.discard(new)
+                raise
+            self._note_made()
+            return made
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """
-        Wait for what was asked before.
+        Wait for what was asked before; a failure is the end of the upload.
 
-        @raise CloudError: if the upload was given up meanwhile.
+        @raise CPIError: if it has ended meanwhile: why.
         """
         async with self._turns:
             self._go_on()
-            yield
+            try:
+                yield
+            except BaseException as error:
+                # Noted before others have their turn.
+                self._end = error if isinstance(error, CPIError) else _given_up()
+                self._step.close()
+                raise
 
     def _go_on(self) -> None:
-        if self._is_aborted:
-            raise CloudError("the upload was given up before all its bytes were taken")
+        if self._end is not None:
+            raise self._end
+
+    def _note_made(self) -> None:
+        self.is_made = True
+        self._end = InvalidArgument("upload: it has ended, and its stemcell is made")
 
     async def abort(self) -> None:
         """Stop unpacking, and remove what there is."""
-        self._is_aborted = True
-        if self._unpacking is not None:
-            await self._unpacking.upload.abort()
-            await self._maker.scratch.discard(self._unpacking.new)
+        self._end = self._end or _given_up()
+        self._step.close()
+        unpacking, self._unpacking = self._unpacking, None
+        if unpacking is not None:
+            await unpacking.upload.abort()
+            await self._maker.scratch.discard(unpacking.new)
+
+
+def _given_up() -> CloudError:
+    return CloudError("the upload was given up before all its bytes were taken")

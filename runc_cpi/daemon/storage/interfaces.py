@@ -11,11 +11,13 @@ from zope.interface import Interface
 class ITrees(Interface):
     """Acts on whole trees of files."""
 
-    def sync(path: Path) -> Awaitable[None]:
+    def sync(directory: int) -> Awaitable[None]:
         """
-        Wait until the file system of C{path} is on its disk.
+        Wait until the file system of a directory is on its disk.
 
-        @raise CloudError: if the file system cannot be written.
+        @param directory: a descriptor of it, which may be closed meanwhile.
+        @raise CloudError: if the file system cannot be written, or could not since the
+            directory was opened; of each failure that is told once.
         """
 
     def size(path: Path) -> Awaitable[int]:

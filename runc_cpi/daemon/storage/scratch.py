@@ -17,7 +17,7 @@ from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.repairs import PRUNED, Repairs
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.early_syncs import EarlySyncs
+from runc_cpi.daemon.storage.early_syncs import EarlySyncs, free_room, open_directory
 from runc_cpi.daemon.storage.interfaces import ITrees
 from runc_cpi.daemon.storage.reaper import Reaper
 
@@ -39,13 +39,12 @@ class Scratch:
     log = Logger()
 
     def __init__(self, reactor: Any, depot: Depot, trees: ITrees, reaper: Reaper) -> None:
-        self._reactor = reactor
         self._directory, self._trees, self._reaper = depot.scratch, trees, reaper
         # What is being made or removed now, so that a sweep leaves it alone.
         self._in_use: set[Path] = set()
-        # What of that is no rubbish.
-        self._in_the_making: set[Path] = set()
-        self._early_syncs: dict[Path, EarlySyncs] = {}
+        # What of that is no rubbish, each with a descriptor of it.
+        self._in_the_making: dict[Path, int] = {}
+        self._early_syncs = EarlySyncs(reactor, self._directory, trees)
 
     def new(self) -> Path:
         """
@@ -56,13 +55,17 @@ class Scratch:
         @raise OSError: if it cannot be made.
         """
         draft = drafts.new_draft(self._directory)
+        try:
+            self._in_the_making[draft] = open_directory(draft)
+        except OSError:
+            draft.rmdir()
+            raise
         self._in_use.add(draft)
-        self._in_the_making.add(draft)
         return draft
 
     def rubbish(self) -> int:
         """Count what takes room and is to be removed, also what could not be removed."""
-        there = len(set(self._directory.iterdir()) - self._in_the_making)
+        there = len(set(self._directory.iterdir()) - set(self._in_the_making))
         # What removed the last file may not have ended yet.
         return max(there, self._reaper.backlog)
 
@@ -73,27 +76,24 @@ class Scratch:
                 continue
 
     def _is_scanty(self) -> bool:
-        return _free(self._directory) < SCANTY
+        return free_room(self._directory) < SCANTY
 
     def begin_sync(self, draft: Path) -> None:
         """Have what comes into a directory go to its disk meanwhile; L{sync} ends that."""
-        sync = partial(self._sync, draft)
-        self._early_syncs[draft] = EarlySyncs(self._reactor, sync)
+        self._early_syncs.begin(draft)
 
     @spanned("sync")
     async def sync(self, draft: Path) -> None:
         """
-        Wait until all that is in a directory is on its disk.
+        Wait until all that is in a directory of L{new} is on its disk.
+
+        It is synced by the descriptor that is open since it was made: so the kernel tells
+        of each failure since then, whoever synced meanwhile (syncfs(2)).
 
         @raise CloudError: if the file system cannot be written, or could not meanwhile.
         """
-        begun = self._early_syncs.pop(draft, None)
-        if begun is not None:
-            await begun.end()
-        await self._sync(draft)
-
-    async def _sync(self, draft: Path) -> None:
-        await self._trees.sync(draft)
+        self._early_syncs.end(draft)
+        await self._trees.sync(self._in_the_making[draft])
 
     @spanned("publish")
     async def publish(self, draft: Path, place: Path) -> None:
@@ -104,7 +104,7 @@ class Scratch:
         """
         await deferToThread(drafts.publish, draft, place)
         self._in_use.discard(draft)
-        self._in_the_making.discard(draft)
+        self._let_go(draft)
 
     async def remove(self, place: Path) -> None:
         """
@@ -146,11 +146,14 @@ class Scratch:
         removal.addBoth(lambda _: self._in_use.discard(path))
 
     def _give_up(self, path: Path) -> None:
-        self._in_the_making.discard(path)
         self._in_use.add(path)
-        begun = self._early_syncs.pop(path, None)
-        if begun is not None:
-            begun.give_up()
+        self._let_go(path)
+
+    def _let_go(self, path: Path) -> None:
+        self._early_syncs.end(path)
+        directory = self._in_the_making.pop(path, None)
+        if directory is not None:
+            os.close(directory)
 
     async def _remove(self, path: Path) -> None:
         """Remove something; all else goes first, unless room is wanted."""
@@ -194,9 +197,3 @@ class Scratch:
             return  # the daemon stops, and the next start sweeps
         finally:
             self._in_use.discard(path)
-
-
-def _free(path: Path) -> int:
-    """Return how many bytes are free on the file system of a path."""
-    room = os.statvfs(path)
-    return room.f_bavail * room.f_frsize

@@ -108,6 +108,14 @@ class Tree:
         finally:
             os.close(place)
 
+    def open_directory(self, name: str) -> int:
+        """
+        Open a directory to read.
+
+        @raise OSError: if there is none, or it is something else.
+        """
+        return self.open(name, os.O_RDONLY | os.O_DIRECTORY)
+
     def write(self, name: str, content: str, mode: int = 0o600, *, owner: int = 0) -> None:
         """
         Write a file; whoever reads it sees the old content or the new.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
 
 from runc_cpi.daemon.base.calls import span, spanned
+from runc_cpi.daemon.base.cleanup import quietly
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
@@ -45,8 +45,6 @@ class Containers:
 
     @ivar agents: tells the agents of VMs which disks there are.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -148,9 +146,9 @@ class Containers:
         return init_of(stemcell, properties.init, legacy_cgroups=legacy)
 
     @spanned("files")
-    async def furnish(self, vm: VM, stemcell: Stemcell) -> None:
+    async def furnish(self, vm: VM, stemcell: Stemcell) -> Sequence[str]:
         """
-        Make the directory of a new VM, and the files it boots with.
+        Make the directory of a new VM, and the files it boots with, whose names it returns.
 
         @raise NoDiskSpace: if there is no room for its root disk or its ephemeral disk.
         @raise CloudError: if the host fails otherwise.
@@ -162,10 +160,12 @@ class Containers:
         root_size = vm.properties.root_disk_size or self._policy.root_disk_size
         if root_size is not None:
             await self._root_disks.make(bundle, root_size)
-        await deferToThread(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
+        furnish = partial(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
+        furnished = await deferToThread(furnish)
         size = vm.properties.ephemeral_disk_size
         if size is not None:
             await self._disks.make_ephemeral(bundle.path, size)
+        return furnished
 
     async def boot(self, vm: VM, stemcell: Stemcell) -> None:
         """
@@ -231,7 +231,7 @@ class Containers:
         try:
             await self.boot(vm, stemcell)
         except BaseException:
-            await self._take_down_quietly(vm.vm_cid)
+            await quietly(self.take_down, vm.vm_cid)
             raise
         await deferToThread(progress.clear, bundle)
 
@@ -241,11 +241,14 @@ class Containers:
 
         @raise CloudError: if it does not stop, or the host fails.
         """
+        was_running = self.find(vm.vm_cid).pid is not None
         try:
             await self._ask_to_halt(vm, stemcell)
             await self.take_down(vm.vm_cid)
         except BaseException:
-            self.watch(vm.vm_cid)
+            if not self.watch(vm.vm_cid) and was_running:
+                # It is down without having been stopped, and nobody else would see that.
+                self._watcher.ended(vm.vm_cid, None)
             raise
 
     @spanned("halt")
@@ -269,7 +272,7 @@ class Containers:
     async def kill(self, vm_cid: str) -> None:
         """End all processes of a VM at once, or raise L{StillRunning}; the rest stays."""
         self._watcher.unwatch(vm_cid)
-        # Both count what the kernel killed, and neither what this kills.
+        # At once: the last look counts what the kernel killed, and not what is killed here.
         await side_by_side(
             self._oom_kills.unwatch(vm_cid), self._runtime.kill(self._bundle(vm_cid))
         )
@@ -288,10 +291,3 @@ class Containers:
         await self._oom_kills.unwatch(vm_cid)
         await side_by_side(self._runtime.delete(bundle), self._networker.disconnect(vm_cid))
         await self._disks.halted(self.find(vm_cid))
-
-    async def _take_down_quietly(self, vm_cid: str) -> None:
-        """Take down what may wait to be started; a failure of that is only logged."""
-        try:
-            await self.take_down(vm_cid)
-        except Exception:
-            self.log.failure("cannot take {vm_cid} down", vm_cid=vm_cid)

@@ -1,24 +1,100 @@
-"""Steps of create_vm: the record of a new VM, and what the caller is told of a failure."""
+"""How a VM is made: its steps, and what the caller is told of one that fails."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from uuid import uuid4
 
-from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 
 from runc_cpi.daemon.base.calls import spanned
+from runc_cpi.daemon.base.cleanup import quietly
+from runc_cpi.daemon.base.concurrency import side_by_side
+from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.base.shortage import PASSING
 from runc_cpi.daemon.base.timestamps import now
+from runc_cpi.daemon.networks.blocks import routed_blocks
+from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.networks.planning import plan
 from runc_cpi.daemon.networks.settings import complete
-from runc_cpi.daemon.storage.bundle import Bundle
-from runc_cpi.daemon.storage.records import sync_file, write_draft
+from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.storage.scratch import Scratch
+from runc_cpi.daemon.vms.containers import Containers
 from runc_cpi.daemon.vms.new_vm import NewVM
+from runc_cpi.daemon.vms.registry import Registry
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import CloudError, HostShort, NoDiskSpace, VMCreationFailed
+
+
+class Creation:
+    """Makes VMs: what each step made is taken back if a later one fails."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        stemcells: Stemcells,
+        containers: Containers,
+        networks: Networks,
+        forwarding: Forwarding,
+        scratch: Scratch,
+        locks: Locks,
+    ) -> None:
+        self._registry, self._stemcells, self._containers = registry, stemcells, containers
+        self._networks, self._forwarding = networks, forwarding
+        self._scratch, self._locks = scratch, locks
+
+    async def create(self, new: NewVM, clear_away: Callable[[str], Awaitable[None]]) -> VM:
+        """
+        Make a VM and boot it.
+
+        @param clear_away: removes all that there is of a VM, whose lock is held.
+        @raise CPIError: as L{VMs.create} does.
+        """
+        vm_cid = f"vm-{uuid4()}"
+        for text in self.warnings(new):
+            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
+        await self._scratch.make_room()
+        async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
+            stemcell = self._stemcells.hold(new.stemcell_cid)
+            undo.callback(self._stemcells.release, stemcell.cid)
+            self._containers.init_of(stemcell, new.properties)
+            undo.push_async_callback(quietly, self._networks.release, vm_cid)
+            with failures_of_the_host():
+                vm = await plan_vm(vm_cid, new, self._networks)
+            undo.push_async_callback(quietly, self._forwarding.dismiss, vm_cid)
+            blocks = routed_blocks(vm.nics)
+            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips, blocks)
+            undo.push_async_callback(quietly, clear_away, vm_cid)
+            with failures_of_the_host():
+                furnished = await self._containers.furnish(vm, stemcell)
+                # If the disk is full, both may fail, and the draft's error says why.
+                await side_by_side(
+                    self._registry.draft(vm, furnished),
+                    self._containers.boot(vm, stemcell),
+                )
+                await self._registry.add(vm)
+            undo.pop_all()
+        self.log.info(
+            "created {vm_cid} at {address} from {stemcell_cid}",
+            vm_cid=vm_cid,
+            address=str(vm.addresses[0]),
+            stemcell_cid=stemcell.cid,
+        )
+        return vm
+
+    def warnings(self, new: NewVM) -> list[str]:
+        """Return what a call asks for and does not get."""
+        differences = self._networks.overruled(new.networks)
+        if not new.properties.unknown:
+            return differences
+        names = ", ".join(new.properties.unknown)
+        return [f"cloud_properties {names} mean nothing to this CPI", *differences]
 
 
 @spanned("addresses and bridges")
@@ -48,23 +124,6 @@ async def plan_vm(vm_cid: str, new: NewVM, networks: Networks) -> VM:
         agent=new.agent,
         created_at=now(),
     )
-
-
-@spanned("draft of the record")
-async def draft_record(bundle: Bundle, vm: VM) -> None:
-    """
-    Have on the disk what there must be of a new VM before it has a record.
-
-    @param bundle: its root disk is made, if it gets one.
-    @raise OSError: if the disk fails, or is full.
-    """
-    await deferToThread(_draft_record, bundle, vm)
-
-
-def _draft_record(bundle: Bundle, vm: VM) -> None:
-    if bundle.root_image.exists():
-        sync_file(bundle.root_image)
-    write_draft(bundle.record, vm.to_json())
 
 
 @contextmanager

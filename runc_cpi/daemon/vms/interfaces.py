@@ -164,6 +164,13 @@ class IRootDisks(Interface):
         @raise OSError: if a file cannot be made.
         """
 
+    def sync(bundle: Bundle) -> Awaitable[None]:
+        """
+        Have on the host's disk what is on a root disk, unless the VM has none.
+
+        @raise OSError: if the disk fails, or is full.
+        """
+
     def mount(bundle: Bundle) -> Awaitable[None]:
         """
         Mount a root disk, unless it is mounted or the VM has none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +12,10 @@ from twisted.internet.threads import deferToThread
 from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.repairs import SET_ASIDE, Repairs
 from runc_cpi.daemon.networks import planning
-from runc_cpi.daemon.networks.blocks import routed_blocks, told_block
+from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import IAddressPools
-from runc_cpi.daemon.networks.model import (
-    Address,
-    Holding,
-    IPNetwork,
-    Subnet,
-    subnet_of,
-)
+from runc_cpi.daemon.networks.model import Address, Subnet, subnet_of
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.depot import Depot
@@ -29,11 +23,12 @@ from runc_cpi.daemon.storage.records import (
     publish_draft,
     read_record,
     sync_directory,
+    write_draft,
     write_record,
 )
-from runc_cpi.daemon.storage.tree import Tree
-from runc_cpi.daemon.vms.files.settings_file import told_addresses, told_blocks
+from runc_cpi.daemon.vms.files import furnishing
 from runc_cpi.daemon.vms.interfaces import IRootDisks
+from runc_cpi.daemon.vms.protection import Protection
 from runc_cpi.daemon.vms.upgrades import upgraded
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.errors import (
@@ -69,6 +64,7 @@ class Registry:
         self._forwarding, self._root_disks = forwarding, root_disks
         self._vms: dict[str, VM] = {}
         self._unreadable: set[str] = set()
+        self._protection = Protection(stemcells, pools, forwarding, root_disks)
         self._erased: set[str] = set()
         self._without_stemcell: set[str] = set()
 
@@ -92,7 +88,8 @@ class Registry:
         for path, vm in sorted(found.items(), key=lambda item: item[1] is None):
             with repairs.attempt(path.name):
                 if vm is None:
-                    await self._protect_unreadable(path)
+                    self._unreadable.add(path.name)
+                    await self._protection.protect(path)
                 else:
                     placed = replace(vm, nics=planning.on_shared_bridges(vm.nics, bridges))
                     self._vms[vm.vm_cid] = placed
@@ -128,34 +125,6 @@ class Registry:
             yield
         except (AddressUnavailable, PortUnavailable) as error:
             repairs.failed(f"{vm.vm_cid}: {error}")
-
-    async def _protect_unreadable(self, path: Path) -> None:
-        """Keep what a VM may need whose record, in this directory, cannot be read."""
-        self._unreadable.add(path.name)
-        self._stemcells.guard(path.name)
-        await self._root_disks.mount(Bundle(path))
-        addresses, blocks = _told_by_settings(path)
-        kept = {told: await self._keep(told, path.name) for told in (*addresses, *blocks)}
-        firsts = {block[0] for block in blocks}
-        singles = [each for each in addresses if each not in firsts and kept[each]]
-        routed = [told_block(b, singles, at) for b in blocks if (at := kept[b]) is not None]
-        self._forwarding.recall(path.name, addresses, (), routed)
-
-    async def _keep(self, told: Holding, vm_cid: str) -> Subnet | None:
-        """
-        Have nobody else get what an agent is told.
-
-        @return: the subnet that all of it is in; L{None} if it is in none, or not the VM's.
-        """
-        ends = (told,) if isinstance(told, Address) else (told[0], told[-1])
-        subnet = subnet_of(ends[0], self._pools.subnets)
-        if subnet is None or ends[-1] not in subnet.cidr:
-            self._pools.protect(told, vm_cid)
-            return None
-        with suppress(AddressUnavailable):
-            await self._pools.claim(told, vm_cid, recorded=True)
-            return subnet
-        return None
 
     def all(self) -> list[VM]:
         """Return every VM."""
@@ -217,6 +186,18 @@ class Registry:
         vm = self._vms.get(vm_cid)
         return vm_cid if vm is None else f"{vm_cid} ({printable(vm.name[:NAME_SIZE], '')})"
 
+    @spanned("draft of the record")
+    async def draft(self, vm: VM, furnished: Sequence[str]) -> None:
+        """
+        Have on the disk all that there must be of a new VM before L{add}.
+
+        @param furnished: the files that it boots with (L{furnishing.furnish}).
+        @raise OSError: if the disk fails, or is full.
+        """
+        bundle = Bundle(self.path(vm.vm_cid))
+        await self._root_disks.sync(bundle)
+        await deferToThread(_draft, bundle, vm, furnished)
+
     @spanned("record")
     async def add(self, vm: VM) -> None:
         """
@@ -272,6 +253,11 @@ class Registry:
         await self._pools.release(vm_cid)
 
 
+def _draft(bundle: Bundle, vm: VM, furnished: Sequence[str]) -> None:
+    furnishing.sync(bundle, furnished)
+    write_draft(bundle.record, vm.to_json())
+
+
 def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     """
     Read the record of the VM whose directory this is.
@@ -285,10 +271,3 @@ def _load(path: Path, subnets: Sequence[Subnet]) -> VM:
     if vm.vm_cid != path.name:
         raise ValueError(f"it is the record of {vm.vm_cid!r}")
     return replace(vm, nics=planning.updated(vm.nics, subnets))
-
-
-def _told_by_settings(path: Path) -> tuple[list[Address], list[IPNetwork]]:
-    """Return the addresses and blocks that a VM's agent is told, as its record cannot."""
-    with suppress(OSError), Tree.at(Bundle(path).upper) as tree:
-        return told_addresses(tree), told_blocks(tree)
-    return [], []

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 from twisted.logger import Logger
 
+from runc_cpi.daemon.base.cleanup import quietly
 from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.locks import Locks
 from runc_cpi.daemon.disks.disks import Disks
-from runc_cpi.daemon.networks.blocks import routed_blocks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.model import Address, IPNetwork
 from runc_cpi.daemon.networks.networks import Networks
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
-from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.scratch import Scratch
 from runc_cpi.daemon.vms.conditions import Conditions
 from runc_cpi.daemon.vms.containers import Containers
-from runc_cpi.daemon.vms.creation import draft_record, failures_of_the_host, plan_vm
+from runc_cpi.daemon.vms.creation import Creation
 from runc_cpi.daemon.vms.lost_answers import LostAnswers
 from runc_cpi.daemon.vms.new_vm import NewVM
 from runc_cpi.daemon.vms.oom_kills import OOMKills
@@ -57,6 +55,15 @@ class VMs:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._disks, self._networks, self._scratch = disks, networks, scratch
         self._forwarding, self._locks = forwarding, locks
+        self._creation = Creation(
+            registry=registry,
+            stemcells=stemcells,
+            containers=containers,
+            networks=networks,
+            forwarding=forwarding,
+            scratch=scratch,
+            locks=locks,
+        )
         self._lost_answers = LostAnswers(registry, disks, forwarding)
         self._oom_kills = oom_kills
         self.conditions = Conditions(registry, containers, locks)
@@ -108,35 +115,8 @@ class VMs:
         @raise NoDiskSpace: if the disk is full; nothing is left then.
         @raise VMCreationFailed: if the host fails; nothing is left then.
         """
-        vm_cid = f"vm-{uuid4()}"
-        for text in self.warnings(new):
-            self.log.warn("{vm_cid}: {text}", vm_cid=vm_cid, text=text)
         await self._make_way(new)
-        await self._scratch.make_room()
-        async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
-            stemcell = self._stemcells.hold(new.stemcell_cid)
-            undo.callback(self._stemcells.release, stemcell.cid)
-            self._containers.init_of(stemcell, new.properties)
-            undo.push_async_callback(self._quietly, self._networks.release, vm_cid)
-            with failures_of_the_host():
-                vm = await plan_vm(vm_cid, new, self._networks)
-            undo.push_async_callback(self._quietly, self._forwarding.dismiss, vm_cid)
-            blocks = routed_blocks(vm.nics)
-            await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips, blocks)
-            undo.push_async_callback(self._quietly, self.clear_away, vm_cid)
-            with failures_of_the_host():
-                await self._containers.furnish(vm, stemcell)
-                drafting = draft_record(Bundle(self._registry.path(vm_cid)), vm)
-                await side_by_side(self._containers.boot(vm, stemcell), drafting)
-                await self._registry.add(vm)
-            undo.pop_all()
-        self.log.info(
-            "created {vm_cid} at {address} from {stemcell_cid}",
-            vm_cid=vm_cid,
-            address=str(vm.addresses[0]),
-            stemcell_cid=stemcell.cid,
-        )
-        return vm
+        return await self._creation.create(new, self.clear_away)
 
     async def _make_way(self, new: NewVM) -> None:
         """Delete what an earlier call for the same agent made, if its answer was lost."""
@@ -152,11 +132,7 @@ class VMs:
 
     def warnings(self, new: NewVM) -> list[str]:
         """Return what a call asks for and does not get."""
-        differences = self._networks.overruled(new.networks)
-        if not new.properties.unknown:
-            return differences
-        names = ", ".join(new.properties.unknown)
-        return [f"cloud_properties {names} mean nothing to this CPI", *differences]
+        return self._creation.warnings(new)
 
     async def delete(self, vm_cid: str) -> None:
         """
@@ -179,8 +155,8 @@ class VMs:
         )
         await self._disks.release(vm_cid, self._containers.find(vm_cid))
         await self._registry.forget(vm_cid)
-        await self._quietly(self._networks.settle)
-        await self._quietly(self._scratch.clear, self._registry.path(vm_cid))
+        await quietly(self._networks.settle)
+        await quietly(self._scratch.clear, self._registry.path(vm_cid))
         self.log.info("deleted {vm_cid}", vm_cid=vm_cid)
 
     async def reboot(self, vm_cid: str) -> None:
@@ -291,10 +267,3 @@ class VMs:
         path = self._registry.path(vm_cid)
         if path.exists():
             await self._scratch.clear(path)
-
-    async def _quietly(self, undo: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Clean up; a failure is logged, and never hides the first error."""
-        try:
-            await undo(*args)
-        except Exception:
-            self.log.failure("could not clean up after a VM")

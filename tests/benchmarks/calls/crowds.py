@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
-from tests.benchmarks.calls.rounds import Bench, Calls, Works
-from tests.benchmarks.contenders import Contender
+from tests.benchmarks.calls.rounds import Calls, Works
+from tests.benchmarks.contenders import Contender, Refused
 from tests.benchmarks.measuring import timed
-from tests.benchmarks.raw_runc import RawRunc
+from tests.benchmarks.raw_runc import raw_runc
 from tests.benchmarks.subjects import (
     CREATE_CROWD,
     CROWD,
@@ -25,32 +25,16 @@ class Crowds(Calls):
 
     names = (CREATE_CROWD, DELETE_CROWD)
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self._runc = RawRunc(bench.ours, bench.place)
-
     @property
     def rounds(self) -> int:
         """How many rounds there are."""
         return self.bench.few
 
-    def bare(self) -> Works:
+    @contextmanager
+    def bare(self) -> Iterator[Works]:
         """Return as many containers, made and ended at once."""
-        bundles: list[Path] = []
-
-        def run() -> float:
-            bundles.extend(self._runc.bundle() for _ in range(CROWD))
-            return timed(lambda: at_once(self._runc.run, bundles))
-
-        def end() -> float:
-            took = timed(lambda: at_once(self._runc.end, bundles))
-            for bundle in bundles:
-                self._runc.remove(bundle)
-            bundles.clear()
-            return took
-
-        yield RUN_CROWD, run
-        yield END_CROWD, end
+        with raw_runc(self.bench.ours, self.bench.place, CROWD) as runc:
+            yield [(RUN_CROWD, lambda: runc.make(CROWD)), (END_CROWD, runc.end)]
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:
@@ -62,18 +46,19 @@ class Crowds(Calls):
 
             def all_of_them() -> None:
                 begun = [contender.start("create_vm", *vm) for vm in wanted]
-                made.extend(contender.finish(process)[0] for process in begun)
+                ended = finished(contender, begun)
+                made.extend(each[0] for each in ended if not isinstance(each, Refused))
+                accept(ended)
 
             return timed(all_of_them)
 
         def delete() -> float:
-            vm_cids = list(made)
-            made.clear()
-
             def all_of_them() -> None:
-                begun = [contender.start("delete_vm", vm_cid) for vm_cid in vm_cids]
-                for process in begun:
-                    contender.finish(process)
+                begun = [contender.start("delete_vm", vm_cid) for vm_cid in made]
+                ended = zip(list(made), finished(contender, begun), strict=True)
+                left = {cid: each for cid, each in ended if isinstance(each, Refused)}
+                made[:] = left
+                accept(left.values())
 
             return timed(all_of_them)
 
@@ -84,7 +69,23 @@ class Crowds(Calls):
                 contender.tidy("delete_vm", vm_cid)
 
 
-def at_once(work: Callable[[Path], None], bundles: Iterable[Path]) -> None:
-    """Do the same with all bundles at once."""
-    with ThreadPoolExecutor(CROWD) as pool:
-        list(pool.map(work, bundles))
+def finished(contender: Contender, begun: Iterable[Popen[str]]) -> list[Any]:
+    """Wait for calls; return the result of each, or the L{Refused} that it ended with."""
+    ended: list[Any] = []
+    for process in begun:
+        try:
+            ended.append(contender.finish(process))
+        except Refused as error:
+            ended.append(error)
+    return ended
+
+
+def accept(ended: Iterable[Any]) -> None:
+    """
+    Go through what L{finished} returns.
+
+    @raise Refused: the first there is.
+    """
+    for each in ended:
+        if isinstance(each, Refused):
+            raise each

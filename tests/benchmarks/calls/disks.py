@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.calls.rounds import Calls, Works
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.measuring import Work, command, timed
+from tests.benchmarks.own_mounts import own_mounts
 from tests.benchmarks.subjects import (
     ATTACH_DISK,
     COPY,
@@ -23,6 +25,7 @@ from tests.benchmarks.subjects import (
     SNAPSHOT_DISK,
     UNMOUNT,
 )
+from tests.harness import trees
 
 SIZE = 10 * 1024  # MiB
 
@@ -35,27 +38,37 @@ class Disks(Calls):
         *(SNAPSHOT_DISK, DELETE_SNAPSHOT, DELETE_DISK),
     )
 
-    def bare(self) -> Works:
+    @contextmanager
+    def bare(self) -> Iterator[Works]:
         """Return the same with a file, by the tools that are there for it."""
         directory = self.bench.place / "disk"
         point = self.bench.place / "mnt"
         image, copy = directory / "image", self.bench.place / "copy"
-        point.mkdir(exist_ok=True)
+        point.mkdir()
+        with own_mounts() as threads:
 
-        def run(*argv: str | Path) -> Work:
-            return lambda: timed(lambda: command([str(each) for each in argv]))
+            def run(*argv: str | Path) -> Work:
+                work = partial(command, [str(each) for each in argv])
+                return lambda: threads.submit(timed, work).result()
 
-        def make() -> float:
-            directory.mkdir()
-            truncated = run("truncate", f"--size={SIZE}M", image)()
-            return truncated + run("mkfs.ext4", "-q", "-F", image)()
+            def make() -> float:
+                directory.mkdir()
+                truncated = run("truncate", f"--size={SIZE}M", image)()
+                return truncated + run("mkfs.ext4", "-q", "-F", image)()
 
-        yield MAKE_DISK, make
-        yield MOUNT, run("mount", "-o", "loop", image, point)
-        yield UNMOUNT, run("umount", point)
-        yield COPY, run("cp", "--sparse=always", image, copy)
-        yield REMOVE_COPY, run("rm", "-rf", copy)
-        yield REMOVE_DISK, run("rm", "-rf", directory)
+            try:
+                yield [
+                    (MAKE_DISK, make),
+                    (MOUNT, run("mount", "-o", "loop", image, point)),
+                    (UNMOUNT, run("umount", point)),
+                    (COPY, run("cp", "--sparse=always", image, copy)),
+                    (REMOVE_COPY, run("rm", "-rf", copy)),
+                    (REMOVE_DISK, run("rm", "-rf", directory)),
+                ]
+            finally:
+                for path in (copy, directory):
+                    trees.remove(path)
+        point.rmdir()
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:
@@ -80,12 +93,14 @@ class Disks(Calls):
             )
 
         def delete_snapshot() -> float:
-            cid = snapshots.pop()
-            return timed(lambda: contender.call("delete_snapshot", cid))
+            took = timed(lambda: contender.call("delete_snapshot", snapshots[0]))
+            snapshots.clear()
+            return took
 
         def delete() -> float:
-            cid = disks.pop()
-            return timed(lambda: contender.call("delete_disk", cid))
+            took = timed(lambda: contender.call("delete_disk", disks[0]))
+            disks.clear()
+            return took
 
         try:
             yield [

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError, SubprocessError
 
 from tests.benchmarks.contenders import Contender, Ours, Refused
 from tests.benchmarks.measuring import Work, sampled
 from tests.benchmarks.results import BARE, OURS, Results
+from tests.harness.lab import NewDaemon
 
+FEWER = 4  # times
 Works = Iterable[tuple[str, Work]]
 """The name of each thing, and what does it, in the order of a round."""
+
+
+class Failed(Exception):
+    """This project or a bare tool failed; the message says which, at what, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,7 @@ class Bench:
 
     @ivar ours: this project.
     @ivar others: who else is measured.
+    @ivar new_daemon: makes further daemons of this project.
     @ivar image: the stemcell's image that is unpacked.
     @ivar place: a directory on the file system that the daemon uses.
     @ivar rounds: how many of what takes milliseconds; of the rest a quarter.
@@ -30,6 +38,7 @@ class Bench:
 
     ours: Ours
     others: Sequence[Contender]
+    new_daemon: NewDaemon
     image: Path
     place: Path
     rounds: int
@@ -37,7 +46,7 @@ class Bench:
     @property
     def few(self) -> int:
         """How many rounds there are of what takes seconds."""
-        return max(1, self.rounds // 4)
+        return max(1, self.rounds // FEWER)
 
 
 class Calls(ABC):
@@ -54,8 +63,8 @@ class Calls(ABC):
         return self.bench.rounds
 
     @abstractmethod
-    def bare(self) -> Works:
-        """Return the same work by bare tools."""
+    def bare(self) -> AbstractContextManager[Works]:
+        """Return the same work by bare tools, which leave nothing."""
 
     @abstractmethod
     def calls(self, contender: Contender) -> AbstractContextManager[Works]:
@@ -70,10 +79,16 @@ class Calls(ABC):
         Measure everything, in turns.
 
         Another contender that refuses a call is measured no further with this kind.
+
+        @raise Failed: if this project refuses a call, or a bare tool fails.
         """
+        kind = ", ".join(self.names)
         with ExitStack() as stack:
-            works = list(stack.enter_context(self.calls(self.bench.ours)))
-            bare = list(self.bare())
+            # First: a copy of a VM's mounts would keep its disks in use when it ends.
+            with _naming(BARE, f"the preparations of {kind}"):
+                bare = list(stack.enter_context(self.bare()))
+            with _naming(OURS, f"the preparations of {kind}"):
+                works = list(stack.enter_context(self.calls(self.bench.ours)))
             rivals: dict[Contender, list[tuple[str, Work]]] = {}
             for other in self.bench.others:
                 try:
@@ -81,12 +96,31 @@ class Calls(ABC):
                 except Refused as error:
                     results.refused.setdefault(other.name, {})[self.names[0]] = str(error)
             for _ in range(self.rounds):
-                sampled(1, bare, results.samples.setdefault(BARE, {}))
-                sampled(1, works, results.samples.setdefault(OURS, {}))
+                _must(BARE, bare, results)
+                _must(OURS, works, results)
                 self.bench.ours.settle()
                 for other in list(rivals):
                     if not _round(other, rivals[other], results):
                         del rivals[other]
+
+
+@contextmanager
+def _naming(who: str, what: str) -> Iterator[None]:
+    """Say who failed at what."""
+    try:
+        yield
+    except (Refused, SubprocessError) as error:
+        why = str(error)
+        if isinstance(error, CalledProcessError) and error.stderr:
+            why += f" It said: {' '.join(error.stderr.split())}"
+        raise Failed(f"{who} failed at {what}: {why}") from error
+
+
+def _must(who: str, works: list[tuple[str, Work]], results: Results) -> None:
+    """Do everything once; nobody may fail."""
+    for name, work in works:
+        with _naming(who, name):
+            sampled(1, [(name, work)], results.samples.setdefault(who, {}))
 
 
 def _round(other: Contender, works: list[tuple[str, Work]], results: Results) -> bool:

@@ -17,10 +17,11 @@ class Starts(Calls):
 
     names = (INFO, HAS_VM)
 
-    def bare(self) -> Works:
+    @contextmanager
+    def bare(self) -> Iterator[Works]:
         """Return the start of an interpreter that does nothing."""
         argv = [sys.executable, "-I", "-S", "-c", "pass"]
-        yield PYTHON, lambda: timed(lambda: command(argv))
+        yield [(PYTHON, lambda: timed(lambda: command(argv)))]
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:

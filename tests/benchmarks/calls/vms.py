@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from tests.benchmarks.calls.rounds import Bench, Calls, Works
+from tests.benchmarks.calls.rounds import Calls, Works
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.measuring import timed
-from tests.benchmarks.raw_runc import RawRunc
+from tests.benchmarks.raw_runc import raw_runc
 from tests.benchmarks.subjects import CREATE_VM, DELETE_VM, END, REBOOT_VM, RESTART, RUN
 
 
@@ -18,26 +17,11 @@ class VMs(Calls):
 
     names = (CREATE_VM, DELETE_VM)
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self._runc = RawRunc(bench.ours, bench.place)
-
-    def bare(self) -> Works:
+    @contextmanager
+    def bare(self) -> Iterator[Works]:
         """Return a container that is made and ended."""
-        bundles: list[Path] = []
-
-        def run() -> float:
-            bundles.append(self._runc.bundle())
-            return timed(lambda: self._runc.run(bundles[0]))
-
-        def end() -> float:
-            bundle = bundles.pop()
-            took = timed(lambda: self._runc.end(bundle))
-            self._runc.remove(bundle)
-            return took
-
-        yield RUN, run
-        yield END, end
+        with raw_runc(self.bench.ours, self.bench.place) as runc:
+            yield [(RUN, runc.make), (END, runc.end)]
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:
@@ -49,8 +33,9 @@ class VMs(Calls):
             return timed(lambda: made.append(contender.call("create_vm", *vm)[0]))
 
         def delete() -> float:
-            vm_cid = made.pop()
-            return timed(lambda: contender.call("delete_vm", vm_cid))
+            took = timed(lambda: contender.call("delete_vm", made[0]))
+            made.clear()
+            return took
 
         try:
             yield [(CREATE_VM, create), (DELETE_VM, delete)]
@@ -64,27 +49,23 @@ class Reboots(Calls):
 
     names = (REBOOT_VM,)
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self._runc = RawRunc(bench.ours, bench.place)
-
     @property
     def rounds(self) -> int:
         """How many rounds there are: a VM takes its time to halt."""
         return self.bench.few
 
-    def bare(self) -> Works:
+    @contextmanager
+    def bare(self) -> Iterator[Works]:
         """Return a container that is ended and made again."""
+        with raw_runc(self.bench.ours, self.bench.place) as runc:
 
-        def restart() -> float:
-            bundle = self._runc.bundle()
-            self._runc.run(bundle)
-            took = timed(lambda: self._runc.restart(bundle))
-            self._runc.end(bundle)
-            self._runc.remove(bundle)
-            return took
+            def restart() -> float:
+                runc.make()
+                took = runc.restart()
+                runc.end()
+                return took
 
-        yield RESTART, restart
+            yield [(RESTART, restart)]
 
     @contextmanager
     def calls(self, contender: Contender) -> Iterator[Works]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi import __version__
 from tests.harness import booted
 from tests.harness.booted import KEPT, Booted
 from tests.harness.bosh.site import DEPLOYMENT, make_stemcell, stand_in
@@ -97,7 +98,7 @@ def test_a_server(machine: Booted, report: Callable[[str], None]) -> None:
     options += ["--bosh-cli", KEPT / "stand-in", "--stemcell", KEPT / "stemcell.tgz"]
     with served(machine):
         told = ok(machine, KEPT / "operations" / "director", "up", *options)
-        assert "runc-cpid 0.1.0 started" in told
+        assert f"runc-cpid {__version__} started" in told
         assert ok(machine, "systemctl", "is-enabled", "runc-cpid") == "enabled\n"
         assert is_up(machine)
         ok(machine, "systemctl", "kill", "-s", "KILL", "--kill-whom=main", "runc-cpid")
@@ -117,3 +118,38 @@ def test_a_server(machine: Booted, report: Callable[[str], None]) -> None:
     ok(machine, KEPT / "operations" / "uninstall", "--purge", "--yes")
     for path in ("/opt/runc-cpi", "/etc/runc-cpid", "/var/lib/runc-cpi"):
         assert machine.run("test", "-e", path).returncode == 1
+
+
+def test_a_boot_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told why, and nothing is left of it."""
+    first = tmp_path / "first"
+    first.write_text("#!/bin/sh\necho no boot today >&2\nexit 3\n")
+    first.chmod(0o755)
+    monkeypatch.setattr(booted, "SYSTEMD", KEPT / first.name)
+    machine = Booted(tmp_path)
+    try:
+        with pytest.raises(AssertionError, match="no boot today"):
+            machine.boot()
+        assert cgroups(machine)
+    finally:
+        machine.cut_off()
+    assert not cgroups(machine)
+
+
+def test_a_boot_that_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cgroups are gone too, which were made before."""
+    machine = Booted(tmp_path)
+    try:
+        with monkeypatch.context() as without:
+            without.setenv("PATH", "")
+            with pytest.raises(FileNotFoundError, match="sh"):
+                machine.boot()
+        assert cgroups(machine)
+    finally:
+        machine.cut_off()
+    assert not cgroups(machine)
+
+
+def cgroups(machine: Booted) -> list[Path]:
+    """Return the cgroups that a machine has, one in each hierarchy."""
+    return [top / machine.name for top in booted.tops() if (top / machine.name).exists()]

@@ -116,6 +116,7 @@ def test_everything_configured() -> None:
             private_key="/etc/runc-cpid/server.key",
             ca="/etc/runc-cpid/ca.crt",
             allowed_clients=("director",),
+            viewing_clients=(),
         ),
         allow_from=(IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8::/32")),
         allow_users=frozenset(),
@@ -317,6 +318,25 @@ def test_certificates_may_begin_with_blanks() -> None:
     keys = dict.fromkeys(("certificate", "private_key", "ca"), f"\n  {pem}")
     tls = DaemonConfig.parse({"network_type": "tcp", "tls": keys}).tls
     assert tls == TLSConfig(certificate=pem, private_key=pem, ca=pem, allowed_clients=())
+
+
+@pytest.mark.parametrize(
+    ("clients", "viewers"),
+    [
+        ({}, ("viewer",)),
+        ({"allowed_clients": []}, ("viewer",)),
+        ({"allowed_clients": ["director"]}, ()),
+        ({"allowed_clients": ["director"], "viewing_clients": ["ann"]}, ("ann",)),
+        ({"viewing_clients": []}, ()),
+    ],
+    ids=["all", "none named", "some", "some and one who looks", "nobody looks"],
+)
+def test_who_may_look(clients: dict[str, Any], viewers: tuple[str, ...]) -> None:
+    """Where it is said who is let in, nobody else may look unless that is said."""
+    files = dict.fromkeys(("certificate", "private_key", "ca"), "/x")
+    tls = DaemonConfig.parse({"network_type": "tcp", "tls": {**files, **clients}}).tls
+    assert tls is not None
+    assert tls.viewing_clients == viewers
 
 
 def test_a_network_to_allow_may_be_one_address() -> None:

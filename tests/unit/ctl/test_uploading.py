@@ -73,10 +73,10 @@ class Daemon:
         while data := source.read(1000):
             self.data += data
 
-    def send_image(self, source: Any, size: int, cloud_properties: Any) -> Any:
+    def send_image(self, source: Any, *arguments: Any) -> Any:
         """Take an image as the daemon does."""
         client: Any = self
-        return images.send(client, source, size, cloud_properties)
+        return images.send(client, source, *arguments)
 
 
 def upload(path: Path, stemcell: Packed, daemon: Any = None) -> Daemon:
@@ -106,7 +106,9 @@ def test_a_stemcell(tmp_path: Path, prefix: str) -> None:
     assert daemon.asked == ["OpenStemcell", "CloseStemcell"]
 
 
-def test_an_image_that_the_daemon_has(tmp_path: Path) -> None:
+def test_an_image_that_the_daemon_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of such an image the digest is sent; of another one of its size, all bytes follow."""
     path = pack(tmp_path / "s.tgz", MANIFEST)
     stemcell = uploading.examine(path)
@@ -114,9 +116,13 @@ def test_an_image_that_the_daemon_has(tmp_path: Path) -> None:
     daemon = upload(path, stemcell, Daemon(len(CONTENT), own))
     assert daemon.asked == ["OpenStemcell", "NameStemcell"]
     assert daemon.data == b""
+    told = capsys.readouterr().err
+    assert told == "nothing was sent: the daemon has this image\n"
     daemon = upload(path, stemcell, Daemon(len(CONTENT), "sha256:" + "0" * 64))
     assert daemon.asked == ["OpenStemcell", "NameStemcell", "CloseStemcell"]
     assert daemon.data == CONTENT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" a second")
 
 
 def test_a_digest_of_another_image(tmp_path: Path) -> None:
@@ -209,6 +215,12 @@ def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     text = sys.stderr.getvalue()
     assert "4.0/4.0 MiB" in text
     assert "0:00:00" in text
+    assert "nothing" not in text
+    with uploading._progress(4 << 20):
+        pass
+    more = sys.stderr.getvalue().removeprefix(text)
+    assert "nothing was sent: the daemon has this image" in more
+    assert "MiB" not in more
 
 
 def test_no_progress(capsys: pytest.CaptureFixture[str]) -> None:

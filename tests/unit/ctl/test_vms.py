@@ -144,6 +144,8 @@ def test_unknown_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"state": "ended", "end": {"status": None, "signal": 9}}, "ended, by signal 9"),
         ({"state": "ended", "end": {"status": None, "signal": None}}, "ended"),
         ({"state": "restarting"}, "ended, is booted again"),
+        # An older daemon said so of what is booted again.
+        ({"state": "ended"}, "ended, is booted again"),
         ({"state": "set_aside"}, "set aside, its record cannot be read"),
         ({"state": "unbootable"}, "cannot be booted"),
         ({"state": "interrupted"}, "reboot was cut off"),

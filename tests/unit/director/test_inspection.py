@@ -80,6 +80,6 @@ def test_status(
     directory.write(directory.settings, Settings(systemd=False, features=()).to_json())
     with pytest.raises(click.exceptions.Exit):
         inspection.show_status(operator, directory)
-    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert [shown[key] for key in ("daemon", "vm", "director")] == ["down"] * 3
     assert shown["features"] == "none"

@@ -13,13 +13,17 @@ import yaml
 from cryptography import x509
 
 from runc_cpi.ctl import certificates, doctor
-from runc_cpi.ctl.director import renewal
+from runc_cpi.ctl.director import authorities, renewal
 from runc_cpi.ctl.director.daemon_files import DaemonFiles
+from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.directory import StateDirectory
 from runc_cpi.ctl.director.settings import Settings
+from runc_cpi.ctl.director.up import Up
+from runc_cpi.ctl.operator import Operator
 from tests.harness.certificates import Authority
 
-NOW = datetime.now(timezone.utc)
+# Certificates know no parts of a second.
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
 DAY = timedelta(days=1)
 
 
@@ -44,7 +48,7 @@ def credentials(authority: Authority) -> dict[str, Any]:
 
 def later(credentials: dict[str, Any], name: str) -> datetime:
     """Return the time at which a certificate is about to end."""
-    return renewal.ends(credentials)[name] - DAY
+    return dict(authorities.certificates(credentials))[name].not_valid_after_utc - DAY
 
 
 def test_what_ends_soon(credentials: dict[str, Any]) -> None:
@@ -78,6 +82,56 @@ def test_a_ca_keeps_its_key(credentials: dict[str, Any], authority: Authority) -
     assert set(renewal.due(changed, now)) == set()
 
 
+def test_a_ca_of_the_operators(
+    credentials: dict[str, Any], directory: StateDirectory, tmp_path: Path
+) -> None:
+    """What bosh has signed by a CA of C{--vars} is due, and that CA is not."""
+    made = {name: credentials[name] for name in credentials if name != "default_ca"}
+    ca = credentials["default_ca"]
+    # bosh writes the certificate anew, so that only it must be the same, and no text.
+    given = {"default_ca": {**ca, "certificate": f"A CA:\n{ca['certificate']}\n"}}
+    assert renewal.due(made, NOW) == []
+    assert renewal.due(made, NOW, given) == ["director_ssl"]
+    assert set(made) - set(renewal.renew(made, ["director_ssl"], NOW, given)) == {
+        "director_ssl"
+    }
+    files = (tmp_path / "given.yml", tmp_path / "gone.yml")
+    files[0].write_text(yaml.safe_dump(given))
+    director = Director(Operator(), directory, Settings(vars=tuple(map(str, files))))
+    renewal.write(directory, made)
+    step = next(step for step in Up(director).steps() if step.name == "certificates")
+    assert step.run().startswith("renewed: director_ssl; ")
+
+
+def test_a_ca_between(authority: Authority) -> None:
+    """It keeps its key as well, and what it has signed is good, also by what it is then."""
+    middle = authority.between("middle", ends=20 * DAY)
+    under = Authority.of(middle)
+    credentials = {
+        "under": under.issue("a", "10.0.0.4", ends=300 * DAY),
+        "ends": under.issue("b", "10.0.0.4", ends=20 * DAY),
+        "middle": middle,
+        "default_ca": authority.pair,
+    }
+    assert renewal.due(credentials, NOW) == ["ends", "middle"]
+    without = {name: credentials[name] for name in credentials if name != "default_ca"}
+    assert renewal.due(without, NOW) == ["ends"]
+    assert renewal.due(without, NOW, {"a_ca": authority.pair}) == ["ends", "middle"]
+    now = later(credentials, "default_ca")
+    names = renewal.due(credentials, now)
+    assert set(names) == set(credentials)
+    for names in (["ends", "middle"], ["middle", "default_ca"], ["default_ca", "middle"]):
+        changed = renewal.renew(credentials, names, now)
+        after = dict(authorities.certificates(changed))
+        assert changed["middle"]["private_key"] == middle["private_key"]
+        assert changed["middle"]["ca"] == changed["default_ca"]["certificate"]
+        assert changed["under"]["ca"] == changed["middle"]["certificate"]
+        assert ("ends" in changed) == ("ends" not in names)
+        assert after["middle"].not_valid_after_utc > now
+        after["middle"].verify_directly_issued_by(after["default_ca"])
+        after["under"].verify_directly_issued_by(after["middle"])
+
+
 @pytest.mark.parametrize("key", [None, "kept elsewhere"])
 def test_without_the_key_of_a_ca(credentials: dict[str, Any], key: str | None) -> None:
     """Nothing of that CA can be made anew, so all of it stays."""
@@ -87,10 +141,17 @@ def test_without_the_key_of_a_ca(credentials: dict[str, Any], key: str | None) -
 
 
 def test_what_is_said(credentials: dict[str, Any]) -> None:
-    """The certificate that ends first is named, with the days that are left."""
+    """What ends first is named, with who renews it; so is what is due besides."""
+    own = f"own ends first, in 3 days; {renewal.YOURS}"
+    up = "runc-cpictl director up renews it"
     assert renewal.told({}, NOW) == "none yet"
-    assert renewal.told(credentials, NOW) == "own ends first, in 3 days"
-    assert renewal.told(credentials, NOW + 4 * DAY).startswith("own has ended on ")
+    assert renewal.told(credentials, NOW) == f"{own}; director_ssl ends in 29 days; {up}"
+    ended = renewal.told(credentials, NOW + 4 * DAY)
+    assert ended.startswith("own has ended on ")
+    made = {name: credentials[name] for name in credentials if name != "own"}
+    assert renewal.told(made, NOW) == f"director_ssl ends first, in 29 days; {up}"
+    early = NOW - 2 * DAY
+    assert renewal.told(made, early) == "director_ssl ends first, in 31 days"
 
 
 def test_the_file(directory: StateDirectory, credentials: dict[str, Any]) -> None:
@@ -123,9 +184,23 @@ def test_the_doctor(
     (finding,) = doctor.director()
     assert (finding.check, finding.state) == ("director: director_ssl", state)
     assert bool(finding.advice) == (state != "ok")
+    for days_of_own, state_of_own in ((40, "ok"), (2, "warning")):
+        own = Authority("own").issue("b", "10.0.0.4", ends=days_of_own * DAY)
+        kept = {"own": own, "director_ssl": pair, "default_ca": authority.pair}
+        renewal.write(directory, kept)
+        found = {each.check: each for each in doctor.director()}
+        assert found["director: director_ssl"] == finding
+        assert found["director: own"].state == state_of_own
+        assert found["director: own"].advice == (renewal.YOURS if days_of_own < 30 else "")
     directory.credentials.write_text("[")
     (finding,) = doctor.director()
     assert (finding.check, finding.state) == ("director", "fault")
+    monkeypatch.setattr(
+        "runc_cpi.ctl.director.directory.DEFAULT", str(directory.credentials)
+    )
+    (finding,) = doctor.director()
+    assert (finding.check, finding.state) == ("director", "fault")
+    assert finding.seen == f"{directory.credentials}/creds.yml: Not a directory"
 
 
 def test_the_daemons_certificates(tmp_path: Path) -> None:
@@ -138,3 +213,7 @@ def test_the_daemons_certificates(tmp_path: Path) -> None:
             certificates.write(files.certificates, ["10.0.0.1"], ["director"], days, 9999)
         assert files.make_certificates(Settings()) == again
     assert certificates.end(files.certificates) - NOW > 3000 * DAY
+    for text in ("damaged", Authority().issue("a")["certificate"]):
+        (files.certificates / "server.crt").write_text(text)
+        assert files.make_certificates(Settings())
+        assert not files.make_certificates(Settings())

@@ -152,7 +152,9 @@ def test_a_director_that_does_not_answer(
     [
         pytest.param(None, None, "there is none yet", [], id="none"),
         pytest.param("vm-1", True, "vm-1, as it was", [], id="runs"),
-        pytest.param("vm-1", None, "vm-1, as it was", [], id="unknown"),
+        pytest.param(
+            *("vm-1", None, "the daemon has no vm-1 that it could boot", []), id="unknown"
+        ),
         pytest.param("vm-1", False, "vm-1, booted", ["StartVM vm-1"], id="down"),
     ],
 )
@@ -179,3 +181,22 @@ def test_a_vm_that_has_ended(
     monkeypatch.setattr(director, "operator", Asking)
     assert Up(director).vm_step().run() == told
     assert done == asked
+
+
+@pytest.mark.parametrize(
+    ("state", "runs"), [("running", True), ("ended", False), ("set_aside", None)]
+)
+def test_whether_the_vm_runs(
+    state: str, runs: bool | None, director: Director, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a VM whose record cannot be read, and of one that is not there, nobody knows."""
+    vm = {"vm_cid": "vm-1", "running": state == "running", "state": state}
+
+    class Listing(Operator):
+        def ask(self, name: str, **arguments: Any) -> dict[bytes, bytes]:
+            return {b"vms": json.dumps([vm]).encode()}
+
+    monkeypatch.setattr(director, "operator", Listing)
+    assert director.vm_runs() is None
+    director.directory.write(director.directory.state, '{"current_vm_cid": "vm-1"}')
+    assert director.vm_runs() is runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
@@ -246,6 +247,20 @@ def test_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
     assert f"where {tmp_path} is" in one(room.room(asked)).seen
     assert "copies" in one(room.features(asked)).seen
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said what to do about a full disk; all is tried where a start clears away."""
+    (tmp_path / "scratch").mkdir()
+
+    def full(directory: Path) -> bool:
+        assert directory == tmp_path / "scratch"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(room, "_clones", full)
+    found = one(room.features(patient(tmp_path)))
+    assert (found.state, "No space left" in found.seen) == (WARNING, True)
+    assert "prune" in found.advice
 
 
 def test_a_check_that_cannot_be_made(tmp_path: Path) -> None:

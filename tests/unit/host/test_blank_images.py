@@ -7,10 +7,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
 
+from runc_cpi.daemon.base.concurrency import side_by_side
 from runc_cpi.daemon.base.units import MEBIBYTE
-from runc_cpi.daemon.host.disks.blank_images import LARGEST, content_of, write
-from runc_cpi.daemon.host.disks.filesystems import EXT4
+from runc_cpi.daemon.host.disks import blank_images
+from runc_cpi.daemon.host.disks.blank_images import (
+    LARGEST,
+    SIZES,
+    BlankImages,
+    content_of,
+    write,
+)
+from runc_cpi.daemon.host.disks.filesystems import EXT4, Command
+from runc_cpi.daemon.host.disks.tools import Tools
 
 GROUPS_OF_COPIES = (1, 3, 5, 7)
 GROUP = 32768 * 4096  # bytes of a group of blocks
@@ -31,7 +42,7 @@ def superblock(image: Path, offset: int = 1024) -> bytes:
         return file.read(1024)
 
 
-@pytest.mark.parametrize("size", [64, 1100])
+@pytest.mark.parametrize("size", [64, 1100, 20480])
 def test_another_image_is_sound_and_has_a_uuid_of_its_own(
     tmp_path: Path, size: int
 ) -> None:
@@ -80,3 +91,74 @@ def test_what_is_too_large_is_not_remembered(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b"x" * (LARGEST + 1))
     assert content_of(large) == {}
+
+
+class Mkfs(Tools):
+    """Counts the file systems that are made, and makes real ones."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    async def make(self, command: Command) -> None:
+        """Run the program in a thread, so that others may come meanwhile."""
+        self.made += 1
+        await deferToThread(subprocess.run, command.argv, check=True)
+
+
+class BlankImagesTests(TestCase):
+    """One program is run for each size, however the images are asked for."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.mkfs = Mkfs()
+        self.images = BlankImages(self.mkfs)
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.count = 0
+
+    async def make(self, *sizes: int) -> int:
+        """Make images at once, check them, and return how many programs it took so far."""
+        images = []
+        for size in sizes:
+            self.count += 1
+            images.append((self.directory / f"image{self.count}", size))
+        await side_by_side(*(self.images.create(*image) for image in images))
+        for image, size in images:
+            self.assertEqual(image.stat().st_size, size * MEBIBYTE)
+            subprocess.run(["e2fsck", "-fn", str(image)], check=True)
+        self.assertEqual(len({superblock(path)[104:120] for path, _ in images}), len(sizes))
+        return self.mkfs.made
+
+    async def test_one_after_the_other(self) -> None:
+        """The second is like the first, with a UUID of its own."""
+        self.assertEqual(await self.make(64), 1)
+        self.assertEqual(await self.make(64), 1)
+
+    async def test_many_at_once(self) -> None:
+        """They wait for the first, and later ones do not wait for each other."""
+        self.assertEqual(await self.make(*[64] * 8), 1)
+        self.assertEqual(await self.make(*[64] * 8), 1)
+
+    async def test_more_sizes_than_are_remembered(self) -> None:
+        """The one that was asked for least lately is forgotten."""
+        sizes = [64 + number for number in range(SIZES)]
+        for count, size in enumerate(sizes, 1):
+            self.assertEqual(await self.make(size), count)
+        self.assertEqual(await self.make(64), SIZES)
+        self.assertEqual(await self.make(99), SIZES + 1)
+        self.assertEqual(await self.make(64, 99, *sizes[2:]), SIZES + 1)
+        self.assertEqual(await self.make(sizes[1]), SIZES + 2)
+
+    async def test_a_size_whose_images_hold_too_much(self) -> None:
+        """Each of them is made by a program, and none waits for another."""
+        self.patch(blank_images, "LARGEST", 0)
+        self.assertEqual(await self.make(64), 1)
+        self.assertEqual(await self.make(64, 64), 3)
+
+    async def test_a_first_one_that_fails(self) -> None:
+        """The next one is the first."""
+        nowhere = self.directory / "none" / "image"
+        with self.assertRaises(FileNotFoundError):
+            await self.images.create(nowhere, 64)
+        self.assertEqual(await self.make(64, 64), 1)

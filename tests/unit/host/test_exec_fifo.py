@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from runc_cpi.daemon.host.oci import exec_fifo
+
+SECONDS = 60.0  # as long as a start may take
 
 
 @pytest.fixture
@@ -35,27 +39,53 @@ def test_a_process_that_waits_runs_then(
     state: Path, waiting: subprocess.Popen[bytes]
 ) -> None:
     """It goes on, and what made it wait is gone, so that it is not started twice."""
-    assert exec_fifo.let_run(state, waiting.pid)
+    assert exec_fifo.let_run(state, waiting.pid, SECONDS)
     assert waiting.stdout is not None
     assert waiting.stdout.readline() == b"runs\n"
     assert not (state / exec_fifo.NAME).exists()
-    assert not exec_fifo.let_run(state, waiting.pid)
+    assert not exec_fifo.let_run(state, waiting.pid, SECONDS)
 
 
 def test_a_process_that_ended(state: Path) -> None:
     """Nobody is waited for that is gone; the runtime tells the reason."""
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    assert not exec_fifo.let_run(state, ended.pid)
+    assert not exec_fifo.let_run(state, ended.pid, SECONDS)
     ended.wait()
-    assert not exec_fifo.let_run(state, ended.pid)
+    assert not exec_fifo.let_run(state, ended.pid, SECONDS)
     assert (state / exec_fifo.NAME).exists()
 
 
-def test_a_process_that_never_comes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that does not write is given up."""
-    monkeypatch.setattr(exec_fifo, "PATIENCE", 0.01)
-    assert not exec_fifo.let_run(state, os.getpid())
+def test_a_process_that_comes_late(state: Path) -> None:
+    """It is waited for as long as it may take, and goes on as if it had come at once."""
+    script = 'read go; printf 0 >"$1"; echo runs; exec cat'
+    argv = ["sh", "-c", script, "first", str(state / exec_fifo.NAME)]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        started = thread.submit(exec_fifo.let_run, state, process.pid, SECONDS)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"runs\n"
+        assert started.result()
+        process.kill()
+
+
+def test_a_process_that_never_comes(state: Path) -> None:
+    """One that does not write is given up, and the error names the key."""
+    with pytest.raises(TimeoutError, match="runtime_timeout"):
+        exec_fifo.let_run(state, os.getpid(), 0.01)
+
+
+def test_a_process_that_does_not_become_another() -> None:
+    """One that stays what it is, is given up as well."""
+    same = os.stat("/proc/self/exe")
+    with pytest.raises(TimeoutError, match="runtime_timeout"):
+        exec_fifo._await_init(os.getpid(), same, monotonic())
 
 
 def test_a_container_of_another_runtime(
@@ -63,6 +93,6 @@ def test_a_container_of_another_runtime(
 ) -> None:
     """A file of that name that is not runc's is not touched."""
     (state / "state.json").unlink()
-    assert not exec_fifo.let_run(state, waiting.pid)
+    assert not exec_fifo.let_run(state, waiting.pid, SECONDS)
     with (state / exec_fifo.NAME).open() as fifo:
         assert fifo.read() == "0"

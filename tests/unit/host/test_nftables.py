@@ -1,6 +1,8 @@
-"""A host without the library of nftables."""
+"""A host without the library of nftables, or a user who may not use it."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -37,3 +39,11 @@ def test_what_is_required() -> None:
     """A daemon whose VMs are to get out does not start; it says what to install."""
     with pytest.raises(requirements.HostUnfit, match="^nat: .*libnftables1; nat: false"):
         requirements.check_nftables("nat")
+
+
+def test_who_is_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is not called, which would print that it does not like that."""
+    monkeypatch.setattr(libnftables, "_library", object)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    with pytest.raises(libnftables.NftablesUnusable, match="Operation not permitted"):
+        libnftables.run("list tables")

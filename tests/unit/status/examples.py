@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -97,7 +97,12 @@ def made_at(moment: datetime) -> Iterator[None]:
 
 
 async def example(
-    reactor: Any, directory: Path, number: int, *, hostile: bool = False
+    reactor: Any,
+    directory: Path,
+    number: int,
+    *,
+    hostile: bool = False,
+    unreadable: Collection[str] = (),
 ) -> Example:
     """
     Make VMs, disks, events and samples of an hour.
@@ -105,10 +110,14 @@ async def example(
     @param reactor: whose time samples are of.
     @param number: how many VMs.
     @param hostile: whether the first one is called what would do harm as markup.
+    @param unreadable: the cids of VMs besides whose records cannot be read.
     """
     script, chance = Script(), random.Random(number)
     depot = Depot(directory)
     depot.prepare()
+    for vm_cid in unreadable:
+        (depot.vms / vm_cid).mkdir()
+        (depot.vms / vm_cid / "vm.json").write_text("{")
     parts = assemble(script, depot, subnet=SUBNET)
     await parts.load()
     await parts.history.journal.open()

@@ -21,7 +21,8 @@ FIT = "document.documentElement.scrollWidth <= innerWidth"
 # What makes the page ask at once.
 AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 SCREENS = ((1280, "light"), (1280, "dark"), (360, "dark"))
-MANY = 50
+MANY, UNREADABLE = 50, "vm-2b1d7d4c-8f3e-4a53-9d1c-5f0e6b7a8c90"
+ALL = MANY + 1
 # What nobody can tell apart by its role alone.
 NAMED = {"button", "link", "image", "table", "region", "searchbox", "textbox", "combobox"}
 
@@ -37,14 +38,20 @@ class BrowserTests(TestCase):
 
     timeout = 170
 
-    async def look(self, number: int, drive: Callable[[Browser, str], None]) -> None:
+    async def look(
+        self, number: int, drive: Callable[[Browser, str], None], *unreadable: str
+    ) -> None:
         """
         Look at so many VMs.
 
         @param drive: is called in a thread with a browser and the URL.
+        @param unreadable: the cids of more, whose records cannot be read.
         """
         directory = Path(os.path.abspath(self.mktemp()))
-        made = await example(reactor, directory, number, hostile=number == 1)
+        made = await example(
+            reactor, directory, number, hostile=number == 1, unreadable=unreadable
+        )
+        self.ages = {vm.name: vm.created_at for vm in made.vms}
         async with served(reactor, made.documents) as url:
             await deferToThread(self.drive, url, drive)
 
@@ -99,18 +106,18 @@ class BrowserTests(TestCase):
         """VMs are sorted and filtered, events are filtered; silence is told."""
 
         def drive(page: Browser, url: str) -> None:
-            assert page.evaluate(ROWS.format("vms")) == MANY
+            assert page.evaluate(ROWS.format("vms")) == ALL
             assert page.evaluate(ROWS.format("calls")) == 2
             assert page.evaluate(ROWS.format("disks")) == 4
             # Of the VM that does not run it is said how it ended.
             assert "was ended by signal 9" in page.evaluate(text("#vms-table tbody"))
             page.type("#search", "concourse")
             page.until(f"{ROWS.format('vms')} === 11")
-            assert page.evaluate(text("#vms-count")) == "11 of 50"
+            assert page.evaluate(text("#vms-count")) == f"11 of {ALL}"
             page.type("#search", "nothing like that")
             page.until(f"{text('#vms-none')} === 'No VM is like that.'")
             page.type("#search", " ")
-            page.until(f"{ROWS.format('vms')} === {MANY}")
+            page.until(f"{ROWS.format('vms')} === {ALL}")
             self.sort(page)
             page.type("#deployment", "prometheus")
             page.until(f"{ROWS.format('events')} === 2")
@@ -118,9 +125,9 @@ class BrowserTests(TestCase):
             page.until(f"{ROWS.format('events')} === 1")
             assert "AddressUnavailable" in page.evaluate(text("#events-table tbody"))
             self.go_silent(page)
-            assert page.evaluate(ROWS.format("vms")) == MANY
+            assert page.evaluate(ROWS.format("vms")) == ALL
 
-        await self.look(MANY, drive)
+        await self.look(MANY, drive, UNREADABLE)
 
     def go_silent(self, page: Browser) -> None:
         """Have the daemon answer no more, and then again."""
@@ -137,10 +144,23 @@ class BrowserTests(TestCase):
         assert all("net::ERR_INTERNET_DISCONNECTED" in problem for problem in unreached)
 
     def sort(self, page: Browser) -> None:
-        """Have the VM first that uses most memory."""
-        heads = "[...document.querySelectorAll('#vms-table th')]"
-        head = f"{heads}.find((each) => each.textContent === 'Memory')"
-        page.evaluate(f"{head}.querySelector('button').click()")
-        assert page.evaluate(f"{head}.getAttribute('aria-sort')") == "descending"
+        """Have the youngest VM first, the oldest, and the one that uses most memory."""
+        assert self.sorted_by(page, "Age") == "ascending"
+        rows = "[...document.querySelectorAll('#vms-table .more-button')]"
+        names = page.evaluate(f"{rows}.map((each) => each.title)")
+        youngest_first = sorted(self.ages, key=lambda name: self.ages[name], reverse=True)
+        # When that one was made is not known.
+        assert names == [*youngest_first, UNREADABLE]
+        assert self.sorted_by(page, "Age") == "descending"
+        names = page.evaluate(f"{rows}.map((each) => each.title)")
+        assert names == [UNREADABLE, *reversed(youngest_first)]
+        assert self.sorted_by(page, "Memory") == "descending"
         first = page.evaluate(text("#vms-table tbody tr.row"))
         assert first.strip("▸").startswith("diego-cell/"), first
+
+    def sorted_by(self, page: Browser, name: str) -> str:
+        """Press the heading of a column, and return which way the VMs are sorted then."""
+        heads = "[...document.querySelectorAll('#vms-table th')]"
+        head = f"{heads}.find((each) => each.textContent === {name!r})"
+        page.evaluate(f"{head}.querySelector('button').click()")
+        return str(page.evaluate(f"{head}.getAttribute('aria-sort')"))

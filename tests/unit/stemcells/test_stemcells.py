@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
+from runc_cpi.daemon.stemcells import making
 from runc_cpi.daemon.stemcells.content import Content
 from runc_cpi.daemon.stemcells.features import inspect
 from runc_cpi.daemon.stemcells.stemcells import Stemcells
+from runc_cpi.daemon.stemcells.upload import StemcellUpload
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import Scratch
@@ -227,7 +230,8 @@ class StemcellsTests(TestCase):
                 continue
             with self.assertRaises(StemcellRejected) as caught:
                 await upload.finish()
-            self.assertEqual(str(caught.exception), "the image changed while it was sent")
+            text = f"the bytes are not the image that was named: {DIGEST}, {SIZE} bytes"
+            self.assertEqual(str(caught.exception), text)
             await upload.abort()
         self.assertEqual(len(self.stemcells.all()), 1)
         self.assertEqual(os.listdir(self.depot.scratch), [])
@@ -239,9 +243,78 @@ class StemcellsTests(TestCase):
         with self.assertRaises(InvalidArgument):
             await upload.name(IMAGE)
         await upload.abort()
-        with self.assertRaises(CloudError):
-            await upload.name(IMAGE)
+        with self.assertRaises(InvalidArgument):
+            await upload.write(b"piece")
         self.assert_nothing_left()
+
+    async def test_what_comes_behind_the_end_of_an_upload(self) -> None:
+        """It is refused, and begins nothing, also if it waited for its turn."""
+        await self.stemcells.create(self.image, {})
+        ends: list[Callable[[StemcellUpload], Any]] = [
+            lambda upload: upload.name(IMAGE),
+            lambda upload: upload.finish(),
+        ]
+        for end in ends:
+            upload = self.stemcells.open_upload({})
+            ending = Deferred.fromCoroutine(end(upload))
+            behind = [
+                Deferred.fromCoroutine(work)
+                for work in (upload.write(b"x"), upload.name(IMAGE), upload.finish())
+            ]
+            self.assertIsNotNone(await ending)
+            for failed in behind:
+                self.failureResultOf(failed, InvalidArgument)
+            self.assertTrue(upload.is_made)
+            await upload.abort()
+        self.assertEqual(len(self.stemcells.all()), 3)
+        self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    async def test_what_comes_behind_a_failure(self) -> None:
+        """It fails for the same reason, also if it waited for its turn."""
+        self.script.failing["finish"] = StemcellRejected("no tar archive")
+        gate = self.script.pending["write"] = Deferred()
+        upload = self.stemcells.open_upload({})
+        first = Deferred.fromCoroutine(upload.write(b"x"))
+        asked = [
+            Deferred.fromCoroutine(work) for work in (upload.finish(), upload.write(b"y"))
+        ]
+        gate.callback(None)
+        await first
+        for failed in asked:
+            self.failureResultOf(failed, StemcellRejected)
+        self.assertEqual(self.archiver.uploads[0].written, b"x")
+        await upload.abort()
+        self.assert_nothing_left()
+
+    async def test_an_upload_that_is_given_up_at_its_end(self) -> None:
+        """What is about to appear is not removed piece by piece: it appears whole."""
+        syncing = self.script.pending["sync"] = Deferred()
+        upload = self.stemcells.open_upload({})
+        finishing = Deferred.fromCoroutine(upload.finish())
+        await upload.abort()
+        self.assertNotIn("remove", self.script.done)
+        syncing.callback(None)
+        self.assertTrue((await finishing).rootfs.is_dir())
+
+    async def test_an_upload_that_cannot_begin(self) -> None:
+        """Nothing is left of it, whatever it fails at."""
+        for owner, name in (
+            (making, "rootfs_path"),
+            (self.archiver, "open"),
+            (self.scratch, "begin_sync"),
+        ):
+            upload = self.stemcells.open_upload({})
+            patch = self.patch(owner, name, self.full)
+            for work in (upload.write(b"x"), upload.finish()):
+                with self.assertRaises((OSError, CloudError)):
+                    await work
+            patch.restore()
+            await upload.abort()
+            self.assert_nothing_left()
+
+    def full(self, *_: Any, **__: Any) -> None:
+        """Have no room for anything but the directory in scratch."""
+        raise OSError(errno.ENOSPC, "no room")
 
     async def test_an_upload_that_is_named_while_its_image_goes(self) -> None:
         """It is shared, or its bytes are needed; it is never shared and removed."""

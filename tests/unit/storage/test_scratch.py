@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from runc_cpi.daemon.base.repairs import Repairs
 from runc_cpi.daemon.base.tasks import TaskGroup
 from runc_cpi.daemon.storage import drafts
 from runc_cpi.daemon.storage.depot import Depot
-from runc_cpi.daemon.storage.early_syncs import INTERVAL
+from runc_cpi.daemon.storage.early_syncs import INTERVAL, STEP
 from runc_cpi.daemon.storage.reaper import Reaper
 from runc_cpi.daemon.storage.scratch import SCANTY, Scratch
 from runc_cpi.errors import CloudError
@@ -40,7 +41,7 @@ class ScratchTests(TestCase):
         self.reaper = Reaper(self.clock, self.tasks)
         self.trees = FakeTrees(self.script)
         self.scratch = Scratch(self.clock, self.depot, self.trees, self.reaper)
-        self.free = SCANTY
+        self.free = 2 * SCANTY
         self.patch(os, "statvfs", self.statvfs)
 
     def statvfs(self, path: Any) -> Any:
@@ -71,54 +72,105 @@ class ScratchTests(TestCase):
         self.successResultOf(waiting)
 
     def begun(self) -> Path:
-        """Begin to sync a new draft; the first sync is under way, and the test ends it."""
+        """Begin to fill a draft; the first sync is under way, and the test ends it."""
         draft = self.scratch.new()
         self.scratch.begin_sync(draft)
         self.assertEqual(self.script.done, [])
         self.script.pending["sync"] = Deferred()
-        self.clock.advance(INTERVAL)
-        self.assertEqual(self.script.done, ["sync"])
+        self.filled()
+        self.assertEqual(self.trees.synced, [self.depot.scratch])
         return draft
 
+    def filled(self, size: int = STEP) -> None:
+        """Have less room, and let the time pass after which that is looked at."""
+        self.free -= size
+        self.clock.advance(INTERVAL)
+
     def test_a_draft_goes_to_its_disk_meanwhile(self) -> None:
-        """One sync follows the other, and the last comes after all of them."""
+        """One sync follows the other; the last is by the draft's own descriptor."""
         draft = self.begun()
-        self.clock.advance(3 * INTERVAL)
+        self.filled(2 * STEP)
         self.assertEqual(self.script.done, ["sync"])
         self.script.pending.pop("sync").callback(None)
         self.clock.advance(INTERVAL)
         self.assertEqual(self.script.done, ["sync"] * 2)
-        last = self.script.pending["sync"] = Deferred()
-        self.clock.advance(INTERVAL)
-        syncing = Deferred.fromCoroutine(self.scratch.sync(draft))
-        self.assertEqual(self.script.done, ["sync"] * 3)
-        del self.script.pending["sync"]
-        last.callback(None)
-        self.successResultOf(syncing)
-        self.assertEqual(self.script.done, ["sync"] * 4)
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.sync(draft)))
+        self.assertEqual(self.trees.synced, [self.depot.scratch] * 2 + [draft])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_draft_that_could_not_be_written_meanwhile(self) -> None:
-        """The kernel tells of a failure once, so what was told early counts."""
+    def test_little_that_was_written(self) -> None:
+        """Syncs hold up VMs as well: there is none before they are worth it."""
+        draft = self.scratch.new()
+        self.scratch.begin_sync(draft)
+        for _ in range(20):
+            self.clock.advance(INTERVAL)
+        self.filled(STEP - 4096)
+        self.filled(-STEP)  # something was removed
+        self.filled(STEP - 4096)
+        self.assertEqual(self.script.done, [])
+        self.filled(4096)
+        self.assertEqual(self.script.done, ["sync"])
+        self.scratch.drop(draft)
+
+    def test_two_drafts(self) -> None:
+        """They are synced at once; that goes on until the last of them is whole."""
+        first, second = self.begun(), self.scratch.new()
+        self.scratch.begin_sync(second)
+        self.script.pending.pop("sync").callback(None)
+        self.filled()
+        self.assertEqual(self.script.done, ["sync"] * 2)
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.sync(first)))
+        self.filled()
+        self.assertEqual(self.script.done, ["sync"] * 4)
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.sync(second)))
+        self.assertEqual(self.trees.synced[2:], [first, self.depot.scratch, second])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_early_sync_that_fails(self) -> None:
+        """It is of no account: the kernel tells the drafts as well, at their last sync."""
         draft = self.begun()
         self.script.pending.pop("sync").errback(CloudError("cannot write"))
+        self.filled()
+        self.assertEqual(self.script.done, ["sync"] * 2)
+        self.script.failing["sync"] = CloudError("cannot write")
         syncing = Deferred.fromCoroutine(self.scratch.sync(draft))
-        error = self.failureResultOf(syncing, CloudError).value
-        self.assertEqual(str(error), "cannot write")
-        self.assertEqual(self.script.done, ["sync"])
+        self.failureResultOf(syncing, CloudError)
 
     def test_a_draft_that_is_given_up(self) -> None:
-        """It is not synced any more, and nobody is told of a failure."""
+        """It is not synced any more, also if another one is begun at once."""
         for give_up in (self.scratch.drop, self.scratch.discard):
             self.script.done.clear()
+            self.trees.synced.clear()
             draft = self.begun()
             pending = self.script.pending.pop("sync")
             if (removing := give_up(draft)) is not None:
                 self.successResultOf(Deferred.fromCoroutine(removing))
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            another = self.scratch.new()
+            self.scratch.begin_sync(another)
             pending.errback(CloudError("cannot write"))
-            self.clock.advance(INTERVAL)
+            self.scratch.drop(another)
+            self.filled()
             self.assertEqual(self.script.done.count("sync"), 1)
             self.assertEqual(os.listdir(self.depot.scratch), [])
+
+    def test_descriptors(self) -> None:
+        """Each draft has one until it is whole or given up, or cannot be made."""
+        before = os.listdir("/proc/self/fd")
+        drafts = [self.scratch.new() for _ in range(3)]
+        self.scratch.drop(drafts[0])
+        self.successResultOf(Deferred.fromCoroutine(self.scratch.discard(drafts[1])))
+        self.assertEqual(len(os.listdir("/proc/self/fd")), len(before) + 1)
+        self.scratch.drop(drafts[2])
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
+        def fail(*_: Any) -> int:
+            raise OSError(errno.EMFILE, "no more descriptors")
+
+        self.patch(os, "open", fail)
+        with self.assertRaises(OSError):
+            self.scratch.new()
+        self.assertEqual(os.listdir(self.depot.scratch), [])
 
     def test_how_urgent_a_removal_is(self) -> None:
         """All else goes first, unless there is little room or somebody waits for it."""

@@ -68,6 +68,19 @@ class PowerTests(TestCase):
         self.assertFalse(vm.stopped)
         self.assertIn(self.vm_cid, self.parts.runtime.watched)
 
+    async def test_a_stop_that_fails_halfway(self) -> None:
+        """It is noted that the VM is down, since nobody watches; another stop mends it."""
+        self.parts.runtime.script.failing["disconnect"] = CloudError("no")
+        for _ in range(2):
+            with self.assertRaises(CloudError):
+                await self.parts.power.stop(self.vm_cid)
+            async with self.parts.locks.vm(self.vm_cid):
+                pass  # it is noted by now
+            self.assertEqual(await self.state(), "ended")
+        self.parts.runtime.script.failing.clear()
+        await self.parts.power.stop(self.vm_cid)
+        self.assertEqual(await self.state(), "stopped")
+
     async def test_a_stop_that_is_cut_off(self) -> None:
         """A VM whose stop did not get so far as its record is booted by the next daemon."""
         (vm,) = self.parts.vms.all()

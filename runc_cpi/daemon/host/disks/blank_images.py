@@ -2,15 +2,14 @@
 Images with an empty ext4 file system that never grows.
 
 C{mkfs.ext4} makes the first of a size.  Others are written as that one was: what is not
-zero of 20 GiB is 300 KiB.  It would look at each loop device of the host, which are as many
-as VMs, and sync the image four times.
+zero of 20 GiB is 300 KiB.  C{mkfs.ext4} looks at each loop device of the host, which are as
+many as VMs, and syncs the image four times.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +17,7 @@ from uuid import uuid4
 from twisted.internet.threads import deferToThread
 
 from runc_cpi.daemon.base.calls import spanned
+from runc_cpi.daemon.base.locks import KeyedLock
 from runc_cpi.daemon.base.units import MEBIBYTE
 from runc_cpi.daemon.host.disks.filesystems import EXT4
 from runc_cpi.daemon.host.disks.image_files import ImageFiles
@@ -42,7 +42,9 @@ class BlankImages:
 
     def __init__(self, tools: Tools) -> None:
         self._tools, self._files = tools, ImageFiles(tools, full=False)
+        # What is empty is of a size whose images hold too much.
         self._known: dict[int, Mapping[int, bytes]] = {}
+        self._first = KeyedLock()
 
     @spanned("file system")
     async def create(self, image: Path, size: int) -> None:
@@ -54,15 +56,28 @@ class BlankImages:
         @raise CloudError: if the file system cannot be made.
         @raise OSError: if the file cannot be made or written.
         """
-        known = self._known.pop(size, {})
-        if not known:
-            await self._files.extend(image, size)
-            await self._tools.make(EXT4.making_fixed(image))
-            known = await deferToThread(content_of, image)
-        else:
-            await deferToThread(write, image, size * MEBIBYTE, known)
+        if size not in self._known:
+            async with self._first(f"file system of {size} MiB"):
+                # Another call may have made the first one meanwhile.
+                if size not in self._known:
+                    await self._make(image, size)
+                    self._remember(size, await deferToThread(content_of, image))
+                    return
+        known = self._known[size]
+        self._remember(size, known)
         if known:
-            self._known[size] = known
+            await deferToThread(write, image, size * MEBIBYTE, known)
+        else:
+            await self._make(image, size)
+
+    async def _make(self, image: Path, size: int) -> None:
+        await self._files.extend(image, size)
+        await self._tools.make(EXT4.making_fixed(image))
+
+    def _remember(self, size: int, known: Mapping[int, bytes]) -> None:
+        """Note what images of a size hold, as of the one that was asked for last."""
+        self._known.pop(size, None)
+        self._known[size] = known
         while len(self._known) > SIZES:
             del self._known[next(iter(self._known))]
 
@@ -111,7 +126,7 @@ def write(image: Path, size: int, content: Mapping[int, bytes]) -> None:
     @param content: what the other one holds.
     @raise OSError: if it cannot be made or written.
     """
-    change = Change.to_unique(content)
+    unique = [uuid4().bytes for _ in UNIQUE_AT]
     fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.truncate(size)
@@ -120,7 +135,7 @@ def write(image: Path, size: int, content: Mapping[int, bytes]) -> None:
             file.write(data)
         for offset, superblock in _superblocks(content):
             file.seek(offset)
-            file.write(change.applied_to(superblock))
+            file.write(_with(unique, superblock))
 
 
 def _superblocks(content: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
@@ -137,39 +152,17 @@ def _unique(superblock: bytes) -> list[bytes]:
     return [superblock[at : at + UNIQUE_SIZE] for at in UNIQUE_AT]
 
 
-@dataclass(frozen=True)
-class Change:
-    """
-    How a superblock becomes that of another file system.
-
-    @ivar bits: which bits differ.  A CRC is linear: the same bits of all copies change
-        their checksums alike, though the copies differ.
-    """
-
-    bits: int
-
-    @classmethod
-    def to_unique(cls, content: Mapping[int, bytes]) -> Change:
-        """Choose a new UUID, and another beginning of hashes."""
-        old, new = content[0][FIRST : FIRST + SUPERBLOCK], bytearray(SUPERBLOCK)
-        for at, found in zip(UNIQUE_AT, _unique(old), strict=True):
-            new[at : at + UNIQUE_SIZE] = _xor(found, uuid4().bytes)
-        new[CHECKSUM_AT:] = _crc32c(bytes(new[:CHECKSUM_AT])).to_bytes(4, "little")
-        return cls(int.from_bytes(new, "little"))
-
-    def applied_to(self, superblock: bytes) -> bytes:
-        """Return a superblock with these bits changed."""
-        changed = int.from_bytes(superblock, "little") ^ self.bits
-        return changed.to_bytes(SUPERBLOCK, "little")
+def _with(unique: Sequence[bytes], superblock: bytes) -> bytes:
+    """Return a superblock with what is unique changed, and the checksum of that."""
+    changed = bytearray(superblock[:CHECKSUM_AT])
+    for at, value in zip(UNIQUE_AT, unique, strict=True):
+        changed[at : at + UNIQUE_SIZE] = value
+    return bytes(changed) + _crc32c(changed).to_bytes(4, "little")
 
 
-def _xor(one: bytes, other: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(one, other, strict=True))
-
-
-def _crc32c(data: bytes) -> int:
-    """Return the checksum of what changes, which begins with 0 and is not inverted."""
-    crc = 0
+def _crc32c(data: bytes | bytearray) -> int:
+    """Return the checksum of a superblock, which is not inverted (Checksums, ext4.rst)."""
+    crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc

@@ -25,19 +25,33 @@ class LoopDevices:
     """
     Attaches files to loop devices, and detaches them.
 
-    All devices of the host are looked at by L{find}: an operation calls it once, and
-    hands on what it found.
+    L{find} looks at all devices of the host, unless it knows one that is still of the file:
+    an operation calls it once, and hands on what it found.
 
     @param direct_io: whether to bypass the page cache of the file's own file system.
     """
 
     def __init__(self, reactor: Any, *, direct_io: bool) -> None:
         self._reactor, self._direct_io = reactor, direct_io
+        # Which device each file had when it was last attached or found.
+        self._last: dict[Path, LoopDevice] = {}
 
     @spanned("loop devices")
     async def find(self, images: Collection[Path]) -> dict[Path, LoopDevice]:
         """Return the devices of those of some files that are attached to one."""
-        return await deferToThread(loop_ioctl.devices_of, images)
+        found = await deferToThread(self._find, images)
+        self._last.update(found)
+        return found
+
+    def _find(self, images: Collection[Path]) -> dict[Path, LoopDevice]:
+        known = {image: self._last[image] for image in images if image in self._last}
+        found = {
+            image: device
+            for image, device in known.items()
+            if loop_ioctl.is_of(device, image)
+        }
+        others = [image for image in images if image not in found]
+        return {**found, **loop_ioctl.devices_of(others)}
 
     @spanned("loop device")
     async def attach(self, image: Path, found: LoopDevice | None) -> LoopDevice:
@@ -55,6 +69,7 @@ class LoopDevices:
             raise failed_call(error.errno, text) from error
         if device is None:
             raise HostShort(f"{image}: its loop device goes as soon as it is there")
+        self._last[image] = device
         return device
 
     @spanned("loop device")
@@ -66,6 +81,7 @@ class LoopDevices:
         @raise DiskBusy: if something holds the device, which stays as it was.
         @raise OSError: if the device cannot be kept as it was.
         """
+        self._last.pop(image, None)
         reason = "it is still in use"
         try:
             await deferToThread(loop_ioctl.clear, device, image)
@@ -87,6 +103,7 @@ class LoopDevices:
 
         @raise CloudError: if the kernel refuses.
         """
+        self._last.pop(image, None)
         try:
             await deferToThread(loop_ioctl.clear, device, image)
         except OSError as error:

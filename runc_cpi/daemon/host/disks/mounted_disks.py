@@ -18,6 +18,7 @@ from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.disks.tools import TOOL_TIMEOUT
 from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.libc import sync_file_system
 from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.errors import CloudError
 
@@ -76,7 +77,9 @@ class MountedDisks:
             async with self.opened(device, container) as mount:
                 if mount is not None:
                     await self._guests.run(
-                        container.vm_cid, partial(mounts.sync, mount), seconds=TOOL_TIMEOUT
+                        container.vm_cid,
+                        partial(sync_file_system, mount),
+                        seconds=TOOL_TIMEOUT,
                     )
         except (CloudError, OSError) as error:
             self.log.warn("{path}: {error}", path=str(path), error=str(error))

@@ -41,11 +41,13 @@ class Place:
 
     @ivar number: its own. @ivar parent: the number of the mount that it is on.
     @ivar point: where, as the process sees it.
+    @ivar filesystem: its type, such as C{ext4}.
     """
 
     number: int
     parent: int
     point: str
+    filesystem: str
 
 
 def places(table: bytes, but: re.Pattern[bytes] | None = None) -> list[Place]:
@@ -56,7 +58,7 @@ def places(table: bytes, but: re.Pattern[bytes] | None = None) -> list[Place]:
     """
     lines = (line.split(b" ", 5) for line in table.split(b"\n") if line)
     return [
-        Place(int(line[0]), int(line[1]), _name(line[4]))
+        Place(int(line[0]), int(line[1]), _name(line[4]), _filesystem(line[5]))
         for line in lines
         if but is None or not but.search(line[4])
     ]
@@ -91,6 +93,11 @@ def _mount(fields: list[bytes]) -> Mount:
     # Some options can have blanks, as those of a security module.
     names = (fields[3], fields[4], filesystem, b" ".join(options))
     return Mount(int(fields[0]), fields[2].decode("ascii"), *map(_name, names))
+
+
+def _filesystem(rest: bytes) -> str:
+    """Return what is behind the separator, before which there may be optional fields."""
+    return _name(rest.partition(b" - ")[2].split(b" ", 1)[0])
 
 
 def _name(field: bytes) -> str:

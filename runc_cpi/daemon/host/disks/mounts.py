@@ -15,7 +15,6 @@ from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.disks import holders, mountinfo
 from runc_cpi.daemon.host.disks.mountinfo import Mount
 from runc_cpi.daemon.host.guests.guests import root_of
-from runc_cpi.daemon.host.libc import check, libc
 from runc_cpi.daemon.host.namespaces import CLONE_NEWNS, inside
 from runc_cpi.errors import CloudError, DiskBusy
 from runc_cpi.printable import printable
@@ -98,15 +97,6 @@ def _open_as_seen_by(
                 return fd, points
             os.close(fd)
     return None, points
-
-
-def sync(mount: int) -> None:
-    """
-    Write a file system back.
-
-    @raise OSError: if that fails.
-    """
-    check(libc.syncfs(mount), "syncfs")
 
 
 def unmount_everywhere(cgroup: str, wanted: Callable[[Mount], bool]) -> None:

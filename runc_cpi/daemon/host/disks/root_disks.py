@@ -16,8 +16,10 @@ from runc_cpi.daemon.host.disks.loop import LoopDevices
 from runc_cpi.daemon.host.disks.loop_ioctl import LoopDevice
 from runc_cpi.daemon.host.disks.tools import Tools
 from runc_cpi.daemon.host.guests.guests import Guests
+from runc_cpi.daemon.host.libc import sync_file_system
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.records import sync_file
 from runc_cpi.daemon.vms.interfaces import IRootDisks
 from runc_cpi.errors import CloudError, DiskBusy
 
@@ -68,6 +70,15 @@ class RootDisks:
         await deferToThread(bundle.layers.mkdir, mode=0o700)
         await self._mount(bundle, None)
 
+    async def sync(self, bundle: Bundle) -> None:
+        """
+        Have on the host's disk what is on a root disk, unless the VM has none.
+
+        @raise OSError: if the disk fails, or is full.
+        """
+        if await deferToThread(bundle.root_image.exists):
+            await deferToThread(_sync, bundle)
+
     async def mount(self, bundle: Bundle) -> None:
         """
         Mount a root disk, unless it is mounted or the VM has none.
@@ -116,6 +127,19 @@ class RootDisks:
         finally:
             # The device goes when the mount does, or now if there is none.
             await self._loops.let_go(device, image)
+
+
+def _sync(bundle: Bundle) -> None:
+    try:
+        # What was written so far is in the memory of the root disk's own file system.
+        layers = os.open(bundle.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_file_system(layers)
+        finally:
+            os.close(layers)
+    finally:
+        # If the host's file system is full, this says so; the above says that it failed.
+        sync_file(bundle.root_image)
 
 
 def _is_unmounted(bundle: Bundle) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -12,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from runc_cpi.daemon.host.network import found_rules, links
+from runc_cpi.daemon.host.network import found_rules, libnftables, links
 from runc_cpi.daemon.host.network.iptables import Neighbours
 from runc_cpi.daemon.host.network.nftables import OwnBridges, Table
 from runc_cpi.daemon.host.network.vip_addresses import VipAddresses
@@ -59,7 +60,9 @@ class Firewall:
         self._thread = ThreadPool(1, 1, "nftables")
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, before others can have this process open many descriptors."""
+        with suppress(libnftables.NftablesUnusable):  # who needs it is told so
+            libnftables.prepare()
         self._thread.start()
 
     def stop(self) -> None:

@@ -47,19 +47,27 @@ def _tables() -> Iterator[str]:
 
 
 def redirections(name: str) -> frozenset[Redirection]:
-    """Return what a table has in its maps of ports, if it has them."""
+    """
+    Return what a table has in its maps of ports, if it has them.
+
+    @raise NftablesUnusable: if that cannot be told.
+    """
     printed = []
     for ports in table.PORTS:
         # Tables of older daemons have fewer.
-        with suppress(libnftables.NftablesUnusable):
+        with suppress(libnftables.NotInTables):
             printed.append(libnftables.run(f"list map {table.FAMILY} {name} {ports}"))
     return frozenset(table.redirections_in("".join(printed)))
 
 
 def vips(name: str) -> Mapping[Address, Address]:
-    """Return what a table has in its map of vips, if it has one."""
+    """
+    Return what a table has in its map of vips, if it has one.
+
+    @raise NftablesUnusable: if that cannot be told.
+    """
     try:
         printed = libnftables.run(f"list map {table.FAMILY} {name} {table.VIPS}")
-    except libnftables.NftablesUnusable:
+    except libnftables.NotInTables:
         return {}
     return table.vips_in(printed)

@@ -3,45 +3,76 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
+from queue import LifoQueue
+from threading import Lock
 from typing import Any
 
 NAME = "libnftables.so.1"
 _DEFAULT = 0  # NFT_CTX_DEFAULT, nftables/libnftables.h
+AT_ONCE = 2  # commands: those of the firewall, beside which somebody looks at the rules
 # Contexts that nobody uses now, each with a socket.  They are not closed: the kernel lets
 # no socket of netfilter go before it has cleared away what anybody removed, which takes 5
 # to 15 ms (nft_rcv_nl_event, nf_tables_api.c).
-_spare: list[int] = []
+_spare: LifoQueue[int] = LifoQueue()
+_made = 0
+_making = Lock()
+# What the library says, in the words of strerror(3).
+_ABSENT = os.strerror(errno.ENOENT)
 
 
 class NftablesUnusable(OSError):
     """The library is not there, or the kernel refuses; the message says what."""
 
 
+class NotInTables(NftablesUnusable):
+    """There is no such table, or the table has no such thing."""
+
+
+def prepare() -> None:
+    """
+    Make all contexts that there will be, while sockets still get low numbers.
+
+    The library uses select(2), which knows no others (L{high_descriptors}).
+
+    @raise NftablesUnusable: if the library is not there.
+    """
+    global _made
+    library = _library()
+    with _making:
+        while _made < AT_ONCE:
+            _spare.put(_new_context(library))
+            _made += 1
+
+
 def run(commands: str) -> str:
     """
     Carry commands out, all or none (nft(8)); this blocks.
 
-    All callers are in one network namespace.
+    All callers are in one network namespace.  If there are more than L{AT_ONCE}, they wait.
 
     @return: what they print.
-    @raise NftablesUnusable: saying why they were refused.
+    @raise NotInTables: if they name what there is not.
+    @raise NftablesUnusable: saying why they were refused otherwise.
     """
-    library = _library()
-    try:
-        context = _spare.pop()
-    except IndexError:
-        context = _new_context(library)
+    if os.geteuid() != 0:
+        # The library would say so by itself, on stderr.
+        raise NftablesUnusable(f"nftables: {os.strerror(errno.EPERM)}")
+    prepare()
+    library, context = _library(), _spare.get()
     try:
         status = library.nft_run_cmd_from_buffer(context, commands.encode("ascii"))
         # To read them empties them, for whoever is next.
         printed: bytes = library.nft_ctx_get_output_buffer(context)
         error: bytes = library.nft_ctx_get_error_buffer(context)
     finally:
-        _spare.append(context)
+        _spare.put(context)
     if status != 0:
         # The lines that follow show the command.
         reason = error.decode("utf-8", "replace").partition("\n")[0]
-        raise NftablesUnusable(f"nftables: {reason}")
+        kind = NotInTables if _ABSENT in reason else NftablesUnusable
+        raise kind(f"nftables: {reason}")
     return printed.decode("utf-8", "replace")
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
+from twisted.logger import Logger
 
 from runc_cpi.daemon.host.network import rtnetlink
 
+log = Logger()
 # The kernel takes half a millisecond to take an interface away.
 INTERVAL = 0.0005  # seconds
+LONG = 10.0  # seconds; to take one away takes 15 to 50 ms
 
 
 def find(name: str) -> int | None:
@@ -73,11 +76,24 @@ class _Removal(Thread):
 
     def run(self) -> None:
         """Remove it, and wait for the kernel's answer."""
+        alarm = Timer(LONG, self._takes_long)
+        alarm.daemon = True
+        alarm.start()
         try:
             rtnetlink.remove_link(self._index)
         except OSError as error:
             if error.errno != errno.ENODEV:
                 self.error = error
+        finally:
+            alarm.cancel()
+
+    def _takes_long(self) -> None:
+        log.warn(
+            "the kernel has not removed interface {index} within {seconds:g} s: something "
+            "holds on to it, and a thread waits for that",
+            index=self._index,
+            seconds=LONG,
+        )
 
 
 def reason(error: Exception) -> str:

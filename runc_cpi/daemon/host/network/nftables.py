@@ -62,7 +62,7 @@ class Table:
         """
         before, self._loaded = self._loaded, None
         if before is None:
-            found, vips = found_rules.redirections(self._name), found_rules.vips(self._name)
+            found, vips = self._found()
             come_vips = ruleset.vips
         else:
             found, vips = before.redirections, vip_flows.places(before.vips - ruleset.vips)
@@ -83,6 +83,13 @@ class Table:
         self._correct_flows(found - now, come, now)
         self._correct_vips(vips, come_vips, afresh=before is None)
         self._loaded = ruleset
+
+    def _found(self) -> tuple[frozenset[Redirection], Mapping[Address, Address]]:
+        """Return what the table of an earlier daemon leads to VMs."""
+        try:
+            return found_rules.redirections(self._name), found_rules.vips(self._name)
+        except libnftables.NftablesUnusable:
+            return frozenset(), {}  # a host without it has no table
 
     def restore(self) -> bool:
         """

@@ -7,6 +7,7 @@ it.  Then it writes a byte, and becomes the VM's init.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 from contextlib import suppress
@@ -17,39 +18,46 @@ from time import monotonic, sleep
 from runc_cpi.daemon.host.oci.runtime_state import RUNC_FILE
 
 NAME = "exec.fifo"
-PATIENCE = 5.0  # seconds
 PAUSE = 0.0005  # seconds between two looks at a process; it takes 2 ms to become another
 
 
-def let_run(state: Path, pid: int) -> bool:
+def let_run(state: Path, pid: int, seconds: float) -> bool:
     """
-    Let a container run, if it waits for that as runc's do.
+    Let a container run, if it waits for that as runc's do, and wait until it does; this
+    blocks.
+
+    Until its process is the VM's init it is runc's: it would act by a signal that is for
+    the init, and a look at it would find a program of the host.
 
     @param state: the directory in which the runtime keeps the container.
     @param pid: the container's first process.
+    @param seconds: after how long it is given up.
     @return: whether it runs; the runtime knows better if not: it may be another one, or the
         process ended.
+    @raise TimeoutError: if it takes too long; the container cannot be started any more.
     @raise OSError: if the kernel refuses.
     """
     if not (state / RUNC_FILE).exists():
         return False  # crun has a file of that name, and reads it
+    deadline = monotonic() + seconds
     try:
         runc = os.stat(f"/proc/{pid}/exe")
         fifo = os.open(state / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         return False
     try:
-        if not _writes(fifo, pid) or not os.read(fifo, 1):
+        # A process that found the fifo open, and then closed, would end by its write.
+        if not _writes(fifo, pid, deadline) or not os.read(fifo, 1):
             return False
     finally:
         os.close(fifo)
     # By this runc tells a container that runs from one that waits.
     (state / NAME).unlink(missing_ok=True)
-    _await_init(pid, runc)
+    _await_init(pid, runc, deadline)
     return True
 
 
-def _writes(fifo: int, pid: int) -> bool:
+def _writes(fifo: int, pid: int, deadline: float) -> bool:
     """Wait until something was written, or the process ended, and say whether it was."""
     try:
         pidfd = os.pidfd_open(pid)
@@ -59,15 +67,24 @@ def _writes(fifo: int, pid: int) -> bool:
     watch.register(fifo, select.POLLIN)
     watch.register(pidfd, select.POLLIN)
     try:
-        ready = dict(watch.poll(PATIENCE * 1000))
+        ready = dict(watch.poll(max(0.0, deadline - monotonic()) * 1000))
     finally:
         os.close(pidfd)
+    if not ready:
+        raise _too_late()
     return bool(ready.get(fifo, 0) & select.POLLIN)
 
 
-def _await_init(pid: int, runc: os.stat_result) -> None:
+def _await_init(pid: int, runc: os.stat_result, deadline: float) -> None:
     """Wait until a process that is runc still is the VM's init, or ended."""
-    deadline = monotonic() + PATIENCE
     with suppress(FileNotFoundError, ProcessLookupError):
-        while monotonic() < deadline and samestat(runc, os.stat(f"/proc/{pid}/exe")):
+        while samestat(runc, os.stat(f"/proc/{pid}/exe")):
+            if monotonic() > deadline:
+                raise _too_late()
             sleep(PAUSE)
+
+
+def _too_late() -> TimeoutError:
+    return TimeoutError(
+        errno.ETIMEDOUT, "its first process does not begin (runtime_timeout)"
+    )

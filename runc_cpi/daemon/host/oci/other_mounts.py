@@ -23,6 +23,9 @@ from runc_cpi.daemon.host.disks.mountinfo import Place, places
 log = Logger()
 # What takes longer to hide than to live with.
 FEW = 32
+# To look at these may wait for a server, for ever, or mount something.  With one of them
+# beside, nothing is hidden.
+DISTANT = frozenset({"9p", "afs", "autofs", "ceph", "cifs", "nfs", "nfs4", "smb3", "smbfs"})
 _OF_A_VM = re.compile(rb"/vms/vm-[0-9a-f-]{36}/[a-z]")
 
 
@@ -58,7 +61,10 @@ class OtherMounts:
         if of_vms < max(FEW, len(others)):
             return None
         number = _number_of_mount(vms)
-        beside = [place.point for place in others if place.parent == number]
+        near = [place for place in others if place.parent == number]
+        if not DISTANT.isdisjoint(place.filesystem for place in near):
+            return None
+        beside = [place.point for place in near]
         points = (place.point for place in others if place.number == number)
         return next((Sight(point, beside) for point in points), None)
 
@@ -111,41 +117,45 @@ def hide(sight: Sight, bundle: Path, *own: Path) -> None:
     @param sight: what there was when the thread did not have a namespace yet.
     @param bundle: the directory of that VM.
     @param own: where the VM has mounts besides.
+    @raise OSError: if the kernel refuses when there is no way back: the VM cannot boot.
     """
     kept = [*sight.beside, *map(os.path.realpath, (bundle, *own))]
-    try:
-        _replace(sight.point, kept, os.path.realpath(bundle.parent))
-    except OSError as error:
-        log.warn(
-            "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: {error}",
-            vm_cid=bundle.name,
-            error=str(error),
-        )
-
-
-def _replace(point: str, kept: Sequence[str], aside: str) -> None:
-    """
-    Mount the same again, and drop what was there with all that is mounted on it.
-
-    @param point: where it is mounted.
-    @param kept: what is to be there as before, with what is mounted below it.
-    @param aside: a directory to have the new mount at meanwhile.
-    """
     with ExitStack() as stack:
-        new = stack.enter_context(detached_mounts.of_directory(point))
-        trees = {path: _tree(stack, path) for path in kept}
-        if point != "/":
-            mounting.detach(point)
-            _move(new, point)
-            _move_all(trees, point, new)
-            return
-        _move(new, aside)
         try:
-            _move_all(trees, point, new)
-            mounting.pivot(new)
-        except OSError:
-            mounting.detach(aside)
-            raise
+            new = stack.enter_context(detached_mounts.of_directory(sight.point))
+            trees = {path: _tree(stack, path) for path in kept}
+            if sight.point == "/":
+                _begin_with(new, trees, os.path.realpath(bundle.parent))
+            else:
+                mounting.detach(sight.point)
+        except OSError as error:
+            log.warn(
+                "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: "
+                "{error}",
+                vm_cid=bundle.name,
+                error=str(error),
+            )
+            return
+        if sight.point != "/":
+            _move(new, sight.point)
+            _move_all(trees, sight.point, new)
+
+
+def _begin_with(new: int, trees: Mapping[str, int | None], aside: str) -> None:
+    """
+    Have the mount namespace begin with a mount that is nowhere yet.
+
+    @param trees: what is to be there, by the path.
+    @param aside: a directory to have the new mount at meanwhile.
+    @raise OSError: if the kernel refuses; all is as before.
+    """
+    _move(new, aside)
+    try:
+        _move_all(trees, "/", new)
+        mounting.pivot(new)
+    except OSError:
+        mounting.detach(aside)
+        raise
 
 
 def _tree(stack: ExitStack, path: str) -> int | None:
@@ -153,7 +163,8 @@ def _tree(stack: ExitStack, path: str) -> int | None:
     try:
         return stack.enter_context(detached_mounts.of_directory(path, recursive=True))
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):
+        # EINVAL: it may not be mounted once more (MS_UNBINDABLE, mount(2)).
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         return None
 

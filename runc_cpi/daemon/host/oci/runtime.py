@@ -117,15 +117,20 @@ class Runtime:
         """
         Let the first process of a created container run.
 
-        @raise CloudError: if the runtime fails.
+        @raise CloudError: if the runtime or the kernel fails, or takes too long.
         """
         first = self.find_process(bundle)
         if first is not None:
-            first.close()
-            state = self._root / bundle.vm_cid
-            with span("start"):
-                if await deferToThread(exec_fifo.let_run, state, first.pid):
-                    return
+            state, seconds = self._root / bundle.vm_cid, self._timeout
+            starting = partial(exec_fifo.let_run, state, first.pid, seconds)
+            try:
+                with span("start"):
+                    # Not one of the few threads for small work: it may wait that long.
+                    if await self._guests.run(bundle.vm_cid, starting, seconds=2 * seconds):
+                        return
+            finally:
+                # Until then nothing else gets its pid.
+                first.close()
         await self._call("start", [bundle.vm_cid], bundle)
 
     async def delete(self, bundle: Bundle) -> None:

@@ -57,8 +57,8 @@ class StemcellResponders(amp.CommandLocator):
 
     @commands.OpenStemcell.responder
     def open_stemcell(self, cloud_properties: Any, size: int | None = None) -> Answer:
+        upload = self._uploads.begin(cloud_properties, size)
         wants_digest = size is not None and self._stemcells.has_image_of(size)
-        upload = self._uploads.begin(cloud_properties)
         return {"upload": upload, "wants_digest": wants_digest}
 
     @commands.NameStemcell.responder

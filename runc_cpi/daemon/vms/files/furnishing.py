@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePath
 
 from runc_cpi.daemon.networks.settings import name_servers
 from runc_cpi.daemon.stemcells.stemcell import Stemcell
 from runc_cpi.daemon.storage import ids
 from runc_cpi.daemon.storage.bundle import Bundle
+from runc_cpi.daemon.storage.records import sync_directory
+from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.files.guest_files import (
     agent_config,
     guest_files,
@@ -34,13 +37,16 @@ def make_directory(bundle: Bundle, *, own_ids: tuple[int, int] | None) -> None:
     bundle.rootfs.mkdir(mode=0o700)
 
 
-def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) -> None:
+def furnish(
+    bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool
+) -> Sequence[str]:
     """
     Make the layers of a VM's root file system, its data, and the files it boots with.
 
     @param bundle: its root disk is mounted, if it has one; /var/vcap/data is on it then,
         unless that is a disk of its own.
     @param agent_binds: whether the agent is to bind-mount persistent disks.
+    @return: the names of the files, from the VM's root.
     @raise OSError: if the layers are there, or something cannot be written.
     """
     work, upper = _place(bundle, bundle.work), _place(bundle, bundle.upper)
@@ -62,6 +68,41 @@ def furnish(bundle: Bundle, vm: VM, stemcell: Stemcell, *, agent_binds: bool) ->
     if bundle.ids is not None:
         files += isolated_files()
     write_upper(files, stemcell.rootfs, bundle.upper, bundle.ids)
+    return [file.name for file in files]
+
+
+def sync(bundle: Bundle, names: Sequence[str]) -> None:
+    """
+    Have on the disk what L{furnish} made, unless it made it on a root disk.
+
+    The VM may run by now: nothing that it put there instead is opened, or waited for.
+
+    @param names: of the files.
+    @raise OSError: if the disk fails, or is full.
+    """
+    if bundle.layers.exists():
+        return
+    for directory in (bundle.work, bundle.data):
+        if directory.exists():
+            sync_directory(directory)
+    with Tree.at(bundle.upper) as tree:
+        above = {str(parent) for name in names for parent in PurePath(name).parents}
+        for name in names:
+            _sync(tree.open_file, name)
+        for name in sorted(above):
+            _sync(tree.open_directory, name)
+
+
+def _sync(opening: Callable[[str], int], name: str) -> None:
+    """Have on the disk what a name leads to, if it leads somewhere still."""
+    try:
+        fd = opening(name)
+    except OSError:
+        return  # the VM changed it
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _place(bundle: Bundle, directory: Path) -> Path:
