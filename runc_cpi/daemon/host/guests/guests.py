@@ -22,8 +22,9 @@ from runc_cpi.daemon.storage.tree import Tree
 from runc_cpi.daemon.vms.interfaces import IGuests
 
 KERNEL_LOG = "/proc/kmsg"
-# What is put over it; the name is there only until that is done.
-CLOSED = ".runc-cpi-kmsg"
+# Where what is put over it is made: a directory that each VM has, and nobody uses yet.
+DEV = "/dev"
+SOCKETS = 4096  # bytes; the least that there is, for a socket takes none
 
 
 @implementer(IGuests)
@@ -115,18 +116,20 @@ def _close_kernel_log(pid: int) -> None:
     kernel's log, as that of the stemcells does, then reads it without a pause (imklog).
     What it cannot open it leaves alone, and a socket cannot be opened (open(2), ENXIO).
     """
-    masked = False
-    with inside(pid, CLONE_NEWNS), suppress(FileNotFoundError):  # a kernel without any log
-        masked = stat.S_ISCHR(os.stat(KERNEL_LOG).st_mode)
-    if not masked:
-        return
-    with writable_root_of(pid, "/") as tree:
-        tree.remove(CLOSED)
-        with tree.parent(CLOSED) as (root, last):
-            os.mknod(last, stat.S_IFSOCK | 0o400, dir_fd=root)
-        with inside(pid, CLONE_NEWNS):
-            mounting.bind(f"/{CLOSED}", KERNEL_LOG)
-        tree.remove(CLOSED)
+    with inside(pid, CLONE_NEWNS):
+        try:
+            if not stat.S_ISCHR(os.stat(KERNEL_LOG).st_mode):
+                return
+        except FileNotFoundError:  # a kernel without any log
+            return
+        # A file system of its own: no other is to depend on what stays mounted of it.
+        mounting.mount_memory(DEV, SOCKETS)
+        try:
+            closed = f"{DEV}/kmsg"
+            os.mknod(closed, stat.S_IFSOCK | 0o400)
+            mounting.bind(closed, KERNEL_LOG)
+        finally:
+            mounting.detach(DEV)
 
 
 def write(pid: int, name: str, content: str) -> None:
