@@ -7,11 +7,11 @@ date.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import generated
 
 from runc_cpi.ctl.tool import tool
 
@@ -40,12 +40,7 @@ def helps(command: click.Command, parent: click.Context | None) -> Iterator[str]
 
 def main() -> None:
     """Write the page, or check it."""
-    page = "\n".join([HEAD, *helps(tool, None)])
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page, "utf-8")
-        print("wrote docs/cli.md")
-    elif not PAGE.exists() or PAGE.read_text("utf-8") != page:
-        sys.exit("docs/cli.md is not up to date: run python docs/cli.py")
+    generated.keep(PAGE, "\n".join([HEAD, *helps(tool, None)]), __file__)
 
 
 if __name__ == "__main__":

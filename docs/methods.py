@@ -12,12 +12,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
+
+import generated
 
 from runc_cpi import errors
 from runc_cpi.cpi import arguments, images, request
@@ -211,12 +212,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page, or check it."""
-    written = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(written, "utf-8")
-        print("wrote docs/methods.md")
-    elif not PAGE.exists() or PAGE.read_text("utf-8") != written:
-        sys.exit("docs/methods.md is not up to date: run python docs/methods.py")
+    generated.keep(PAGE, page(), __file__)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import generated
+
 from tests.harness import texts
 
 DOCS = ROOT / "docs"
@@ -202,14 +204,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page, or check it."""
-    written = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(written, "utf-8")
-        print("wrote docs/troubleshooting.md")
-    elif not PAGE.exists() or PAGE.read_text("utf-8") != written:
-        sys.exit(
-            "docs/troubleshooting.md is not up to date: run python docs/troubleshooting.py"
-        )
+    generated.keep(PAGE, page(), __file__)
 
 
 if __name__ == "__main__":

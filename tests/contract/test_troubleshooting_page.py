@@ -21,8 +21,9 @@ def script() -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    # Its dataclass looks for its own module.
+    # Its dataclass looks for its own module, and it for one beside it.
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
         patch.setitem(sys.modules, "troubleshooting", module)
         spec.loader.exec_module(module)
     return module

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from runc_cpi.daemon.config import TCPAddress, UnixAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
+from runc_cpi.daemon.doctor.programs import ran
 from runc_cpi.daemon.host.network import beside, port_holders
 from runc_cpi.daemon.host.network.iptables import PROGRAMS, WAIT
 from runc_cpi.daemon.host.network.ipv6 import CONF
 from runc_cpi.daemon.host.network.nftables import Table
 
-TIMEOUT = 10.0  # seconds
 # What says whether the host itself has IPv6.
 AS_A_WHOLE = ("all", "lo")
 
@@ -89,15 +89,7 @@ def _listing(program: str) -> str:
     if shutil.which(program) is None:
         return ""
     try:
-        done = subprocess.run(
-            [program, "-w", WAIT, "-S"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
+        done = ran(program, "-w", WAIT, "-S")
     except subprocess.TimeoutExpired as error:
         raise OSError(str(error)) from None
     return done.stdout if done.returncode == 0 else ""

@@ -73,11 +73,21 @@ def told_version(program: str) -> str:
     """
     Return what the C{--version} of a program prints; it blocks.
 
+    @raise OSError: as L{ran} does.
+    @raise TimeoutExpired: as L{ran} does.
+    """
+    return ran(program, "--version").stdout
+
+
+def ran(*argv: str) -> subprocess.CompletedProcess[str]:
+    """
+    Run a program, and return what came of it; it blocks.
+
     @raise OSError: if it cannot be run.
     @raise TimeoutExpired: if it does not end within L{TIMEOUT} seconds.
     """
-    done = subprocess.run(
-        [program, "--version"],
+    return subprocess.run(
+        argv,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -85,7 +95,6 @@ def told_version(program: str) -> str:
         timeout=TIMEOUT,
         check=False,
     )
-    return done.stdout
 
 
 def judge(name: str, path: str, told: str) -> Finding:
