@@ -49,12 +49,16 @@ def doctor(operator: Operator) -> None:
 def _configuration(operator: Operator) -> Finding | None:
     """Find what is wrong with the configuration; the rest then goes by all defaults."""
     from runc_cpi.daemon.config import DaemonConfig
-    from runc_cpi.daemon.doctor.finding import fault
+    from runc_cpi.daemon.doctor.finding import fault, unseen
+    from runc_cpi.daemon.doctor.privileges import is_hidden
 
     try:
         assert operator.config is not None
     except click.UsageError as error:
         operator.config = DaemonConfig.parse(None)
+        if is_hidden(operator.config_file):
+            why = f"you may not read {operator.config_file}: what follows goes by defaults"
+            return unseen("configuration", why)
         advice = "mend it; what is said below goes by a configuration that is all defaults"
         return fault("configuration", error.message, advice)
     return None

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ from tests.harness.waiting import eventually
 NOWHERE = "127.0.0.9"
 REFUSED = f"{NOWHERE} cannot be asked: Connection refused"
 PORT = 8080
+# If others cannot reach python itself, capabilities do what root did.
+OTHER_USER = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
 
 
-def findings(daemon: Daemon) -> dict[str, list[dict[str, Any]]]:
+def findings(daemon: Daemon, prefix: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
     """Return what the tool finds, by the names of the checks."""
     done = subprocess.run(
-        [CONTROL, "--config", daemon.config_file, "doctor", "--output", "json"],
+        [*prefix, CONTROL, "--config", daemon.config_file, "doctor", "--output", "json"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -38,7 +44,8 @@ def findings(daemon: Daemon) -> dict[str, list[dict[str, Any]]]:
 def test_what_it_finds(new_daemon: NewDaemon, tiny: Path) -> None:
     """
     A name server that is not there is found by the daemon as well, once it serves.  A port
-    of a VM is compared with the rules, and with who listens there.
+    of a VM is compared with the rules, and with who listens there.  Who is not root is told
+    what he may not look at.
     """
     daemon = new_daemon()
     network = {"name": "default", "cidr": daemon.config.pop("cidr"), "dns": [NOWHERE]}
@@ -50,6 +57,11 @@ def test_what_it_finds(new_daemon: NewDaemon, tiny: Path) -> None:
     )
     (ports,) = findings(daemon)["published ports"]
     assert (ports["state"], ports["seen"]) == ("ok", "lead to their VMs (1)")
+    to_others = findings(daemon, OTHER_USER)
+    assert to_others["root"][0]["state"] == "fault"
+    for check in ("nftables", "firewall", "leftovers", "published ports"):
+        (unseen,) = to_others[check]
+        assert (unseen["state"], "only root may" in unseen["seen"]) == ("warning", True)
     name = table.name_of(daemon.work_dir)
     libnftables.run(f"flush map {table.FAMILY} {name} ports")
     with socket.create_server(("127.0.0.1", PORT)):

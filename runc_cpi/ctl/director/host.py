@@ -97,7 +97,7 @@ def _unfit(config: DaemonConfig) -> list[str]:
     from runc_cpi.daemon.doctor.finding import FAULT, Patient
 
     patient = Patient(config=config, is_served=False)
-    checks = (programs.programs, programs.rules, programs.runtime)
+    checks = (programs.programs, programs.nftables, programs.runtime)
     findings = [each for each in examine(patient, checks) if each.state == FAULT]
     return [f"{each.check}: {each.seen}; {each.advice}" for each in findings]
 

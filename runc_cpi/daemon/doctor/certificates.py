@@ -8,7 +8,9 @@ from datetime import datetime, timezone
 from runc_cpi.daemon.config import ConfigError
 from runc_cpi.daemon.config.certificates import certificates as certificates_of
 from runc_cpi.daemon.config.certificates import named_in
-from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
+from runc_cpi.daemon.config.checks import PEM
+from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, unseen, warning
+from runc_cpi.daemon.doctor.privileges import is_hidden
 
 SOON = 30  # days
 ADVICE = "make others with runc-cpictl certs, or have them renewed"
@@ -17,6 +19,9 @@ ADVICE = "make others with runc-cpictl certs, or have them renewed"
 def certificates(patient: Patient) -> Iterator[Finding]:
     """See when the daemon's certificates and those of CAs expire."""
     for key, value in named_in(patient.config):
+        if not value.startswith(PEM) and is_hidden(value):
+            yield unseen(key, f"you may not read {value}")
+            continue
         try:
             ends = min(found.not_valid_after_utc for found in certificates_of(key, value))
         except ConfigError as error:

@@ -42,7 +42,9 @@ def layout(_: Patient, root: Path = hierarchies.ROOT) -> Iterator[Finding]:
         yield fine(NAME, f"{kind}, with {', '.join(CONTROLLERS)}")
 
 
-def stemcells(patient: Patient, root: Path = hierarchies.ROOT) -> Iterator[Finding]:
+def stemcells_and_cgroups(
+    patient: Patient, root: Path = hierarchies.ROOT
+) -> Iterator[Finding]:
     """Look for stemcells whose systemd does not boot with cgroup v1 (systemd's NEWS)."""
     unfit, count = [], 0
     for directory in sorted(Depot(patient.config.work_dir).stemcells.glob("*")):

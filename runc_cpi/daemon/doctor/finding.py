@@ -55,6 +55,12 @@ def warning(check: str, seen: str, advice: str) -> Finding:
     return Finding(check=check, state=WARNING, seen=seen, advice=advice)
 
 
+def unseen(check: str, why: str) -> Finding:
+    """Find that one cannot look, or may not: that says nothing of the host."""
+    advice = "run this as root, on the daemon's host"
+    return warning(check, f"cannot be looked at: {why}", advice)
+
+
 def fault(check: str, seen: str, advice: str) -> Finding:
     """Find that something goes wrong."""
     return Finding(check=check, state=FAULT, seen=seen, advice=advice)

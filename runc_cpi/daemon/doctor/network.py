@@ -11,7 +11,7 @@ from runc_cpi.daemon.config import TCPAddress, UnixAddress
 from runc_cpi.daemon.doctor.finding import Finding, Patient, fault, fine, warning
 from runc_cpi.daemon.doctor.programs import ran
 from runc_cpi.daemon.host.network import beside, port_holders
-from runc_cpi.daemon.host.network.iptables import PROGRAMS, WAIT
+from runc_cpi.daemon.host.network.iptables import LOCKED, PROGRAMS, WAIT
 from runc_cpi.daemon.host.network.ipv6 import CONF
 from runc_cpi.daemon.host.network.nftables import Table
 
@@ -63,7 +63,7 @@ def _is_off(conf: Path) -> bool:
     return (conf / "disable_ipv6").read_text("ascii").strip() == "1"
 
 
-def firewalls(patient: Patient) -> Iterator[Finding]:
+def firewall(patient: Patient) -> Iterator[Finding]:
     """See whether another firewall stops what VMs send."""
     networks, firewalld = patient.config.networks, Table.firewalld()
     versions = {network.cidr.version for network in networks}
@@ -92,4 +92,6 @@ def _listing(program: str) -> str:
         done = ran(program, "-w", WAIT, "-S")
     except subprocess.TimeoutExpired as error:
         raise OSError(str(error)) from None
+    if done.returncode == LOCKED:
+        raise OSError(f"{program}: {done.stderr.strip()}")
     return done.stdout if done.returncode == 0 else ""

@@ -32,7 +32,7 @@ class Shadow(NamedTuple):
     vm_cid: str
 
 
-def published(patient: Patient) -> Iterator[Finding]:
+def published_ports(patient: Patient) -> Iterator[Finding]:
     """Compare the ports that VMs publish with the rules, and with who listens there."""
     vms = _vms(patient)
     if not vms:

@@ -37,7 +37,7 @@ def programs(patient: Patient) -> Iterator[Finding]:
     yield from found or [fine("programs", "those that the daemon runs are there")]
 
 
-def rules(patient: Patient) -> Iterator[Finding]:
+def nftables(patient: Patient) -> Iterator[Finding]:
     """See whether nftables works, which agents in VMs use as well."""
     config = patient.config
     key = "nat" if config.nat or not config.peers else "peers"

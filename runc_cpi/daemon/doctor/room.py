@@ -40,7 +40,7 @@ def room(patient: Patient) -> Iterator[Finding]:
         yield fine("disk room", seen)
 
 
-def features(patient: Patient) -> Iterator[Finding]:
+def file_system(patient: Patient) -> Iterator[Finding]:
     """Try what the file system can do; a file that this takes is gone at once."""
     # If this is killed, the next start removes what is there.
     path = _existing(Depot(patient.config.work_dir).scratch)

@@ -85,6 +85,10 @@ def check_nftables(key: str) -> None:
     }
     try:
         libnftables.run(f"list chains {table.FAMILY}")
+    except libnftables.NotPermitted as error:
+        raise HostUnfit(
+            f"{key}: {error}; it takes root with CAP_NET_ADMIN; {way_out[key]}"
+        ) from None
     except libnftables.NftablesUnusable as error:
         raise HostUnfit(
             f"{key}: {error}; it needs nf_tables of the kernel and {libnftables.NAME}, "

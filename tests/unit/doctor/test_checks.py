@@ -91,11 +91,11 @@ def test_stemcells(tmp_path: Path, features: dict[str, Any], state: str) -> None
     (libraries / "libsystemd-shared-258.so").touch()
     write_record(directory / "stemcell.json", {"features": features})
     asked = patient(tmp_path / "w")
-    found = one(cgroups.stemcells(asked, hierarchies(tmp_path / "v1", "cpu")))
+    found = one(cgroups.stemcells_and_cgroups(asked, hierarchies(tmp_path / "v1", "cpu")))
     assert found.state == state
     assert ("stemcell-1 has systemd 25" in found.seen) is (state == FAULT)
     v2 = unified(tmp_path / "v2", "cpu")
-    assert one(cgroups.stemcells(asked, v2)).state == OK
+    assert one(cgroups.stemcells_and_cgroups(asked, v2)).state == OK
 
 
 def test_modules(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
     """The room is that of the file system where the directory will be."""
     asked = patient(tmp_path / "not" / "yet")
     assert f"where {tmp_path} is" in one(room.room(asked)).seen
-    assert "copies" in one(room.features(asked)).seen
+    assert "copies" in one(room.file_system(asked)).seen
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,7 +258,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(room, "_clones", full)
-    found = one(room.features(patient(tmp_path)))
+    found = one(room.file_system(patient(tmp_path)))
     assert (found.state, "No space left" in found.seen) == (WARNING, True)
     assert "prune" in found.advice
 

@@ -49,7 +49,7 @@ def found(
     monkeypatch.setattr(ports, "listeners", lambda kind: there if kind == "tcp" else ())
     monkeypatch.setattr(ports, "owner", owner)
     config = DaemonConfig.parse({"work_dir": str(work_dir)})
-    (finding,) = ports.published(Patient(config=config, is_served=False))
+    (finding,) = ports.published_ports(Patient(config=config, is_served=False))
     return finding, asked
 
 
@@ -84,6 +84,6 @@ def test_rules_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(libnftables, "NAME", "libnobodyhasthis.so.1")
     config = DaemonConfig.parse({"work_dir": str(tmp_path)})
     patient = Patient(config=config, is_served=True)
-    (finding,) = examine(patient, [ports.published])
-    assert (finding.check, finding.state) == ("published", WARNING)
+    (finding,) = examine(patient, [ports.published_ports])
+    assert (finding.check, finding.state) == ("published ports", WARNING)
     assert "cannot be looked at: libnobodyhasthis" in finding.seen

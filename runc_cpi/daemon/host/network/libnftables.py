@@ -20,6 +20,7 @@ _made = 0
 _making = Lock()
 # What the library says, in the words of strerror(3).
 _ABSENT = os.strerror(errno.ENOENT)
+_NOT_PERMITTED = os.strerror(errno.EPERM)
 
 
 class NftablesUnusable(OSError):
@@ -28,6 +29,10 @@ class NftablesUnusable(OSError):
 
 class NotInTables(NftablesUnusable):
     """There is no such table, or the table has no such thing."""
+
+
+class NotPermitted(NftablesUnusable):
+    """Only root with C{CAP_NET_ADMIN} may even look."""
 
 
 def prepare() -> None:
@@ -54,11 +59,12 @@ def run(commands: str) -> str:
 
     @return: what they print.
     @raise NotInTables: if they name what there is not.
+    @raise NotPermitted: if this process may not even look.
     @raise NftablesUnusable: saying why they were refused otherwise.
     """
     if os.geteuid() != 0:
         # The library would say so by itself, on stderr.
-        raise NftablesUnusable(f"nftables: {os.strerror(errno.EPERM)}")
+        raise NotPermitted(f"nftables: {_NOT_PERMITTED}")
     prepare()
     library, context = _library(), _spare.get()
     try:
@@ -71,9 +77,14 @@ def run(commands: str) -> str:
     if status != 0:
         # The lines that follow show the command.
         reason = error.decode("utf-8", "replace").partition("\n")[0]
-        kind = NotInTables if _ABSENT in reason else NftablesUnusable
-        raise kind(f"nftables: {reason}")
+        raise _kind(reason)(f"nftables: {reason}")
     return printed.decode("utf-8", "replace")
+
+
+def _kind(reason: str) -> type[NftablesUnusable]:
+    if _NOT_PERMITTED in reason:
+        return NotPermitted
+    return NotInTables if _ABSENT in reason else NftablesUnusable
 
 
 def _new_context(library: Any) -> int:

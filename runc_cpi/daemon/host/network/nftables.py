@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from typing import Any
 
 from twisted.logger import Logger
@@ -193,10 +192,17 @@ class Table:
 
     @staticmethod
     def firewalld() -> str | None:
-        """Return what nft prints of firewalld's table, or L{None} if there is none."""
-        with suppress(libnftables.NftablesUnusable):
+        """
+        Return what nft prints of firewalld's table, or L{None} if there is none.
+
+        @raise NotPermitted: if this process may not look.
+        """
+        try:
             return libnftables.run(f"list table {table.FAMILY} {FIREWALLD}")
-        return None
+        except libnftables.NotPermitted:
+            raise
+        except libnftables.NftablesUnusable:
+            return None  # without nftables there is no table
 
     def _tables(self) -> dict[str, set[str]]:
         printed = libnftables.run(f"list chains {table.FAMILY}")

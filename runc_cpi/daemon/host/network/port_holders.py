@@ -14,7 +14,8 @@ def holder(address: Address, port: int) -> str | None:
 
     This blocks: it looks through the descriptors of all processes.
 
-    @return: such as C{dnsmasq (pid 123)}; L{None} if there is none, or it cannot be told.
+    @return: such as C{dnsmasq (pid 123)}; C{a process of this host} if it cannot be told
+        which: only root can look into others'; L{None} if there is none.
     """
     with suppress(OSError):
         for protocol in KINDS:
@@ -23,7 +24,7 @@ def holder(address: Address, port: int) -> str | None:
                 is_there &= address.version in listener.versions
                 if listener.port == port and is_there:
                     process = owner(listener.inode)
-                    return (
-                        None if process is None else f"{process.name} (pid {process.pid})"
-                    )
+                    if process is None:
+                        return "a process of this host"
+                    return f"{process.name} (pid {process.pid})"
     return None
