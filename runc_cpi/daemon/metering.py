@@ -13,6 +13,7 @@ from runc_cpi.daemon.config import DaemonConfig
 from runc_cpi.daemon.config.certificates import named_in
 from runc_cpi.daemon.doctor.rounds import Rounds
 from runc_cpi.daemon.host.disks import loop_ioctl
+from runc_cpi.daemon.host.network import links
 from runc_cpi.daemon.http.answers import Root
 from runc_cpi.daemon.http.metrics.counting import EventCounts, ReactorLag
 from runc_cpi.daemon.http.metrics.gathering import Gathering, Sources
@@ -67,6 +68,7 @@ class Metering(MultiService):
 def _host(reactor: Any, config: DaemonConfig, rounds: Rounds) -> HostNumbers:
     return HostNumbers(
         loop_devices=partial(loop_ioctl.count_below, config.work_dir),
+        stuck_removals=links.stuck_removals,
         findings=lambda: (found.state for found in rounds.findings()),
         named_certificates=dict(named_in(config)),
         seconds=reactor.seconds,

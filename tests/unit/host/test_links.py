@@ -43,7 +43,10 @@ def test_one_that_is_gone(loopback: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_one_that_takes_long(loopback: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller goes on once the name is free; the log tells of the thread that waits."""
+    """
+    The caller goes on once the name is free.  The log tells of the thread that waits, which
+    is counted until it ends.
+    """
     gone, asked = Event(), Event()
 
     def remove(_: int) -> None:
@@ -60,5 +63,7 @@ def test_one_that_takes_long(loopback: str, monkeypatch: pytest.MonkeyPatch) -> 
             eventually(lambda: bool(log), "it is told")
         text = eventAsText(log[0], includeTimestamp=False)
         assert f"has not removed interface {index} within 0.01 s" in text
+        assert links.stuck_removals() == 1
     finally:
         gone.set()
+    eventually(lambda: links.stuck_removals() == 0, "it is counted no more")

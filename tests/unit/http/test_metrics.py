@@ -64,6 +64,7 @@ class Looks:
         self.count = 0
         self.numbers = HostNumbers(
             loop_devices=lambda: 1,
+            stuck_removals=lambda: 3,
             findings=self._examine,
             named_certificates={"tls.ca": Authority().pem, "tls.certificate": "/no/file"},
             seconds=seconds,
@@ -157,6 +158,7 @@ class GatheringTests(TestCase):
             "runc_cpi_network_addresses_used{cidr=10.0.0.0/29,network=}": 1,
             "runc_cpi_room_promised_bytes": 64 << 20,
             "runc_cpi_loop_devices": 1,
+            "runc_cpi_stuck_interface_removals": 3,
             "runc_cpi_doctor_findings{state=ok}": 2,
             "runc_cpi_doctor_findings{state=warning}": 0,
             "runc_cpi_calls_under_way{state=running}": 1,

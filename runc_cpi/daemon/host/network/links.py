@@ -17,6 +17,7 @@ log = Logger()
 # The kernel takes half a millisecond to take an interface away.
 INTERVAL = 0.0005  # seconds
 LONG = 10.0  # seconds; to take one away takes 15 to 50 ms
+_stuck: set[Thread] = set()  # the removals that have taken longer
 
 
 def find(name: str) -> int | None:
@@ -61,6 +62,11 @@ def remove(name: str) -> None:
         raise removal.error
 
 
+def stuck_removals() -> int:
+    """Count the interfaces that the kernel has not removed within L{LONG} seconds."""
+    return len(_stuck)
+
+
 class _Removal(Thread):
     """
     The removal of an interface.
@@ -86,8 +92,12 @@ class _Removal(Thread):
                 self.error = error
         finally:
             alarm.cancel()
+            # It may have gone off just now, and count this one.
+            alarm.join()
+            _stuck.discard(self)
 
     def _takes_long(self) -> None:
+        _stuck.add(self)
         log.warn(
             "the kernel has not removed interface {index} within {seconds:g} s: something "
             "holds on to it, and a thread waits for that",

@@ -114,6 +114,10 @@ ROOM_PROMISABLE = _gauge(
     "room_promisable_bytes", "what may be promised in all, by disks.overcommit"
 )
 LOOP_DEVICES = _gauge("loop_devices", "loop devices of files of this daemon")
+STUCK_REMOVALS = _gauge(
+    "stuck_interface_removals",
+    "interfaces that the kernel has not removed within 10 seconds",
+)
 CERTIFICATE_ENDS = _gauge(
     "certificate_expiry_timestamp_seconds",
     "when a certificate of the configuration expires, in seconds since 1970",

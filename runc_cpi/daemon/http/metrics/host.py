@@ -19,6 +19,7 @@ class HostNumbers:
     Looks at the host.
 
     @param loop_devices: counts those of this daemon; it blocks.
+    @param stuck_removals: counts the interfaces that the kernel does not remove.
     @param findings: returns the state of each that a quick examination has; it blocks.
     @param named_certificates: PEM or paths, by the key of the configuration.
     @param seconds: the clock.
@@ -28,18 +29,20 @@ class HostNumbers:
         self,
         *,
         loop_devices: Callable[[], int],
+        stuck_removals: Callable[[], int],
         findings: Callable[[], Iterable[str]],
         named_certificates: Mapping[str, str],
         seconds: Callable[[], float],
     ) -> None:
         self._loop_devices, self._findings = loop_devices, findings
+        self._stuck_removals = stuck_removals
         self._certificates, self._seconds = named_certificates, seconds
         self._seen: list[Sample] = []
         self._due = seconds()
 
     def read(self) -> Iterator[Sample]:
         """
-        Return what is seen, a minute old at most; this blocks.
+        Return what is seen, a minute old at most if it takes a look; this blocks.
 
         @raise OSError: if the host cannot be looked at.
         """
@@ -48,6 +51,7 @@ class HostNumbers:
             devices = Sample(of.LOOP_DEVICES, (), self._loop_devices())
             self._seen = [devices, *self._of_certificates(), *self._of_findings()]
         yield from self._seen
+        yield Sample(of.STUCK_REMOVALS, (), self._stuck_removals())
 
     def _of_certificates(self) -> Iterator[Sample]:
         for key, value in self._certificates.items():
