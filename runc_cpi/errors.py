@@ -64,6 +64,16 @@ class DaemonUnreachable(CloudError):
     ok_to_retry = True
 
 
+class DaemonSilent(DaemonUnreachable):
+    """
+    The daemon took the call, and answers nobody any more.
+
+    The same call would wait in vain as well, and both may be carried out later.
+    """
+
+    ok_to_retry = False
+
+
 class TLSRejected(CPIError):
     """The daemon or the CPI does not accept the other's certificate."""
 
@@ -163,6 +173,7 @@ ALL = (
     InternalError,
     HostShort,
     DaemonUnreachable,
+    DaemonSilent,
     TLSRejected,
     AccessRefused,
     StemcellNotFound,

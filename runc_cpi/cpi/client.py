@@ -5,15 +5,15 @@ from __future__ import annotations
 from runc_cpi import wire
 from runc_cpi.cpi import connecting, sockets
 from runc_cpi.cpi.config import CPIConfig
-from runc_cpi.errors import BY_CODE, CloudError, InternalError
+from runc_cpi.errors import BY_CODE, CloudError, DaemonSilent, InternalError
 from runc_cpi.json_text import dumps_short, loads_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
 
-# Seconds.  A stemcell can take minutes; only a daemon that is lost takes longer.
-ANSWER_TIMEOUT = 3600.0
+# After so many seconds without a word it is looked whether the daemon still lives.
+SILENCE = 60.0
 # How many pieces of a stream may be unanswered.
 WINDOW = 32
 REQUEST_ID_LIMIT = 64  # bytes
@@ -43,7 +43,7 @@ class Client:
         self._made = b""
         self.warnings: List[str] = []
         self.trace = ""
-        self._asks = 0
+        self._asks, self._silences = 0, 0
         self._descriptors = 0
         self._socket: Any = None
         self._answers: Any = None
@@ -72,7 +72,7 @@ class Client:
         try:
             # AMP tells descriptors apart by their order.
             box = self._box(command, {**arguments, name: self._descriptors})
-            sockets.send_with_file(self._socket, box, fd)
+            sockets.send_with_file(self._socket, box, fd, self._on_silence)
             self._descriptors += 1
         except OSError as error:
             raise connecting.lost(self._config, error) from None
@@ -112,9 +112,9 @@ class Client:
             return
         pairs = [(b"_command", b"Confirm"), (b"cid", self._made)]
         try:  # noqa: SIM105 (contextlib is one more import)
-            self._socket.sendall(wire.encode_box(pairs))
-        except OSError:
-            pass  # the daemon ended; what it made stays
+            sockets.send(self._socket, wire.encode_box(pairs), self._on_silence)
+        except (OSError, DaemonSilent):
+            pass  # the daemon ended, or hangs; what it made stays
 
     def close(self) -> None:
         """Hang up."""
@@ -124,19 +124,29 @@ class Client:
     def _connect(self) -> None:
         if self._socket is None:
             connection = connecting.connect(self._config)
-            connection.settimeout(ANSWER_TIMEOUT)
-            self._socket, self._answers = connection, sockets.Incoming(connection)
+            connection.settimeout(SILENCE)
+            self._socket = connection
+            self._answers = sockets.Incoming(connection, self._on_silence)
 
     def _send(self, command: str, arguments: Dict[str, Any]) -> None:
         self._connect()
         try:
-            self._socket.sendall(self._box(command, arguments))
-        except sockets.Timeout as error:
-            raise connecting.lost(self._config, error) from None
+            sockets.send(self._socket, self._box(command, arguments), self._on_silence)
         except OSError:
             # The daemon hung up on what was being sent, and may have said why.
             while True:
                 self._receive()
+
+    def _on_silence(self) -> None:
+        """
+        Decide whether to wait on for a daemon that has been silent for L{SILENCE} seconds.
+
+        @raise DaemonUnreachable: if not.
+        """
+        from runc_cpi.cpi import silence
+
+        self._silences += 1
+        silence.check(self._config, self._silences * SILENCE)
 
     def _box(self, command: str, arguments: Dict[str, Any]) -> bytes:
         self._asks += 1
@@ -166,6 +176,7 @@ class Client:
             box = wire.read_box(self._answers)
         except (OSError, EOFError, wire.WireError) as error:
             raise connecting.lost(self._config, error) from None
+        self._silences = 0
         if b"_error" in box:
             code = box.get(b"_error_code", b"").decode("ascii", "replace")
             text = box.get(b"_error_description", b"").decode("utf-8", "replace")

@@ -65,7 +65,7 @@ def _reach(config: CPIConfig, deadline: float) -> Any:
     """Connect, trying again for a while: a daemon may be just about to start."""
     while True:
         try:
-            return _attempt(config)
+            return attempt(config, ATTEMPT_TIMEOUT)
         # A name that cannot be looked up or encoded is a ValueError.
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and _pause(deadline):
@@ -76,11 +76,18 @@ def _reach(config: CPIConfig, deadline: float) -> Any:
             ) from None
 
 
-def _attempt(config: CPIConfig) -> Any:
+def attempt(config: CPIConfig, seconds: float) -> Any:
+    """
+    Connect once, without TLS.
+
+    @param seconds: how long to wait.
+    @raise OSError: if that fails.
+    @raise ValueError: if nothing can have this address.
+    """
     if config.network_type == "unix":
-        return sockets.connect_unix(config.address, ATTEMPT_TIMEOUT)
+        return sockets.connect_unix(config.address, seconds)
     host, port = split_address(config.address)
-    return sockets.connect_tcp(host, port, ATTEMPT_TIMEOUT)
+    return sockets.connect_tcp(host, port, seconds)
 
 
 def _encrypted(

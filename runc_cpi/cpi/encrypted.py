@@ -105,8 +105,6 @@ class Encrypted:
             # Without a word; what is missing then is noticed by who reads.
             return b""
 
-    def sendall(self, data: bytes) -> None:
-        """Send all, in as many records as it takes."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._session.write(rest) :]
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some of it, and return how many bytes that were."""
+        return int(self._session.write(data))

@@ -13,7 +13,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as socket  # others use what is found here
-    from typing import Any, Optional
+    from typing import Any, Callable, Optional
 else:
     try:
         import _socket as socket
@@ -26,7 +26,7 @@ CHUNK = 1 << 16
 Timeout = socket.timeout
 
 
-def connect_unix(path: str, seconds: int) -> Any:
+def connect_unix(path: str, seconds: float) -> Any:
     """
     Connect to a socket of this host.
 
@@ -37,7 +37,8 @@ def connect_unix(path: str, seconds: int) -> Any:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # A struct timeval, of two longs.  With a timeout of Python's it would not wait.
     long = 8 if sys.maxsize > 1 << 32 else 4
-    timeout = b"".join(number.to_bytes(long, sys.byteorder) for number in (seconds, 0))
+    parts = (int(seconds), int(seconds % 1 * 1_000_000))
+    timeout = b"".join(number.to_bytes(long, sys.byteorder) for number in parts)
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         connection.connect(path)
@@ -81,16 +82,36 @@ def _tune(connection: Any) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
 
 
-def send_with_file(connection: Any, data: bytes, fd: int) -> None:
+def send(connection: Any, data: bytes, on_silence: Callable[[], None]) -> None:
+    """
+    Send all bytes.
+
+    @param connection: a socket, or what has its method C{send}.
+    @param on_silence: is called whenever nothing could be sent for the connection's
+        timeout; unless it raises an error, this goes on.
+    @raise OSError: if the connection is lost.
+    """
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[connection.send(rest) :]
+        except Timeout:
+            on_silence()
+
+
+def send_with_file(
+    connection: Any, data: bytes, fd: int, on_silence: Callable[[], None]
+) -> None:
     """
     Send bytes with an open file beside the first (unix(7), SCM_RIGHTS).
 
+    @param on_silence: as with L{send}.
     @raise OSError: if that fails.
     """
     rights = fd.to_bytes(4, sys.byteorder)
     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
     connection.sendmsg([data[:1]], ancillary)
-    connection.sendall(data[1:])
+    send(connection, data[1:], on_silence)
 
 
 class Incoming:
@@ -98,10 +119,13 @@ class Incoming:
     What comes from a connection, as a stream.
 
     @param connection: a socket, or what has its method C{recv}.
+    @param on_silence: is called whenever nothing came for the connection's timeout; unless
+        it raises an error, what comes is still waited for.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, on_silence: Callable[[], None]) -> None:
         self._connection, self._waiting = connection, bytearray()
+        self._on_silence = on_silence
 
     def read(self, size: int) -> bytes:
         """
@@ -110,7 +134,11 @@ class Incoming:
         @raise OSError: if the connection is lost.
         """
         while len(self._waiting) < size:
-            data = self._connection.recv(CHUNK)
+            try:
+                data = self._connection.recv(CHUNK)
+            except Timeout:
+                self._on_silence()
+                continue
             if not data:
                 break
             self._waiting += data

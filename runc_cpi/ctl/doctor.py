@@ -14,7 +14,7 @@ import click
 
 from runc_cpi.ctl.operator import Operator, output_option
 from runc_cpi.ctl.tables import print_table
-from runc_cpi.errors import CPIError, DaemonUnreachable
+from runc_cpi.errors import CPIError, DaemonSilent, DaemonUnreachable
 
 if TYPE_CHECKING:
     from runc_cpi.daemon.doctor.finding import Finding, Patient
@@ -67,7 +67,7 @@ def _configuration(operator: Operator) -> Finding | None:
 def _daemon(operator: Operator) -> tuple[Patient, Finding]:
     """See whether the daemon is there, and lets us ask; a host can be fit without."""
     from runc_cpi.daemon.doctor import presence
-    from runc_cpi.daemon.doctor.finding import Patient, fine, warning
+    from runc_cpi.daemon.doctor.finding import Patient, fault, fine, warning
 
     there = Patient(config=operator.config, is_served=True)
     try:
@@ -75,6 +75,9 @@ def _daemon(operator: Operator) -> tuple[Patient, Finding]:
     except (CPIError, click.UsageError) as error:
         text = error.message if isinstance(error, click.UsageError) else str(error)
         holder = presence.holder(there)
+        if isinstance(error, DaemonSilent):
+            advice = "restart it: VMs go on running meanwhile"
+            return replace(there, is_refused=True), fault("daemon", text, advice)
         # Who could not even ask knows that there is none if he may see who has the lock.
         is_told = isinstance(error, DaemonUnreachable) or (
             isinstance(error, click.UsageError) and os.geteuid() == 0

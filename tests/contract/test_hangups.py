@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from runc_cpi import wire
-from runc_cpi.cpi import client as client_module
 from runc_cpi.cpi.client import WINDOW, Client
 from runc_cpi.errors import DaemonUnreachable, StemcellRejected
 from tests.contract.peers import PATIENCE, cpi_config, served
@@ -155,18 +154,6 @@ def test_another_server_at_a_port(garbage: bytes) -> None:
                 call(client_of(address, "tcp"))
         finally:
             thread.join(PATIENCE)
-
-
-def test_a_daemon_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon that never answers is given up in the end."""
-    monkeypatch.setattr(client_module, "ANSWER_TIMEOUT", 0.05)
-
-    def behave(connection: socket.socket) -> None:
-        read_request(connection)
-        assert connection.recv(1) == b""
-
-    with served(behave) as path, pytest.raises(DaemonUnreachable, match="timed out$"):
-        call(client_of(path))
 
 
 @pytest.mark.parametrize(

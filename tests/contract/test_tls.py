@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols import amp
 
-from runc_cpi.cpi import encrypted
+from runc_cpi.cpi import client as client_module
+from runc_cpi.cpi import encrypted, silence
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
@@ -20,13 +22,20 @@ from runc_cpi.daemon.entrance.handshakes import HandshakeQueue
 from runc_cpi.daemon.entrance.identity import Identity
 from runc_cpi.daemon.entrance.peer_log import PeerLog
 from runc_cpi.daemon.rpc.bounded import BoundedAMP
-from runc_cpi.errors import CPIError, DaemonUnreachable, TLSRejected
+from runc_cpi.errors import CPIError, DaemonSilent, DaemonUnreachable, TLSRejected
 from tests.contract.peers import Recorder, ServedTestCase
 from tests.harness.certificates import Authority
 
 AUTHORITY, STRANGER, NAMESAKE = Authority(), Authority("another CA"), Authority()
 SERVER = AUTHORITY.issue("server", "127.0.0.1", purpose="server")
 CLIENT = AUTHORITY.issue("director", purpose="client")
+
+
+def config_of(address: str, tls: dict[str, str] | None) -> CPIConfig:
+    """Return a configuration that makes no second try."""
+    return CPIConfig(
+        network_type="tcp", address=address, tls=tls, connect_timeout=0, agent={}
+    )
 
 
 def hang_up(protocol: Any) -> None:
@@ -41,12 +50,13 @@ class TLSTests(ServedTestCase):
         super().setUp()
         self.received: list[Any] = []
         self.port: Any = None
+        self.answers: dict[str, Any] = {"HasVM": {"exists": True}}
         self.peer_log = PeerLog(reactor.seconds)
 
     def protocol(self) -> amp.AMP:
         """Record what comes."""
         protocol = BoundedAMP(LimitsConfig(), reactor, self.peer_log)
-        protocol.locator = Recorder(self.received, {"HasVM": {"exists": True}})
+        protocol.locator = Recorder(self.received, self.answers)
         return protocol
 
     async def serve(
@@ -88,13 +98,7 @@ class TLSTests(ServedTestCase):
         tls = None
         if pair is not None:
             tls = {**pair, "ca": ca}
-        config = CPIConfig(
-            network_type="tcp",
-            address=f"{host}:{(port or self.port).getHost().port}",
-            tls=tls,
-            connect_timeout=0,
-            agent={},
-        )
+        config = config_of(f"{host}:{(port or self.port).getHost().port}", tls)
         client = Client(config, "cpi-1")
         self.clients.append(client)
         return await self.beside(client.call, "HasVM", vm_cid="vm-\u2603" * 1000)
@@ -193,6 +197,33 @@ class TLSTests(ServedTestCase):
         error = await self.refusal(port=self.ports[1])
         self.assertIs(type(error), DaemonUnreachable)
         self.assertTrue(error.ok_to_retry)
+
+    async def test_a_call_that_takes_long(self) -> None:
+        """A daemon that answers pings is waited for, and what comes then is whole."""
+        answer: Deferred[dict[str, bool]] = Deferred()
+
+        def answer_after_two() -> dict[str, str]:
+            if not answer.called and len(self.received) > 2:
+                answer.callback({"exists": True})
+            return {"version": "1"}
+
+        self.patch(client_module, "SILENCE", 0.05)
+        self.answers = {"HasVM": lambda vm_cid: answer, "Ping": answer_after_two}
+        await self.serve()
+        self.assertEqual((await self.ask())[b"exists"], b"True")
+
+    async def test_a_daemon_that_is_silent(self) -> None:
+        """A daemon that is stopped does not begin TLS, and is given up."""
+        self.patch(client_module, "SILENCE", 0.05)
+        self.patch(silence, "PING_TIMEOUT", 0.3)
+        self.answers = {"HasVM": lambda vm_cid: Deferred(), "Ping": lambda: Deferred()}
+        await self.serve()
+        with self.assertRaises(DaemonSilent):
+            await self.ask()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            with self.assertRaises(DaemonSilent):
+                silence.check(config_of(address, {**CLIENT, "ca": AUTHORITY.pem}), 1)
 
 
 class PublicTLSTests(TLSTests):

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from runc_cpi.cpi import client as client_module
+from runc_cpi.cpi import silence
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import load
 from runc_cpi.cpi.methods import MAKING
+from runc_cpi.errors import DaemonSilent
 from tests.harness.cpi import ENVIRONMENT, EXECUTABLE
 from tests.harness.daemon import Daemon, manual, vm_arguments
 from tests.harness.lab import NewDaemon
@@ -250,6 +253,23 @@ def test_a_receipt(served: Daemon, confirms: bool) -> None:
     before.call("CreateDisk", size=16, cloud_properties={})
     before.close()
     assert_undone(served, {cid})
+
+
+def test_a_daemon_that_is_stopped(served: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller does not wait for it for long, and what it makes later is removed."""
+    monkeypatch.setattr(client_module, "SILENCE", 0.2)
+    monkeypatch.setattr(silence, "PING_TIMEOUT", 0.5)
+    caller = client(served, confirms=True)
+    caller.call("Ping")
+    assert served.process is not None
+    served.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(DaemonSilent):
+            caller.call("CreateDisk", size=16, cloud_properties={})
+        caller.close()
+    finally:
+        served.process.send_signal(signal.SIGCONT)
+    assert_undone(served, set())
 
 
 def test_a_silent_caller(new_daemon: NewDaemon) -> None:

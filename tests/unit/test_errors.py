@@ -32,6 +32,7 @@ EXPECTED = {
     "InternalError": ("CloudError", False),
     "HostShort": ("CloudError", True),
     "DaemonUnreachable": ("CloudError", True),
+    "DaemonSilent": ("CloudError", False),
     "TLSRejected": ("CpiError", False),
     "AccessRefused": ("CpiError", False),
     "StemcellNotFound": ("CloudError", False),
