@@ -55,9 +55,9 @@ class Operator:
 
         path = Path(self.config_file)
         try:
-            if path.exists() or self.config_file != DEFAULT_CONFIG:
-                return load(path)
-            return DaemonConfig.parse(None)
+            if self.config_file == DEFAULT_CONFIG and _is_missing(path):
+                return DaemonConfig.parse(None)
+            return load(path)
         except ConfigError as error:
             raise click.UsageError(str(error)) from None
 
@@ -124,6 +124,16 @@ class Operator:
             click.echo(yaml.safe_dump(answer, sort_keys=False), nl=False)
         else:
             shown()
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass  # whoever reads it says why that cannot be
+    return False
 
 
 @contextmanager

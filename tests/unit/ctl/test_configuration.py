@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from runc_cpi.cpi import client, silence
 from runc_cpi.daemon.config import load
 from runc_cpi.daemon.storage.depot import Depot
 from tests.harness.certificates import Authority
@@ -151,6 +153,37 @@ def test_a_daemon_that_refuses(
     assert f"it runs as {os.getpid()} (" in found["daemon"]["seen"]
     assert "need not be ended" in found["daemon"]["advice"]
     assert found["address"]["state"] == "ok"
+
+
+@pytest.mark.usefixtures("depot")
+def test_a_daemon_that_is_silent(
+    tmp_path: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that runs, and answers nobody, is a fault, and is to be restarted."""
+    monkeypatch.setattr(client, "SILENCE", 0.05)
+    monkeypatch.setattr(silence, "PING_TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        address = f"127.0.0.1:{stopped.getsockname()[1]}"
+        config = written(tmp_path / "c.yml", network_type="tcp", address=address)
+        found = findings(tool, config)
+    assert found["daemon"]["state"] == "fault"
+    assert "did not answer a ping" in found["daemon"]["seen"]
+    assert "restart it" in found["daemon"]["advice"]
+    assert found["address"]["state"] == "ok"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_configuration_that_only_root_may_read(tmp_path: Path, tool: Tool) -> None:
+    """To whom it is hidden, it is not called wrong."""
+    config = written(tmp_path / "config.yml")
+    config.chmod(0o600)
+    os.seteuid(65534)
+    try:
+        found = findings(tool, config)
+    finally:
+        os.seteuid(0)
+    assert found["configuration"]["state"] == "warning"
+    assert f"you may not read {config}" in found["configuration"]["seen"]
 
 
 def test_a_broken_configuration_is_a_finding(tmp_path: Path, tool: Tool) -> None:
