@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.functional.two_hosts import elsewhere, far, neighbour
 from tests.harness.fixtures import (
     bridged,
     busybox,
@@ -18,10 +19,13 @@ __all__ = [
     "bridged",
     "busybox",
     "daemon",
+    "elsewhere",
+    "far",
     "image",
     "kind",
     "lab",
     "leaves_nothing",
+    "neighbour",
     "new_daemon",
     "tiny",
 ]
