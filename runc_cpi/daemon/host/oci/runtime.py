@@ -93,7 +93,6 @@ class Runtime:
         arguments = ["--bundle", str(bundle.path), "--pid-file", str(bundle.pid_file)]
         console = open_console(bundle)
         self._consoles.add(bundle)
-        self.anticipate()
         try:
             await self._call(
                 "create", [*arguments, vm_cid], bundle, output=console, lower=lower
@@ -235,6 +234,8 @@ class Runtime:
         mounting = partial(namespace_with_root, bundle, lower, self._others)
         with span("root file system"):
             namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+        # Once more: what was done for it when it was announced may be too long ago.
+        self.anticipate()
         with inside_namespace(argv, namespace) as command:
             yield command
 
