@@ -184,7 +184,7 @@ class Daemon(MultiService):
         globalLogPublisher.addObserver(parts.history.logged)
         repairs = await parts.reconciler.load()
         await parts.disks.room.watch()
-        await parts.containers.look_for_lxcfs()
+        await parts.containers.boots.look_for_lxcfs()
         await self._rounds.begin()
         for port in self._ports:
             port.serve()

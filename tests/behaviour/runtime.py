@@ -69,6 +69,15 @@ class Behaviour(HostCase):
         await self.delete()
         await self.delete()
 
+    async def test_an_announced_container(self) -> None:
+        """It need not come, and may come at once."""
+        self.runtime.anticipate()
+        self.assertEqual(list(self.runtime.known()), [])
+        self.make_bundle()
+        self.runtime.anticipate()
+        await self.create()
+        await self.start()
+
     async def test_creating_a_container_twice(self) -> None:
         """A second container of the same name is refused."""
         self.make_bundle()

@@ -90,6 +90,9 @@ class FakeRuntime:
         self.watched: dict[str, Deferred[bool]] = {}
         self.status: int | None = None
 
+    def anticipate(self) -> None:
+        """Do nothing: it is ready."""
+
     def create(self, bundle: Bundle, lower: Path) -> Awaitable[int]:
         """Make a container, whose first process waits to be started."""
         vm_cid = bundle.vm_cid

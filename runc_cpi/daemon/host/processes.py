@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_call
-from runc_cpi.daemon.host import priorities
+from runc_cpi.daemon.host import priorities, spawning
 from runc_cpi.errors import CloudError
 
 # The kernel sends the signal when the parent ends (PR_SET_PDEATHSIG, prctl(2)).
@@ -120,7 +120,7 @@ class Processes:
     """
     Starts child processes.
 
-    @param reactor: provides C{IReactorProcess} and C{IReactorTime}.
+    @param reactor: reaps children, and provides C{IReactorTime}.
     @param limit: how many children L{run} may have at once in each lane but C{IDLE}.
     @param mark: a descriptor that children get, and pass on to what they start.  The next
         daemon can tell by it when the last of them has ended.
@@ -136,6 +136,7 @@ class Processes:
         }
         self._children: set[Child] = set()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        spawning.close_at_exec()
 
     def spawn(
         self,
@@ -168,7 +169,7 @@ class Processes:
         if dies_with_us:
             argv = [*DIES_WITH_US, *argv]
         try:
-            self._reactor.spawnProcess(child, argv[0], list(argv), env=env, childFDs=fds)
+            spawning.start(self._reactor, child, argv, env, fds)
         except OSError as error:
             text = f"cannot run {argv[0]}: {error.strerror}"
             raise failed_call(error.errno, text) from None

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import partial
-
 from twisted.internet.threads import deferToThread
 
-from runc_cpi.daemon.base.calls import span, spanned
+from runc_cpi.daemon.base.calls import spanned
 from runc_cpi.daemon.base.cleanup import quietly
 from runc_cpi.daemon.base.concurrency import side_by_side
-from runc_cpi.daemon.disks.disk import BootParts
 from runc_cpi.daemon.disks.disks import Disks
 from runc_cpi.daemon.networks.forwarding import Forwarding
 from runc_cpi.daemon.networks.interfaces import Connections, INetworker
@@ -21,28 +16,22 @@ from runc_cpi.daemon.storage.container import ContainerState
 from runc_cpi.daemon.storage.depot import Depot
 from runc_cpi.daemon.vms import progress
 from runc_cpi.daemon.vms.agents import Agents
-from runc_cpi.daemon.vms.files import furnishing
-from runc_cpi.daemon.vms.files.last_run import LastRun, look_back
-from runc_cpi.daemon.vms.inits import Init, init_of
+from runc_cpi.daemon.vms.boots import Boots, Made
 from runc_cpi.daemon.vms.interfaces import IGuests, IRootDisks, IRuntime
-from runc_cpi.daemon.vms.lxcfs import Lxcfs
 from runc_cpi.daemon.vms.oom_kills import OOMKills
 from runc_cpi.daemon.vms.progress import Progress
-from runc_cpi.daemon.vms.properties import VMProperties
 from runc_cpi.daemon.vms.spec.policy import ContainerPolicy
 from runc_cpi.daemon.vms.vm import VM
 from runc_cpi.daemon.vms.watcher import Watcher
 
 HALT_SECONDS = 10.0
-# What a machine has in memory, and loses when it boots.
-STALE = "var/vcap/data/sys"
-PID_FILES = "run"
 
 
 class Containers:
     """
     The containers of all VMs.  The caller holds the lock of the VM that a call is for.
 
+    @ivar boots: makes what VMs boot with, and their containers.
     @ivar agents: tells the agents of VMs which disks there are.
     """
 
@@ -65,12 +54,18 @@ class Containers:
         self._forwarding = forwarding
         self._root_disks, self._watcher = root_disks, watcher
         self._oom_kills = oom_kills
-        self._lxcfs = Lxcfs(guests, policy.lxcfs)
+        self.boots = Boots(
+            policy=policy,
+            depot=depot,
+            runtime=runtime,
+            networker=networker,
+            forwarding=forwarding,
+            guests=guests,
+            root_disks=root_disks,
+            disks=disks,
+            find=self.find,
+        )
         self.agents = Agents(guests, root_disks, disks, self.find)
-
-    async def look_for_lxcfs(self) -> None:
-        """Say in the log whether there is lxcfs."""
-        await self._lxcfs.covers()
 
     def _bundle(self, vm_cid: str) -> Bundle:
         return Bundle(self._depot.vms / vm_cid)
@@ -136,82 +131,23 @@ class Containers:
         """
         return await self._networker.guard(vm.vm_cid, vm.nics)
 
-    def init_of(self, stemcell: Stemcell, properties: VMProperties) -> Init:
-        """
-        Return what boots a VM.
-
-        @raise InvalidArgument: if nothing in the stemcell can boot it here.
-        """
-        legacy = self._policy.legacy_cgroups
-        return init_of(stemcell, properties.init, legacy_cgroups=legacy)
-
-    @spanned("files")
-    async def furnish(self, vm: VM, stemcell: Stemcell) -> Sequence[str]:
-        """
-        Make the directory of a new VM, and the files it boots with, whose names it returns.
-
-        @raise NoDiskSpace: if there is no room for its root disk or its ephemeral disk.
-        @raise CloudError: if the host fails otherwise.
-        @raise OSError: if a file cannot be written.
-        """
-        bundle, own_ids = self._bundle(vm.vm_cid), self._policy.own_ids
-        binds = self._disks.agent_binds or own_ids is not None
-        await deferToThread(furnishing.make_directory, bundle, own_ids=own_ids)
-        root_size = vm.properties.root_disk_size or self._policy.root_disk_size
-        if root_size is not None:
-            await self._root_disks.make(bundle, root_size)
-        furnish = partial(furnishing.furnish, bundle, vm, stemcell, agent_binds=binds)
-        furnished = await deferToThread(furnish)
-        size = vm.properties.ephemeral_disk_size
-        if size is not None:
-            await self._disks.make_ephemeral(bundle.path, size)
-        return furnished
-
     async def boot(self, vm: VM, stemcell: Stemcell) -> None:
         """
         Boot a VM that does not run, with its network and its disks.
 
         @raise CloudError: if the host fails.
         """
-        vm_cid, bundle = vm.vm_cid, self._bundle(vm.vm_cid)
-        last = await self._look_back(bundle, stemcell)
-        disks = await self._disks.boot(vm_cid, self.find(vm_cid))
-        hostname = last.hostname or vm_cid
-        covers = await self._lxcfs.covers()
-        with span("specification"):
-            await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
-        pid = await self._runtime.create(bundle, stemcell.rootfs)
-        # The container's first process waits to be started: all else comes before it.
-        await self._networker.connect(vm_cid, pid, vm.nics)
-        await self._forwarding.connected(vm_cid)
-        await self._disks.booted(vm_cid, self.find(vm_cid), last.mounted)
-        writable = self._policy.writable_paths(bundle)
-        await self._guests.prepare(vm_cid, pid, STALE, PID_FILES, writable)
-        await self._runtime.start(bundle)
-        if not self.watch(vm_cid, is_new=True):
-            self._watcher.ended(vm_cid, None)  # before anybody could look
+        await self.start(vm, await self.boots.make(vm, stemcell))
 
-    @spanned("last run")
-    async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:
-        disk_cids = {disk.disk_cid for disk in self._disks.of(bundle.vm_cid)}
-        looking = partial(
-            look_back, stemcell.rootfs, bundle.upper, disk_cids, bundle.root_id
-        )
-        return await self._guests.run(bundle.vm_cid, looking)
+    async def start(self, vm: VM, made: Made) -> None:
+        """
+        Have a container run that was made, and watch it.
 
-    def _write_config(
-        self,
-        vm: VM,
-        stemcell: Stemcell,
-        hostname: str,
-        disks: BootParts,
-        covers: Mapping[str, str],
-    ) -> None:
-        bundle = self._bundle(vm.vm_cid)
-        properties = vm.properties
-        init = self.init_of(stemcell, properties)
-        spec = self._policy.specification(bundle, properties, init, hostname, disks, covers)
-        bundle.config.write_text(json.dumps(spec), "utf-8")
+        @raise CloudError: if the host fails.
+        """
+        await self.boots.start(vm, made)
+        if not self.watch(vm.vm_cid, is_new=True):
+            self._watcher.ended(vm.vm_cid, None)  # before anybody could look
 
     async def reboot(self, vm: VM, stemcell: Stemcell) -> None:
         """
@@ -260,7 +196,7 @@ class Containers:
         if process is None:
             return
         try:
-            init = self.init_of(stemcell, vm.properties)
+            init = self.boots.init_of(stemcell, vm.properties)
             if init.halt_signal is not None:
                 process.send(init.halt_signal)
                 await process.ended_within(HALT_SECONDS)

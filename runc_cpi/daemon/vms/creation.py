@@ -48,6 +48,7 @@ class Creation:
         self._registry, self._stemcells, self._containers = registry, stemcells, containers
         self._networks, self._forwarding = networks, forwarding
         self._scratch, self._locks = scratch, locks
+        self._boots = containers.boots
 
     async def create(self, new: NewVM, clear_away: Callable[[str], Awaitable[None]]) -> VM:
         """
@@ -63,7 +64,7 @@ class Creation:
         async with self._locks.vm(vm_cid), AsyncExitStack() as undo:
             stemcell = self._stemcells.hold(new.stemcell_cid)
             undo.callback(self._stemcells.release, stemcell.cid)
-            self._containers.init_of(stemcell, new.properties)
+            self._boots.init_of(stemcell, new.properties)
             undo.push_async_callback(quietly, self._networks.release, vm_cid)
             with failures_of_the_host():
                 vm = await plan_vm(vm_cid, new, self._networks)
@@ -72,11 +73,12 @@ class Creation:
             await self._forwarding.admit(vm_cid, vm.addresses, vm.ports, vm.vips, blocks)
             undo.push_async_callback(quietly, clear_away, vm_cid)
             with failures_of_the_host():
-                furnished = await self._containers.furnish(vm, stemcell)
-                # If the disk is full, both may fail, and the draft's error says why.
+                furnished = await self._boots.furnish(vm, stemcell)
+                made = await self._boots.make(vm, stemcell)
+                # If the disk is full, both may fail, and the draft's error says why.  Not
+                # earlier: the runtime waits for whoever syncs the VM's file system.
                 await side_by_side(
-                    self._registry.draft(vm, furnished),
-                    self._containers.boot(vm, stemcell),
+                    self._registry.draft(vm, furnished), self._containers.start(vm, made)
                 )
                 await self._registry.add(vm)
             undo.pop_all()

@@ -46,6 +46,9 @@ class IFirstProcess(Interface):
 class IRuntime(Interface):
     """An OCI runtime.  A container has the name of its VM, and a bundle."""
 
+    def anticipate() -> None:
+        """Get ready to make a container soon, which need not come."""
+
     def create(bundle: Bundle, lower: Path) -> Awaitable[int]:
         """
         Make a container and its namespaces; it does not run yet.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet import reactor
@@ -16,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from runc_cpi.daemon.base.outcome import Outcome
+from runc_cpi.daemon.host import spawning
 from runc_cpi.daemon.host.processes import (
     INHERITED,
     MARK,
@@ -230,27 +230,18 @@ class Ended:
         """Nothing is there to be killed."""
 
 
-class FakeReactor(Clock):
-    """Keeps the children it was asked to start; the test ends them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.children: list[Child] = []
-
-    def spawnProcess(
-        self, child: Child, program: str, argv: Sequence[str], **options: Any
-    ) -> None:
-        """Start nothing."""
-        child.transport = Ended()
-        self.children.append(child)
-
-
 class SlotsTests(SynchronousTestCase):
     """How many run at once, without running any."""
 
     def setUp(self) -> None:
-        self.reactor = FakeReactor()
+        self.reactor, self.children = Clock(), list[Child]()
+        self.patch(spawning, "start", self.start)
         self.processes = Processes(self.reactor, limit=2, mark=0)
+
+    def start(self, _: Clock, child: Child, *options: Any) -> None:
+        """Start nothing; the test ends the child."""
+        child.transport = Ended()
+        self.children.append(child)
 
     def begin(self, lane: Lane = Lane.QUICK) -> Deferred[Outcome]:
         """Begin to run a child."""
@@ -258,15 +249,15 @@ class SlotsTests(SynchronousTestCase):
 
     def end(self, number: int) -> None:
         """End a child."""
-        self.reactor.children[number].processEnded(Failure(ProcessDone(0)))
+        self.children[number].processEnded(Failure(ProcessDone(0)))
 
     def test_no_more_than_the_limit(self) -> None:
         """A child beyond the limit waits until another one has ended."""
         running = [self.begin() for _ in range(3)]
-        self.assertEqual(len(self.reactor.children), 2)
+        self.assertEqual(len(self.children), 2)
         self.end(1)
         self.assertTrue(self.successResultOf(running[1]).ok)
-        self.assertEqual(len(self.reactor.children), 3)
+        self.assertEqual(len(self.children), 3)
         self.assertNoResult(running[2])
         self.end(0)
         self.end(2)
@@ -276,7 +267,7 @@ class SlotsTests(SynchronousTestCase):
         """A child that copies for minutes, or waits, leaves room for quick ones."""
         running = [self.begin(lane) for lane in Lane for _ in range(3)]
         # All three that wait for something else, and two of each that works.
-        self.assertEqual(len(self.reactor.children), 7)
+        self.assertEqual(len(self.children), 7)
         for number in range(9):
             self.end(number)
         for each in running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,22 @@ def directories(path: str, root: Path = ROOT) -> list[Path]:
     name = path.lstrip("/")
     found = (os.path.join(root, top, name) for top in ("", *os.listdir(root)))
     return [Path(directory) for directory in found if os.path.isdir(directory)]
+
+
+def own(root: Path = ROOT, table: Path = Path("/proc/self/cgroup")) -> Iterator[Path]:
+    """
+    Return where this process is, in each hierarchy whose directory has its usual name.
+
+    @param table: names the hierarchies, and the cgroups of the process (cgroups(7)).
+    """
+    for line in table.read_text("utf-8", "surrogateescape").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if ".." in path.split("/"):
+            continue  # it is outside of what its cgroup namespace shows
+        for top in (controllers.removeprefix("name="),) if controllers else ("", "unified"):
+            directory = root / top / path.lstrip("/")
+            if (directory / "cgroup.procs").exists():
+                yield directory
 
 
 def children(path: str, root: Path = ROOT) -> set[str]:

@@ -9,6 +9,8 @@ from queue import LifoQueue
 from threading import Lock
 from typing import Any
 
+from runc_cpi.daemon.host import spawning
+
 NAME = "libnftables.so.1"
 _DEFAULT = 0  # NFT_CTX_DEFAULT, nftables/libnftables.h
 AT_ONCE = 2  # commands: those of the firewall, beside which somebody looks at the rules
@@ -46,9 +48,12 @@ def prepare() -> None:
     global _made
     library = _library()
     with _making:
+        if _made == AT_ONCE:
+            return
         while _made < AT_ONCE:
             _spare.put(_new_context(library))
             _made += 1
+        spawning.close_at_exec()  # the library does not see to that
 
 
 def run(commands: str) -> str:

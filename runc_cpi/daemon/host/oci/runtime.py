@@ -18,6 +18,7 @@ from runc_cpi.daemon.base.outcome import Outcome
 from runc_cpi.daemon.base.shortage import failed_program
 from runc_cpi.daemon.host.cgroups import hierarchies, killing
 from runc_cpi.daemon.host.cgroups.devices import DeviceRules, allowed_by
+from runc_cpi.daemon.host.cgroups.moves import Moves
 from runc_cpi.daemon.host.guests.guests import Guests
 from runc_cpi.daemon.host.oci import exec_fifo, runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
@@ -68,7 +69,11 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
         self._rules, self._consoles, self._guests = rules, consoles, guests
-        self._others = OtherMounts()
+        self._others, self._moves = OtherMounts(), Moves()
+
+    def anticipate(self) -> None:
+        """Have the kernel move a process to a new cgroup at once, if that comes soon."""
+        self._moves.hasten()
 
     async def create(self, bundle: Bundle, lower: Path) -> int:
         """
@@ -229,6 +234,8 @@ class Runtime:
         mounting = partial(namespace_with_root, bundle, lower, self._others)
         with span("root file system"):
             namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
+        # Once more: what was done for it when it was announced may be too long ago.
+        self.anticipate()
         with inside_namespace(argv, namespace) as command:
             yield command
 
