@@ -66,7 +66,7 @@ class DaemonUnreachable(CloudError):
 
 class DaemonSilent(DaemonUnreachable):
     """
-    The daemon took the call, and answers nobody any more.
+    The daemon was sent the call, and answers nobody, for longer than a start may take.
 
     The same call would wait in vain as well, and both may be carried out later.
     """

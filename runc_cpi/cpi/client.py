@@ -5,7 +5,7 @@ from __future__ import annotations
 from runc_cpi import wire
 from runc_cpi.cpi import connecting, sockets
 from runc_cpi.cpi.config import CPIConfig
-from runc_cpi.errors import BY_CODE, CloudError, DaemonSilent, InternalError
+from runc_cpi.errors import BY_CODE, CloudError, DaemonUnreachable, InternalError
 from runc_cpi.json_text import dumps_short, loads_trusted
 
 TYPE_CHECKING = False
@@ -113,8 +113,8 @@ class Client:
         pairs = [(b"_command", b"Confirm"), (b"cid", self._made)]
         try:  # noqa: SIM105 (contextlib is one more import)
             sockets.send(self._socket, wire.encode_box(pairs), self._on_silence)
-        except (OSError, DaemonSilent):
-            pass  # the daemon ended, or hangs; what it made stays
+        except (OSError, DaemonUnreachable):
+            pass  # the daemon ended, or reads nothing; what it made stays
 
     def close(self) -> None:
         """Hang up."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # All of these are seconds.  One attempt to connect:
 ATTEMPT_TIMEOUT = 5
 RETRY_PAUSE = 0.05
+# A daemon that starts takes no connection before it serves; until then they wait in the
+# kernel's queue.  Its unit lets a start take so long (TimeoutStartSec).
+START_TIMEOUT = 300.0
 CLOSED = (EOFError, ConnectionResetError, BrokenPipeError)
 AGAIN_AND_AGAIN = "; if it does so each time, its log tells why"
 
@@ -25,7 +28,8 @@ def connect(config: CPIConfig) -> Any:
     Connect to the daemon, with TLS if it is configured.
 
     @return: a socket.
-    @raise DaemonUnreachable: if that takes longer than C{connect_timeout}.
+    @raise DaemonUnreachable: if it is not reached within C{connect_timeout}, or if TLS
+        does not begin within L{START_TIMEOUT}.
     @raise TLSRejected: if either side does not accept the other's certificate.
     @raise InvalidArgument: if the CPI's own certificates are no good.
     """
@@ -80,7 +84,7 @@ def attempt(config: CPIConfig, seconds: float) -> Any:
     """
     Connect once, without TLS.
 
-    @param seconds: how long to wait.
+    @param seconds: how long to wait for each of its addresses.
     @raise OSError: if that fails.
     @raise ValueError: if nothing can have this address.
     """
@@ -98,6 +102,7 @@ def _encrypted(
 
     host, _ = split_address(config.address)
     while True:
+        connection.settimeout(START_TIMEOUT)
         try:
             return tls.wrap(connection, host, own)
         except (OSError, EOFError) as error:

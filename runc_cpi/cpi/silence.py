@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 from runc_cpi import wire
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 
 # Seconds.  A stemcell can take minutes; only a daemon that is lost takes longer.
 ANSWER_TIMEOUT = 3600.0
-# A daemon that lives answers a ping within milliseconds, however long a call takes it.
-PING_TIMEOUT = 30.0
+# One that serves answers a ping within milliseconds, one that starts once it serves.
+PING_TIMEOUT = connecting.START_TIMEOUT
+PAUSE = 1.0
 PING = wire.encode_box([(b"_ask", b"1"), (b"_command", b"Ping")])
-# What a full queue of a socket, or a host that is gone, ends a try to connect with.
-SILENT = (sockets.Timeout, TimeoutError, BlockingIOError)
+# What a try ends with that nobody took, or to which nothing was said.
+UNHEARD = (sockets.Timeout, TimeoutError, BlockingIOError)
+# No way leads to the host, or nobody has its address; either may be so for a moment.
+NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
 def check(config: CPIConfig, seconds: float) -> None:
@@ -37,35 +41,64 @@ def check(config: CPIConfig, seconds: float) -> None:
         raise DaemonSilent(
             f"gave up runc-cpid at {config.address}: it was silent for {seconds:g} s, and "
             f"did not answer a ping within {PING_TIMEOUT:g} s; something stopped it, or it "
-            "hangs, and it may still do what it was asked to"
+            "hangs, or its host is gone; it may still do what it was asked to"
         )
 
 
 def _lives(config: CPIConfig) -> bool:
     """
-    Ping the daemon over a connection of its own.
+    Ping the daemon over connections of their own, for L{PING_TIMEOUT} in all.
 
     Any answer will do, and so will a connection that is refused or closed: a daemon that
     has too many of them, or ends, does so.  Of its end the call's own connection tells.
+    Whatever else goes wrong, such as with a certificate, says nothing against it.
     """
     deadline = time.monotonic() + PING_TIMEOUT
-    connection = None
+    while True:
+        try:
+            _ping(config, deadline)
+        except (OSError, EOFError, ValueError, CPIError) as error:
+            if not _is_unheard(error):
+                return True
+        else:
+            return True
+        if time.monotonic() + PAUSE >= deadline:
+            return False
+        time.sleep(PAUSE)
+
+
+def _is_unheard(error: Exception) -> bool:
+    """Say whether an error leaves open that nobody is there, so that a new try may help."""
+    return isinstance(error, UNHEARD) or getattr(error, "errno", None) in NO_WAY
+
+
+def _ping(config: CPIConfig, deadline: float) -> None:
+    """
+    Connect, and wait for what is said.
+
+    @raise OSError: if the connection does not come about or is lost, or if the deadline
+        comes first.
+    @raise EOFError: if it is closed before TLS began.
+    @raise ValueError: if nothing can have this address any more.
+    @raise CPIError: if TLS is refused, or the CPI's own certificates are no good.
+    """
+    connection = connecting.attempt(
+        config, min(connecting.ATTEMPT_TIMEOUT, _left(deadline))
+    )
     try:
-        connection = connecting.attempt(config, PING_TIMEOUT)
-        connection.settimeout(PING_TIMEOUT)
+        connection.settimeout(_left(deadline))
         if config.tls is not None:
             from runc_cpi.cpi import tls
 
             host, _ = split_address(config.address)
             connection = tls.wrap(connection, host, config.tls)
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
+            connection.settimeout(_left(deadline))
         connection.send(PING)
         connection.recv(1)
-    except SILENT:
-        return False
-    except (OSError, EOFError, ValueError, CPIError):
-        return True
     finally:
-        if connection is not None:
-            connection.close()
-    return True
+        connection.close()
+
+
+def _left(deadline: float) -> float:
+    """Return for how long to wait still; never 0, which would be for ever or not at all."""
+    return max(0.001, deadline - time.monotonic())

@@ -9,7 +9,7 @@ import sys
 import click
 
 from runc_cpi.ctl.tool import tool
-from runc_cpi.errors import CPIError, DaemonUnreachable
+from runc_cpi.errors import CPIError, DaemonSilent, DaemonUnreachable
 from runc_cpi.printable import printable
 
 NAME = "runc-cpictl"
@@ -37,14 +37,16 @@ def main() -> None:
     except click.Abort:
         _end(FAILED, "interrupted")
     except DaemonUnreachable as error:
-        _end(UNREACHABLE, f"{error}\n{_way_on()}")
+        _end(UNREACHABLE, f"{error}\n{_way_on(error)}")
     except CPIError as error:
         _end(FAILED, str(error))
     sys.exit(status)
 
 
-def _way_on() -> str:
+def _way_on(error: DaemonUnreachable) -> str:
     """Say what to do if the daemon cannot be reached."""
+    if isinstance(error, DaemonSilent):
+        return "As root on its host: systemctl restart runc-cpid; VMs go on running."
     if os.geteuid() != 0:
         return "Run this as root on its host, or give --cpi."
     return "runc-cpictl doctor says whether it runs; systemctl start runc-cpid starts it."

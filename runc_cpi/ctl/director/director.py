@@ -23,7 +23,7 @@ from runc_cpi.ctl.director.service import ProcessService, Service, choose
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.operator import DEFAULT_CONFIG, Operator
 from runc_cpi.daemon.config import DaemonConfig
-from runc_cpi.errors import DaemonUnreachable
+from runc_cpi.errors import DaemonSilent, DaemonUnreachable
 
 # For the daemon and the director to answer, in seconds.
 DAEMON_TIMEOUT, DIRECTOR_TIMEOUT = 120.0, 300.0
@@ -167,9 +167,10 @@ class Director:
 
     def daemon_version(self, patience: float = 0) -> str | None:
         """
-        Return the daemon's version, or L{None} if none answers.
+        Return the daemon's version, or L{None} if there is none.
 
         @param patience: for how long it is asked, in seconds.
+        @raise DaemonSilent: if one is there, and answers nobody.
         """
         if not self.files.config.exists():
             return None
@@ -177,6 +178,8 @@ class Director:
         while True:
             try:
                 return self.operator().ask("Ping")[b"version"].decode()
+            except DaemonSilent:
+                raise
             except DaemonUnreachable:
                 if time.monotonic() >= deadline:
                     return None
@@ -200,6 +203,7 @@ class Director:
         Wait until the daemon answers, and return its version.
 
         @raise CommandFailed: if it ends, or does not answer in time.
+        @raise DaemonSilent: as L{daemon_version}.
         """
         deadline = time.monotonic() + DAEMON_TIMEOUT
         while (version := self.daemon_version()) is None:

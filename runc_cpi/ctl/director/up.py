@@ -21,6 +21,7 @@ from runc_cpi.ctl.director.director import Director
 from runc_cpi.ctl.director.manifest import stemcell_of
 from runc_cpi.ctl.director.running import CommandFailed
 from runc_cpi.ctl.director.steps import Step
+from runc_cpi.errors import DaemonSilent
 
 LOG_ADVICE = "see above; runc-cpictl director logs --daemon has the daemon's side"
 CLI_ADVICE = "give --bosh-cli, or look at this host's way to the Internet"
@@ -101,7 +102,12 @@ class Up:
         director, service = self._director, self._director.service
         runs = service.is_running()
         # One that has just begun gets some time.
-        version = director.daemon_version(PATIENCE if runs else 0)
+        try:
+            version = director.daemon_version(PATIENCE if runs else 0)
+        except DaemonSilent:
+            if not runs:
+                raise  # it is not ours to restart
+            version = None
         if version and not runs and not director.take_over():
             return f"runc-cpid {version} runs, started by others, who must start it at boot"
         if version == __version__ and runs and service.is_current():
