@@ -14,8 +14,9 @@ import pytest
 from runc_cpi import wire
 from runc_cpi.cpi import client as client_module
 from runc_cpi.cpi import silence
+from runc_cpi.cpi.client import Client
 from runc_cpi.errors import DaemonSilent, DaemonUnreachable
-from tests.contract.peers import PATIENCE, listening
+from tests.contract.peers import PATIENCE, cpi_config, listening, served
 from tests.contract.test_hangups import ANSWER, call, client_of, read_request
 
 PONG = wire.encode_box([(b"_answer", b"1"), (b"version", b"1")])
@@ -179,3 +180,32 @@ def test_a_call_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = pytest.raises(DaemonUnreachable, match="timed out$")
     with daemon(behave, answer) as path, lost:
         call(client_of(path))
+
+
+def test_a_receipt_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller was told of what was made already, so that is no error, however it ends."""
+    monkeypatch.setattr(silence, "ANSWER_TIMEOUT", 0.1)
+    made = wire.encode_box([(b"_answer", b"1"), (b"disk_cid", b"disk-1")])
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(made)
+        assert full.get(timeout=PATIENCE)
+
+    full: SimpleQueue[bool] = SimpleQueue()
+    with served(behave) as path:
+        config = cpi_config(path)
+        client = Client(config, "cpi-1", {"CreateDisk": b"disk_cid"})
+        try:
+            client.call("CreateDisk", size=16, cloud_properties={})
+            client._socket.settimeout(0)
+            with suppress(BlockingIOError):
+                while True:
+                    client._socket.send(b"x" * LARGE)
+            client._socket.settimeout(client_module.SILENCE)
+            monkeypatch.setattr(silence, "_lives", lambda config: True)
+            client.confirm()
+        finally:
+            full.put(True)
+            client.close()
+    assert client._silences == 2

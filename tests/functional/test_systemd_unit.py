@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runc_cpi.cpi import connecting, silence
 from runc_cpi.daemon.host.disks import mountinfo
 from tests.harness.images import PROJECT
 from tests.harness.lab import NewDaemon
@@ -48,6 +49,12 @@ def told(listener: socket.socket, what: str) -> float:
     while listener.recv(4096).decode("ascii") != what:
         pass
     return time.monotonic()
+
+
+def test_as_long_as_a_start() -> None:
+    """The CPI does not give up a daemon that systemd still lets start."""
+    (seconds,) = settings()["TimeoutStartSec"]
+    assert float(seconds) <= connecting.START_TIMEOUT <= silence.PING_TIMEOUT
 
 
 def test_what_vms_need_of_it() -> None:

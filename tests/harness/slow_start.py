@@ -1,8 +1,8 @@
 """
 A daemon whose start takes as long as a test says.
 
-Run in place of C{twistd}, with the same arguments: before it makes the host agree with the
-records, it makes the file L{BEGUN} in the current directory, and waits until L{HELD} is gone.
+Run in place of C{twistd}, with the same arguments: before it reads the records it makes the
+file L{BEGUN} in the current directory, and waits until L{HELD} is gone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def hold() -> None:
 
         Path(BEGUN).touch()
         while Path(HELD).exists():
-            await deferLater(reactor, INTERVAL)  # type: ignore[arg-type]
+            await deferLater(reactor, INTERVAL)
         return await load(self)
 
     Reconciler.load = held  # type: ignore[method-assign]

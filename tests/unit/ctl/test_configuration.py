@@ -155,21 +155,33 @@ def test_a_daemon_that_refuses(
     assert found["address"]["state"] == "ok"
 
 
-@pytest.mark.usefixtures("depot")
-def test_a_daemon_that_is_silent(
-    tmp_path: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A daemon that runs, and answers nobody, is a fault, and is to be restarted."""
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The configuration of a daemon that answers nobody."""
     monkeypatch.setattr(client, "SILENCE", 0.05)
     monkeypatch.setattr(silence, "PING_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as stopped:
         address = f"127.0.0.1:{stopped.getsockname()[1]}"
-        config = written(tmp_path / "c.yml", network_type="tcp", address=address)
-        found = findings(tool, config)
+        yield written(tmp_path / "c.yml", network_type="tcp", address=address)
+
+
+@pytest.mark.usefixtures("depot")
+def test_a_daemon_that_is_silent(silent: Path, tool: Tool) -> None:
+    """A daemon that runs, and answers nobody, is a fault, and is to be restarted."""
+    found = findings(tool, silent)
     assert found["daemon"]["state"] == "fault"
     assert "did not answer a ping" in found["daemon"]["seen"]
     assert "restart it" in found["daemon"]["advice"]
     assert found["address"]["state"] == "ok"
+
+
+def test_what_a_silent_daemon_needs(silent: Path, tool: Tool) -> None:
+    """It is not to be started, nor called another way."""
+    status, stdout, stderr = tool("--config", silent, "vms")
+    message, remedy = stderr.splitlines()
+    assert (status, stdout) == (3, "")
+    assert "did not answer a ping" in message
+    assert "systemctl restart runc-cpid" in remedy
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")

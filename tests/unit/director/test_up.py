@@ -17,6 +17,7 @@ from runc_cpi.ctl.director.service import ProcessService, Service
 from runc_cpi.ctl.director.settings import Settings
 from runc_cpi.ctl.director.up import Up
 from runc_cpi.ctl.operator import Operator
+from runc_cpi.errors import DaemonSilent, DaemonUnreachable
 
 
 class Noting(Service):
@@ -94,6 +95,42 @@ def test_what_is_done(
     told = Up(director).daemon_step().run()
     assert service.done == done
     assert ("started by others" in told) == (not done)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_silent_daemon(
+    runs: bool, director: Director, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it is ours it is restarted; that of others is neither taken for none nor ended."""
+    service = Noting(runs=runs)
+
+    def ask(operator: Operator, command: str) -> None:
+        raise DaemonSilent("gave up runc-cpid")
+
+    director.files.config.write_text("{}")
+    monkeypatch.setattr(Operator, "ask", ask)
+    monkeypatch.setattr(director, "service", service)
+    monkeypatch.setattr(director, "wait_for_daemon", lambda: __version__)
+    step = Up(director).daemon_step()
+    if runs:
+        step.run()
+    else:
+        with pytest.raises(DaemonSilent):
+            step.run()
+    assert service.done == (["restart"] if runs else [])
+
+
+def test_a_daemon_that_is_not_there(
+    director: Director, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be reached is none."""
+
+    def ask(operator: Operator, command: str) -> None:
+        raise DaemonUnreachable("cannot reach runc-cpid")
+
+    director.files.config.write_text("{}")
+    monkeypatch.setattr(Operator, "ask", ask)
+    assert director.daemon_version() is None
 
 
 def test_a_process_is_taken_over(
