@@ -183,7 +183,7 @@ def test_a_call_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_receipt_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller was told of what was made already, so that is no error, however it ends."""
+    """What it is for was told to the caller already, so that is no error."""
     monkeypatch.setattr(silence, "ANSWER_TIMEOUT", 0.1)
     made = wire.encode_box([(b"_answer", b"1"), (b"disk_cid", b"disk-1")])
 
