@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,9 @@ from runc_cpi.daemon.host.disks import mountinfo
 from runc_cpi.daemon.host.libc import check, libc
 from runc_cpi.daemon.host.namespaces import unshare_fs, unshare_mounts
 from runc_cpi.daemon.host.oci import other_mounts
+from runc_cpi.daemon.host.oci import views as views_module
+from runc_cpi.daemon.host.oci.views import Views
+from tests.harness.waiting import eventually
 
 SIZE = 1 << 20  # bytes
 MS_UNBINDABLE = 1 << 17  # linux/mount.h
@@ -53,11 +58,9 @@ def too_old() -> list[int]:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
-def look_and_hide(bundle: Path) -> None:
-    """Do what is done before and after a thread gets a mount namespace of its own."""
-    sight = other_mounts.OtherMounts().look(bundle.parent)
-    if sight is not None:
-        other_mounts.hide(sight, bundle)
+def enter(bundle: Path) -> None:
+    """Get into a mount namespace that has the mounts of one VM, and no others of VMs."""
+    Views().enter(bundle)
 
 
 def make_many(vms: Path) -> set[str]:
@@ -98,7 +101,7 @@ def test_mounts_of_others_are_hidden(
         (own / "file").touch()
         mount(own, "data")
         before = seen(tmp_path)
-        look_and_hide(own.parent)
+        enter(own.parent)
         assert (own / "file").exists()
         assert (beside / "file").exists()
         assert all(Path(each).is_dir() for each in others)
@@ -129,7 +132,7 @@ def test_a_mount_point_that_goes_meanwhile(
         others = make_many(tmp_path / "vms")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
-        look_and_hide(own.parent)
+        enter(own.parent)
         left = before - others - {str(passing)} | {str(own.parent)}
         assert seen(tmp_path) == left
 
@@ -149,9 +152,10 @@ def refuse(*_: object) -> None:
         ("root", detached_mounts, "move"),
         ("root", detached_mounts, "of_directory"),
         ("own", mounting, "detach"),
+        ("own", detached_mounts, "move"),
         ("own", detached_mounts, "of_directory"),
     ],
-    ids=["root-pivot", "root-move", "root-copy", "own-detach", "own-copy"],
+    ids=["root-pivot", "root-move", "root-copy", "own-detach", "own-move", "own-copy"],
 )
 def test_a_kernel_that_refuses(
     tmp_path: Path, place: str, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
@@ -165,7 +169,7 @@ def test_a_kernel_that_refuses(
         before = seen(tmp_path)
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, refuse)
-            look_and_hide(own.parent)
+            enter(own.parent)
         assert seen(tmp_path) == before
         assert own.exists()
 
@@ -175,38 +179,96 @@ def test_a_kernel_that_refuses(
     assert "cannot be hidden: [Errno 1]" in told
 
 
-def test_a_kernel_that_refuses_too_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is gone cannot be put back: the error is the caller's, and no VM boots."""
-
-    def work() -> None:
-        home = mount(tmp_path, "disk")
-        make_many(home / "vms")
-        own = mount(home, "vms", f"vm-{uuid4()}", "layers")
-        monkeypatch.setattr(detached_mounts, "move", refuse)
-        look_and_hide(own.parent)
-
-    with pytest.raises(PermissionError, match="refused"):
-        in_a_namespace(work)
-
-
-def test_a_mount_that_cannot_be_copied(tmp_path: Path) -> None:
-    """Nothing is hidden where something beside would be lost by that."""
+def test_a_mount_that_may_not_be_copied(tmp_path: Path) -> None:
+    """What is not to be mounted once more on the host is in sight all the same."""
 
     def work() -> None:
         beside = mount(tmp_path, "beside")
         check(libc.mount(None, os.fsencode(beside), None, MS_UNBINDABLE, None), "beside")
-        make_many(tmp_path / "vms")
+        others = make_many(tmp_path / "vms")
         own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
         before = seen(tmp_path)
-        look_and_hide(own.parent)
-        assert seen(tmp_path) == before
+        enter(own.parent)
+        assert seen(tmp_path) == before - others | {str(own.parent)}
+        assert str(beside) in seen(tmp_path)
 
-    with capturedLogs() as log:
-        in_a_namespace(work)
-    (told,) = (eventAsText(event, includeTimestamp=False) for event in log)
-    assert "cannot be hidden: [Errno 22]" in told
+    in_a_namespace(work)
+
+
+@pytest.mark.parametrize("are_passed_on", [True, False], ids=["shared", "private"])
+def test_a_view_that_is_kept(tmp_path: Path, are_passed_on: bool) -> None:
+    """The next VM gets a copy of the same namespace, as long as the host has the same."""
+    views = Views()
+
+    def seen_beside(own: Path) -> set[str]:
+        """Return what a thread sees that is made for a VM, as visits are."""
+        found = []
+
+        def visit() -> None:
+            unshare_fs()
+            views.enter(own.parent)
+            found.append(seen(tmp_path))
+
+        visiting = Thread(target=visit)
+        visiting.start()
+        visiting.join()
+        return found[0]
+
+    def work() -> None:
+        if are_passed_on:
+            mounting.share_root()
+        others = make_many(tmp_path / "vms")
+        owns = [mount(tmp_path, "vms", f"vm-{uuid4()}", "layers") for _ in range(2)]
+        assert views.kept() is None
+        for own in owns:
+            assert not seen_beside(own) & others
+        with ExitStack() as stack:
+            first = views.kept()
+            assert first is not None
+            stack.callback(os.close, first)
+
+            def is_the_same() -> bool:
+                view = views.kept()
+                assert view is not None
+                stack.callback(os.close, view)
+                return os.fstat(view).st_ino == os.fstat(first).st_ino
+
+            # A VM that comes later is no reason for another one, nor one that goes.
+            late = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+            assert str(late.parent) in seen_beside(late)
+            mounting.detach(str(owns[0]))
+            assert str(owns[1].parent) in seen_beside(owns[1])
+            assert is_the_same()
+            # What else the host has mounted is one.
+            beside = mount(tmp_path, "beside")
+            assert str(beside) in seen_beside(late)
+            assert not is_the_same()
+            mounting.unmount(str(beside))
+            assert str(beside) not in seen_beside(late)
+        for path in others:
+            mounting.detach(path)
+        assert str(owns[1]) in seen_beside(owns[1])
+        assert views.kept() is None
+
+    in_a_namespace(work)
+
+
+def test_a_view_that_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not kept for long: it may keep in use what the host unmounts."""
+    monkeypatch.setattr(views_module, "KEPT", 0.0)
+
+    def work() -> None:
+        others = make_many(tmp_path / "vms")
+        own = mount(tmp_path, "vms", f"vm-{uuid4()}", "layers")
+        views = Views()
+        before = threading.active_count()
+        # Whether it is gone already, or not yet.
+        views.enter(own.parent)
+        assert (seen(tmp_path) & others) in (set(), others)
+        eventually(lambda: views.kept() is None, "the namespace is gone")
+        eventually(lambda: threading.active_count() <= before, "its thread has ended")
+
+    in_a_namespace(work)
 
 
 @pytest.mark.parametrize("kernel", ["new", "old"])
