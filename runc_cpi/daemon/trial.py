@@ -17,8 +17,8 @@ from uuid import uuid4
 from runc_cpi.daemon.host.cgroups import hierarchies
 from runc_cpi.daemon.host.cgroups.devices import allowed_by, device_rules
 from runc_cpi.daemon.host.namespaces import unshare_fs
-from runc_cpi.daemon.host.oci.other_mounts import OtherMounts
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
+from runc_cpi.daemon.host.oci.views import Views
 from runc_cpi.daemon.host.processes import DIES_WITH_US, environment
 from runc_cpi.daemon.host.requirements import HostUnfit
 from runc_cpi.daemon.host.resource_limits import open_files
@@ -134,8 +134,8 @@ def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
     with ThreadPoolExecutor(1) as thread:  # which ends, as it must
         try:
             thread.submit(unshare_fs).result()
-            lower, others = bundle.path / "lower", OtherMounts()
-            mounting = thread.submit(namespace_with_root, bundle, lower, others)
+            lower, views = bundle.path / "lower", Views()
+            mounting = thread.submit(namespace_with_root, bundle, lower, views)
             namespace = mounting.result()
         except OSError as error:
             need = "the kernel and the file system below work_dir must have overlays"

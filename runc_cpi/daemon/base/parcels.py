@@ -61,6 +61,8 @@ def pack(descriptor: int) -> int:
     @raise OSError: if too many files are in parcels (unix(7)); it is closed all the same.
     """
     try:
+        # A child that is started before it is closed must not go on with it.
+        os.set_inheritable(descriptor, False)
         sender, parcel = socket.socketpair()
         try:
             socket.send_fds(sender, [b"."], [descriptor])

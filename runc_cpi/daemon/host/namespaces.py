@@ -64,3 +64,24 @@ def unshare_mounts() -> None:
     """
     check(libc.unshare(CLONE_NEWNS), "unshare")
     mounting.receive_all()
+
+
+def own_mounts() -> int:
+    """
+    Return a descriptor of this thread's mount namespace, which keeps it.
+
+    @raise OSError: as open(2) says.
+    """
+    return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def enter_mounts(namespace: int) -> None:
+    """
+    Take this thread into a mount namespace for good.
+
+    The thread must have a root of its own (L{unshare_fs}).
+
+    @param namespace: a descriptor of it.
+    @raise OSError: as setns(2) says.
+    """
+    check(libc.setns(namespace, CLONE_NEWNS), "setns")

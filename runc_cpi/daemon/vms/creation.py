@@ -74,7 +74,12 @@ class Creation:
             undo.push_async_callback(quietly, clear_away, vm_cid)
             with failures_of_the_host():
                 furnished = await self._boots.furnish(vm, stemcell)
-                made = await self._boots.make(vm, stemcell)
+                try:
+                    made = await self._boots.make(vm, stemcell)
+                except CloudError:
+                    # If the disk is full, this says so.
+                    await self._registry.draft(vm, furnished)
+                    raise
                 # If the disk is full, both may fail, and the draft's error says why.  Not
                 # earlier: the runtime waits for whoever syncs the VM's file system.
                 await side_by_side(

@@ -46,6 +46,19 @@ def test_it_goes_with_its_parcel() -> None:
     os.close(other)
 
 
+def test_a_file_that_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be closed yet goes to no program that a child becomes."""
+    monkeypatch.setattr(parcels, "CLOSING_SECONDS", 0.0)
+    other, file = os.pipe()
+    os.set_inheritable(file, True)  # as what is received is
+    with monkeypatch.context() as patch:
+        patch.setattr(parcels, "close", lambda _: None)
+        parcel = parcels.pack(file)
+    assert not os.get_inheritable(file)
+    for fd in (other, file, parcel):
+        os.close(fd)
+
+
 def test_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that cannot be put into a parcel is closed."""
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
-from threading import Event
 
 import pytest
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
 from runc_cpi.daemon.host.cgroups import hierarchies, moves
-
-PAUSE = 0.001  # seconds
+from tests.harness.waiting import eventually
 
 
 def made(root: Path, name: str) -> Path:
@@ -66,42 +62,34 @@ def test_a_move_without_a_cgroup(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-class MovesTests(TestCase):
-    """What is waited for, and how often."""
+class Moved:
+    """Counts moves, each of which fails."""
 
-    timeout = 20
+    def __init__(self) -> None:
+        self.count = 0
 
-    def setUp(self) -> None:
-        self.moves, self.begun, self.can_end = moves.Moves(), 0, Event()
+    def __call__(self) -> None:
+        self.count += 1
+        raise PermissionError
 
-    async def begin(self, number: int) -> None:
-        """Ask for moves until so many have begun."""
-        while self.begun < number:
-            self.moves.hasten()
-            await deferLater(reactor, PAUSE)
 
-    async def test_once_at_a_time(self) -> None:
-        """Whoever comes while one goes on has the good of that one."""
+def movers() -> int:
+    """Return how many threads move this process."""
+    return sum(thread.name == "moves" for thread in threading.enumerate())
 
-        def move() -> None:
-            self.begun += 1
-            self.can_end.wait(self.timeout)
 
-        self.patch(moves, "move_nowhere", move)
-        await self.begin(1)
-        self.moves.hasten()
-        await deferLater(reactor, PAUSE)
-        self.assertEqual(self.begun, 1)
-        self.can_end.set()
-        await self.begin(2)
-
-    async def test_a_failure(self) -> None:
-        """Nobody is told, and the next time it is tried again."""
-
-        def refuse() -> None:
-            self.begun += 1
-            raise PermissionError
-
-        self.patch(moves, "move_nowhere", refuse)
-        await self.begin(2)
-        self.assertEqual(self.flushLoggedErrors(), [])
+def test_moves_go_on_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread moves again and again, whatever the kernel says, and ends by itself."""
+    moved, hastened = Moved(), moves.Moves()
+    monkeypatch.setattr(moves, "move_nowhere", moved)
+    monkeypatch.setattr(moves, "LASTING", 3600.0)
+    for _ in range(3):
+        hastened.hasten()
+    assert movers() == 1
+    eventually(lambda: moved.count > 3, "the process is moved more than once")
+    monkeypatch.setattr(moves, "LASTING", -1.0)
+    hastened.hasten()
+    eventually(lambda: movers() == 0, "the thread has ended")
+    before = moved.count
+    hastened.hasten()
+    eventually(lambda: moved.count > before and movers() == 0, "the same once more")

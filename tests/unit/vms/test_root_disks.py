@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.fakes.assembly import assemble, new_vm
 from tests.fakes.script import Script
 
 MAKING = "make a root disk of {} MiB"
+SYNCING = "sync the root disk"
 MOUNTING, MOUNTING_AFRESH = "mount the root disk", "mount the root disk afresh"
 
 
@@ -90,6 +92,14 @@ class RootDisksTests(TestCase):
             with self.assertRaises(told):
                 await self.create()
             self.assertEqual(os.listdir(self.depot.vms), [])
+
+    async def test_a_full_disk_that_the_runtime_finds(self) -> None:
+        """What a runtime says of a full disk is its own; the error is that of the disk."""
+        full = OSError(errno.ENOSPC, "No space left on device")
+        self.script.failing = {"create": CloudError("cannot write"), SYNCING: full}
+        with self.assertRaises(NoDiskSpace):
+            await self.create()
+        self.assertEqual(os.listdir(self.depot.vms), [])
 
     async def test_a_start_mounts_it(self) -> None:
         """A start mounts root disks; one that it cannot mount is a problem of its VM."""

@@ -9,30 +9,44 @@ kernel/rcu/sync.c).  A runtime moves the first process of each container that it
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-
-from twisted.internet.threads import deferToThread
+from threading import Lock, Thread
+from time import monotonic, sleep
 
 from runc_cpi.daemon.host.cgroups import hierarchies
 
+LASTING = 0.05  # seconds
+PAUSE = 0.004  # seconds; less than a grace period takes
 ITSELF = b"0"  # what a process writes to cgroup.procs to move itself
 
 
 class Moves:
-    """Does the waiting beforehand, beside other work."""
+    """Does the waiting beforehand, in a thread."""
 
     def __init__(self) -> None:
-        self._is_waiting = False
+        self._changing = Lock()
+        self._until = 0.0
+        self._is_moving = False
 
     def hasten(self) -> None:
-        """Have moves that come in some 10 ms not wait.  Nobody waits for this."""
-        if not self._is_waiting:
-            self._is_waiting = True
-            deferToThread(move_nowhere).addBoth(self._waited)
+        """Have moves of the next L{LASTING} seconds not wait.  Nobody waits for this."""
+        with self._changing:
+            self._until = monotonic() + LASTING
+            if not self._is_moving:
+                self._is_moving = True
+                Thread(target=self._move, name="moves", daemon=True).start()
 
-    def _waited(self, _: object) -> None:
-        """Forget also what went wrong: moves take longer then, and that is all."""
-        self._is_waiting = False
+    def _move(self) -> None:
+        while True:
+            # If that cannot be done, moves take longer, and that is all.
+            with suppress(OSError):
+                move_nowhere()
+            with self._changing:
+                if monotonic() > self._until:
+                    self._is_moving = False
+                    return
+            sleep(PAUSE)
 
 
 def move_nowhere(root: Path = hierarchies.ROOT) -> None:

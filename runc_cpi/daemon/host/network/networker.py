@@ -57,6 +57,7 @@ class BridgeNetworker:
     def stop(self) -> None:
         """End the thread, once it has done what it was given, and remove empty bridges."""
         self._thread.stop()
+        self._pairs.close()
         with suppress(NetlinkError, OSError):
             self._bridges.remove_empty()
 

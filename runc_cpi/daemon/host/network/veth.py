@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -42,7 +43,7 @@ def host_interface(vm_cid: str, number: int = 0) -> str:
 
 class VethPairs:
     """
-    The veth pairs of the VMs; every method blocks.
+    The veth pairs of the VMs; every method blocks, and is called in the host's namespace.
 
     @param guarded: whether VMs may only send from their own addresses.
     @param peering: the peers of the configuration: what VMs send must fit the way there.
@@ -50,6 +51,18 @@ class VethPairs:
 
     def __init__(self, *, guarded: bool, peering: Peering = NO_PEERS) -> None:
         self._guarded, self._peering = guarded, peering
+        self._ipv6: int | None = None
+
+    def close(self) -> None:
+        """Let go of what is open; nothing else is called afterwards."""
+        if self._ipv6 is not None:
+            os.close(self._ipv6)
+            self._ipv6 = None
+
+    def _turn_ipv6_off(self, name: str) -> None:
+        if self._ipv6 is None:
+            self._ipv6 = ipv6.settings()
+        ipv6.turn_off(name, self._ipv6)
 
     def connect(self, vm_cid: str, pid: int, nics: Sequence[Nic]) -> None:
         """
@@ -88,7 +101,7 @@ class VethPairs:
             name, nic.interface, hardware=nic.mac, mtu=nic.mtu or mtu, pid=pid
         )
         index = index_of(name)
-        ipv6.turn_off(name)
+        self._turn_ipv6_off(name)
         if self._guarded:
             filters.guard(index, allowed_sources(nic), is_new=True)
         rtnetlink.turn_on(index, f"{ALIAS}{vm_cid}")
@@ -105,7 +118,7 @@ class VethPairs:
         for number, nic in enumerate(nics if self._guarded else ()):
             name = host_interface(vm_cid, number)
             index = index_of(name)
-            ipv6.turn_off(name)
+            self._turn_ipv6_off(name)
             changed |= filters.guard(index, allowed_sources(nic))
         return changed
 

@@ -1,5 +1,5 @@
 """
-Hides the mounts of other VMs from the runtime.
+Hides the mounts of VMs from a thread.
 
 Each VM has mounts on the host.  For each new VM runc copies all mounts that it sees, and
 reads them several times: with a thousand VMs that took longer than all else.
@@ -15,12 +15,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from twisted.logger import Logger
-
 from runc_cpi.daemon.host import detached_mounts, listed_mounts, mounting
 from runc_cpi.daemon.host.disks.mountinfo import Place, places
 
-log = Logger()
 # What takes longer to hide than to live with.
 FEW = 32
 # To look at these may wait for a server, for ever, or mount something.  With one of them
@@ -36,10 +33,12 @@ class Sight:
 
     @ivar point: where the file system is mounted that has them.
     @ivar beside: what is mounted on that one, but for mounts of VMs.
+    @ivar others: all that is mounted anywhere, but for mounts of VMs.
     """
 
     point: str
     beside: Sequence[str]
+    others: Sequence[Place]
 
 
 class OtherMounts:
@@ -66,7 +65,7 @@ class OtherMounts:
             return None
         beside = [place.point for place in near]
         points = (place.point for place in others if place.number == number)
-        return next((Sight(point, beside) for point in points), None)
+        return next((Sight(point, beside, others) for point in points), None)
 
     def _all(self) -> tuple[int, Sequence[Place]]:
         """Return how many mounts of VMs there are, of any daemon, and others if many."""
@@ -107,37 +106,24 @@ def _number_of_mount(path: Path) -> int:
     return int(told[told.index(b"mnt_id:") + 1])
 
 
-def hide(sight: Sight, bundle: Path, *own: Path) -> None:
+def hide(sight: Sight, vms: Path) -> None:
     """
-    Have this thread see no mounts of VMs but those of one.
+    Have this thread see no mounts of VMs.
 
-    The thread must have a mount namespace of its own, which passes on nothing.  If the
-    kernel refuses, it sees all of them.
+    The thread must have a mount namespace of its own, which passes on nothing.
 
     @param sight: what there was when the thread did not have a namespace yet.
-    @param bundle: the directory of that VM.
-    @param own: where the VM has mounts besides.
-    @raise OSError: if the kernel refuses when there is no way back: the VM cannot boot.
+    @param vms: the directory that has those of VMs.
+    @raise OSError: if the kernel refuses; the thread may have lost other mounts then.
     """
-    kept = [*sight.beside, *map(os.path.realpath, (bundle, *own))]
     with ExitStack() as stack:
-        try:
-            new = stack.enter_context(detached_mounts.of_directory(sight.point))
-            trees = {path: _tree(stack, path) for path in kept}
-            if sight.point == "/":
-                _begin_with(new, trees, os.path.realpath(bundle.parent))
-            else:
-                mounting.detach(sight.point)
-        except OSError as error:
-            log.warn(
-                "{vm_cid}: it takes longer, as mounts of other VMs cannot be hidden: "
-                "{error}",
-                vm_cid=bundle.name,
-                error=str(error),
-            )
-            return
-        if sight.point != "/":
-            _move(new, sight.point)
+        new = stack.enter_context(detached_mounts.of_directory(sight.point))
+        trees = {path: _tree(stack, path) for path in sight.beside}
+        if sight.point == "/":
+            _begin_with(new, trees, os.path.realpath(vms))
+        else:
+            mounting.detach(sight.point)
+            move(new, sight.point)
             _move_all(trees, sight.point, new)
 
 
@@ -147,15 +133,10 @@ def _begin_with(new: int, trees: Mapping[str, int | None], aside: str) -> None:
 
     @param trees: what is to be there, by the path.
     @param aside: a directory to have the new mount at meanwhile.
-    @raise OSError: if the kernel refuses; all is as before.
     """
-    _move(new, aside)
-    try:
-        _move_all(trees, "/", new)
-        mounting.pivot(new)
-    except OSError:
-        mounting.detach(aside)
-        raise
+    move(new, aside)
+    _move_all(trees, "/", new)
+    mounting.pivot(new)
 
 
 def _tree(stack: ExitStack, path: str) -> int | None:
@@ -163,7 +144,6 @@ def _tree(stack: ExitStack, path: str) -> int | None:
     try:
         return stack.enter_context(detached_mounts.of_directory(path, recursive=True))
     except OSError as error:
-        # EINVAL: it may not be mounted once more (MS_UNBINDABLE, mount(2)).
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         return None
@@ -175,10 +155,10 @@ def _move_all(trees: Mapping[str, int | None], point: str, new: int) -> None:
         if tree is not None:
             # Somebody may have unmounted it on the host, and removed the mount point.
             with suppress(FileNotFoundError):
-                _move(tree, os.path.relpath(path, point), new)
+                move(tree, os.path.relpath(path, point), new)
 
 
-def _move(mount: int, target: str, within: int | None = None) -> None:
+def move(mount: int, target: str, within: int | None = None) -> None:
     """
     Mount what is nowhere yet.
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from runc_cpi.daemon.base.id_range import IdRange
 from runc_cpi.daemon.host import detached_mounts, mounting, namespaces
-from runc_cpi.daemon.host.oci.other_mounts import OtherMounts, hide
+from runc_cpi.daemon.host.oci.views import Views
 from runc_cpi.daemon.host.user_namespaces import user_namespace
 from runc_cpi.daemon.storage.bundle import Bundle
 
 
-def namespace_with_root(bundle: Bundle, lower: Path, others: OtherMounts) -> int:
+def namespace_with_root(bundle: Bundle, lower: Path, views: Views) -> int:
     """
     Make a mount namespace in which the VM's root file system is mounted: an overlay.
 
@@ -25,12 +25,11 @@ def namespace_with_root(bundle: Bundle, lower: Path, others: OtherMounts) -> int
     arrive.  This thread gets into the namespace, and must end.
 
     @param lower: the stemcell's root file system, which stays as it is.
-    @param others: knows which mounts of the host are of other VMs.
+    @param views: hide the mounts of other VMs.
     @return: a descriptor of the namespace, which goes with the last that uses it.
     @raise OSError: if the kernel, or a file system, cannot do that.
     """
-    sight = others.look(bundle.path.parent)
-    namespaces.unshare_mounts()
+    views.enter(bundle.path)
     ids = bundle.ids
     if ids is None:
         _mount_overlay(bundle, lower, bundle.rootfs)
@@ -39,9 +38,7 @@ def namespace_with_root(bundle: Bundle, lower: Path, others: OtherMounts) -> int
         _mount_overlay(bundle, bundle.rootfs, bundle.isolated_root)
     if bundle.data.is_symlink():
         _mount_data(bundle.layers / bundle.data.name)
-    if sight is not None:
-        hide(sight, bundle.path, *(() if ids is None else (bundle.isolated_root,)))
-    return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    return namespaces.own_mounts()
 
 
 def _mount_overlay(bundle: Bundle, lower: Path, target: Path) -> None:

@@ -24,9 +24,9 @@ from runc_cpi.daemon.host.oci import exec_fifo, runtime_state
 from runc_cpi.daemon.host.oci.console import open_console
 from runc_cpi.daemon.host.oci.console_trimmer import ConsoleTrimmer
 from runc_cpi.daemon.host.oci.first_process import FirstProcess
-from runc_cpi.daemon.host.oci.other_mounts import OtherMounts
 from runc_cpi.daemon.host.oci.root_mounts import inside_namespace, namespace_with_root
 from runc_cpi.daemon.host.oci.runtime_log import last_error, last_line
+from runc_cpi.daemon.host.oci.views import Views
 from runc_cpi.daemon.host.processes import Lane, Processes
 from runc_cpi.daemon.storage.bundle import Bundle
 from runc_cpi.daemon.vms.interfaces import IRuntime
@@ -69,7 +69,7 @@ class Runtime:
         self._program, self._root = program, root
         self._cgroup_parent, self._timeout = cgroup_parent, timeout
         self._rules, self._consoles, self._guests = rules, consoles, guests
-        self._others, self._moves = OtherMounts(), Moves()
+        self._views, self._moves = Views(), Moves()
 
     def anticipate(self) -> None:
         """Have the kernel move a process to a new cgroup at once, if that comes soon."""
@@ -225,13 +225,21 @@ class Runtime:
         """
         Have a command see a container's root file system, if it needs that.
 
+        One that does not need it sees no mounts of VMs, if that can be had at once: the
+        runtime reads all that it sees.
+
         @return: the command line that runs the command so.
         @raise CloudError: if it cannot be mounted.
         """
         if lower is None:
-            yield argv
+            view = self._views.kept()
+            if view is None:
+                yield argv
+                return
+            with inside_namespace(argv, view) as command:
+                yield command
             return
-        mounting = partial(namespace_with_root, bundle, lower, self._others)
+        mounting = partial(namespace_with_root, bundle, lower, self._views)
         with span("root file system"):
             namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
         # Once more: what was done for it when it was announced may be too long ago.
