@@ -22,6 +22,7 @@ MODULES = sorted(
 # What the modules use of the standard library, each looked up in the library
 # reference: nothing in it is newer than 3.9.  Look up what is added here.
 KNOWN_ATTRIBUTES = {
+    "errno": {"EHOSTUNREACH", "ENETUNREACH"},
     "json": {"dumps", "loads"},
     "os": {
         "O_CREAT",
