@@ -231,19 +231,20 @@ class Runtime:
         @return: the command line that runs the command so.
         @raise CloudError: if it cannot be mounted.
         """
+        namespace: int | None
         if lower is None:
-            view = self._views.kept()
-            if view is None:
-                yield argv
-                return
-            with inside_namespace(argv, view) as command:
-                yield command
+            namespace = self._views.kept()
+        else:
+            mounting = partial(namespace_with_root, bundle, lower, self._views)
+            with span("root file system"):
+                namespace = await self._guests.run(
+                    bundle.vm_cid, mounting, unwanted=os.close
+                )
+            # Once more: what was done for it when it was announced may be too long ago.
+            self.anticipate()
+        if namespace is None:
+            yield argv
             return
-        mounting = partial(namespace_with_root, bundle, lower, self._views)
-        with span("root file system"):
-            namespace = await self._guests.run(bundle.vm_cid, mounting, unwanted=os.close)
-        # Once more: what was done for it when it was announced may be too long ago.
-        self.anticipate()
         with inside_namespace(argv, namespace) as command:
             yield command
 

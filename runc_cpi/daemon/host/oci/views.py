@@ -92,7 +92,7 @@ class Views:
         if keeper.error is None:
             return keeper
         self.log.warn(
-            "it takes longer to make a VM, as mounts of others cannot be hidden: {error}",
+            "VMs take longer to be made, as mounts of other VMs cannot be hidden: {error}",
             error=str(keeper.error),
         )
         return None
