@@ -13,7 +13,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.protocols import amp
 
 from runc_cpi.cpi import client as client_module
-from runc_cpi.cpi import encrypted, silence
+from runc_cpi.cpi import connecting, encrypted, silence
 from runc_cpi.cpi.client import Client
 from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.daemon.config import LimitsConfig, TLSConfig
@@ -211,6 +211,17 @@ class TLSTests(ServedTestCase):
         self.answers = {"HasVM": lambda vm_cid: answer, "Ping": answer_after_two}
         await self.serve()
         self.assertEqual((await self.ask())[b"exists"], b"True")
+
+    async def test_a_peer_that_never_begins(self) -> None:
+        """It is given up once no start takes that long; nothing was asked of it yet."""
+        self.patch(connecting, "START_TIMEOUT", 0.1)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            client = Client(config_of(address, {**CLIENT, "ca": AUTHORITY.pem}), "cpi-1")
+            with self.assertRaisesRegex(DaemonUnreachable, "timed out$") as caught:
+                client.call("Ping")
+        self.assertIs(type(caught.exception), DaemonUnreachable)
+        self.assertTrue(caught.exception.ok_to_retry)
 
     async def test_a_daemon_that_is_silent(self) -> None:
         """A daemon that is stopped does not begin TLS, and is given up."""

@@ -22,7 +22,6 @@ from tests.functional.security.peers import (
     cpi_config,
 )
 from tests.harness.certificates import Authority, client_context
-from tests.harness.cpi import CPI
 from tests.harness.daemon import Daemon
 from tests.harness.lab import Lab, NewDaemon
 from tests.harness.waiting import eventually
@@ -317,17 +316,6 @@ def test_tls_on_the_plain_port(new_daemon: NewDaemon, client_tls: dict[str, str]
     assert len(outcome.stderr.splitlines()) == 1, outcome.stderr
     assert since.log.count("it speaks TLS, and tls is not set") == 1
     assert cpi(daemon).ok("ping") == "pong"
-
-
-def test_silent_peer(daemon: Daemon, client_tls: dict[str, str]) -> None:
-    """A peer that accepts and stays silent is an error that may be retried."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        path = cpi_config(daemon, client_tls, network_type="tcp", address=address)
-        error = CPI(path).error("ping")
-    assert error["type"] == CLOUD_ERROR, error
-    assert error["ok_to_retry"] is True
-    assert "internal error" not in error["message"]
 
 
 def test_nobody_there(daemon: Daemon, client_tls: dict[str, str]) -> None:
