@@ -137,6 +137,7 @@ def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
             lower, views = bundle.path / "lower", Views()
             mounting = thread.submit(namespace_with_root, bundle, lower, views)
             namespace = mounting.result()
+            views.close()
         except OSError as error:
             need = "the kernel and the file system below work_dir must have overlays"
             if bundle.ids is not None:

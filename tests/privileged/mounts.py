@@ -13,6 +13,7 @@ from runc_cpi.daemon.host.namespaces import unshare_fs, unshare_mounts
 from runc_cpi.daemon.host.oci import other_mounts
 
 SIZE = 1 << 20  # bytes
+FEW = other_mounts.FEW
 
 
 def in_a_namespace(work: Callable[[], None]) -> None:
@@ -42,9 +43,12 @@ def make_many(vms: Path) -> set[str]:
     """
     Mount what is of other VMs, which is more than all else that this thread sees.
 
+    One of them is being removed.
+
     @param vms: what is mounted beside is mounted by now.
     @return: where.
     """
     with open("/proc/thread-self/mountinfo", "rb") as file:
-        count = max(other_mounts.FEW, len(file.readlines()) + 1)
-    return {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(count)}
+        count = max(FEW, len(file.readlines()) + 1)
+    there = {str(mount(vms, f"vm-{uuid4()}", "layers")) for _ in range(count)}
+    return {*there, str(mount(vms.parent, "scratch", f"old-{uuid4()}", "layers"))}

@@ -29,7 +29,9 @@ def too_old() -> list[int]:
 
 def enter(bundle: Path) -> None:
     """Get into a mount namespace that has the mounts of one VM, and no others of VMs."""
-    Views().enter(bundle)
+    views = Views()
+    views.enter(bundle)
+    views.close()
 
 
 @pytest.mark.parametrize("place", ["root", "own"])

@@ -74,7 +74,10 @@ def test_a_view_that_is_kept(tmp_path: Path, are_passed_on: bool) -> None:
         assert str(owns[1]) in seen_beside(owns[1])
         assert views.kept() is None
 
-    in_a_namespace(work)
+    try:
+        in_a_namespace(work)
+    finally:
+        views.close()
 
 
 def test_a_view_that_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

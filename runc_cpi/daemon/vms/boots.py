@@ -122,7 +122,9 @@ class Boots:
         covers = await self._lxcfs.covers()
         with span("specification"):
             await deferToThread(self._write_config, vm, stemcell, hostname, disks, covers)
-        return Made(pid=await self._runtime.create(bundle, stemcell.rootfs), last=last)
+        with span("container"):
+            pid = await self._runtime.create(bundle, stemcell.rootfs)
+        return Made(pid=pid, last=last)
 
     @spanned("last run")
     async def _look_back(self, bundle: Bundle, stemcell: Stemcell) -> LastRun:

@@ -23,7 +23,8 @@ FEW = 32
 # To look at these may wait for a server, for ever, or mount something.  With one of them
 # beside, nothing is hidden.
 DISTANT = frozenset({"9p", "afs", "autofs", "ceph", "cifs", "nfs", "nfs4", "smb3", "smbfs"})
-_OF_A_VM = re.compile(rb"/vms/vm-[0-9a-f-]{36}/[a-z]")
+# Also of one that is being made, or removed.
+_OF_A_VM = re.compile(rb"/(?:vms/vm|scratch/new|scratch/old)-[0-9a-f-]{36}/[a-z]")
 
 
 @dataclass(frozen=True)

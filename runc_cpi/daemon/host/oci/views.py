@@ -14,7 +14,7 @@ from runc_cpi.daemon.host.oci.other_mounts import OtherMounts, Sight, hide, move
 
 # Where the host does not share its mounts, a mount namespace that is kept keeps in use
 # what the host unmounts.
-KEPT = 60.0  # seconds
+KEPT = 10.0  # seconds
 PATIENCE = 2.0  # seconds
 
 
@@ -65,6 +65,12 @@ class Views:
         keeper = self._keeper
         return None if keeper is None else keeper.lend()
 
+    def close(self) -> None:
+        """Let go of what is kept."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.end()
+
     def _borrow(self, vms: Path) -> int | None:
         """Return the same, and make one if VMs are many."""
         if not self._making.acquire(timeout=PATIENCE):
@@ -75,9 +81,7 @@ class Views:
             if keeper is not None and keeper.sight == sight:
                 view = keeper.lend()
             if view is None:
-                self._keeper = None
-                if keeper is not None:
-                    keeper.end()
+                self.close()
                 if sight is not None:
                     self._keeper = self._made(sight, vms)
                     view = self.kept()
