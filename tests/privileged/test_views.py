@@ -13,6 +13,7 @@ import pytest
 
 from runc_cpi.daemon.host import mounting
 from runc_cpi.daemon.host.namespaces import unshare_fs
+from runc_cpi.daemon.host.oci import other_mounts
 from runc_cpi.daemon.host.oci import views as views_module
 from runc_cpi.daemon.host.oci.views import Views
 from tests.harness.waiting import eventually
@@ -20,7 +21,9 @@ from tests.privileged.mounts import in_a_namespace, make_many, mount, seen
 
 
 @pytest.mark.parametrize("are_passed_on", [True, False], ids=["shared", "private"])
-def test_a_view_that_is_kept(tmp_path: Path, are_passed_on: bool) -> None:
+def test_a_view_that_is_kept(
+    tmp_path: Path, are_passed_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next VM gets a copy of the same namespace, as long as the host has the same."""
     views = Views()
 
@@ -69,9 +72,9 @@ def test_a_view_that_is_kept(tmp_path: Path, are_passed_on: bool) -> None:
             assert not is_the_same()
             mounting.unmount(str(beside))
             assert str(beside) not in seen_beside(late)
-        for path in others:
-            mounting.detach(path)
-        assert str(owns[1]) in seen_beside(owns[1])
+        # Whatever else is mounted on this host.
+        monkeypatch.setattr(other_mounts, "FEW", 1 << 20)
+        assert seen_beside(owns[1]) >= others
         assert views.kept() is None
 
     try:
