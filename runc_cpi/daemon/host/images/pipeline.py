@@ -56,13 +56,22 @@ def large_pipe() -> Iterator[tuple[int, int]]:
     """
     readable, writable = os.pipe2(os.O_CLOEXEC)
     try:
-        # Above /proc/sys/fs/pipe-max-size this is refused, and the usual size has to do.
-        with suppress(PermissionError):
-            fcntl.fcntl(writable, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        enlarge(writable)
         yield readable, writable
     finally:
         os.close(readable)
         os.close(writable)
+
+
+def enlarge(pipe: int) -> None:
+    """
+    Let a pipe hold more, so that who writes and who reads wait for each other less often.
+
+    @param pipe: a descriptor of one of its ends.
+    """
+    # Above /proc/sys/fs/pipe-max-size this is refused, and the usual size has to do.
+    with suppress(PermissionError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 class Pipeline:
@@ -100,6 +109,8 @@ class Pipeline:
         fds = {0: source, 1: sink, 2: "r"}
         child = self._processes.spawn(argv, timeout=UNPACK_TIMEOUT, child_fds=fds)
         self._children.append(child)
+        if source == "w":
+            enlarge(child.transport.pipes[0].fileno())
 
     @property
     def stdin(self) -> Any:
