@@ -74,6 +74,12 @@ class DaemonSilent(DaemonUnreachable):
     ok_to_retry = False
 
 
+class DaemonSilentForNow(DaemonSilent):
+    """The daemon did not begin TLS within the time of a start; nothing was asked of it."""
+
+    ok_to_retry = True
+
+
 class TLSRejected(CPIError):
     """The daemon or the CPI does not accept the other's certificate."""
 
@@ -174,6 +180,7 @@ ALL = (
     HostShort,
     DaemonUnreachable,
     DaemonSilent,
+    DaemonSilentForNow,
     TLSRejected,
     AccessRefused,
     StemcellNotFound,

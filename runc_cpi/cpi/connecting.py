@@ -7,7 +7,7 @@ import time
 from runc_cpi import wire
 from runc_cpi.cpi import sockets
 from runc_cpi.cpi.config import CPIConfig, split_address
-from runc_cpi.errors import DaemonUnreachable
+from runc_cpi.errors import DaemonSilentForNow, DaemonUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def connect(config: CPIConfig) -> Any:
     Connect to the daemon, with TLS if it is configured.
 
     @return: a socket.
-    @raise DaemonUnreachable: if it is not reached within C{connect_timeout}, or if TLS
-        does not begin within L{START_TIMEOUT}.
+    @raise DaemonUnreachable: if it is not reached within C{connect_timeout}.
+    @raise DaemonSilentForNow: if TLS does not begin within L{START_TIMEOUT}.
     @raise TLSRejected: if either side does not accept the other's certificate.
     @raise InvalidArgument: if the CPI's own certificates are no good.
     """
@@ -116,6 +116,12 @@ def _encrypted(
 
 def _turned_away(config: CPIConfig, error: Exception) -> Exception:
     """Say why TLS did not come about: whoever is not let in is not told so before."""
+    if isinstance(error, sockets.Timeout):
+        return DaemonSilentForNow(
+            f"gave up runc-cpid at {config.address}: TLS did not begin within "
+            f"{START_TIMEOUT:g} s; something stopped it, or it hangs, or its host is gone; "
+            "it was not asked for anything yet"
+        )
     if not isinstance(error, CLOSED):
         return lost(config, error)
     return DaemonUnreachable(

@@ -96,6 +96,7 @@ class Encrypted:
         self._session = context._wrap_socket(connection, False, host)
         self._session.do_handshake()
         self.settimeout, self.close = connection.settimeout, connection.close
+        self.fileno = connection.fileno
 
     def recv(self, size: int) -> bytes:
         """Receive so many bytes at most; none if the other side hung up."""

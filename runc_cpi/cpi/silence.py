@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import time
 
 from runc_cpi import wire
@@ -12,6 +13,8 @@ from runc_cpi.errors import CPIError, DaemonSilent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from runc_cpi.cpi.config import CPIConfig
 
 # Seconds.  A stemcell can take minutes; only a daemon that is lost takes longer.
@@ -43,6 +46,17 @@ def check(config: CPIConfig, seconds: float) -> None:
             f"did not answer a ping within {PING_TIMEOUT:g} s; something stopped it, or it "
             "hangs, or its host is gone; it may still do what it was asked to"
         )
+
+
+def is_ready(connection: Any, is_sending: bool) -> bool:
+    """
+    Say whether a connection goes on, or has ended, so that to try it again tells more.
+
+    @param is_sending: whether it is to take something, or else to have something to read.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT if is_sending else select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _lives(config: CPIConfig) -> bool:

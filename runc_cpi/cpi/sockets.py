@@ -82,13 +82,13 @@ def _tune(connection: Any) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
 
 
-def send(connection: Any, data: bytes, on_silence: Callable[[], None]) -> None:
+def send(connection: Any, data: bytes, on_silence: Callable[[bool], None]) -> None:
     """
     Send all bytes.
 
     @param connection: a socket, or what has its method C{send}.
-    @param on_silence: is called whenever nothing could be sent for the connection's
-        timeout; unless it raises an error, this goes on.
+    @param on_silence: is called, with L{True}, whenever nothing could be sent for the
+        connection's timeout; unless it raises an error, this goes on.
     @raise OSError: if the connection is lost.
     """
     rest = memoryview(data)
@@ -96,11 +96,11 @@ def send(connection: Any, data: bytes, on_silence: Callable[[], None]) -> None:
         try:
             rest = rest[connection.send(rest) :]
         except Timeout:
-            on_silence()
+            on_silence(True)
 
 
 def send_with_file(
-    connection: Any, data: bytes, fd: int, on_silence: Callable[[], None]
+    connection: Any, data: bytes, fd: int, on_silence: Callable[[bool], None]
 ) -> None:
     """
     Send bytes with an open file beside the first (unix(7), SCM_RIGHTS).
@@ -119,11 +119,11 @@ class Incoming:
     What comes from a connection, as a stream.
 
     @param connection: a socket, or what has its method C{recv}.
-    @param on_silence: is called whenever nothing came for the connection's timeout; unless
-        it raises an error, what comes is still waited for.
+    @param on_silence: is called, with L{False}, whenever nothing came for the connection's
+        timeout; unless it raises an error, what comes is still waited for.
     """
 
-    def __init__(self, connection: Any, on_silence: Callable[[], None]) -> None:
+    def __init__(self, connection: Any, on_silence: Callable[[bool], None]) -> None:
         self._connection, self._waiting = connection, bytearray()
         self._on_silence = on_silence
 
@@ -137,7 +137,7 @@ class Incoming:
             try:
                 data = self._connection.recv(CHUNK)
             except Timeout:
-                self._on_silence()
+                self._on_silence(False)
                 continue
             if not data:
                 break

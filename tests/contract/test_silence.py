@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
+from threading import Event
 
 import pytest
 
@@ -15,6 +16,7 @@ from runc_cpi import wire
 from runc_cpi.cpi import client as client_module
 from runc_cpi.cpi import silence
 from runc_cpi.cpi.client import Client
+from runc_cpi.cpi.config import CPIConfig
 from runc_cpi.errors import DaemonSilent, DaemonUnreachable
 from tests.contract.peers import PATIENCE, cpi_config, listening, served
 from tests.contract.test_hangups import ANSWER, call, client_of, read_request
@@ -42,6 +44,17 @@ def answer(connection: socket.socket) -> None:
 
 def ignore(_: socket.socket) -> None:
     """Leave a ping without an answer."""
+
+
+def drain(connection: socket.socket) -> int:
+    """Read what is there, and return how many bytes that were."""
+    size = 0
+    connection.settimeout(0)
+    with suppress(BlockingIOError):
+        while True:
+            size += len(connection.recv(LARGE))
+    connection.settimeout(PATIENCE)
+    return size
 
 
 @contextmanager
@@ -123,6 +136,36 @@ def test_a_daemon_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not caught.value.ok_to_retry
 
 
+@pytest.mark.parametrize("size", [10, LARGE], ids=["answers", "reads"])
+def test_a_daemon_that_goes_on_while_no_ping_gets_through(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Before it is given up it is seen that it does so, be it to answer or to read."""
+    monkeypatch.setattr(silence, "PING_TIMEOUT", 0.1)
+    went_on, lives = Event(), silence._lives
+    received: list[int] = []
+
+    def behave(connection: socket.socket, pings: SimpleQueue[bytes]) -> None:
+        pings.get(timeout=PATIENCE)
+        received.append(drain(connection))
+        connection.sendall(ANSWER)
+        went_on.set()
+        while data := connection.recv(LARGE):
+            received.append(len(data))
+
+    def lives_and_goes_on(config: CPIConfig) -> bool:
+        outcome = lives(config)
+        assert went_on.wait(PATIENCE)
+        client._socket.settimeout(PATIENCE)
+        return outcome
+
+    monkeypatch.setattr(silence, "_lives", lives_and_goes_on)
+    with daemon(behave, ignore) as path:
+        client = client_of(path)
+        assert call(client, size)[b"exists"] == b"True"
+    assert sum(received) > size
+
+
 def test_a_daemon_that_takes_no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose queue of connections is full, and stays so, is given up."""
     monkeypatch.setattr(silence, "PING_TIMEOUT", 0.1)
@@ -184,7 +227,9 @@ def test_a_call_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_receipt_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is for was told to the caller already, so that is no error."""
-    monkeypatch.setattr(silence, "ANSWER_TIMEOUT", 0.1)
+    soon = client_module.SILENCE
+    # Nobody would take a ping during the call.
+    monkeypatch.setattr(client_module, "SILENCE", PATIENCE)
     made = wire.encode_box([(b"_answer", b"1"), (b"disk_cid", b"disk-1")])
 
     def behave(connection: socket.socket) -> None:
@@ -202,7 +247,9 @@ def test_a_receipt_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             with suppress(BlockingIOError):
                 while True:
                     client._socket.send(b"x" * LARGE)
-            client._socket.settimeout(client_module.SILENCE)
+            client._socket.settimeout(soon)
+            monkeypatch.setattr(client_module, "SILENCE", soon)
+            monkeypatch.setattr(silence, "ANSWER_TIMEOUT", 2 * soon)
             monkeypatch.setattr(silence, "_lives", lambda config: True)
             client.confirm()
         finally:

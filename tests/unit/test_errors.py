@@ -33,6 +33,7 @@ EXPECTED = {
     "HostShort": ("CloudError", True),
     "DaemonUnreachable": ("CloudError", True),
     "DaemonSilent": ("CloudError", False),
+    "DaemonSilentForNow": ("CloudError", True),
     "TLSRejected": ("CpiError", False),
     "AccessRefused": ("CpiError", False),
     "StemcellNotFound": ("CloudError", False),
