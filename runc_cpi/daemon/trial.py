@@ -131,13 +131,12 @@ def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
 
     @raise HostUnfit: if this host cannot mount it.
     """
+    lower, views = bundle.path / "lower", Views()
     with ThreadPoolExecutor(1) as thread:  # which ends, as it must
         try:
             thread.submit(unshare_fs).result()
-            lower, views = bundle.path / "lower", Views()
             mounting = thread.submit(namespace_with_root, bundle, lower, views)
             namespace = mounting.result()
-            views.close()
         except OSError as error:
             need = "the kernel and the file system below work_dir must have overlays"
             if bundle.ids is not None:
@@ -146,6 +145,8 @@ def _with_root(argv: Sequence[str], bundle: Bundle) -> Iterator[Sequence[str]]:
                     "file system below work_dir with idmapped mounts"
                 )
             raise HostUnfit(f"{need}: {error}") from None
+        finally:
+            views.close()
     with inside_namespace(argv, namespace) as command:
         yield command
 

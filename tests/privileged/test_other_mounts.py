@@ -56,6 +56,8 @@ def test_mounts_of_others_are_hidden(
         vms, beside = home / "vms", mount(home, "beside")
         (beside / "file").touch()
         others = make_many(vms)
+        # Of another daemon, whose directory is on a file system of its own.
+        others.add(str(mount(beside, "vms", f"vm-{uuid4()}", "layers")))
         own = mount(vms, f"vm-{uuid4()}", "layers")
         (own / "file").touch()
         mount(own, "data")

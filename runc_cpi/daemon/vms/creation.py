@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from uuid import uuid4
 
@@ -77,8 +77,7 @@ class Creation:
                 try:
                     made = await self._boots.make(vm, stemcell)
                 except CloudError:
-                    # If the disk is full, this says so.
-                    await self._registry.draft(vm, furnished)
+                    await self._look_for_room(vm, furnished)
                     raise
                 # If the disk is full, both may fail, and the draft's error says why.  Not
                 # earlier: the runtime waits for whoever syncs the VM's file system.
@@ -94,6 +93,18 @@ class Creation:
             stemcell_cid=stemcell.cid,
         )
         return vm
+
+    async def _look_for_room(self, vm: VM, furnished: Sequence[str]) -> None:
+        """
+        Say so if the disk is full: whoever failed because of that has words of its own.
+
+        @raise OSError: then.
+        """
+        try:
+            await self._registry.draft(vm, furnished)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
 
     def warnings(self, new: NewVM) -> list[str]:
         """Return what a call asks for and does not get."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -50,27 +51,45 @@ def test_a_process_outside_of_what_it_sees(tmp_path: Path) -> None:
 
 
 def test_a_move_to_nowhere() -> None:
-    """The kernel takes it, and this process stays where it is."""
+    """The kernel takes it again and again, and this process stays where it is."""
     before = Path("/proc/self/cgroup").read_text()
-    moves.move_nowhere()
+    processes = moves.opened()
+    assert processes is not None
+    try:
+        assert all(moves.move_nowhere(processes) for _ in range(3))
+    finally:
+        os.close(processes)
     assert Path("/proc/self/cgroup").read_text() == before
 
 
-def test_a_move_without_a_cgroup(tmp_path: Path) -> None:
+def test_a_process_in_no_cgroup(tmp_path: Path) -> None:
     """Nothing is made where no cgroup is."""
-    moves.move_nowhere(tmp_path)
+    assert moves.opened(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
 class Moved:
-    """Counts moves, each of which fails."""
+    """
+    Counts moves.
+
+    @ivar count: how many there were. @ivar succeeds: what becomes of them.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self.succeeds = 0, True
 
-    def __call__(self) -> None:
+    def __call__(self, _: int) -> bool:
         self.count += 1
-        raise PermissionError
+        return self.succeeds
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> Moved:
+    """Count moves that would go on for an hour."""
+    counting = Moved()
+    monkeypatch.setattr(moves, "move_nowhere", counting)
+    monkeypatch.setattr(moves, "LASTING", 3600.0)
+    return counting
 
 
 def movers() -> int:
@@ -78,11 +97,9 @@ def movers() -> int:
     return sum(thread.name == "moves" for thread in threading.enumerate())
 
 
-def test_moves_go_on_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread moves again and again, whatever the kernel says, and ends by itself."""
-    moved, hastened = Moved(), moves.Moves()
-    monkeypatch.setattr(moves, "move_nowhere", moved)
-    monkeypatch.setattr(moves, "LASTING", 3600.0)
+def test_moves_go_on_for_a_while(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread moves again and again, and ends by itself."""
+    hastened = moves.Moves()
     for _ in range(3):
         hastened.hasten()
     assert movers() == 1
@@ -93,3 +110,41 @@ def test_moves_go_on_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     before = moved.count
     hastened.hasten()
     eventually(lambda: moved.count > before and movers() == 0, "the same once more")
+
+
+def test_a_kernel_that_refuses(moved: Moved) -> None:
+    """The thread ends, and the next time it is tried again."""
+    moved.succeeds, hastened = False, moves.Moves()
+    for number in (1, 2):
+        hastened.hasten()
+        eventually(lambda: movers() == 0, "the thread has ended")
+        assert moved.count == number
+
+
+def test_there_is_nothing_to_write_to(
+    moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread ends without a move."""
+
+    def refuse() -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(moves, "opened", refuse)
+    moves.Moves().hasten()
+    eventually(lambda: movers() == 0, "the thread has ended")
+    assert moved.count == 0
+
+
+def test_there_is_no_thread(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told, and once there are threads again it is done."""
+
+    def refuse(**_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    hastened = moves.Moves()
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "Thread", refuse)
+        hastened.hasten()
+    moved.succeeds = False
+    hastened.hasten()
+    eventually(lambda: moved.count == 1, "the process is moved")

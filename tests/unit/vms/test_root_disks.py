@@ -99,6 +99,10 @@ class RootDisksTests(TestCase):
         self.script.failing = {"create": CloudError("cannot write"), SYNCING: full}
         with self.assertRaises(NoDiskSpace):
             await self.create()
+        # Another error of the disk does not stand for that of the runtime.
+        self.script.failing[SYNCING] = OSError(errno.EIO, "Input/output error")
+        with self.assertRaisesRegex(VMCreationFailed, "cannot write"):
+            await self.create()
         self.assertEqual(os.listdir(self.depot.vms), [])
 
     async def test_a_start_mounts_it(self) -> None:

@@ -9,7 +9,6 @@ kernel/rcu/sync.c).  A runtime moves the first process of each container that it
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from time import monotonic, sleep
@@ -30,33 +29,59 @@ class Moves:
         self._is_moving = False
 
     def hasten(self) -> None:
-        """Have moves of the next L{LASTING} seconds not wait.  Nobody waits for this."""
+        """
+        Have moves of the next L{LASTING} seconds not wait.
+
+        Nobody waits for this, and if it cannot be done, moves take longer, and that is all.
+        """
         with self._changing:
             self._until = monotonic() + LASTING
-            if not self._is_moving:
-                self._is_moving = True
+            if self._is_moving:
+                return
+            try:
                 Thread(target=self._move, name="moves", daemon=True).start()
+            except RuntimeError:
+                return  # there may be no more threads
+            self._is_moving = True
 
     def _move(self) -> None:
-        while True:
-            # If that cannot be done, moves take longer, and that is all.
-            with suppress(OSError):
-                move_nowhere()
-            with self._changing:
-                if monotonic() > self._until:
-                    self._is_moving = False
-                    return
+        try:
+            processes = opened()
+        except (OSError, ValueError):
+            processes = None
+        while self._goes_on(processes):
             sleep(PAUSE)
+        if processes is not None:
+            os.close(processes)
+
+    def _goes_on(self, processes: int | None) -> bool:
+        """Move, and say whether this thread is to go on with that."""
+        is_moved = processes is not None and move_nowhere(processes)
+        with self._changing:
+            self._is_moving = is_moved and monotonic() < self._until
+            return self._is_moving
 
 
-def move_nowhere(root: Path = hierarchies.ROOT) -> None:
+def opened(root: Path = hierarchies.ROOT) -> int | None:
+    """
+    Open the list of the processes that are in the cgroup of this one, if it is in any.
+
+    @raise OSError: if the kernel refuses.
+    """
+    for directory in hierarchies.own(root):
+        return os.open(directory / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+    return None
+
+
+def move_nowhere(processes: int) -> bool:
     """
     Move this process to the cgroup that it is in, for which the kernel waits all the same.
 
-    @raise OSError: if the kernel refuses; there may be no cgroup that can be written.
+    @param processes: that cgroup's, L{opened}.
+    @return: whether the kernel took it.
     """
-    for directory in hierarchies.own(root):
-        fd = os.open(directory / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        with open(fd, "wb", buffering=0) as file:
-            file.write(ITSELF)
-        return
+    try:
+        os.write(processes, ITSELF)
+    except OSError:
+        return False
+    return True

@@ -126,6 +126,18 @@ def hide(sight: Sight, vms: Path) -> None:
             mounting.detach(sight.point)
             move(new, sight.point)
             _move_all(trees, sight.point, new)
+    _detach_the_rest()
+
+
+def _detach_the_rest() -> None:
+    """Unmount what is of VMs whose directories are below other mounts."""
+    with open("/proc/thread-self/mountinfo", "rb") as file:
+        points = [place.point for place in places(file.read())]
+    for point in reversed(points):
+        if _OF_A_VM.search(os.fsencode(point)):
+            # It may have gone with one that it was in.
+            with suppress(OSError):
+                mounting.detach(point)
 
 
 def _begin_with(new: int, trees: Mapping[str, int | None], aside: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -74,7 +74,8 @@ class Views:
     def _borrow(self, vms: Path) -> int | None:
         """Return the same, and make one if VMs are many."""
         if not self._making.acquire(timeout=PATIENCE):
-            return None  # something that is mounted hangs
+            self._complain("something that is mounted hangs")
+            return None
         try:
             sight = self._others.look(vms)
             keeper, view = self._keeper, None
@@ -95,11 +96,14 @@ class Views:
         keeper.ready.wait()
         if keeper.error is None:
             return keeper
+        self._complain(str(keeper.error))
+        return None
+
+    def _complain(self, error: str) -> None:
         self.log.warn(
             "VMs take longer to be made, as mounts of other VMs cannot be hidden: {error}",
-            error=str(keeper.error),
+            error=error,
         )
-        return None
 
 
 class _Keeper(Thread):
@@ -137,9 +141,10 @@ class _Keeper(Thread):
             self._namespace = None
 
     def lend(self) -> int | None:
-        """Return a descriptor of it, which the caller closes, unless it is gone."""
-        with self._lending:
+        """Return a descriptor of it, which the caller closes, unless there is none."""
+        with self._lending, suppress(OSError):  # there may be too many
             return None if self._namespace is None else os.dup(self._namespace)
+        return None
 
     def end(self) -> None:
         """Let go of it soon."""
