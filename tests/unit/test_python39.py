@@ -37,6 +37,7 @@ KNOWN_ATTRIBUTES = {
         "urandom",
         "write",
     },
+    "select": {"POLLIN", "POLLOUT", "poll"},
     "socket": {
         "AF_UNIX",
         "IPPROTO_TCP",
