@@ -2,7 +2,7 @@
 Starts child processes without a look at each descriptor of this process.
 
 Twisted asks for the flags of all descriptors, to close in the child those that would stay
-open.  With two for each of a thousand VMs that held up the reactor for 5 ms each time.  In
+open.  With two for each of a thousand VMs that held up the reactor for 4 ms each time.  In
 this process none stays open at exec (L{close_at_exec}), but for sockets that the library of
 nftables has for moments.  So nobody has to ask.
 """

@@ -50,10 +50,9 @@ class Containers:
         oom_kills: OOMKills,
     ) -> None:
         self._policy, self._depot, self._runtime = policy, depot, runtime
-        self._networker, self._guests, self._disks = networker, guests, disks
-        self._forwarding = forwarding
-        self._root_disks, self._watcher = root_disks, watcher
-        self._oom_kills = oom_kills
+        self._networker, self._forwarding = networker, forwarding
+        self._root_disks, self._disks = root_disks, disks
+        self._watcher, self._oom_kills = watcher, oom_kills
         self.boots = Boots(
             policy=policy,
             depot=depot,
